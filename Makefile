@@ -1,0 +1,76 @@
+# DeCube. `make help` lists the targets; what a target does beyond a line or two
+# is a Go program under internal/tools.
+
+MODULE  := github.com/decube/decube
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X $(MODULE)/internal/version.version=$(VERSION)
+TOOLS   := bin/tools
+
+GOLANGCI_LINT := $(TOOLS)/golangci-lint@v2.15.0
+GOFUMPT       := $(TOOLS)/gofumpt@v0.12.0
+GOVULNCHECK   := $(TOOLS)/govulncheck@v1.9.0
+
+# Rooms that share memory between goroutines: `make check` runs them once, with
+# the race detector, and every other package once without.
+PACKAGES   = $(shell go list ./...)
+CONCURRENT = $(filter $(addprefix $(MODULE)/,api% blockstore% dht% node% protocols% snapshot%),$(PACKAGES))
+SEQUENTIAL = $(filter-out $(CONCURRENT),$(PACKAGES))
+
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test race lint check fuzz bench golden generate fmt cover vuln clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## static binaries into ./bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/... ./testnet/demo
+
+demo: build ## a swarm of real processes: snapshot, fetch by CID, restore, compare
+	bin/demo -bin bin
+
+test: ## every test, once
+	go test ./...
+
+race: ## every test under the race detector
+	go test -race ./...
+
+lint: $(GOLANGCI_LINT) ## go vet, golangci-lint, formatting
+	$(GOLANGCI_LINT) run ./...
+
+check: build lint ## all that a change must pass: build, lint, arch, tests, race where it pays
+	go test $(SEQUENTIAL)
+	go test -race $(CONCURRENT)
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	go run ./internal/tools/fuzz -time $(FUZZTIME) ./...
+
+bench: build ## every benchmark as a ratio to this machine's limits, into ./bench-results
+	bin/decubectl benchmark all --output bench-results/latest.json
+
+golden: ## rewrite golden files and transcripts from what the code does now
+	DECUBE_UPDATE_GOLDEN=1 go test ./...
+
+generate: ## generated code and documents
+	go generate ./...
+
+fmt: $(GOLANGCI_LINT) ## format as lint asks
+	$(GOLANGCI_LINT) fmt ./...
+
+cover: ## coverage of every package by its own tests
+	go test -coverprofile=coverage.out ./... && go tool cover -func=coverage.out | tail -1
+
+vuln: $(GOVULNCHECK) ## known vulnerabilities in what we link
+	$(GOVULNCHECK) ./...
+
+clean: ## remove what the targets above made
+	rm -rf bin coverage.out bench-results
+
+# Tools carry their version in their name, so that raising it installs anew.
+$(GOLANGCI_LINT): TOOL = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(GOFUMPT):       TOOL = mvdan.cc/gofumpt
+$(GOVULNCHECK):   TOOL = golang.org/x/vuln/cmd/govulncheck
+$(TOOLS)/%:
+	GOBIN=$(abspath $(TOOLS)) go install $(TOOL)@$(lastword $(subst @, ,$@))
+	mv $(TOOLS)/$(notdir $(TOOL)) $@
