@@ -1,0 +1,65 @@
+package repo
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// Guard is a held repository lock.
+type Guard struct {
+	flock *flock.Flock
+}
+
+// Lock takes the repository's lock, which no two processes (nor two Guards of
+// one process) can hold at once; the kernel releases it when its holder dies.
+// While it is held elsewhere, Lock returns ErrLocked at once, naming the holder.
+// It works on a directory without a repository too, which Init relies on.
+func Lock(dir string) (*Guard, error) {
+	path := Dir(dir).LockFile()
+	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR))
+	held, err := l.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("locking the repository: %w", err)
+	}
+	if !held {
+		return nil, fmt.Errorf("%w: %s is held by %s; stop it first, or use another repository with --repo or %s",
+			ErrLocked, dir, holder(path), EnvPath)
+	}
+	// The process id is for error messages of others only.
+	_ = os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
+	return &Guard{l}, nil
+}
+
+// Unlock releases the lock. It is safe to call twice.
+func (g *Guard) Unlock() error {
+	if g.flock.Locked() {
+		_ = os.Truncate(g.flock.Path(), 0)
+	}
+	if err := g.flock.Unlock(); err != nil {
+		return fmt.Errorf("unlocking the repository: %w", err)
+	}
+	return nil
+}
+
+// holder names the process that wrote the lock file.
+func holder(path string) string {
+	text, err := os.ReadFile(path)
+	pid, convErr := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || convErr != nil {
+		return "another process"
+	}
+	return fmt.Sprintf("process %d%s", pid, program(pid))
+}
+
+// program returns the name of a process in brackets where the system tells it.
+func program(pid int) string {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return ""
+	}
+	return " (" + clip(name) + ")"
+}

@@ -1,0 +1,177 @@
+package repo_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/decube/decube/internal/repo"
+)
+
+var seed = repo.Seed{Identity: []byte("a key"), Config: []byte("# settings\n")}
+
+func newRepo(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "decube")
+	if err := repo.Init(dir, seed); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestInitMakesAPrivateRepository(t *testing.T) {
+	dir := newRepo(t)
+	if err := repo.Check(dir); err != nil || !repo.Exists(dir) {
+		t.Fatalf("Check: %v", err)
+	}
+	files := repo.Dir(dir)
+	for path, mode := range map[string]os.FileMode{
+		dir: 0o700, files.Identity(): 0o600, files.Token(): 0o600, files.Config(): 0o600,
+	} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != mode {
+			t.Errorf("%s has mode %04o, want %04o", path, got, mode)
+		}
+	}
+	token, err := repo.ReadToken(dir)
+	if err != nil || len(token) != 43 {
+		t.Errorf("token of %d characters, %v", len(token), err)
+	}
+}
+
+func TestInitRefusesASecondTime(t *testing.T) {
+	dir := newRepo(t)
+	before := read(t, repo.Dir(dir).Token())
+	err := repo.Init(dir, repo.Seed{Identity: []byte("another key")})
+	if !errors.Is(err, repo.ErrExists) {
+		t.Fatalf("got %v", err)
+	}
+	if read(t, repo.Dir(dir).Token()) != before || read(t, repo.Dir(dir).Identity()) != "a key" {
+		t.Error("the repository was changed")
+	}
+}
+
+func TestInitFinishesAnInterruptedOne(t *testing.T) {
+	dir := t.TempDir()
+	write(t, repo.Dir(dir).Identity(), "the first key")
+	if err := repo.Init(dir, seed); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, repo.Dir(dir).Identity()); got != "the first key" {
+		t.Errorf("the identity was replaced by %q", got)
+	}
+}
+
+func TestInitRefusesSomebodysDirectory(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "thesis.tex"), "\\begin")
+	if err := repo.Init(dir, seed); err == nil || !strings.Contains(err.Error(), "thesis.tex") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	if err := repo.Check(t.TempDir()); !errors.Is(err, repo.ErrNoRepo) {
+		t.Errorf("an empty directory: %v", err)
+	}
+	for _, text := range []string{strconv.Itoa(repo.Version + 1), "zero", "0", "", strings.Repeat("9", 1000)} {
+		dir := newRepo(t)
+		write(t, repo.Dir(dir).VersionFile(), text)
+		err := repo.Check(dir)
+		if !errors.Is(err, repo.ErrVersion) || len(err.Error()) > 400 {
+			t.Errorf("version %.10q: %v", text, err)
+		}
+	}
+}
+
+func TestLockIsExclusiveAndNamesItsHolder(t *testing.T) {
+	dir := newRepo(t)
+	held, err := repo.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = repo.Lock(dir)
+	if !errors.Is(err, repo.ErrLocked) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
+		t.Fatalf("a second lock: %v", err)
+	}
+	if err := errors.Join(held.Unlock(), held.Unlock()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := repo.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAPIAddress(t *testing.T) {
+	dir := newRepo(t)
+	if _, err := repo.ReadAPI(dir); !errors.Is(err, repo.ErrNotRunning) {
+		t.Fatalf("before: %v", err)
+	}
+	remove, err := repo.WriteAPI(dir, "http://127.0.0.1:8080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := repo.ReadAPI(dir); err != nil || got != "http://127.0.0.1:8080" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	if err := errors.Join(remove(), remove()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repo.ReadAPI(dir); !errors.Is(err, repo.ErrNotRunning) {
+		t.Fatalf("after: %v", err)
+	}
+}
+
+func TestReadTokenRefusesAnExposedFile(t *testing.T) {
+	dir := newRepo(t)
+	if err := os.Chmod(repo.Dir(dir).Token(), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repo.ReadToken(dir); !errors.Is(err, repo.ErrTokenExposed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEqualTokens(t *testing.T) {
+	if !repo.EqualTokens("abc", "abc") || repo.EqualTokens("ab", "abc") || repo.EqualTokens("", "abc") {
+		t.Error("wrong answer")
+	}
+}
+
+func TestDefaultPath(t *testing.T) {
+	t.Setenv(repo.EnvPath, "/some/where")
+	if got := repo.DefaultPath(); got != "/some/where" {
+		t.Error(got)
+	}
+	t.Setenv(repo.EnvPath, "")
+	t.Setenv("HOME", "/home/ann")
+	if got := repo.DefaultPath(); got != "/home/ann/.decube" {
+		t.Error(got)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
