@@ -1,0 +1,118 @@
+package api
+
+import (
+	"time"
+
+	"github.com/decube/decube/internal/block"
+)
+
+// Identity says who a node is and where it listens.
+type Identity struct {
+	ID        string   `json:"id" doc:"Peer ID"`
+	PublicKey string   `json:"public_key" doc:"Public key, protobuf form, base64"`
+	Agent     string   `json:"agent" doc:"Name and version that peers see"`
+	Network   string   `json:"network" doc:"Name of the swarm"`
+	Addresses []string `json:"addresses" doc:"Multiaddrs at which the node can be dialled, each with its peer ID"`
+	Protocols []string `json:"protocols" doc:"Stream protocols the node speaks"`
+}
+
+// Version says what a program was built from.
+type Version struct {
+	Version  string `json:"version" doc:"Release, or (devel)"`
+	Commit   string `json:"commit,omitempty" doc:"Revision of the source"`
+	Modified bool   `json:"modified,omitempty" doc:"Whether the source differed from the revision"`
+	Go       string `json:"go" doc:"Go version"`
+	Platform string `json:"platform" doc:"Operating system and architecture"`
+	API      string `json:"api" doc:"Version of the control API"`
+}
+
+// Status is a node's state in a few figures.
+type Status struct {
+	ID            string    `json:"id" doc:"Peer ID"`
+	Network       string    `json:"network" doc:"Name of the swarm"`
+	Version       string    `json:"version" doc:"Version of the daemon"`
+	Started       time.Time `json:"started" doc:"When the daemon started"`
+	UptimeSeconds float64   `json:"uptime_seconds" doc:"Seconds since then"`
+	Ready         bool      `json:"ready" doc:"Whether the node serves everything it is configured to"`
+	Peers         int       `json:"peers" doc:"Connected peers"`
+	Reachability  string    `json:"reachability" doc:"What AutoNAT found: public, private or unknown"`
+	Snapshots     int       `json:"snapshots" doc:"Snapshots that are kept"`
+	Blocks        int64     `json:"blocks" doc:"Blocks stored"`
+	Bytes         int64     `json:"bytes" doc:"Bytes of those blocks"`
+	Sessions      int       `json:"sessions" doc:"Open block sessions"`
+	Provided      int64     `json:"provided" doc:"Keys that are advertised in the DHT"`
+	Warnings      []string  `json:"warnings,omitempty" doc:"What an operator should look at"`
+}
+
+// Peer is a connected peer.
+type Peer struct {
+	ID             string   `json:"id" doc:"Peer ID"`
+	Addresses      []string `json:"addresses" doc:"Remote addresses of the open connections"`
+	Direction      string   `json:"direction" doc:"Who dialled: inbound or outbound"`
+	Transport      string   `json:"transport,omitempty" doc:"Transport, security and muxer of the first connection"`
+	Streams        int      `json:"streams" doc:"Open streams"`
+	LatencySeconds float64  `json:"latency_seconds,omitempty" doc:"Round trip, moving average"`
+	Agent          string   `json:"agent,omitempty" doc:"Name and version the peer gave"`
+	Limited        bool     `json:"limited,omitempty" doc:"Whether all connections go through a relay with limits"`
+}
+
+// PeerAddresses are the addresses that are known of a peer, connected or not.
+type PeerAddresses struct {
+	ID        string   `json:"id" doc:"Peer ID"`
+	Addresses []string `json:"addresses" doc:"Known multiaddrs"`
+	Connected bool     `json:"connected" doc:"Whether the peer is connected now"`
+}
+
+// AddressRequest names peers by multiaddr.
+type AddressRequest struct {
+	Addresses []string `json:"addresses" doc:"Multiaddrs that end in /p2p/ID" minItems:"1" maxItems:"256"`
+}
+
+// Connected is the outcome of a dial.
+type Connected struct {
+	ID      string  `json:"id" doc:"Peer ID"`
+	Address string  `json:"address" doc:"Address the connection uses"`
+	Seconds float64 `json:"seconds" doc:"How long the dial took"`
+}
+
+// ResourceUse is what one scope of the resource manager uses and may use.
+type ResourceUse struct {
+	Scope        string `json:"scope" doc:"system, transient, or a service, protocol or peer by name"`
+	Memory       int64  `json:"memory" doc:"Bytes reserved"`
+	MemoryLimit  int64  `json:"memory_limit" doc:"Bytes that may be reserved"`
+	Streams      int    `json:"streams" doc:"Open streams"`
+	StreamsLimit int    `json:"streams_limit" doc:"Streams that may be open"`
+	Conns        int    `json:"conns" doc:"Open connections"`
+	ConnsLimit   int    `json:"conns_limit" doc:"Connections that may be open"`
+	FDs          int    `json:"fds" doc:"File descriptors in use"`
+	FDsLimit     int    `json:"fds_limit" doc:"File descriptors that may be in use"`
+}
+
+// Bandwidth is what passed over the swarm's connections.
+type Bandwidth struct {
+	InBytes  int64   `json:"in_bytes" doc:"Bytes received"`
+	OutBytes int64   `json:"out_bytes" doc:"Bytes sent"`
+	InRate   float64 `json:"in_rate" doc:"Bytes received per second"`
+	OutRate  float64 `json:"out_rate" doc:"Bytes sent per second"`
+}
+
+// Resources is the state of the swarm's limits.
+type Resources struct {
+	Scopes    []ResourceUse `json:"scopes" doc:"Use and limits by scope"`
+	ConnsLow  int           `json:"conns_low" doc:"Connections the connection manager trims down to"`
+	ConnsHigh int           `json:"conns_high" doc:"Connections at which it begins to trim"`
+	Bandwidth Bandwidth     `json:"bandwidth" doc:"Traffic"`
+}
+
+// Provider is a peer that says it holds a block.
+type Provider struct {
+	ID        string   `json:"id" doc:"Peer ID"`
+	Addresses []string `json:"addresses" doc:"Where it can be dialled, as far as known"`
+}
+
+// ProvidersResult ends a search for providers.
+type ProvidersResult struct {
+	CID     block.ID `json:"cid" doc:"What was searched for"`
+	Found   int      `json:"found" doc:"Providers found"`
+	Seconds float64  `json:"seconds" doc:"How long the search took"`
+}
