@@ -22,6 +22,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/repo"
 )
 
@@ -52,6 +53,7 @@ var sentinels = []struct {
 	{repo.ErrNoRepo, NoRepo},
 	{repo.ErrLocked, Locked},
 	{repo.ErrTokenExposed, NotAuthorised},
+	{config.ErrInvalid, UsageError},
 	{os.ErrDeadlineExceeded, TimedOut},
 	{context.DeadlineExceeded, TimedOut},
 }
