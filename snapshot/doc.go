@@ -1,0 +1,3 @@
+// Package snapshot turns a directory tree into content-addressed blocks and back.
+// The format is package manifest's.
+package snapshot

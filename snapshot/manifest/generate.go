@@ -1,0 +1,3 @@
+package manifest
+
+//go:generate go run ./gen
