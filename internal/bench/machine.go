@@ -1,0 +1,63 @@
+package bench
+
+import (
+	"bufio"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// Machine is where a run took place. What the platform does not tell is empty.
+type Machine struct {
+	CPU         string `json:"cpu"`
+	Cores       int    `json:"cores"` // usable by this process
+	MemoryBytes int64  `json:"memory_bytes"`
+	OS          string `json:"os"`
+	Arch        string `json:"arch"`
+	Kernel      string `json:"kernel"`
+	FileSystem  string `json:"file_system"` // where the benchmark writes
+}
+
+// Same reports whether figures from m and o may be compared in absolute terms.
+func (m Machine) Same(o Machine) bool { return m == o }
+
+// ThisMachine describes the machine for a run that writes below dir.
+func ThisMachine(dir string) Machine {
+	m := Machine{Cores: runtime.NumCPU(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpuModel()}
+	m.describe(dir)
+	return m
+}
+
+// cpuModel returns the first processor's name, "" where it is not told.
+func cpuModel() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// ThisVersion describes the running program, named by its release.
+func ThisVersion(program string) Version {
+	v := Version{Program: program, Go: runtime.Version()}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Commit = s.Value
+		case "vcs.modified":
+			v.Dirty = s.Value == "true"
+		}
+	}
+	return v
+}
