@@ -1,0 +1,152 @@
+package dht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/namespace"
+	kad "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/decube/decube/internal/block"
+)
+
+var (
+	// ErrNotConnected is returned by searches when no peer of the swarm is known.
+	ErrNotConnected = errors.New("not connected to any peer of the swarm")
+	// ErrNotFound is returned by FindPeer for a peer that nobody knows.
+	ErrNotFound = errors.New("peer not found")
+	// ErrPendingFull is returned by Provide when too many blocks wait already.
+	ErrPendingFull = errors.New("too many blocks wait to be provided")
+)
+
+// Keys lists the blocks that a strategy announces. It is read to the end once
+// in a while, so it must not hold everything in memory.
+type Keys func(ctx context.Context, s Strategy) iter.Seq2[block.ID, error]
+
+// Option sets what a DHT may be given but does not need.
+type Option func(*DHT)
+
+// WithKeys names the source of what is to be announced. It is read when the
+// key store cannot be trusted: at the first start, after an unclean stop, after
+// a change of strategy.
+func WithKeys(k Keys) Option { return func(d *DHT) { d.keys = k } }
+
+// WithLogger names the logger. Without it nothing is logged.
+func WithLogger(l *slog.Logger) Option { return func(d *DHT) { d.log = l } }
+
+// DHT finds providers and announces blocks. All methods are safe for concurrent
+// use.
+type DHT struct {
+	cfg     Config
+	host    host.Host
+	kad     *kad.IpfsDHT
+	log     *slog.Logger
+	keys    Keys
+	pending *pending
+	bulk    *bulk // nil under strategy none
+	close   func() error
+}
+
+// New starts a DHT on h, whose records are kept in ds. It answers and searches
+// from now on; Run announces. Whoever does not call Run must call Close.
+func New(h host.Host, ds datastore.Batching, cfg Config, opts ...Option) (*DHT, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	d := &DHT{cfg: cfg, host: h, log: slog.New(slog.DiscardHandler)}
+	for _, opt := range opts {
+		opt(d)
+	}
+	d.pending = newPending(cfg.MaxPending)
+	k, err := kad.New(h,
+		kad.ProtocolPrefix(protocol.ID("/decube/"+cfg.Network)),
+		kad.Mode(cfg.Mode.option()),
+		kad.BootstrapPeers(cfg.Bootstrap...),
+		kad.ProviderDatastore(namespace.Wrap(ds, datastore.NewKey("/dht/records"))),
+		kad.DisableValues(),
+		kad.RoutingTableRefreshPeriod(cfg.RefreshInterval),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("dht: start: %w", err)
+	}
+	d.kad = k
+	if cfg.Strategy != None {
+		d.bulk, err = newBulk(namespace.Wrap(ds, datastore.NewKey("/dht/provide")), cfg)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("dht: open key store: %w", err), k.Close())
+		}
+	}
+	d.close = sync.OnceValue(func() error {
+		var err error
+		if d.bulk != nil {
+			err = d.bulk.close()
+		}
+		return errors.Join(err, d.kad.Close())
+	})
+	return d, nil
+}
+
+// Run announces until ctx ends, then closes the DHT. It returns nil when ctx
+// ended it.
+func (d *DHT) Run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.runPending(gctx) })
+	if d.bulk != nil {
+		g.Go(func() error { return d.runBulk(gctx) })
+	}
+	err := g.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, d.close())
+}
+
+// Close stops the DHT. It is for whoever does not call Run.
+func (d *DHT) Close() error { return d.close() }
+
+// Status is what a DHT is doing.
+type Status struct {
+	Mode     Mode     // as configured
+	Strategy Strategy // as configured
+	Peers    int      // peers in the routing table
+	Pending  int      // blocks that wait for an urgent provide
+	Queued   int      // bulk keys that wait for their first provide
+	Deferred int64    // bulk keys left to the next sweep because the queue was full
+	Ready    bool     // the key store is up to date and the sweep runs
+}
+
+// Status returns what the DHT is doing; what it cannot learn before ctx ends is zero.
+func (d *DHT) Status(ctx context.Context) Status {
+	st := Status{Mode: d.cfg.Mode, Strategy: d.cfg.Strategy, Peers: d.kad.RoutingTable().Size(), Pending: d.pending.len()}
+	if d.bulk != nil {
+		st.Queued, st.Deferred, st.Ready = d.bulk.status(ctx)
+	}
+	return st
+}
+
+// connected reports whether any peer of the swarm is known.
+func (d *DHT) connected() bool { return d.kad.RoutingTable().Size() > 0 }
+
+// FindPeer returns where a peer can be reached. It returns ErrNotConnected or
+// ErrNotFound.
+func (d *DHT) FindPeer(ctx context.Context, id peer.ID) (peer.AddrInfo, error) {
+	info, err := d.kad.FindPeer(ctx, id)
+	switch {
+	case err == nil:
+		return info, nil
+	case ctx.Err() != nil:
+		return peer.AddrInfo{}, fmt.Errorf("dht: find peer %s: %w", id, ctx.Err())
+	case !d.connected():
+		return peer.AddrInfo{}, fmt.Errorf("dht: find peer %s: %w", id, ErrNotConnected)
+	}
+	return peer.AddrInfo{}, fmt.Errorf("dht: find peer %s: %w: %w", id, ErrNotFound, err)
+}
