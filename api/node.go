@@ -20,7 +20,6 @@ type Identity struct {
 type Version struct {
 	Version  string `json:"version" doc:"Release, or (devel)"`
 	Commit   string `json:"commit,omitempty" doc:"Revision of the source"`
-	Modified bool   `json:"modified,omitempty" doc:"Whether the source differed from the revision"`
 	Go       string `json:"go" doc:"Go version"`
 	Platform string `json:"platform" doc:"Operating system and architecture"`
 	API      string `json:"api" doc:"Version of the control API"`
