@@ -2,12 +2,12 @@
 # is a Go program under internal/tools.
 
 MODULE  := github.com/decube/decube
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS := -s -w -X $(MODULE)/internal/version.version=$(VERSION)
+VERSION ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null)
+COMMIT  ?= $(shell git describe --always --abbrev=40 --exclude '*' --dirty=+dirty 2>/dev/null)
+LDFLAGS := -s -w -X $(MODULE)/internal/version.number=$(VERSION:v%=%) -X $(MODULE)/internal/version.commit=$(COMMIT)
 TOOLS   := bin/tools
 
 GOLANGCI_LINT := $(TOOLS)/golangci-lint@v2.15.0
-GOFUMPT       := $(TOOLS)/gofumpt@v0.12.0
 GOVULNCHECK   := $(TOOLS)/govulncheck@v1.9.0
 
 # Rooms that share memory between goroutines: `make check` runs them once, with
@@ -69,7 +69,6 @@ clean: ## remove what the targets above made
 
 # Tools carry their version in their name, so that raising it installs anew.
 $(GOLANGCI_LINT): TOOL = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-$(GOFUMPT):       TOOL = mvdan.cc/gofumpt
 $(GOVULNCHECK):   TOOL = golang.org/x/vuln/cmd/govulncheck
 $(TOOLS)/%:
 	GOBIN=$(abspath $(TOOLS)) go install $(TOOL)@$(lastword $(subst @, ,$@))

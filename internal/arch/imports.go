@@ -1,0 +1,162 @@
+package arch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// floors are the rooms from the top of the house to the ground. A package may
+// reach packages of its own room and of the floors below.
+var floors = [][]string{
+	{"cmd", "testnet"},
+	{"node"},
+	{"api"},
+	{"protocols"},
+	{"ledger", "crdtsync", "snapshot", "dht"},
+	{"blockstore"},
+	{"internal"},
+}
+
+// apart are the rooms whose packages do not know each other either, tests aside.
+var apart = map[string]string{
+	"cmd":       "a program is thin: what two of them need is a room's",
+	"protocols": "protocols are independent, so that one can change without the others",
+}
+
+// forbidden are the packages that a part of the code must not reach by any chain
+// of imports.
+var forbidden = []struct {
+	from, never []string
+	reason      string
+}{
+	{
+		from: []string{"cmd/decubectl"},
+		never: []string{
+			Module + "/node", Module + "/protocols", Module + "/dht", Module + "/api/server",
+			"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-kad-dht", "github.com/danielgtaylor/huma",
+		},
+		reason: "decubectl talks to a daemon through api/client: it starts at once and is small because it links no network stack and no server",
+	},
+	{
+		from:   []string{"api/client", "snapshot", "blockstore"},
+		never:  []string{"github.com/libp2p/go-libp2p", "github.com/danielgtaylor/huma"},
+		reason: "decubectl links this room, and must not link the network stack or the server's framework",
+	},
+	{
+		from:   []string{"api/server"},
+		never:  []string{Module + "/protocols", Module + "/dht", "github.com/libp2p/go-libp2p"},
+		reason: "the server declares what it needs of a node; node joins the two",
+	},
+}
+
+// sansIO are the cores that a run can be replayed through from a seed.
+var sansIO = []string{"ledger/pbft", "ledger/quorum", "crdtsync/crdt"}
+
+// pure are the standard packages a core may import itself. What they import in
+// their turn is not looked at: fmt reaches os, but formatting a value does not.
+var pure = []string{
+	"bytes", "cmp", "crypto/sha256", "encoding/binary", "encoding/hex", "errors", "fmt", "hash", "iter",
+	"math", "math/bits", "slices", "sort", "strconv", "strings", "unicode/utf8",
+}
+
+const (
+	reasonArrows = "imports run down the house, never up or sideways; declare the interface you need, and let node join the rooms"
+	reasonFloor  = "a room without a floor has no import rules: give it one in internal/arch and in docs/design/architecture.md"
+	reasonSansIO = "a core without input or output imports values and arithmetic only: time enters as ticks, randomness as input, and the driver persists and sends"
+)
+
+// Imports checks every rule about who may import whom.
+func Imports(g Graph) []Violation {
+	var out []Violation
+	for _, p := range g.ours() {
+		out = slices.Concat(out, checkArrows(g, p), checkApart(g, p), checkForbidden(g, p), checkSansIO(g, p))
+	}
+	return out
+}
+
+// room returns the first element of a package's path within the module.
+func room(path string) string {
+	name, _, _ := strings.Cut(short(path), "/")
+	return name
+}
+
+// floor returns how far below the roof a room is, or -1.
+func floor(room string) int {
+	return slices.IndexFunc(floors, func(rooms []string) bool { return slices.Contains(rooms, room) })
+}
+
+func checkArrows(g Graph, p *Package) []Violation {
+	own := room(p.ImportPath)
+	level := floor(own)
+	if level < 0 {
+		return []Violation{{short(p.ImportPath), fmt.Sprintf("the room %q is on no floor", own), reasonFloor}}
+	}
+	chain := g.chain(p.ImportPath, func(path string) bool {
+		return within(path, Module) && room(path) != own && floor(room(path)) <= level
+	})
+	return broken(p, chain, reasonArrows)
+}
+
+func checkApart(g Graph, p *Package) []Violation {
+	own := room(p.ImportPath)
+	reason, ok := apart[own]
+	if !ok {
+		return nil
+	}
+	part := func(path string) string {
+		name, _, _ := strings.Cut(strings.TrimPrefix(short(path), own+"/"), "/")
+		return name
+	}
+	chain := g.chain(p.ImportPath, func(path string) bool {
+		return within(path, Module+"/"+own) && part(path) != part(p.ImportPath)
+	})
+	return broken(p, chain, reason)
+}
+
+func checkForbidden(g Graph, p *Package) []Violation {
+	var out []Violation
+	for _, rule := range forbidden {
+		if !withinAny(short(p.ImportPath), rule.from) {
+			continue
+		}
+		for _, never := range rule.never {
+			chain := g.chain(p.ImportPath, func(path string) bool { return within(path, never) })
+			out = append(out, broken(p, chain, rule.reason)...)
+		}
+	}
+	return out
+}
+
+// checkSansIO looks at what a core imports and at what the module's packages
+// below it import.
+func checkSansIO(g Graph, p *Package) []Violation {
+	if !withinAny(short(p.ImportPath), sansIO) {
+		return nil
+	}
+	allowed := func(path string) bool { return slices.Contains(pure, path) || within(path, Module) }
+	reached := []string{p.ImportPath}
+	for i := 0; i < len(reached); i++ {
+		q := g[reached[i]]
+		if q == nil {
+			continue
+		}
+		for _, path := range q.Imports {
+			if !allowed(path) {
+				what := fmt.Sprintf("%s imports %s", short(q.ImportPath), path)
+				return []Violation{{short(p.ImportPath), what, reasonSansIO}}
+			}
+			if within(path, Module) && !slices.Contains(reached, path) {
+				reached = append(reached, path)
+			}
+		}
+	}
+	return nil
+}
+
+func broken(p *Package, chain []string, reason string) []Violation {
+	if chain == nil {
+		return nil
+	}
+	return []Violation{{short(p.ImportPath), strings.Join(chain, " -> "), reason}}
+}

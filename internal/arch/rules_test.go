@@ -1,0 +1,147 @@
+package arch
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// graph makes a graph from lines of "package: imports", where paths that begin with
+// "./" are the module's.
+func graph(lines ...string) Graph {
+	g := Graph{}
+	for _, line := range lines {
+		path, imports, _ := strings.Cut(line, ":")
+		p := &Package{ImportPath: expand(path), Doc: "Package does something."}
+		for i := range strings.FieldsSeq(imports) {
+			p.Imports = append(p.Imports, expand(i))
+		}
+		g[p.ImportPath] = p
+	}
+	return g
+}
+
+// expand puts the module before paths that begin with "./".
+func expand(path string) string {
+	if rest, ok := strings.CutPrefix(path, "./"); ok {
+		return Module + "/" + rest
+	}
+	return path
+}
+
+const libp2p = "github.com/libp2p/go-libp2p"
+
+func TestRulesFindViolations(t *testing.T) {
+	for name, c := range map[string]struct {
+		packages []string
+		where    string // of the one violation expected first, "" for none
+		what     string
+	}{
+		"the house as it should be": {
+			packages: []string{
+				"./cmd/decube-node: ./node ./internal/exitcode",
+				"./cmd/decubectl: ./api/client ./snapshot ./blockstore ./internal/exitcode",
+				"./testnet/demo: ./testnet/cluster",
+				"./testnet/cluster: os time",
+				"./node: ./api/server ./protocols/exchange ./dht ./blockstore",
+				"./api/server: ./api github.com/danielgtaylor/huma/v2",
+				"./api/client: ./api ./snapshot",
+				"./protocols/exchange: ./snapshot " + libp2p,
+				"./snapshot: ./blockstore",
+				"./dht: " + libp2p,
+				"./blockstore: ./internal/block",
+				"./ledger/quorum: fmt slices",
+				"fmt: os",
+			},
+		},
+		"upward":                          {[]string{"./blockstore: ./snapshot"}, "blockstore", "blockstore -> snapshot"},
+		"upward by way of internal":       {[]string{"./blockstore: ./internal/x", "./internal/x: ./api"}, "blockstore", "blockstore -> internal/x -> api"},
+		"sideways":                        {[]string{"./ledger: ./crdtsync/crdt"}, "ledger", "ledger -> crdtsync/crdt"},
+		"sideways on the roof":            {[]string{"./testnet/demo: ./cmd/decubectl"}, "testnet/demo", "testnet/demo -> cmd/decubectl"},
+		"the API knows the node":          {[]string{"./api/server: ./node"}, "api/server", "api/server -> node"},
+		"a protocol knows another":        {[]string{"./protocols/exchange/codec: ./protocols/statesync"}, "protocols/exchange/codec", "protocols/exchange/codec -> protocols/statesync"},
+		"a protocol's own packages":       {[]string{"./protocols/exchange: ./protocols/exchange/codec"}, "", ""},
+		"a program knows the other":       {[]string{"./cmd/decubectl: ./cmd/decube-node/flags"}, "cmd/decubectl", "cmd/decubectl -> cmd/decube-node/flags"},
+		"a room without a floor":          {[]string{"./util: fmt"}, "util", `the room "util" is on no floor`},
+		"the command line links libp2p":   {[]string{"./cmd/decubectl: ./api/client", "./api/client: example.org/x", "example.org/x: " + libp2p + "/core/peer"}, "api/client", "api/client -> example.org/x -> " + libp2p + "/core/peer"},
+		"libp2p's other modules are fine": {[]string{"./cmd/decubectl: github.com/libp2p/go-buffer-pool"}, "", ""},
+		"the command line links a server": {[]string{"./cmd/decubectl: ./api/server"}, "cmd/decubectl", "cmd/decubectl -> api/server"},
+		"the store talks to the network":  {[]string{"./blockstore: " + libp2p}, "blockstore", "blockstore -> " + libp2p},
+		"the server links the network":    {[]string{"./api/server: ./protocols/exchange"}, "api/server", "api/server -> protocols/exchange"},
+		"a core reads the clock":          {[]string{"./ledger/pbft: time"}, "ledger/pbft", "ledger/pbft imports time"},
+		"a core locks":                    {[]string{"./crdtsync/crdt: sync"}, "crdtsync/crdt", "crdtsync/crdt imports sync"},
+		"a core reads the disk below":     {[]string{"./ledger/pbft: ./ledger/quorum fmt", "./ledger/quorum: os"}, "ledger/pbft", "ledger/quorum imports os"},
+		"a core links a library":          {[]string{"./ledger/quorum: example.org/x"}, "ledger/quorum", "ledger/quorum imports example.org/x"},
+		"a driver may do all that":        {[]string{"./ledger: ./ledger/pbft os time net", "./ledger/pbft: fmt", "fmt: os"}, "", ""},
+		"a name that only begins alike":   {[]string{"./snapshot: ./internal/nodes github.com/libp2p/go-libp2p-record"}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Imports(graph(c.packages...))
+			switch {
+			case c.where == "" && len(got) > 0:
+				t.Errorf("unexpected: %v", got)
+			case c.where != "" && len(got) == 0:
+				t.Error("not found")
+			case c.where != "" && (got[0].Where != c.where || got[0].What != c.what || got[0].Reason == ""):
+				t.Errorf("found %v, want %s: %s", got[0], c.where, c.what)
+			}
+		})
+	}
+}
+
+func TestSourcesFindViolations(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	long := strings.Repeat("\n", MaxLines)
+	comment := write("comment.go", "// Package a is nothing yet.\npackage a\n")
+	code := write("code.go", "package a\n\nvar X = 1\n")
+	most := write("most.go", long)
+	more := write("more.go", long+"\n")
+	generated := write("generated.go", "// Code generated by hand. DO NOT EDIT.\n"+long)
+	for name, c := range map[string]struct {
+		p    Package
+		want string
+	}{
+		"well kept":            {Package{Doc: "d", GoFiles: []string{code}, TestGoFiles: []string{comment}}, ""},
+		"tested from outside":  {Package{Doc: "d", GoFiles: []string{code}, XTestGoFiles: []string{comment}}, ""},
+		"a comment only":       {Package{Doc: "d", GoFiles: []string{comment}}, ""},
+		"no comment":           {Package{GoFiles: []string{comment}}, "a: no package comment\n\t" + reasonComment},
+		"no test":              {Package{Doc: "d", GoFiles: []string{comment, code}}, "a: no test\n\t" + reasonTest},
+		"as long as may be":    {Package{Doc: "d", TestGoFiles: []string{most}}, ""},
+		"too long":             {Package{Doc: "d", TestGoFiles: []string{more}}, "a/more.go: 501 lines\n\t" + reasonLines},
+		"too long, by machine": {Package{Doc: "d", TestGoFiles: []string{generated}}, ""},
+		"too long elsewhere":   {Package{Doc: "d", IgnoredGoFiles: []string{more}}, "a/more.go: 501 lines\n\t" + reasonLines},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.p.ImportPath, c.p.Dir = expand("./a"), dir
+			got, err := Sources(Graph{c.p.ImportPath: &c.p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || got[0].String() != c.want) {
+				t.Errorf("found %v, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestTopLevelFindsWhatIsMissing(t *testing.T) {
+	repository := fstest.MapFS{}
+	for _, name := range topLevel {
+		repository[name] = &fstest.MapFile{}
+	}
+	if got := TopLevel(repository); len(got) > 0 {
+		t.Errorf("unexpected: %v", got)
+	}
+	delete(repository, "LICENSE")
+	if got := TopLevel(repository); len(got) != 1 || got[0].Where != "LICENSE" {
+		t.Errorf("found %v, want LICENSE", got)
+	}
+}

@@ -1,0 +1,95 @@
+package arch
+
+import (
+	"bytes"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// MaxLines is the most lines a file that people write may have.
+const MaxLines = 500
+
+// topLevel is what must be at the root of the repository.
+var topLevel = []string{
+	"api", "blockstore", "cmd/decube-node", "cmd/decubectl", "crdtsync/crdt", "deploy", "dht", "docs/design", "internal",
+	"ledger/quorum", "node", "protocols/exchange", "snapshot", "testnet",
+	".ci/run", ".golangci.yml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum",
+}
+
+const (
+	reasonComment = "the package comment tells a newcomer what the room is for"
+	reasonTest    = "a package without a test of its own is changed in fear"
+	reasonLines   = "one idea per file, of about 100 to 400 lines"
+	reasonTop     = "the top level is given, so that people find their way"
+)
+
+// Sources checks that every package of the module has a comment and a test, and
+// that its files are of a size to read.
+func Sources(g Graph) ([]Violation, error) {
+	var out []Violation
+	for _, p := range g.ours() {
+		if p.Doc == "" {
+			out = append(out, Violation{short(p.ImportPath), "no package comment", reasonComment})
+		}
+		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
+			code, err := hasCode(p)
+			if err != nil {
+				return nil, err
+			}
+			if code {
+				out = append(out, Violation{short(p.ImportPath), "no test", reasonTest})
+			}
+		}
+		long, err := longFiles(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, long...)
+	}
+	return out, nil
+}
+
+// hasCode reports whether a package is more than its comment.
+func hasCode(p *Package) (bool, error) {
+	for _, name := range slices.Concat(p.GoFiles, p.CgoFiles) {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			return false, err
+		}
+		if len(f.Decls) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func longFiles(p *Package) ([]Violation, error) {
+	var out []Violation
+	for _, name := range slices.Concat(p.GoFiles, p.CgoFiles, p.IgnoredGoFiles, p.TestGoFiles, p.XTestGoFiles) {
+		text, err := os.ReadFile(filepath.Join(p.Dir, name))
+		if err != nil {
+			return nil, err
+		}
+		lines := bytes.Count(text, []byte("\n"))
+		if lines > MaxLines && !bytes.HasPrefix(text, []byte("// Code generated ")) {
+			out = append(out, Violation{filepath.Join(short(p.ImportPath), name), fmt.Sprintf("%d lines", lines), reasonLines})
+		}
+	}
+	return out, nil
+}
+
+// TopLevel checks that what belongs at the root of the repository is there.
+func TopLevel(repository fs.FS) []Violation {
+	var out []Violation
+	for _, name := range topLevel {
+		if _, err := fs.Stat(repository, name); err != nil {
+			out = append(out, Violation{name, err.Error(), reasonTop})
+		}
+	}
+	return out
+}
