@@ -1,0 +1,210 @@
+package host_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+	dssync "github.com/ipfs/go-datastore/sync"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/decube/decube/node/host"
+)
+
+const patience = 20 * time.Second
+
+func newKey(t *testing.T) crypto.PrivKey {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "identity.key")
+	data, err := host.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key, err := host.LoadIdentity(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func loopback() host.Config {
+	cfg := host.Default()
+	cfg.Listen = []string{"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"}
+	return cfg
+}
+
+func newHost(t *testing.T, cfg host.Config, o host.Options) *host.Host {
+	t.Helper()
+	if o.Identity == nil {
+		o.Identity = newKey(t)
+	}
+	o.Registerer = prometheus.NewRegistry()
+	h, err := host.New(cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
+func infoOf(h *host.Host) peer.AddrInfo { return peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()} }
+
+func TestHostsOnLoopbackMeetOverTCPWithNoise(t *testing.T) {
+	a, b := newHost(t, loopback(), host.Options{}), newHost(t, loopback(), host.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := a.Connect(ctx, infoOf(b)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range a.Network().ConnsToPeer(b.ID()) {
+		state := c.ConnState()
+		if state.Transport != "tcp" || state.Security != noise.ID {
+			t.Errorf("connected over %s with %s", state.Transport, state.Security)
+		}
+	}
+	if a.Limits.ToPartialLimitConfig().System.Conns <= 0 || a.Resources == nil {
+		t.Error("no limits are known")
+	}
+}
+
+func TestEachTransportAlone(t *testing.T) {
+	for _, tc := range []struct {
+		transports host.Transports
+		listen     string
+		want       string
+	}{
+		{host.Transports{TCP: true}, "/ip4/127.0.0.1/tcp/0", "tcp"},
+		{host.Transports{QUIC: true}, "/ip4/127.0.0.1/udp/0/quic-v1", "quic-v1"},
+	} {
+		t.Run(tc.want, func(t *testing.T) {
+			cfg := loopback()
+			cfg.Transports, cfg.Listen = tc.transports, []string{tc.listen}
+			a, b := newHost(t, cfg, host.Options{}), newHost(t, cfg, host.Options{})
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if err := a.Connect(ctx, infoOf(b)); err != nil {
+				t.Fatal(err)
+			}
+			if got := a.Network().ConnsToPeer(b.ID())[0].ConnState().Transport; got != tc.want {
+				t.Errorf("connected over %s", got)
+			}
+		})
+	}
+}
+
+func TestUsedPortIsAnError(t *testing.T) {
+	first := newHost(t, loopback(), host.Options{})
+	for _, a := range first.Network().ListenAddresses() {
+		if a.String() == "/p2p-circuit" {
+			continue // the relay client's own
+		}
+		cfg := loopback()
+		cfg.Listen = []string{a.String()}
+		_, err := host.New(cfg, host.Options{Identity: newKey(t)})
+		if !errors.Is(err, host.ErrAddressInUse) || !strings.Contains(err.Error(), a.String()) {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+}
+
+func TestPeerstorePersistsWithoutThePrivateKey(t *testing.T) {
+	store := dssync.MutexWrap(datastore.NewMapDatastore())
+	key := newKey(t)
+	other := newHost(t, loopback(), host.Options{})
+	first := newHost(t, loopback(), host.Options{Identity: key, Datastore: store})
+	first.Peerstore().AddAddrs(other.ID(), other.Addrs(), time.Hour)
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := crypto.MarshalPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := store.Query(t.Context(), query.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e := range entries.Next() {
+		if strings.Contains(e.Key, "priv") || strings.Contains(string(e.Value), string(raw)) {
+			t.Errorf("the private key is stored under %s", e.Key)
+		}
+	}
+	second := newHost(t, loopback(), host.Options{Identity: key, Datastore: store})
+	if got := second.Peerstore().Addrs(other.ID()); len(got) != len(other.Addrs()) {
+		t.Errorf("%d addresses are known after the restart", len(got))
+	}
+}
+
+func TestBootstrapComesBack(t *testing.T) {
+	a, b := newHost(t, loopback(), host.Options{}), newHost(t, loopback(), host.Options{})
+	changes, err := a.EventBus().Subscribe(new(event.EvtPeerConnectednessChanged))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer changes.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	boot := host.NewBootstrap(a, []peer.AddrInfo{infoOf(b), infoOf(a)}, discard)
+	done := make(chan error, 1)
+	go func() { done <- boot.Run(ctx) }()
+	await := func(want network.Connectedness) {
+		t.Helper()
+		for {
+			select {
+			case e := <-changes.Out():
+				if c, ok := e.(event.EvtPeerConnectednessChanged); ok && c.Connectedness == want {
+					return
+				}
+			case <-ctx.Done():
+				t.Fatalf("not %s in time", want)
+			}
+		}
+	}
+	await(network.Connected)
+	if !a.ConnManager().IsProtected(b.ID(), "") {
+		t.Error("the connection may be trimmed")
+	}
+	if err := a.Network().ClosePeer(b.ID()); err != nil {
+		t.Fatal(err)
+	}
+	await(network.NotConnected)
+	await(network.Connected)
+	boot.Set(nil)
+	if a.ConnManager().IsProtected(b.ID(), "") {
+		t.Error("a removed peer is still protected")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLoadIdentityRefuses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "identity.key")
+	if err := os.WriteFile(path, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := host.LoadIdentity(path); err == nil || !strings.Contains(err.Error(), "not a private key") {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := host.LoadIdentity(path); err == nil || !strings.Contains(err.Error(), "0644") {
+		t.Errorf("got %v", err)
+	}
+}

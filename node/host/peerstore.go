@@ -1,0 +1,96 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoreds"
+	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
+)
+
+// peersCached is how many peers' records are kept in memory beside the datastore.
+const peersCached = 256
+
+// newPeerstore keeps what is known of peers in a datastore, or in memory when
+// there is none.
+func newPeerstore(store datastore.Batching) (peerstore.Peerstore, error) {
+	if store == nil {
+		ps, err := pstoremem.NewPeerstore()
+		if err != nil {
+			return nil, fmt.Errorf("making the peerstore: %w", err)
+		}
+		return ps, nil
+	}
+	opts := pstoreds.DefaultOpts()
+	opts.CacheSize = peersCached
+	ps, err := pstoreds.NewPeerstore(context.Background(), &keyless{Batching: store}, opts)
+	if err != nil {
+		return nil, fmt.Errorf("opening the peerstore: %w", err)
+	}
+	return ps, nil
+}
+
+// keyless keeps private keys in memory. A peerstore writes the host's own key
+// wherever it writes everything else, and it belongs into one file alone.
+type keyless struct {
+	datastore.Batching
+
+	keys sync.Map // datastore.Key -> []byte
+}
+
+func isPrivateKey(key datastore.Key) bool {
+	return strings.HasPrefix(key.String(), "/peers/keys/") && key.Name() == "priv"
+}
+
+func (k *keyless) Put(ctx context.Context, key datastore.Key, value []byte) error {
+	if isPrivateKey(key) {
+		k.keys.Store(key, append([]byte(nil), value...))
+		return nil
+	}
+	return k.Batching.Put(ctx, key, value)
+}
+
+func (k *keyless) Get(ctx context.Context, key datastore.Key) ([]byte, error) {
+	if !isPrivateKey(key) {
+		return k.Batching.Get(ctx, key)
+	}
+	value, ok := k.keys.Load(key)
+	if !ok {
+		return nil, datastore.ErrNotFound
+	}
+	return value.([]byte), nil //nolint:forcetypeassert // Put stores nothing else
+}
+
+func (k *keyless) Has(ctx context.Context, key datastore.Key) (bool, error) {
+	if !isPrivateKey(key) {
+		return k.Batching.Has(ctx, key)
+	}
+	_, ok := k.keys.Load(key)
+	return ok, nil
+}
+
+func (k *keyless) GetSize(ctx context.Context, key datastore.Key) (int, error) {
+	if !isPrivateKey(key) {
+		return k.Batching.GetSize(ctx, key)
+	}
+	value, err := k.Get(ctx, key)
+	return len(value), err
+}
+
+func (k *keyless) Delete(ctx context.Context, key datastore.Key) error {
+	if isPrivateKey(key) {
+		k.keys.Delete(key)
+		return nil
+	}
+	return k.Batching.Delete(ctx, key)
+}
+
+// Query sees everything but private keys, which nobody lists.
+func (k *keyless) Query(ctx context.Context, q query.Query) (query.Results, error) {
+	return k.Batching.Query(ctx, q)
+}
