@@ -108,14 +108,14 @@ func Default() Config {
 }
 
 // networkName is what may stand in a protocol prefix and a topic.
-var networkName = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$`)
+var networkName = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
 
 // Validate checks names and addresses; it does not look whether they can be used.
 func (c Config) Validate() error {
 	var problems []error
 	if !networkName.MatchString(c.Network) {
 		problems = append(problems, config.Invalid("network", c.Network,
-			"must be 1 to 64 of a-z, 0-9, dot, dash and underscore, with a letter or digit first and last"))
+			"must be 1 to 63 of a-z, 0-9, dot, dash and underscore, with a letter or digit first and last"))
 	}
 	for _, addr := range c.Listen {
 		if err := checkListen(addr, c.Transports); err != nil {
