@@ -1,0 +1,66 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/decube/decube/api/blocksession"
+)
+
+// Config bounds and guards a server.
+type Config struct {
+	// Token is what a client must present as "Authorization: Bearer TOKEN". It
+	// must not be empty.
+	Token string
+	// Hosts are names that the Host header may carry over TCP besides loopback
+	// addresses and localhost.
+	Hosts []string
+	// MaxRequests run at the same time, block sessions not counted; more are
+	// answered 503.
+	MaxRequests int
+	// MaxSessions are block sessions that are open at the same time.
+	MaxSessions int
+	// MaxBody bounds a request's body in bytes.
+	MaxBody int64
+	// Session bounds each block session.
+	Session blocksession.Limits
+	// HeaderTimeout bounds reading a request's header, IdleTimeout the time a
+	// connection stays open between requests.
+	HeaderTimeout, IdleTimeout time.Duration
+	// DrainTimeout is how long requests and sessions may go on after the server
+	// was told to stop.
+	DrainTimeout time.Duration
+}
+
+// Default returns the configuration of a node with a token yet to be set.
+func Default() Config {
+	return Config{
+		MaxRequests:   128,
+		MaxSessions:   16,
+		MaxBody:       1 << 20,
+		HeaderTimeout: 10 * time.Second,
+		IdleTimeout:   2 * time.Minute,
+		DrainTimeout:  10 * time.Second,
+	}
+}
+
+// Validate returns what is wrong with the configuration, all of it.
+func (c Config) Validate() error {
+	var errs []error
+	positive := func(name string, v int64) {
+		if v <= 0 {
+			errs = append(errs, fmt.Errorf("%s is %d, must be positive", name, v))
+		}
+	}
+	if c.Token == "" {
+		errs = append(errs, errors.New("the API token is empty"))
+	}
+	positive("requests at a time", int64(c.MaxRequests))
+	positive("block sessions at a time", int64(c.MaxSessions))
+	positive("largest body", c.MaxBody)
+	positive("header timeout", int64(c.HeaderTimeout))
+	positive("idle timeout", int64(c.IdleTimeout))
+	positive("drain timeout", int64(c.DrainTimeout))
+	return errors.Join(errs...)
+}

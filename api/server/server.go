@@ -1,0 +1,106 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Server answers the API. Make one with [New], serve it with [Server.Run].
+type Server struct {
+	cfg     Config
+	backend Backend
+	log     *slog.Logger
+	handler http.Handler
+
+	slots    chan struct{} // one for each request that runs
+	sessions chan struct{} // one for each block session
+	open     sync.WaitGroup
+	active   atomic.Int64 // block sessions
+}
+
+// New returns a server in front of backend. log gets what an operator should
+// know; clients get everything that concerns them in their answers.
+func New(cfg Config, backend Backend, log *slog.Logger) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("API server: %w", err)
+	}
+	s := &Server{
+		cfg:      cfg,
+		backend:  backend,
+		log:      log,
+		slots:    make(chan struct{}, cfg.MaxRequests),
+		sessions: make(chan struct{}, cfg.MaxSessions),
+	}
+	mux := http.NewServeMux()
+	s.register(mux)
+	s.handler = s.guard(mux)
+	return s, nil
+}
+
+// Handler returns the whole API as a handler, for use without Run. A request
+// counts as one over TCP unless its context says otherwise.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Run serves the listeners, which it closes, until ctx is done or one of them
+// fails. Then it stops accepting, lets what runs go on for the drain timeout, cuts
+// the rest and waits for it. A stop that was asked for is no error.
+func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
+	work, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	srv := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: s.cfg.HeaderTimeout,
+		IdleTimeout:       s.cfg.IdleTimeout,
+		MaxHeaderBytes:    32 << 10,
+		BaseContext:       func(l net.Listener) context.Context { return withNetwork(work, l.Addr()) },
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, l := range listeners {
+		group.Go(func() error {
+			if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving the API on %s: %w", l.Addr(), err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		<-groupCtx.Done()
+		return s.stop(srv, work, cut)
+	})
+	return group.Wait()
+}
+
+// stop ends srv: gracefully within the drain timeout, then by cutting off.
+func (s *Server) stop(srv *http.Server, work context.Context, cut context.CancelFunc) error {
+	drain, cancel := context.WithTimeout(work, s.cfg.DrainTimeout)
+	defer cancel()
+	err := srv.Shutdown(drain)
+	sessions := make(chan struct{})
+	go func() {
+		defer close(sessions)
+		s.open.Wait()
+	}()
+	select {
+	case <-sessions:
+	case <-drain.Done():
+	}
+	cut()
+	<-sessions
+	if err == nil {
+		return nil
+	}
+	s.log.Warn("requests were cut off", "after", s.cfg.DrainTimeout)
+	if err := srv.Close(); err != nil {
+		return fmt.Errorf("closing the API server: %w", err)
+	}
+	return nil
+}

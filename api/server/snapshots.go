@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/decube/decube/api"
+)
+
+func (s *Server) registerSnapshots(a huma.API) {
+	snaps := s.backend.Snapshots
+	handle(a, get("snapshot-list", "/snapshots", "Kept snapshots, the oldest first", "snapshots"),
+		func(ctx context.Context, _ *nothing) ([]api.Snapshot, error) {
+			all := []api.Snapshot{}
+			for snap, err := range snaps.List(ctx) {
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, snap)
+			}
+			return all, nil
+		})
+	handle(a, get("snapshot-get", "/snapshots/{cid}", "Summary of a snapshot", "snapshots"),
+		func(ctx context.Context, in *cidInput) (api.Snapshot, error) { return snaps.Get(ctx, in.CID) })
+
+	register := get("snapshot-register", "/snapshots/{cid}", "Keep and announce a snapshot whose blocks are held", "snapshots")
+	register.Method = http.MethodPut
+	handle(a, register, func(ctx context.Context, in *struct {
+		cidInput
+
+		Body api.RegisterRequest
+	},
+	) (api.Snapshot, error) {
+		return snaps.Register(ctx, in.CID, in.Body)
+	})
+
+	forget := get("snapshot-forget", "/snapshots/{cid}", "Stop keeping a snapshot", "snapshots")
+	forget.Method, forget.DefaultStatus = http.MethodDelete, http.StatusNoContent
+	huma.Register(a, forget, func(ctx context.Context, in *cidInput) (*struct{}, error) {
+		if err := snaps.Forget(ctx, in.CID); err != nil {
+			return nil, problem(err)
+		}
+		return nil, nil //nolint:nilnil // huma's way of an answer without body
+	})
+
+	stream(a, post("snapshot-fetch", "/snapshots/{cid}/fetch", "Make the local copy of a snapshot complete", "snapshots"),
+		func(ctx context.Context, in *struct {
+			cidInput
+
+			Body api.FetchRequest
+		}, progress func(api.FetchProgress),
+		) (api.FetchResult, error) {
+			return snaps.Fetch(ctx, in.CID, in.Body, progress)
+		})
+	stream(a, post("snapshot-verify", "/snapshots/{cid}/verify", "Check a snapshot", "snapshots"),
+		func(ctx context.Context, in *struct {
+			cidInput
+
+			Body api.VerifyRequest
+		}, progress func(api.Progress),
+		) (api.VerifyReport, error) {
+			return snaps.Verify(ctx, in.CID, in.Body, progress)
+		})
+}

@@ -1,0 +1,52 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/sse"
+
+	"github.com/decube/decube/api"
+)
+
+// progressInterval is the least time between two progress events.
+const progressInterval = 100 * time.Millisecond
+
+// stream registers an operation that reports progress P as it goes and ends with
+// a result R or a problem. The operation is cancelled when the client goes away.
+func stream[I, P, R any](a huma.API, op huma.Operation, run func(ctx context.Context, in *I, progress func(P)) (R, error)) {
+	var p P
+	var r R
+	events := map[string]any{api.EventProgress: p, api.EventResult: r, api.EventError: api.Problem{}}
+	sse.Register(a, op, events, func(ctx context.Context, in *I, send sse.Sender) {
+		var last time.Time
+		result, err := run(ctx, in, func(p P) {
+			if now := time.Now(); now.Sub(last) >= progressInterval {
+				last = now
+				_ = send.Data(p) // a client that went away cancels ctx
+			}
+		})
+		finish(send, result, err)
+	})
+}
+
+// list registers an operation that sends items as they are found and ends with a
+// result or a problem.
+func list[I, T, R any](a huma.API, op huma.Operation, run func(ctx context.Context, in *I, item func(T) error) (R, error)) {
+	var t T
+	var r R
+	events := map[string]any{api.EventItem: t, api.EventResult: r, api.EventError: api.Problem{}}
+	sse.Register(a, op, events, func(ctx context.Context, in *I, send sse.Sender) {
+		result, err := run(ctx, in, func(t T) error { return send.Data(t) })
+		finish(send, result, err)
+	})
+}
+
+func finish(send sse.Sender, result any, err error) {
+	if err != nil {
+		_ = send.Data(*problem(err)) // nobody is left to be told of a failure here
+		return
+	}
+	_ = send.Data(result) // likewise
+}
