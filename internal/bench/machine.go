@@ -4,8 +4,9 @@ import (
 	"bufio"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"strings"
+
+	"github.com/decube/decube/internal/version"
 )
 
 // Machine is where a run took place. What the platform does not tell is empty.
@@ -44,20 +45,8 @@ func cpuModel() string {
 	return ""
 }
 
-// ThisVersion describes the running program, named by its release.
-func ThisVersion(program string) Version {
-	v := Version{Program: program, Go: runtime.Version()}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return v
-	}
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			v.Commit = s.Value
-		case "vcs.modified":
-			v.Dirty = s.Value == "true"
-		}
-	}
-	return v
+// ThisVersion describes the running program.
+func ThisVersion() Version {
+	v := version.Get()
+	return Version{Program: v.Version, Commit: v.Commit, Go: v.Go}
 }

@@ -28,9 +28,8 @@ type Document struct {
 // Version says which program was measured.
 type Version struct {
 	Program string `json:"program"`
+	Commit  string `json:"commit,omitempty"` // ends in +dirty when built from a changed work tree
 	Go      string `json:"go"`
-	Commit  string `json:"commit,omitempty"`
-	Dirty   bool   `json:"dirty,omitempty"` // built from a changed work tree
 }
 
 // Skip is something that was asked for and could not be measured.

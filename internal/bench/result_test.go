@@ -16,7 +16,7 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
 func sampleDocument() *Document {
 	d := &Document{
 		Started: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC), Seconds: 41.5,
-		Version:    Version{Program: "1.2.3", Go: "go1.26.6", Commit: "abc", Dirty: true},
+		Version:    Version{Program: "1.2.3", Go: "go1.26.6", Commit: "abc+dirty"},
 		Machine:    Machine{CPU: "AMD EPYC", Cores: 2, MemoryBytes: 24 << 30, OS: "linux", Arch: "amd64", Kernel: "6.18", FileSystem: "ext4"},
 		Parameters: map[string]string{"size": "1GiB", "iterations": "3"},
 		Limits: Limits{Bytes: gib, Direct: true, Figures: []Figure{

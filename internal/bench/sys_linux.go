@@ -153,13 +153,13 @@ func (m *Machine) describe(dir string) {
 	}
 	var fs unix.Statfs_t
 	if unix.Statfs(dir, &fs) == nil {
-		m.FileSystem = fileSystemName(fs.Type)
+		m.FileSystem = fileSystemName(&fs)
 	}
 }
 
 // fileSystemName names the common file systems of statfs(2).
-func fileSystemName(magic int64) string {
-	switch magic {
+func fileSystemName(fs *unix.Statfs_t) string {
+	switch fs.Type {
 	case unix.EXT4_SUPER_MAGIC:
 		return "ext4"
 	case unix.XFS_SUPER_MAGIC:
@@ -173,6 +173,6 @@ func fileSystemName(magic int64) string {
 	case 0x2fc12fc1:
 		return "zfs"
 	default:
-		return fmt.Sprintf("type %#x", magic)
+		return fmt.Sprintf("type %#x", fs.Type)
 	}
 }

@@ -60,23 +60,34 @@ func Watch(procs ...Process) (*Watched, error) {
 func (w *Watched) Sample() (Sample, error) {
 	s := Sample{Seconds: time.Since(w.started).Seconds()}
 	for i, p := range w.procs {
-		cpu, err := cpuSeconds(p.PID)
+		u, err := Spent(p)
 		if err != nil {
-			return Sample{}, fmt.Errorf("reading the processor time of %s: %w", p.Name, err)
+			return Sample{}, err
 		}
-		_, peak, err := Resident(p.PID)
-		if err != nil {
-			return Sample{}, fmt.Errorf("reading the peak memory of %s: %w", p.Name, err)
-		}
-		s.add(ProcessUsage{Name: p.Name, CPUSeconds: cpu - w.before[i], PeakBytes: peak})
+		u.CPUSeconds -= w.before[i]
+		s.Add(u)
 	}
 	return s, nil
 }
 
-func (s *Sample) add(u ProcessUsage) {
+// Add counts a process into the sample.
+func (s *Sample) Add(u ProcessUsage) {
 	s.Processes = append(s.Processes, u)
 	s.CPUSeconds += u.CPUSeconds
 	s.PeakBytes += u.PeakBytes
+}
+
+// Spent returns what a process spent since it began.
+func Spent(p Process) (ProcessUsage, error) {
+	cpu, err := cpuSeconds(p.PID)
+	if err != nil {
+		return ProcessUsage{}, fmt.Errorf("reading the processor time of %s: %w", p.Name, err)
+	}
+	_, peak, err := Resident(p.PID)
+	if err != nil {
+		return ProcessUsage{}, fmt.Errorf("reading the peak memory of %s: %w", p.Name, err)
+	}
+	return ProcessUsage{Name: p.Name, CPUSeconds: cpu, PeakBytes: peak}, nil
 }
 
 // Command is a program to run and measure.
@@ -135,7 +146,7 @@ func Run(ctx context.Context, c Command, watch ...Process) (Sample, []byte, erro
 	}
 	var s Sample
 	state := cmd.ProcessState
-	s.add(ProcessUsage{
+	s.Add(ProcessUsage{
 		Name:       filepath.Base(c.Path),
 		CPUSeconds: (state.UserTime() + state.SystemTime()).Seconds(),
 		PeakBytes:  peakOf(state),
@@ -145,7 +156,7 @@ func Run(ctx context.Context, c Command, watch ...Process) (Sample, []byte, erro
 		return Sample{}, nil, err
 	}
 	for _, u := range others.Processes {
-		s.add(u)
+		s.Add(u)
 	}
 	s.Seconds = wall.Seconds()
 	return s, out.Bytes(), nil

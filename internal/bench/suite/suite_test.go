@@ -1,0 +1,201 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/decube/decube/internal/bench"
+	"github.com/decube/decube/internal/block"
+)
+
+// newSuite returns a suite whose programs are stand-ins that behave as told.
+func newSuite(t *testing.T, how string) *Suite {
+	t.Helper()
+	t.Setenv(fakeEnv, how)
+	s, err := New(t.Context(), Config{Ctl: os.Args[0], Node: os.Args[0], Dir: t.TempDir(), Size: 1 << 20, Iterations: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// smallTree is a source of several files.
+func smallTree(t *testing.T) Source {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Source{Name: "T", Path: dir, Tree: bench.Tree{Files: 2, Bytes: 2}}
+}
+
+func keys(d *bench.Document) []string {
+	var out []string
+	for _, o := range d.Operations {
+		out = append(out, o.Key())
+	}
+	return out
+}
+
+func TestSnapshotOfTree(t *testing.T) {
+	for _, mode := range []string{Embedded, Daemon} {
+		s := newSuite(t, fakeSound)
+		if err := s.Snapshot(t.Context(), smallTree(t), mode); err != nil {
+			t.Fatal(err)
+		}
+		d := s.Document()
+		want := "decube snapshot create T " + mode + "\n" +
+			"decube snapshot create, unchanged T " + mode + "\n" +
+			"decube snapshot restore T " + mode + ", cold\n" +
+			"decube snapshot restore T " + mode + ", warm"
+		if got := strings.Join(keys(d), "\n"); got != want {
+			t.Errorf("operations:\n%s\nwant:\n%s", got, want)
+		}
+		processes := map[string]int{Embedded: 1, Daemon: 2}[mode]
+		for _, o := range d.Operations {
+			if len(o.Samples) != 2 || len(o.Samples[0].Processes) != processes || len(o.Targets) == 0 {
+				t.Errorf("%s: %d samples of %d processes, %d targets", o.Key(), len(o.Samples), len(o.Samples[0].Processes), len(o.Targets))
+			}
+		}
+	}
+}
+
+func TestSnapshotOfRandom(t *testing.T) {
+	s := newSuite(t, fakeSound)
+	src, err := s.Random(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateOnly(t.Context(), src, Embedded); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RestoreOnly(t.Context(), src, Embedded); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.Document().Operations); got != 3 {
+		t.Errorf("%d operations, want create, restore cold, restore warm", got)
+	}
+}
+
+// A fast benchmark of work that was not done must not come out.
+func TestWrongResultsAreRefused(t *testing.T) {
+	for _, how := range []string{fakeLoses, fakeMiscounts} {
+		if err := newSuite(t, how).Snapshot(t.Context(), smallTree(t), Embedded); err == nil {
+			t.Errorf("a program that %s was measured", how)
+		}
+	}
+}
+
+func TestDaemonThatDies(t *testing.T) {
+	s := newSuite(t, fakeDies)
+	err := s.Idle(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "port in use") {
+		t.Errorf("error is %v, want the daemon's own words", err)
+	}
+	failed, err := s.Try(t.Context(), "idle", func() error { return s.Idle(t.Context()) })
+	if !failed || err != nil || len(s.Document().Skipped) != 1 {
+		t.Errorf("failed %v, %v, skipped %v", failed, err, s.Document().Skipped)
+	}
+}
+
+func TestFetch(t *testing.T) {
+	s := newSuite(t, fakeSound)
+	src := smallTree(t)
+	if err := s.Fetch(t.Context(), src, "TCP"); err != nil {
+		t.Fatal(err)
+	}
+	o := s.Document().Operations[0]
+	if len(o.Samples) != 2 || len(o.Samples[0].Processes) != 3 {
+		t.Errorf("%+v, want two samples of client, receiver and provider", o.Samples)
+	}
+	if err := s.Fetch(t.Context(), src, "pigeon"); err == nil {
+		t.Error("an unknown transport was accepted")
+	}
+}
+
+// The relays see what passes: a fetch that goes round them is no measurement.
+func TestSpeedupNeedsTheRelays(t *testing.T) {
+	s := newSuite(t, fakeSound)
+	if err := s.FetchSpeedup(t.Context(), smallTree(t), 2, 1<<20); err == nil {
+		t.Error("a fetch that sent nothing through the relays was measured")
+	}
+}
+
+// memoryStore is a Store that keeps blocks in memory.
+func memoryStore(context.Context, string, string) (*Store, error) {
+	var blocks sync.Map
+	return &Store{
+		Add: func(_ context.Context, b block.Block) error {
+			blocks.Store(b.ID(), append([]byte(nil), b.Data()...))
+			return nil
+		},
+		Flush: func(context.Context) error { return nil },
+		Get: func(_ context.Context, id block.ID, _ []byte) (block.Block, error) {
+			data, ok := blocks.Load(id)
+			if !ok {
+				return block.Block{}, errors.New("not found")
+			}
+			b, ok := data.([]byte)
+			if !ok {
+				return block.Block{}, errors.New("not bytes")
+			}
+			return block.Check(id, b)
+		},
+		Close: func() error { return nil },
+	}, nil
+}
+
+func TestCAS(t *testing.T) {
+	s := newSuite(t, fakeSound)
+	if err := s.CAS(t.Context(), memoryStore, Daemon, 3<<20+5); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range s.Document().Operations {
+		if len(o.Samples) != 2 || o.Summary.BytesPerSecond == 0 {
+			t.Errorf("%s: %+v", o.Key(), o.Summary)
+		}
+	}
+}
+
+func TestStart(t *testing.T) {
+	s := newSuite(t, fakeSound)
+	if err := s.Start(t.Context(), memoryStore, 100); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range s.Document().Operations {
+		if len(o.Samples) != 2 || o.Samples[0].PeakBytes == 0 {
+			t.Errorf("%s: %+v", o.Key(), o.Samples)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	good := Config{Ctl: os.Args[0], Node: os.Args[0], Size: 1 << 20, Iterations: 1}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	for name, spoil := range map[string]func(*Config){
+		"size":       func(c *Config) { c.Size = 1<<20 - 1 },
+		"iterations": func(c *Config) { c.Iterations = 0 },
+		"node":       func(c *Config) { c.Node = "/nowhere/decube-node" },
+		"ctl":        func(c *Config) { c.Ctl = "" },
+	} {
+		c := good
+		spoil(&c)
+		if err := c.Validate(); err == nil {
+			t.Errorf("a configuration with bad %s is valid", name)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package suite
+
+import "github.com/decube/decube/internal/bench"
+
+// The targets that benchmarks are held against. They are ambitions, well ahead
+// of other tools, and are never edited to fit a result: see docs/benchmarks.md.
+
+func createTargets(src Source) []bench.Target {
+	if src.Name != "R" {
+		return []bench.Target{{Metric: bench.MetricSeconds, Op: bench.AtMost, Want: 0.6}}
+	}
+	return []bench.Target{
+		{Metric: bench.MetricRatioToL, Op: bench.AtMost, Want: 1.4},
+		{Metric: bench.MetricCPUPerGiB, Op: bench.AtMost, Want: 2.0},
+		{Metric: bench.MetricPeakBytes, Op: bench.AtMost, Want: 256 << 20},
+	}
+}
+
+func unchangedTargets() []bench.Target {
+	return []bench.Target{{Metric: bench.MetricSeconds, Op: bench.AtMost, Want: 0.15}}
+}
+
+func restoreTargets(src Source) []bench.Target {
+	if src.Name != "R" {
+		return []bench.Target{{Metric: bench.MetricSeconds, Op: bench.AtMost, Want: 1.0}}
+	}
+	return []bench.Target{{Metric: bench.MetricRatioToL, Op: bench.AtMost, Want: 1.4}}
+}
+
+func fetchTargets() []bench.Target {
+	return []bench.Target{{Metric: bench.MetricRatioToL, Op: bench.AtMost, Want: 2.3}}
+}
+
+// metricSpeedup is how many times faster a fetch from several rate-limited
+// providers is than one from a single such provider.
+const metricSpeedup = "speedup"
+
+func speedupTargets() []bench.Target {
+	return []bench.Target{{Metric: metricSpeedup, Op: bench.AtLeast, Want: 3.6}}
+}
+
+func storeTargets() []bench.Target {
+	return []bench.Target{{Metric: bench.MetricBytesPerSecond, Op: bench.AtLeast, Want: 700e6}}
+}
+
+func retrieveTargets() []bench.Target {
+	return []bench.Target{{Metric: bench.MetricBytesPerSecond, Op: bench.AtLeast, Want: 1.2e9}}
+}
+
+// Metrics of a daemon that has nothing to do.
+const (
+	metricResident = "resident_bytes"
+	metricCPUShare = "cpu_share" // of one core
+)
+
+func idleTargets() []bench.Target {
+	return []bench.Target{
+		{Metric: metricResident, Op: bench.AtMost, Want: 80 << 20},
+		{Metric: metricCPUShare, Op: bench.AtMost, Want: 0.01},
+	}
+}
+
+func startTargets() []bench.Target {
+	return []bench.Target{{Metric: bench.MetricSeconds, Op: bench.AtMost, Want: 1.0}}
+}
