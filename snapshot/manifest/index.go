@@ -11,7 +11,7 @@ func AppendRecord(dst []byte, id block.ID, size int) []byte {
 	digest := id.Digest()
 	dst = append(dst, byte(id.Codec()))
 	dst = append(dst, digest[:]...)
-	return binary.BigEndian.AppendUint32(dst, uint32(size)) //nolint:gosec // a block's size is at most 2 MiB
+	return binary.BigEndian.AppendUint32(dst, uint32(size))
 }
 
 // Len returns the number of records.

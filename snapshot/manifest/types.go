@@ -74,11 +74,11 @@ type Time struct {
 
 // TimeOf converts a time.
 func TimeOf(t time.Time) Time {
-	return Time{Sec: t.Unix(), Nsec: uint64(t.Nanosecond())} //nolint:gosec // 0 to 999,999,999
+	return Time{Sec: t.Unix(), Nsec: uint64(t.Nanosecond())}
 }
 
 // Time converts back, in UTC.
-func (t Time) Time() time.Time { return time.Unix(t.Sec, int64(t.Nsec)).UTC() } //nolint:gosec // checked on decoding
+func (t Time) Time() time.Time { return time.Unix(t.Sec, int64(t.Nsec)).UTC() }
 
 // Type is what an entry is.
 type Type uint64

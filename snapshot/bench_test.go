@@ -1,0 +1,69 @@
+package snapshot_test
+
+import (
+	"crypto/rand"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/decube/decube/snapshot"
+)
+
+// goTree returns the Go distribution, the tree T of the project's targets.
+func goTree(b *testing.B) string {
+	b.Helper()
+	root := runtime.GOROOT()
+	if _, err := os.Stat(filepath.Join(root, "src")); err != nil {
+		b.Skip("no Go distribution here: ", err)
+	}
+	return root
+}
+
+// randomFile returns a file of size random bytes.
+func randomFile(b *testing.B, size int64) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "random")
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := io.CopyN(f, rand.Reader, size); err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+func BenchmarkCreateTree(b *testing.B) {
+	root := goTree(b)
+	for b.Loop() {
+		store := newMemStore()
+		store.discard = true
+		res, err := snapshot.Create(b.Context(), store, snapshot.CreateOptions{Path: root})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(res.Chunks), "chunks")
+		b.ReportMetric(float64(res.Nodes), "nodes")
+		b.ReportMetric(float64(res.Files), "files")
+		b.SetBytes(res.Bytes)
+	}
+}
+
+func BenchmarkCreateRandom(b *testing.B) {
+	path := randomFile(b, 1<<30)
+	for b.Loop() {
+		store := newMemStore()
+		store.discard = true
+		res, err := snapshot.Create(b.Context(), store, snapshot.CreateOptions{Path: path})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(res.Chunks), "chunks")
+		b.SetBytes(res.Bytes)
+	}
+}

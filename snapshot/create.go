@@ -1,0 +1,322 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/manifest"
+)
+
+// creator is the state of one Create. Its stages, each a goroutine or several:
+//
+//	scan (ahead) ─▶ walk ─▶ jobs ─▶ read and cut ─▶ chunks ─▶ hash and add
+//
+// The walk alone decides the order of everything, so the result does not depend on
+// which stage is faster. A directory becomes a node when its last item is complete,
+// in whatever goroutine that happens.
+type creator struct {
+	opts   CreateOptions
+	sink   Sink
+	owners *owners
+	cache  *statCache
+	writer *cacheWriter
+	ignore *ignorer
+	pool   *pool
+	jobs   chan job
+	chunks chan chunkJob
+	nodes  nodeQueue
+	shares []*share // in walk order
+
+	root    *fsys.Dir
+	tree    manifest.Entry
+	started time.Time
+
+	files, bytes, reused atomic.Int64
+	current              atomic.Pointer[string]
+	fatal                func(error)
+
+	mu       sync.Mutex
+	stats    manifest.Stats
+	problems []Problem
+	skipped  []string
+}
+
+// Create takes a snapshot and gives its blocks to sink. When it returns without an
+// error everything is durable, the root last. What could not be read is in
+// Result.Problems and not in the snapshot. Memory is bounded by about 100 MiB, 40
+// bytes for each chunk, and the names of a few directories.
+func Create(ctx context.Context, sink Sink, opts CreateOptions) (Result, error) {
+	c := newCreator(sink, opts)
+	top, err := c.openTop()
+	if err != nil {
+		return Result{}, err
+	}
+	defer c.root.Close()
+	c.cache = loadCache(opts.Cache)
+	if err := c.cache.touch(ctx, sink); err != nil {
+		return Result{}, fmt.Errorf("snapshot %s: ask the store for known blocks: %w", opts.Path, err)
+	}
+	if c.writer, err = newCacheWriter(opts.Cache, c.started); err != nil {
+		return Result{}, err
+	}
+	defer c.writer.discard()
+	err = c.run(ctx, func(ctx context.Context) error { return c.walk(ctx, top) })
+	if err != nil {
+		return Result{}, fmt.Errorf("snapshot %s: %w", opts.Path, err)
+	}
+	res, err := c.finish(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("snapshot %s: %w", opts.Path, err)
+	}
+	c.writer.commit()
+	return res, nil
+}
+
+// CreateReader takes a snapshot of a stream as one file called name, with the
+// caller as owner, mode 0644 and the creation time as modification time.
+func CreateReader(ctx context.Context, sink Sink, name string, r io.Reader, opts CreateOptions) (Result, error) {
+	if err := manifest.CheckName([]byte(name)); err != nil {
+		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
+	}
+	c := newCreator(sink, opts)
+	d := &directory{share: new(share)}
+	c.shares = append(c.shares, d.share)
+	it := &item{dir: d, name: name}
+	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
+	it.entry = manifest.Entry{
+		Name: []byte(name), Type: manifest.File, Mode: 0o644,
+		UID: uint64(uid), GID: uint64(gid), User: c.owners.user(uid), Group: c.owners.group(gid),
+		ModTime: manifest.TimeOf(c.created()),
+	}
+	d.items = []*item{it}
+	d.pending.Store(1)
+	err := c.run(ctx, func(ctx context.Context) error {
+		return c.send(ctx, job{stream: r, items: d.items})
+	})
+	if err != nil {
+		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
+	}
+	res, err := c.finish(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
+	}
+	return res, nil
+}
+
+func newCreator(sink Sink, opts CreateOptions) *creator {
+	c := &creator{
+		opts: opts, sink: sink, owners: newOwners(), started: time.Now(),
+		pool: newPool(bufferCount), jobs: make(chan job, 64), chunks: make(chan chunkJob, 4),
+	}
+	c.nodes.sink = sink
+	return c
+}
+
+func (c *creator) created() time.Time {
+	if c.opts.Time.IsZero() {
+		return c.started
+	}
+	return c.opts.Time
+}
+
+// openTop opens the directory at Path, or the one that holds the file at Path, and
+// returns the file's name in the second case.
+func (c *creator) openTop() (file string, err error) {
+	path, err := filepath.Abs(c.opts.Path)
+	if err != nil {
+		return "", fmt.Errorf("snapshot %s: %w", c.opts.Path, err)
+	}
+	if c.opts.SourcePath == "" {
+		c.opts.SourcePath = path
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", fmt.Errorf("snapshot: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("snapshot: %w", err)
+	}
+	dir := path
+	switch {
+	case info.Mode().IsRegular():
+		dir, file = filepath.Split(path)
+	case !info.IsDir():
+		return "", fmt.Errorf("snapshot %s: neither a directory nor a regular file", path)
+	}
+	if c.root, err = fsys.OpenRoot(dir); err != nil {
+		return "", fmt.Errorf("snapshot: open %s: %w", dir, err)
+	}
+	if c.ignore, err = newIgnorer(c.opts); err != nil {
+		return "", fmt.Errorf("snapshot %s: %w", path, errors.Join(err, c.root.Close()))
+	}
+	return file, nil
+}
+
+// run joins the stages: feed gives jobs, the others work on them until all is done.
+func (c *creator) run(ctx context.Context, feed func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.fatal = cancel
+	stop := c.report()
+	defer stop()
+	workers := max(2, min(runtime.GOMAXPROCS(0), 8))
+
+	var all, readers errgroup.Group
+	guard := func(err error) error {
+		if err != nil {
+			cancel(err)
+		}
+		return err
+	}
+	all.Go(func() error {
+		defer close(c.jobs)
+		return guard(feed(ctx))
+	})
+	for range workers {
+		readers.Go(func() error { return guard(c.read(ctx)) })
+		all.Go(func() error { return guard(c.hash(ctx)) })
+	}
+	all.Go(func() error {
+		defer close(c.chunks)
+		return readers.Wait()
+	})
+	if err := all.Wait(); err != nil {
+		return firstCause(ctx, err)
+	}
+	return context.Cause(ctx)
+}
+
+// firstCause prefers the error that stopped the others to what they say of it.
+func firstCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// report starts the progress calls and returns what ends them.
+func (c *creator) report() (stop func()) {
+	if c.opts.Progress == nil {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	tell := func() {
+		p := Progress{Files: c.files.Load(), Bytes: c.bytes.Load()}
+		if s := c.current.Load(); s != nil {
+			p.Path = *s
+		}
+		c.opts.Progress(p)
+	}
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(100 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				tell()
+			case <-done:
+				tell()
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+func (c *creator) problem(path, op string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.problems = append(c.problems, Problem{Path: path, Op: op, Err: err.Error(), Cause: err})
+}
+
+func (c *creator) send(ctx context.Context, j job) error {
+	select {
+	case c.jobs <- j:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// finish writes what is left: nodes, index pages, and the root when all else is durable.
+func (c *creator) finish(ctx context.Context) (Result, error) {
+	index, err := c.index(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := c.nodes.flush(ctx); err != nil {
+		return Result{}, err
+	}
+	root := &manifest.Root{
+		Kind: manifest.Kind, Version: manifest.Version,
+		Created: manifest.TimeOf(c.created()),
+		Source: manifest.Source{
+			Host: text(c.opts.Host), User: text(c.opts.User), Path: sourcePath(c.opts.SourcePath),
+		},
+		Label: c.opts.Label, Tags: c.opts.Tags,
+		Chunker: chunkerParameters(), Stats: c.stats, Tree: c.tree, Index: index,
+	}
+	if !c.opts.Parent.IsZero() {
+		root.Parent = c.opts.Parent.Bytes()
+	}
+	b, err := manifest.Encode(root)
+	if err != nil {
+		return Result{}, err
+	}
+	if _, err := c.sink.Flush(ctx); err != nil {
+		return Result{}, fmt.Errorf("store blocks: %w", err)
+	}
+	if err := errors.Join(c.nodes.add(ctx, b), c.nodes.flush(ctx)); err != nil {
+		return Result{}, fmt.Errorf("store the root: %w", err)
+	}
+	written, err := c.sink.Flush(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("store the root: %w", err)
+	}
+	return c.result(b.ID(), written), nil
+}
+
+func (c *creator) result(id block.ID, written WriteStats) Result {
+	slices.SortFunc(c.problems, func(a, b Problem) int { return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Op, b.Op)) })
+	slices.Sort(c.skipped)
+	s := c.stats
+	return Result{
+		ID: id, Files: int64(s.Files), Dirs: int64(s.Dirs), Others: int64(s.Others), Bytes: int64(s.Bytes),
+		Nodes: int64(s.Nodes), Chunks: int64(s.Chunks), ChunkBytes: int64(s.ChunkBytes),
+		NewChunks: max(0, written.NewBlocks-c.nodes.fresh), NewBytes: written.NewBytes,
+		Reused: c.reused.Load(), Created: c.created(), Seconds: time.Since(c.started).Seconds(),
+		Problems: c.problems, Skipped: c.skipped,
+	}
+}
+
+// text makes any string fit for the manifest.
+func text(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
+	if len(s) > manifest.MaxText {
+		s = strings.ToValidUTF8(s[:manifest.MaxText], "")
+	}
+	return s
+}
+
+func sourcePath(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s[:min(len(s), manifest.MaxPath)])
+}

@@ -1,0 +1,59 @@
+package fsys
+
+import "golang.org/x/sys/unix"
+
+// Stat is what the file system says about a file.
+type Stat struct {
+	Dev, Ino     uint64
+	Mode         uint32 // type and permission bits as in st_mode
+	UID, GID     uint32
+	Nlink        uint64
+	Size         int64 // bytes
+	Blocks       int64 // 512-byte blocks in use
+	MSec, CSec   int64 // modification and change time, seconds since 1970
+	MNsec, CNsec int64 // and nanoseconds
+	Major, Minor uint32
+}
+
+// Type returns the file type bits of the mode.
+func (s *Stat) Type() uint32 { return s.Mode & unix.S_IFMT }
+
+// IsDir reports whether s is of a directory.
+func (s *Stat) IsDir() bool { return s.Type() == unix.S_IFDIR }
+
+// IsRegular reports whether s is of a regular file.
+func (s *Stat) IsRegular() bool { return s.Type() == unix.S_IFREG }
+
+// Same reports whether two stats are of the same file in the same state, as far as
+// size and times can tell.
+func (s *Stat) Same(o *Stat) bool {
+	return s.Dev == o.Dev && s.Ino == o.Ino && s.Mode == o.Mode && s.Size == o.Size &&
+		s.MSec == o.MSec && s.MNsec == o.MNsec && s.CSec == o.CSec && s.CNsec == o.CNsec
+}
+
+// Lstat returns the state of a name in d, not following it.
+func (d *Dir) Lstat(name string) (Stat, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	return statOf(&st), err
+}
+
+// Stat returns the state of the directory itself.
+func (d *Dir) Stat() (Stat, error) { return Fstat(d.fd) }
+
+// Fstat returns the state of an open file.
+func Fstat(fd int) (Stat, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstat(fd, &st) })
+	return statOf(&st), err
+}
+
+//nolint:unconvert // the field types differ between architectures
+func statOf(st *unix.Stat_t) Stat {
+	return Stat{
+		Dev: uint64(st.Dev), Ino: st.Ino, Mode: st.Mode, UID: st.Uid, GID: st.Gid, Nlink: uint64(st.Nlink),
+		Size: st.Size, Blocks: st.Blocks,
+		MSec: int64(st.Mtim.Sec), MNsec: int64(st.Mtim.Nsec), CSec: int64(st.Ctim.Sec), CNsec: int64(st.Ctim.Nsec),
+		Major: unix.Major(uint64(st.Rdev)), Minor: unix.Minor(uint64(st.Rdev)),
+	}
+}

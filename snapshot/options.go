@@ -1,0 +1,116 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/decube/decube/internal/block"
+)
+
+// Sink takes a snapshot's blocks. It is safe for concurrent use.
+type Sink interface {
+	// Touch reports which blocks are held already; those stay held until the sink's
+	// session ends.
+	Touch(ctx context.Context, ids []block.ID) ([]bool, error)
+	// Add takes a block. It calls release, which may be nil, exactly once when the
+	// block's bytes are no longer needed, also when it fails, and does so soon: it may
+	// not wait for further blocks.
+	Add(ctx context.Context, b block.Block, release func()) error
+	// Flush makes everything added so far durable and returns cumulative figures.
+	Flush(ctx context.Context) (WriteStats, error)
+}
+
+// IgnoreFile is the name of the files that list, in gitignore syntax, what a
+// snapshot leaves out of their directory and those below.
+const IgnoreFile = ".decubeignore"
+
+// CreateOptions says what a snapshot is taken of and how. The zero value is of use
+// with a Path alone.
+type CreateOptions struct {
+	// Path is a directory or a regular file. A symbolic link is followed here, and
+	// nowhere below.
+	Path string
+	// Exclude holds patterns in gitignore syntax, relative to Path.
+	Exclude []string
+	// NoIgnoreFiles takes everything, whatever files named IgnoreFile say.
+	NoIgnoreFiles bool
+	// OneFileSystem keeps directories on other file systems, but not what is in them.
+	OneFileSystem bool
+
+	// Host, User and SourcePath describe the source. An empty SourcePath stands for
+	// the absolute form of Path.
+	Host, User, SourcePath string
+	Label                  string
+	Tags                   []string
+	// Parent is the snapshot before this one, for information; it may be zero.
+	Parent block.ID
+	// Time is the creation time to record; the zero time stands for now.
+	Time time.Time
+
+	// Cache is the path of the stat cache: files that are unchanged since it was
+	// written are not read again. Empty means none. A cache that is missing, damaged
+	// or of another version counts as empty.
+	Cache string
+
+	// Progress, when not nil, is called several times a second, never concurrently.
+	Progress func(Progress)
+}
+
+// Progress is how far an operation has come.
+type Progress struct {
+	Files int64  `json:"files"`
+	Bytes int64  `json:"bytes"`
+	Path  string `json:"path"` // something being worked on, relative
+}
+
+// Result says what a snapshot holds and what it took.
+type Result struct {
+	ID         block.ID  `json:"cid"`
+	Files      int64     `json:"files"`
+	Dirs       int64     `json:"dirs"`
+	Others     int64     `json:"others"` // symbolic links, fifos, devices
+	Bytes      int64     `json:"bytes"`  // of regular files
+	Nodes      int64     `json:"nodes"`
+	Chunks     int64     `json:"chunks"`
+	ChunkBytes int64     `json:"chunk_bytes"`
+	NewChunks  int64     `json:"new_chunks"` // that the store did not hold
+	NewBytes   int64     `json:"new_bytes"`  // in blocks that the store did not hold
+	Reused     int64     `json:"reused"`     // files known from the cache, not read
+	Created    time.Time `json:"created"`
+	Seconds    float64   `json:"seconds"`
+	// Problems are what is missing or doubtful: the snapshot is partial when there are any.
+	Problems []Problem `json:"problems,omitempty"`
+	// Skipped are sockets, which mean nothing without the process behind them.
+	Skipped []string `json:"skipped,omitempty"`
+}
+
+// Partial reports whether something could not be done as asked.
+func (r *Result) Partial() bool { return len(r.Problems) > 0 }
+
+// Problem is one thing that could not be done; the rest went on.
+type Problem struct {
+	Path string `json:"path"` // relative to the top; empty for the top itself
+	Op   string `json:"op"`
+	Err  string `json:"error"`
+	// Cause is the error itself, for errors.Is.
+	Cause error `json:"-"`
+}
+
+// Error implements error.
+func (p Problem) Error() string { return p.Op + " " + p.Path + ": " + p.Err }
+
+// Unwrap returns the cause.
+func (p Problem) Unwrap() error { return p.Cause }
+
+var (
+	// ErrChanged is the cause of a Problem with a file that changed each time it was
+	// read: the snapshot holds what the last reading gave.
+	ErrChanged = errors.New("the file changed while it was read")
+	// ErrTooDeep is the cause of a Problem with directories nested beyond the format's bound.
+	ErrTooDeep = errors.New("directories are nested too deeply")
+)
+
+// WriteStats counts the blocks given to a sink so far, and those of them that it
+// did not hold before. Sizes are bytes.
+type WriteStats struct{ Blocks, Bytes, NewBlocks, NewBytes int64 }

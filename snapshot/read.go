@@ -1,0 +1,445 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync/atomic"
+
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/manifest"
+)
+
+// readAttempts is how often a file is read that changes meanwhile.
+const readAttempts = 3
+
+// job is content to read: one file, a bundle of small ones, or a stream.
+type job struct {
+	items  []*item
+	stream io.Reader
+}
+
+// chunkJob is a chunk to hash and store. Its bytes lie in buf.
+type chunkJob struct {
+	data []byte
+	buf  *buffer
+	done func(block.ID) error
+}
+
+// reader is one goroutine's state of reading.
+type reader struct {
+	*creator
+	buf *buffer   // being filled, or nil
+	dir *fsys.Dir // the directory of the file before, or nil
+	rel string    // its path
+}
+
+// read works on jobs until there are no more.
+func (c *creator) read(ctx context.Context) error {
+	r := &reader{creator: c}
+	defer r.close()
+	for j := range c.jobs {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := r.job(ctx, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) close() {
+	r.retire()
+	if r.dir != nil {
+		r.dir.Close()
+	}
+}
+
+func (r *reader) retire() {
+	if r.buf != nil {
+		r.buf.release()
+		r.buf = nil
+	}
+}
+
+func (r *reader) job(ctx context.Context, j job) error {
+	it := j.items[0]
+	path := it.path()
+	r.current.Store(&path)
+	switch {
+	case j.stream != nil:
+		return r.stream(ctx, it, j.stream)
+	case len(j.items) == 1 && it.st.Size >= smallFile:
+		return r.large(ctx, it)
+	default:
+		return r.bundle(ctx, j.items)
+	}
+}
+
+// open opens an item's file, keeping its directory open for the next one.
+func (r *reader) open(it *item) (int, error) {
+	if r.dir == nil || r.rel != it.dir.rel {
+		if r.dir != nil {
+			r.dir.Close()
+			r.dir = nil
+		}
+		dir, err := r.root.OpenDir(it.dir.rel)
+		if err != nil {
+			return -1, err
+		}
+		r.dir, r.rel = dir, it.dir.rel
+	}
+	return r.dir.OpenFile(it.name)
+}
+
+// drop leaves an item out and says why.
+func (r *reader) drop(ctx context.Context, it *item, op string, err error) error {
+	r.problem(it.path(), op, err)
+	it.dropped = true
+	return r.complete(ctx, it)
+}
+
+// region returns the free part of the current buffer, at least n bytes of it.
+func (r *reader) region(ctx context.Context, n int) ([]byte, error) {
+	if r.buf != nil && bufferSize-r.buf.used < n {
+		r.retire()
+	}
+	if r.buf == nil {
+		b, err := r.pool.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.buf = b
+	}
+	return r.buf.data[r.buf.used:], nil
+}
+
+// take sends the first n bytes of the current region on as a chunk.
+func (r *reader) take(ctx context.Context, n int, done func(block.ID) error) error {
+	b := r.buf
+	data := b.data[b.used : b.used+n : b.used+n]
+	b.used += n
+	b.retain()
+	select {
+	case r.chunks <- chunkJob{data: data, buf: b, done: done}:
+		r.bytes.Add(int64(n))
+		return nil
+	case <-ctx.Done():
+		b.release()
+		return context.Cause(ctx)
+	}
+}
+
+// hash names chunks and gives them to the sink until there are no more.
+func (c *creator) hash(ctx context.Context) error {
+	for j := range c.chunks {
+		b := block.New(block.Raw, j.data)
+		if err := c.sink.Add(ctx, b, j.buf.release); err != nil {
+			return fmt.Errorf("store a chunk: %w", err)
+		}
+		if err := j.done(b.ID()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bundle reads small files into one chunk.
+func (r *reader) bundle(ctx context.Context, items []*item) error {
+	total := 0
+	for _, it := range items {
+		total += int(it.st.Size)
+	}
+	region, err := r.region(ctx, total)
+	if err != nil {
+		return err
+	}
+	var members, grown []*item
+	n := 0
+	for _, it := range items {
+		m, op, err := r.small(it, region[n:total])
+		switch {
+		case errors.Is(err, errGrown):
+			grown = append(grown, it)
+			continue
+		case err != nil:
+			if err := r.drop(ctx, it, op, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if m > 0 {
+			it.pieces = []piece{{Extent: manifest.Extent{Offset: uint64(n), Length: uint64(m)}}}
+			n += m
+		}
+		members = append(members, it)
+	}
+	if err := r.finishBundle(ctx, members, n); err != nil {
+		return err
+	}
+	for _, it := range grown {
+		if err := r.large(ctx, it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finishBundle sends the bundle's bytes on and completes its members when they have a name.
+func (r *reader) finishBundle(ctx context.Context, members []*item, n int) error {
+	done := func(id block.ID) error {
+		for _, it := range members {
+			if len(it.pieces) > 0 {
+				it.pieces[0].Chunk, it.pieces[0].chunkSize = manifest.LinkTo(id), n
+			}
+			r.files.Add(1)
+			if err := r.complete(ctx, it); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if n == 0 {
+		return done(block.ID{})
+	}
+	return r.take(ctx, n, done)
+}
+
+// errGrown says that a small file has become too large for its place in the bundle.
+var errGrown = errors.New("the file has grown")
+
+// small reads one small file and returns its length.
+func (r *reader) small(it *item, region []byte) (n int, op string, err error) {
+	fd, err := r.open(it)
+	if err != nil {
+		return 0, "open", err
+	}
+	defer fsys.Close(fd)
+	for range readAttempts {
+		if it.st.Size > int64(len(region)) || it.st.Size >= smallFile {
+			return 0, "read", errGrown
+		}
+		if n, err = fsys.ReadAt(fd, region[:it.st.Size], 0); err != nil {
+			return 0, "read", err
+		}
+		if op, err = r.attributes(fd, it); err != nil {
+			return 0, op, err
+		}
+		unchanged, err := r.settle(fd, it)
+		if err != nil || unchanged {
+			return n, "stat", err
+		}
+	}
+	it.entry.Size = uint64(n)
+	it.unsettled = true
+	r.problem(it.path(), "read", ErrChanged)
+	return n, "", nil
+}
+
+// attributes reads an open file's extended attributes.
+func (r *reader) attributes(fd int, it *item) (op string, err error) {
+	attrs, err := fsys.Xattrs(fd)
+	if err != nil {
+		return "read attributes of", err
+	}
+	it.entry.Xattrs = xattrsOf(attrs)
+	return "", nil
+}
+
+// settle reports whether a file is still as it.st says, and otherwise takes over its
+// new state.
+func (r *reader) settle(fd int, it *item) (unchanged bool, err error) {
+	now, err := fsys.Fstat(fd)
+	switch {
+	case err != nil:
+		return false, err
+	case now.Same(&it.st):
+		return true, nil
+	case !now.IsRegular():
+		return false, fmt.Errorf("%w: it is no regular file any more", ErrChanged)
+	}
+	link, attrs := it.entry.Link, it.entry.Xattrs
+	it.st = now
+	it.entry = entryOf(it.name, &now, r.owners)
+	it.entry.Link, it.entry.Xattrs = link, attrs
+	return false, nil
+}
+
+// content gathers the pieces of one attempt to read a file.
+type content struct {
+	pieces []*piece
+	left   atomic.Int64 // chunks without a name, and the reader's hold
+	done   func() error // set before the hold is given up, when the attempt counts
+}
+
+func newContent() *content {
+	c := new(content)
+	c.left.Store(1)
+	return c
+}
+
+func (c *content) release() error {
+	if c.left.Add(-1) > 0 || c.done == nil {
+		return nil
+	}
+	return c.done()
+}
+
+func (c *content) hole(n int64) {
+	if n > 0 {
+		c.pieces = append(c.pieces, &piece{Extent: manifest.Extent{Length: uint64(n)}})
+	}
+}
+
+// chunk sends the first n bytes of the current region on as the next piece.
+func (c *content) chunk(ctx context.Context, r *reader, n int) error {
+	p := &piece{Extent: manifest.Extent{Length: uint64(n)}, chunkSize: n}
+	c.pieces = append(c.pieces, p)
+	c.left.Add(1)
+	return r.take(ctx, n, func(id block.ID) error {
+		p.Chunk = manifest.LinkTo(id)
+		return c.release()
+	})
+}
+
+// keep makes the attempt's pieces the item's content as soon as all have names.
+func (c *content) keep(ctx context.Context, r *reader, it *item) error {
+	c.done = func() error {
+		it.pieces = make([]piece, len(c.pieces))
+		for i, p := range c.pieces {
+			it.pieces[i] = *p
+		}
+		r.files.Add(1)
+		return r.complete(ctx, it)
+	}
+	return c.release()
+}
+
+// large reads a file that has chunks of its own.
+func (r *reader) large(ctx context.Context, it *item) error {
+	fd, err := r.open(it)
+	if err != nil {
+		return r.drop(ctx, it, "open", err)
+	}
+	defer fsys.Close(fd)
+	fsys.Sequential(fd)
+	for attempt := 1; ; attempt++ {
+		c := newContent()
+		size, err := r.attempt(ctx, c, fd, &it.st)
+		if err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return r.drop(ctx, it, "read", err)
+		}
+		if op, err := r.attributes(fd, it); err != nil {
+			return r.drop(ctx, it, op, err)
+		}
+		unchanged, err := r.settle(fd, it)
+		if err != nil {
+			return r.drop(ctx, it, "stat", err)
+		}
+		if !unchanged && attempt < readAttempts {
+			continue
+		}
+		if !unchanged {
+			it.entry.Size = uint64(size)
+			it.unsettled = true
+			r.problem(it.path(), "read", ErrChanged)
+		}
+		return c.keep(ctx, r, it)
+	}
+}
+
+// attempt reads a file once, holes as holes, and returns how long it found it.
+func (r *reader) attempt(ctx context.Context, c *content, fd int, st *fsys.Stat) (size int64, err error) {
+	if st.Blocks*512 >= st.Size {
+		return r.run(ctx, c, &fsys.Reader{Fd: fd}, st.Size)
+	}
+	for size < st.Size {
+		start, end, err := fsys.Data(fd, size, st.Size)
+		if err != nil {
+			return size, err
+		}
+		c.hole(start - size)
+		n, err := r.run(ctx, c, &fsys.Reader{Fd: fd, Off: start}, end-start)
+		size = start + n
+		if err != nil || n < end-start {
+			return size, err
+		}
+	}
+	return size, nil
+}
+
+// run cuts up to limit bytes of src into chunks and returns their number.
+func (r *reader) run(ctx context.Context, c *content, src io.Reader, limit int64) (size int64, err error) {
+	if limit <= chunkMin {
+		return r.runShort(ctx, c, src, limit)
+	}
+	if _, err := r.region(ctx, chunkMax); err != nil {
+		return 0, err
+	}
+	for carried := 0; ; {
+		region := r.buf.data[r.buf.used:]
+		want := min(int64(len(region)), limit-size+int64(carried))
+		n, err := io.ReadFull(src, region[carried:want])
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return size, err
+		}
+		size += int64(n)
+		filled := carried + n
+		last := err != nil || size == limit
+		end, err := cut(region, filled, last, func(start, end int) error { return c.chunk(ctx, r, end-start) })
+		if err != nil || last {
+			return size, err
+		}
+		if carried, err = r.carry(ctx, region[end:filled]); err != nil {
+			return size, err
+		}
+	}
+}
+
+// runShort reads what is one chunk in any case.
+func (r *reader) runShort(ctx context.Context, c *content, src io.Reader, limit int64) (size int64, err error) {
+	region, err := r.region(ctx, int(limit))
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.ReadFull(src, region[:limit])
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return 0, err
+	}
+	if n > 0 {
+		err = c.chunk(ctx, r, n)
+	} else {
+		err = nil
+	}
+	return int64(n), err
+}
+
+// carry moves bytes that are no complete chunk yet to the front of a new buffer.
+func (r *reader) carry(ctx context.Context, rest []byte) (int, error) {
+	b, err := r.pool.get(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n := copy(b.data, rest)
+	r.retire()
+	r.buf = b
+	return n, nil
+}
+
+// stream reads an io.Reader to its end.
+func (r *reader) stream(ctx context.Context, it *item, src io.Reader) error {
+	c := newContent()
+	size, err := r.run(ctx, c, src, math.MaxInt64/2)
+	if err != nil {
+		return err
+	}
+	it.entry.Size = uint64(size)
+	return c.keep(ctx, r, it)
+}

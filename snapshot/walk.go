@@ -1,0 +1,315 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/manifest"
+)
+
+// scanAhead is how many directories next to the current one are listed in advance.
+const scanAhead = 16
+
+// listing is what one look at a directory gave.
+type listing struct {
+	st     fsys.Stat
+	xattrs []manifest.Xattr
+	items  []*item // in order of name
+	ignore []byte  // content of the directory's IgnoreFile
+	err    error
+	op     string
+	ready  chan struct{}
+}
+
+// walker goes through the tree in the order that bundles and the index follow: in
+// each directory first what is no directory, then the directories, by name.
+type walker struct {
+	*creator
+	slots   chan struct{} // bounds listings in progress
+	bundle  bundle
+	dev     uint64 // file system of the top
+	linked  map[inode]*item
+	looking sync.WaitGroup
+}
+
+// inode names a file with several names.
+type inode struct{ dev, ino uint64 }
+
+func (c *creator) walk(ctx context.Context, file string) error {
+	w := &walker{creator: c, slots: make(chan struct{}, 4), linked: make(map[inode]*item)}
+	defer w.looking.Wait()
+	var err error
+	if file != "" {
+		err = w.single(ctx, file)
+	} else {
+		err = w.directory(ctx, w.list(ctx, ""), &directory{}, nil)
+	}
+	if err != nil {
+		return err
+	}
+	return w.flush(ctx)
+}
+
+// single walks a tree of one regular file.
+func (w *walker) single(ctx context.Context, name string) error {
+	d := &directory{share: new(share)}
+	w.shares = append(w.shares, d.share)
+	st, err := w.root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	it := &item{dir: d, name: name, st: st, entry: entryOf(name, &st, w.owners)}
+	d.items = []*item{it}
+	d.pending.Store(1)
+	return w.file(ctx, it)
+}
+
+// list starts looking at a directory.
+func (w *walker) list(ctx context.Context, rel string) *listing {
+	l := &listing{ready: make(chan struct{})}
+	select {
+	case w.slots <- struct{}{}:
+	case <-ctx.Done():
+		l.err, l.op = context.Cause(ctx), "list"
+		close(l.ready)
+		return l
+	}
+	w.looking.Go(func() {
+		defer close(l.ready)
+		defer func() { <-w.slots }()
+		l.op, l.err = l.look(w.creator, rel)
+	})
+	return l
+}
+
+// look lists a directory and the state of what is in it.
+func (l *listing) look(c *creator, rel string) (op string, err error) {
+	dir, err := c.root.OpenDir(rel)
+	if err != nil {
+		return "open", err
+	}
+	defer dir.Close()
+	if l.st, err = dir.Stat(); err != nil {
+		return "stat", err
+	}
+	attrs, err := fsys.Xattrs(dir.Fd())
+	if err != nil {
+		return "read attributes of", err
+	}
+	l.xattrs = xattrsOf(attrs)
+	names, err := dir.Names()
+	if err != nil {
+		return "list", err
+	}
+	sort.Strings(names)
+	slab := make([]item, len(names))
+	l.items = make([]*item, 0, len(names))
+	prefix := ""
+	if rel != "" {
+		prefix = rel + "/"
+	}
+	for i, name := range names {
+		it := &slab[i]
+		it.name = name
+		if op, err := it.look(c, dir); err != nil {
+			if !errors.Is(err, unix.ENOENT) { // gone since it was listed
+				c.problem(prefix+name, op, err)
+			}
+			continue
+		}
+		l.items = append(l.items, it)
+		if name == IgnoreFile && it.st.IsRegular() && !c.opts.NoIgnoreFiles {
+			if l.ignore, err = readIgnoreFile(dir); err != nil {
+				c.problem(prefix+name, "read", err)
+			}
+		}
+	}
+	return "", nil
+}
+
+// look reads what an item is, all but the content and attributes of regular files
+// and the attributes of directories.
+func (it *item) look(c *creator, dir *fsys.Dir) (op string, err error) {
+	if it.st, err = dir.Lstat(it.name); err != nil {
+		return "stat", err
+	}
+	it.entry = entryOf(it.name, &it.st, c.owners)
+	if it.st.IsRegular() || it.st.IsDir() || it.st.Type() == unix.S_IFSOCK {
+		return "", nil
+	}
+	if it.entry.Type == manifest.Symlink {
+		if it.entry.Target, err = dir.Readlink(it.name); err != nil {
+			return "read link", err
+		}
+	}
+	attrs, err := dir.Xattrs(it.name)
+	if err != nil {
+		return "read attributes of", err
+	}
+	it.entry.Xattrs = xattrsOf(attrs)
+	return "", nil
+}
+
+// directory walks one directory whose listing was begun. self is its entry in the
+// directory above, nil for the top.
+func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *item) error {
+	select {
+	case <-l.ready:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if l.err != nil {
+		if self == nil {
+			return l.err
+		}
+		w.problem(d.rel, l.op, l.err)
+		self.dropped = true
+		return w.complete(ctx, self)
+	}
+	if self == nil {
+		w.dev = l.st.Dev
+		self = &item{}
+	}
+	self.st = l.st
+	self.entry = entryOf(self.name, &l.st, w.owners)
+	self.entry.Xattrs = l.xattrs
+	d.self, d.share = self, new(share)
+	d.known = w.cache.dir(d.rel)
+	w.shares = append(w.shares, d.share)
+	pop := w.ignore.push(d.rel, l.ignore)
+	defer pop()
+	subs := w.choose(d, l)
+	d.pending.Store(int64(len(d.items)) + 1)
+	for _, it := range d.items {
+		if it.entry.Type == manifest.Dir {
+			continue
+		}
+		if err := w.item(ctx, it); err != nil {
+			return err
+		}
+	}
+	if err := w.subdirectories(ctx, d, subs); err != nil {
+		return err
+	}
+	return w.release(ctx, d)
+}
+
+// choose sets the directory's items, without what is excluded or has no place in a
+// snapshot, and returns those that are directories.
+func (w *walker) choose(d *directory, l *listing) (subs []*item) {
+	for _, it := range l.items {
+		it.dir = d
+		if w.ignore.match(d, it) {
+			continue
+		}
+		switch {
+		case it.st.Type() == unix.S_IFSOCK:
+			w.mu.Lock()
+			w.skipped = append(w.skipped, it.path())
+			w.mu.Unlock()
+			continue
+		case it.st.IsDir() && d.depth+1 >= manifest.MaxDepth:
+			w.problem(it.path(), "enter", ErrTooDeep)
+			continue
+		case it.st.IsDir():
+			subs = append(subs, it)
+		}
+		d.items = append(d.items, it)
+	}
+	if w.opts.OneFileSystem && l.st.Dev != w.dev {
+		d.items, subs = nil, nil
+	}
+	return subs
+}
+
+func (w *walker) subdirectories(ctx context.Context, d *directory, subs []*item) error {
+	lists := make([]*listing, len(subs))
+	for i, it := range subs {
+		for j := i; j < min(i+scanAhead, len(subs)); j++ {
+			if lists[j] == nil {
+				lists[j] = w.list(ctx, d.path(subs[j].name))
+			}
+		}
+		l := lists[i]
+		lists[i] = nil
+		sub := &directory{parent: d, rel: d.path(it.name), depth: d.depth + 1}
+		it.sub = sub
+		if err := w.directory(ctx, l, sub, it); err != nil {
+			return err
+		}
+		lists[i] = l // so that it is not begun again
+		l.items, l.xattrs = nil, nil
+	}
+	return nil
+}
+
+// item sends one entry that is no directory on its way.
+func (w *walker) item(ctx context.Context, it *item) error {
+	if it.st.Nlink > 1 {
+		key := inode{it.st.Dev, it.st.Ino}
+		first := w.linked[key]
+		if first == nil {
+			w.linked[key] = it
+			it.entry.Link = linkGroup(it.path())
+		} else {
+			it.entry.Link = first.entry.Link
+			if it.entry.Type == manifest.File {
+				return w.follow(ctx, first, it)
+			}
+		}
+	}
+	if it.entry.Type == manifest.File {
+		return w.file(ctx, it)
+	}
+	return w.complete(ctx, it)
+}
+
+// follow gives a further name of a hard link the content of the first.
+func (w *walker) follow(ctx context.Context, first, it *item) error {
+	first.mu.Lock()
+	if !first.done {
+		first.waiters = append(first.waiters, it)
+		first.mu.Unlock()
+		return nil
+	}
+	first.mu.Unlock()
+	w.copyContent(it, first)
+	return w.complete(ctx, it)
+}
+
+// copyContent takes over what was found out about another name of the same file.
+func (c *creator) copyContent(it, from *item) {
+	name := it.entry.Name
+	it.entry, it.st, it.dropped, it.pieces, it.unsettled = from.entry, from.st, from.dropped, from.pieces, from.unsettled
+	it.entry.Name = name
+	if it.dropped {
+		c.problem(it.path(), "read", fmt.Errorf("its other name %s could not be read", from.path()))
+	}
+}
+
+// file sends a regular file to be read, unless the cache knows its content.
+func (w *walker) file(ctx context.Context, it *item) error {
+	known := it.dir.known.file(it)
+	if it.st.Size < smallFile {
+		return w.small(ctx, it, known)
+	}
+	if known != nil {
+		return w.reuse(ctx, it, known)
+	}
+	return w.send(ctx, job{items: []*item{it}})
+}
+
+// reuse takes a file's content and attributes from the cache.
+func (w *walker) reuse(ctx context.Context, it *item, known *cachedFile) error {
+	it.pieces, it.entry.Xattrs = known.pieces, known.xattrs
+	w.reused.Add(1)
+	w.files.Add(1)
+	w.bytes.Add(it.st.Size)
+	return w.complete(ctx, it)
+}
