@@ -11,7 +11,6 @@ type RepoStat struct {
 	DiskBytes   int64  `json:"disk_bytes" doc:"Bytes that the store takes on disk"`
 	IndexBytes  int64  `json:"index_bytes" doc:"Of these, the index"`
 	Packs       int64  `json:"packs" doc:"Pack files"`
-	DeadBytes   int64  `json:"dead_bytes" doc:"Bytes in packs that no block uses any more"`
 	Quota       int64  `json:"quota" doc:"Most bytes the store may take; 0 is no quota"`
 	FreeBytes   int64  `json:"free_bytes" doc:"Bytes free on the file system"`
 	MinFree     int64  `json:"min_free" doc:"Bytes that are left free"`

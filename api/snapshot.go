@@ -19,7 +19,7 @@ type Snapshot struct {
 	Files   int64     `json:"files" doc:"Regular files"`
 	Dirs    int64     `json:"dirs" doc:"Directories"`
 	Bytes   int64     `json:"bytes" doc:"Bytes of the files"`
-	Chunks  int64     `json:"chunks" doc:"Blocks below the root, manifest included"`
+	Chunks  int64     `json:"chunks" doc:"Distinct chunks of the files' bytes"`
 	Partial bool      `json:"partial,omitempty" doc:"Whether something could not be read when it was taken"`
 
 	Pinned   bool       `json:"pinned" doc:"Whether this node keeps it"`

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/decube/decube/api"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/api/internal/classify"
 )
 
 // ErrClosed is returned by a session that was closed or whose node went away.
@@ -37,9 +37,7 @@ var codes = [...]struct {
 	{codeNotFound, api.ErrNotFound},
 	{codeNoSpace, api.ErrNoSpace},
 	{codeCorrupt, api.ErrCorrupt},
-	{codeCorrupt, block.ErrMismatch},
 	{codeTimeout, api.ErrTimeout},
-	{codeTimeout, context.DeadlineExceeded},
 	{codeCanceled, context.Canceled},
 	{codeInvalid, api.ErrInvalid},
 	{codeClosing, ErrClosed},
@@ -67,6 +65,7 @@ func (e *RemoteError) Unwrap() error {
 }
 
 func appendError(b []byte, err error) []byte {
+	err = classify.Error(err)
 	code := codeInternal
 	for _, c := range codes {
 		if errors.Is(err, c.err) {

@@ -4,16 +4,14 @@ import (
 	"context"
 
 	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot"
 )
 
-// Stats counts what was written in a session so far. It is
-// blockstore.WriteStats under the name this package uses.
-type Stats struct {
-	Blocks, Bytes       int64
-	NewBlocks, NewBytes int64
-}
+// Stats counts what was given to a session so far, and what of it the store did
+// not hold before.
+type Stats = snapshot.WriteStats
 
-// Writer is the write side of a session's store; *blockstore.Writer is one.
+// Writer is the write side of a session's store, such as a blockstore.Writer.
 // Between its creation and Close nothing that was touched or added is collected.
 type Writer interface {
 	// Touch reports which blocks are held and keeps those until Close.

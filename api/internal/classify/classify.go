@@ -9,13 +9,23 @@ import (
 	"syscall"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot"
 )
 
 var foreign = [...]struct{ from, to error }{
 	{block.ErrSyntax, api.ErrInvalid},
 	{block.ErrUnsupported, api.ErrInvalid},
 	{block.ErrMismatch, api.ErrCorrupt},
+	{snapshot.ErrManifest, api.ErrCorrupt},
+	{blockstore.ErrNotFound, api.ErrNotFound},
+	{blockstore.ErrCorrupt, api.ErrCorrupt},
+	{blockstore.ErrNoSpace, api.ErrNoSpace},
+	{blockstore.ErrQuota, api.ErrNoSpace},
+	{blockstore.ErrBusy, api.ErrConflict},
+	{blockstore.ErrLocked, api.ErrConflict},
+	{blockstore.ErrClosed, api.ErrUnavailable},
 	{syscall.ENOSPC, api.ErrNoSpace},
 	{syscall.EDQUOT, api.ErrNoSpace},
 	{context.DeadlineExceeded, api.ErrTimeout},
