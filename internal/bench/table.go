@@ -35,9 +35,11 @@ func (d *Document) Print(w io.Writer, f Format) error {
 		}
 	}
 	b.WriteString("\n")
+	told := map[string]bool{}
 	for _, o := range d.Operations {
-		if o.Note != "" {
+		if o.Note != "" && !told[o.Note] {
 			fmt.Fprintf(&b, "\n%s: %s.", o.Key(), o.Note)
+			told[o.Note] = true
 		}
 	}
 	for _, s := range d.Skipped {
@@ -54,6 +56,7 @@ func newTable(f Format, header table.Row, numbersFrom int) (table.Writer, func()
 	style.Options = table.OptionsNoBordersAndSeparators
 	style.Format.Header = text.FormatDefault
 	t.SetStyle(style)
+	t.SuppressTrailingSpaces()
 	var columns []table.ColumnConfig
 	for i := numbersFrom; i < len(header); i++ {
 		columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
@@ -66,11 +69,7 @@ func newTable(f Format, header table.Row, numbersFrom int) (table.Writer, func()
 		case f == Markdown:
 			return t.RenderMarkdown()
 		}
-		var b strings.Builder
-		for line := range strings.Lines(t.Render() + "\n") {
-			b.WriteString(strings.TrimRight(line, " \n") + "\n")
-		}
-		return strings.TrimRight(b.String(), "\n")
+		return t.Render()
 	}
 }
 

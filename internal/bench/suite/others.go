@@ -76,10 +76,11 @@ func (s *Suite) Others(ctx context.Context, src Source) error {
 }
 
 func (s *Suite) other(ctx context.Context, o other, path string, src Source) error {
+	note := version(ctx, path) + "; " + o.note
 	add := func(name, mode string) *bench.Operation {
 		return s.operation(bench.Operation{
 			System: o.program, Name: name, Data: src.Name, Mode: mode,
-			Bytes: src.Bytes, Files: src.Files, Note: o.note + ", " + s.version(ctx, path),
+			Bytes: src.Bytes, Files: src.Files, Note: note,
 		})
 	}
 	create := add("snapshot create", "")
@@ -121,7 +122,7 @@ func (s *Suite) other(ctx context.Context, o other, path string, src Source) err
 }
 
 // version returns what a program says of itself.
-func (s *Suite) version(ctx context.Context, path string) string {
+func version(ctx context.Context, path string) string {
 	arg := "--version"
 	if commandName(path) == "restic" {
 		arg = "version"

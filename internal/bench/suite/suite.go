@@ -119,6 +119,9 @@ func (s *Suite) Document() *bench.Document {
 	return s.doc
 }
 
+// Size returns the configured size of R.
+func (s *Suite) Size() int64 { return s.cfg.Size }
+
 // Close deletes the scratch space.
 func (s *Suite) Close() error {
 	// What is restored may hold directories without write permission.
