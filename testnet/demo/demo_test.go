@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/testnet/compare"
+)
+
+func TestFlags(t *testing.T) {
+	var out bytes.Buffer
+	got, err := parse([]string{"-bin", "b", "-size", "2GiB", "-keep"}, &out)
+	if want := (settings{bin: "b", keep: true, size: 2 << 30}); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	for _, args := range [][]string{{"-size", "lots"}, {"-size", "0"}, {"-size", "9EiB"}, {"more"}, {"-nonsense"}} {
+		if got, err := parse(args, &out); err == nil {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+	if _, err := parse([]string{"-h"}, &out); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out.String(), "-size") {
+		t.Errorf("%v, help is %q", err, &out)
+	}
+}
+
+func TestMissingProgramsAreAnError(t *testing.T) {
+	if err := run(context.Background(), []string{"-bin", t.TempDir()}, new(bytes.Buffer)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOddsHasOneOfEach(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "odds")
+	if err := odds(dir, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	// Comparing it with itself says what is in it.
+	sum, err := compare.Trees(t.Context(), dir, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum.Files != 8 || sum.Dirs != 3 || sum.Symlinks != 2 || sum.Others != 1 || sum.HardLinks != 1 {
+		t.Errorf("%+v", sum)
+	}
+	var s syscall.Stat_t
+	if err := syscall.Stat(filepath.Join(dir, "sparse.img"), &s); err != nil || s.Size != 1<<30 || s.Blocks*512 > 1<<20 {
+		t.Errorf("sparse.img: %d bytes, %d on disk, %v", s.Size, s.Blocks*512, err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "read-only"), 0o700); err != nil { // for the test's own cleaning up
+		t.Fatal(err)
+	}
+}
+
+func TestFiguresReadWell(t *testing.T) {
+	for got, want := range map[string]string{
+		count(1, "file", "files"):      "1 file",
+		count(15036, "file", "files"):  "15,036 files",
+		rate(229_000_000, 0.5):         "229 MB in 0.50 s (458 MB/s)",
+		rate(5, 0):                     "5 B",
+		short("12D3KooWLRPJAA5o6fuxL"): "…A5o6fuxL",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestFollow(t *testing.T) {
+	const lines = `{"phase":"finding providers","blocks":0,"bytes":0}
+{"phase":"fetching","blocks":1,"total_blocks":2,"bytes":10,"total_bytes":20,"providers":[{"id":"a","blocks":1,"bytes":10,"rate":1}]}
+{"blocks":2,"bytes":20,"fetched_blocks":2,"fetched_bytes":20,"pinned":true,"providers":[{"id":"b","blocks":1,"bytes":10,"rate":1}],"seconds":0.5}
+`
+	var seen []api.FetchProgress
+	got, err := follow(strings.NewReader(lines), func(p api.FetchProgress) error {
+		seen = append(seen, p)
+		return nil
+	})
+	if err != nil || got.FetchedBytes != 20 || got.Seconds != 0.5 || len(got.Providers) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if len(seen) != 2 || seen[1].TotalBytes != 20 || len(seen[1].Providers) != 1 {
+		t.Errorf("progress: %+v", seen)
+	}
+	if _, err := follow(strings.NewReader(lines), func(api.FetchProgress) error { return errNoMiddle }); !errors.Is(err, errNoMiddle) {
+		t.Errorf("%v", err)
+	}
+	if _, err := follow(strings.NewReader("Error: no\n"), nil); err == nil {
+		t.Error("read a result out of an error message")
+	}
+}
