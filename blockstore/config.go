@@ -1,0 +1,87 @@
+package blockstore
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/decube/decube/blockstore/internal/kv"
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/internal/durable"
+)
+
+// Config is what an operator may choose. The zero value is not valid; begin with
+// Default.
+type Config struct {
+	// Quota is the most that the store may occupy on the disk, in bytes, index
+	// included. 0 means no limit.
+	Quota int64
+	// MinFree is how much of the disk must stay free, in bytes: blocks are not
+	// written when less would be left, the index is not changed below half of
+	// it, and nothing is collected below a quarter. It is the headroom in which
+	// Badger reorganises the index: Badger writes through memory maps, and a
+	// full disk would kill the process.
+	MinFree int64
+	// PackSize is the size at which a pack file is complete, in bytes.
+	PackSize int64
+	// FlushEvery is how many bytes a writer takes before it makes them durable
+	// on its own. It bounds what a crash can lose and the memory for what is pending.
+	FlushEvery int64
+}
+
+const (
+	leastFree = 64 << 20
+	leastPack = 8 << 20
+	mostPack  = 64 << 30
+)
+
+// Default returns the configuration that suits most machines.
+func Default() Config {
+	return Config{
+		MinFree:    512 << 20,
+		PackSize:   1 << 30,
+		FlushEvery: 256 << 20,
+	}
+}
+
+// Validate reports the first value that is out of range.
+func (c Config) Validate() error {
+	switch {
+	case c.Quota < 0:
+		return fmt.Errorf("quota: %d bytes, want 0 (none) or more", c.Quota)
+	case c.MinFree < leastFree:
+		return fmt.Errorf("min_free: %s, want at least %s", size(c.MinFree), size(leastFree))
+	case c.PackSize < leastPack || c.PackSize > mostPack || c.PackSize%durable.Align != 0:
+		return fmt.Errorf("pack_size: %d bytes, want a multiple of %d from %s to %s", c.PackSize, durable.Align, size(leastPack), size(mostPack))
+	case c.FlushEvery < block.MaxSize:
+		return fmt.Errorf("flush_every: %s, want at least %s", size(c.FlushEvery), size(block.MaxSize))
+	}
+	return nil
+}
+
+// Option changes how a store is opened.
+type Option func(*settings)
+
+// settings are the dependencies of a store.
+type settings struct {
+	log    *slog.Logger
+	obs    Observer
+	fs     durable.FS
+	openDB func(dir string, log *slog.Logger) (kv.DB, error)
+}
+
+func defaults() settings {
+	return settings{
+		log: slog.New(slog.DiscardHandler),
+		obs: nopObserver{},
+		fs:  durable.OS,
+		openDB: func(dir string, log *slog.Logger) (kv.DB, error) {
+			return kv.Open(dir, log)
+		},
+	}
+}
+
+// WithLogger makes the store log what an operator should know.
+func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
+
+// WithObserver makes the store report events to obs.
+func WithObserver(obs Observer) Option { return func(s *settings) { s.obs = obs } }

@@ -1,0 +1,125 @@
+package pack
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/internal/durable"
+)
+
+const (
+	// HeaderSize is the length of a record's header and of a pack's, in bytes.
+	HeaderSize = 64
+	// FirstRecord is where the first record of a pack may start.
+	FirstRecord = durable.Align
+	// LargeRecord is the number of bytes from which on a block starts on a page
+	// of its own, so that its space can be freed wholly.
+	LargeRecord = 32 << 10
+
+	smallAlign    = 64
+	recordMagic   = "DCBK"
+	recordVersion = 1
+	packMagic     = "DCPACK\x00\x01"
+)
+
+// ErrHeader is returned for bytes that are not a header of this version at this
+// place of this pack.
+var ErrHeader = errors.New("not a record header")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Header describes a record.
+type Header struct {
+	Codec  block.Codec
+	Len    uint32 // bytes of the block
+	Digest block.Digest
+	Nonce  uint64 // of the pack
+	Off    int64  // of the header, from the start of the pack
+}
+
+// Append appends the encoded header, HeaderSize bytes, to b.
+func (h Header) Append(b []byte) []byte {
+	start := len(b)
+	b = append(b, recordMagic...)
+	b = append(b, recordVersion, byte(h.Codec), 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, h.Len)
+	b = append(b, 0, 0, 0, 0)
+	b = append(b, h.Digest[:]...)
+	b = binary.LittleEndian.AppendUint64(b, h.Nonce)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Off)) //nolint:gosec // never negative
+	binary.LittleEndian.PutUint32(b[start+12:], crc32.Checksum(b[start:], castagnoli))
+	return b
+}
+
+// DecodeHeader reads a header from the first HeaderSize bytes of b. It returns
+// ErrHeader for anything that Append did not produce.
+func DecodeHeader(b []byte) (Header, error) {
+	if len(b) < HeaderSize || string(b[:4]) != recordMagic {
+		return Header{}, ErrHeader
+	}
+	b = b[:HeaderSize]
+	if b[4] != recordVersion {
+		return Header{}, fmt.Errorf("%w: version %d", ErrHeader, b[4])
+	}
+	if binary.LittleEndian.Uint32(b[12:]) != checksum(b) {
+		return Header{}, fmt.Errorf("%w: checksum", ErrHeader)
+	}
+	h := Header{
+		Codec:  block.Codec(b[5]),
+		Len:    binary.LittleEndian.Uint32(b[8:]),
+		Digest: block.Digest(b[16:48]),
+		Nonce:  binary.LittleEndian.Uint64(b[48:]),
+		Off:    int64(binary.LittleEndian.Uint64(b[56:])), //nolint:gosec // checked below
+	}
+	if !h.Codec.Valid() || b[6]|b[7] != 0 || h.Len > block.MaxSize || h.Off < FirstRecord || h.Off%smallAlign != 0 {
+		return Header{}, fmt.Errorf("%w: fields out of range", ErrHeader)
+	}
+	return h, nil
+}
+
+// checksum is the CRC of a header whose checksum field, at 12, counts as zero.
+func checksum(b []byte) uint32 {
+	var zero [4]byte
+	c := crc32.Update(0, castagnoli, b[:12])
+	c = crc32.Update(c, castagnoli, zero[:])
+	return crc32.Update(c, castagnoli, b[16:])
+}
+
+// appendPackHeader appends the first FirstRecord bytes of a pack to b.
+func appendPackHeader(b []byte, id uint32, nonce uint64) []byte {
+	start := len(b)
+	b = append(b, make([]byte, FirstRecord)...)
+	h := b[start:]
+	copy(h, packMagic)
+	binary.LittleEndian.PutUint32(h[8:], id)
+	binary.LittleEndian.PutUint64(h[16:], nonce)
+	binary.LittleEndian.PutUint32(h[12:], checksum(h[:24]))
+	return b
+}
+
+// decodePackHeader returns a pack's nonce.
+func decodePackHeader(b []byte, id uint32) (uint64, error) {
+	if len(b) < 24 || string(b[:8]) != packMagic {
+		return 0, fmt.Errorf("%w: not a pack", ErrHeader)
+	}
+	if got := binary.LittleEndian.Uint32(b[8:]); got != id || binary.LittleEndian.Uint32(b[12:]) != checksum(b[:24]) {
+		return 0, fmt.Errorf("%w: the header of pack %d is damaged or belongs to pack %d", ErrHeader, id, got)
+	}
+	return binary.LittleEndian.Uint64(b[16:]), nil
+}
+
+// RecordSize returns the bytes from the start of a record to its end.
+func RecordSize(n int) int64 { return HeaderSize + int64(n) }
+
+// placeRecord returns where a record of n bytes may start, at or after off.
+func placeRecord(off int64, n int) int64 {
+	if n >= LargeRecord {
+		return alignUp(off, durable.Align)
+	}
+	return alignUp(off, smallAlign)
+}
+
+func alignUp(n, to int64) int64 { return (n + to - 1) / to * to }

@@ -1,0 +1,32 @@
+package memstore_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/blockstore/memstore"
+	"github.com/decube/decube/blockstore/storetest"
+)
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(*testing.T) storetest.Store[*memstore.Writer] { return memstore.New() })
+}
+
+func TestDamage(t *testing.T) {
+	s := memstore.New()
+	b := storetest.Block(100, 1)
+	if err := s.Put(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Damage(b.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), b.ID(), nil); !errors.Is(err, blockstore.ErrCorrupt) {
+		t.Fatalf("got %v", err)
+	}
+	if err := s.Put(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	storetest.CheckHeld(t, s, b)
+}

@@ -1,0 +1,284 @@
+package blockstore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/decube/decube/blockstore/internal/pack"
+	"github.com/decube/decube/internal/durable"
+)
+
+// formatVersion is the newest layout of the directory that this code knows.
+const formatVersion = 1
+
+const (
+	versionFile = "version"
+	lockFile    = "lock"
+	pinsFile    = "pins"
+	indexDir    = "index"
+	packsDir    = "packs"
+)
+
+// trimAfter is how often Run gives idle memory back, and makes the metadata of
+// other rooms durable that did not ask for it.
+const trimAfter = 30 * time.Second
+
+// Store is an open block store. It is safe for concurrent use.
+type Store struct {
+	dir    string
+	cfg    Config
+	log    *slog.Logger
+	obs    Observer
+	fs     durable.FS
+	lock   *flock.Flock // nil where the file system is not the operating system's
+	gate   gate
+	ix     *index
+	packs  *pack.Set
+	space  *space
+	epochs *epochs
+	pins   *pins
+	counts counts
+
+	// sweeps grows before a collection begins to free places that were in the
+	// index before. Whoever reads without verifying compares.
+	sweeps atomic.Uint64
+	// upkeep is held by a collection or check.
+	upkeep sync.Mutex
+
+	streamMu sync.Mutex
+	shared   *stream              // the stream of Put, nil before the first
+	streams  map[*stream]struct{} // all that are open, of writers too
+}
+
+// Open opens the store in dir, and creates it when there is none. It returns
+// ErrLocked, ErrVersion, or ErrIndex when blocks are there but their index is
+// not usable. Blocks whose acknowledgement was lost in a crash may or may not be
+// there.
+func Open(dir string, cfg Config, opts ...Option) (*Store, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("block store configuration: %w", err)
+	}
+	set := defaults()
+	for _, o := range opts {
+		o(&set)
+	}
+	s := &Store{dir: dir, cfg: cfg, log: set.log, obs: set.obs, fs: set.fs, streams: map[*stream]struct{}{}}
+	if err := s.open(set); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the block store %s: %w", dir, err), s.shut())
+	}
+	return s, nil
+}
+
+func (s *Store) open(set settings) error {
+	for _, d := range []string{s.dir, filepath.Join(s.dir, packsDir)} {
+		if err := s.fs.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+	}
+	if err := s.takeLock(); err != nil {
+		return err
+	}
+	id, err := readVersion(s.fs, s.dir)
+	if err != nil {
+		return err
+	}
+	db, err := set.openDB(filepath.Join(s.dir, indexDir), s.log)
+	if err != nil {
+		return fmt.Errorf("%w, repair it with fsck: %w", ErrIndex, err)
+	}
+	s.ix = &index{db: db}
+	if err := s.checkIdentity(id); err != nil {
+		return err
+	}
+	if s.epochs, err = openEpochs(s.ix); err != nil {
+		return err
+	}
+	if s.pins, err = openPins(s.fs, filepath.Join(s.dir, pinsFile)); err != nil {
+		return err
+	}
+	s.space = &space{dir: s.dir, fs: s.fs, quota: s.cfg.Quota, minFree: s.cfg.MinFree, db: db, refused: s.obs.Refused}
+	if err := s.openPacks(); err != nil {
+		return err
+	}
+	s.space.occupied = s.packs.Occupied
+	return s.counts.load(s.ix)
+}
+
+func (s *Store) openPacks() error {
+	states, err := s.ix.packStates(context.Background())
+	if err != nil {
+		return err
+	}
+	s.packs, err = pack.Open(pack.Config{
+		FS:      s.fs,
+		Dir:     filepath.Join(s.dir, packsDir),
+		MaxSize: s.cfg.PackSize,
+		Room:    s.space.room,
+		Log:     s.log,
+	}, states)
+	return err
+}
+
+func (s *Store) takeLock() error {
+	if s.fs != durable.OS {
+		return nil
+	}
+	l := flock.New(filepath.Join(s.dir, lockFile))
+	ok, err := l.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock the block store: %w", err)
+	}
+	if !ok {
+		return ErrLocked
+	}
+	s.lock = l
+	return nil
+}
+
+// readVersion checks the format and returns the store's identity. A directory
+// without a version file becomes a new store.
+func readVersion(fsys durable.FS, dir string) (id string, err error) {
+	name := filepath.Join(dir, versionFile)
+	text, err := fsys.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		var raw [16]byte
+		_, _ = rand.Read(raw[:]) // it never fails
+		id = hex.EncodeToString(raw[:])
+		return id, fsys.WriteFile(name, fmt.Appendf(nil, "decube-blockstore %d %s\n", formatVersion, id), 0o600)
+	}
+	if err != nil {
+		return "", err
+	}
+	var version int
+	if n, err := fmt.Sscanf(string(text), "decube-blockstore %d %s", &version, &id); n < 1 || (n < 2 && version <= formatVersion) {
+		return "", fmt.Errorf("%s is not a block store's version file: %w", name, err)
+	}
+	if version > formatVersion {
+		return "", &VersionError{Path: name, Found: version, Want: formatVersion}
+	}
+	return id, nil
+}
+
+// checkIdentity finds out whether the index belongs to the packs: an index that
+// was lost comes back empty.
+func (s *Store) checkIdentity(id string) error {
+	got, err := s.ix.meta(keyStoreID)
+	if err != nil {
+		return fmt.Errorf("%w, repair it with fsck: %w", ErrIndex, err)
+	}
+	if string(got) == id {
+		return nil
+	}
+	names, err := s.fs.ReadDir(filepath.Join(s.dir, packsDir))
+	if err != nil {
+		return err
+	}
+	if got != nil || len(names) > 0 {
+		return fmt.Errorf("%w, repair it with fsck: %d packs are there, and the index is of store %q instead of %q", ErrIndex, len(names), got, id)
+	}
+	return s.ix.setMeta(keyStoreID, []byte(id))
+}
+
+// Run keeps the store tidy until ctx ends. The store works without it, but holds
+// more memory while idle.
+func (s *Store) Run(ctx context.Context) error {
+	tick := time.NewTicker(trimAfter)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.gate.enter(); err != nil {
+			return err
+		}
+		err := errors.Join(s.packs.Trim(), s.ix.sync())
+		s.gate.leave()
+		if err != nil {
+			return fmt.Errorf("upkeep of the block store: %w", err)
+		}
+	}
+}
+
+// Close waits for calls in progress, gives up writers that are still open, and
+// releases the directory. Afterwards everything returns ErrClosed.
+func (s *Store) Close() error {
+	if !s.gate.close() {
+		return ErrClosed
+	}
+	s.streamMu.Lock()
+	open := s.streams
+	s.streams = map[*stream]struct{}{}
+	s.streamMu.Unlock()
+	var errs []error
+	for st := range open {
+		errs = append(errs, st.close())
+	}
+	errs = append(errs, s.counts.save(s.ix), s.shut())
+	return errors.Join(errs...)
+}
+
+// shut releases what open acquired, as far as it came.
+func (s *Store) shut() error {
+	var errs []error
+	if s.packs != nil {
+		errs = append(errs, s.packs.Close())
+	}
+	if s.ix != nil {
+		errs = append(errs, s.ix.db.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// use is entered by every exported method; leave must be called when it returns nil.
+func (s *Store) use(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.gate.enter()
+}
+
+// gate counts calls in progress, so that Close can wait for them. Unlike with a
+// read-write lock, a call made within a call never blocks: it gets ErrClosed.
+type gate struct {
+	mu     sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+func (g *gate) enter() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return ErrClosed
+	}
+	g.wg.Add(1)
+	return nil
+}
+
+func (g *gate) leave() { g.wg.Done() }
+
+// close reports false when the gate was closed before.
+func (g *gate) close() bool {
+	g.mu.Lock()
+	was := g.closed
+	g.closed = true
+	g.mu.Unlock()
+	g.wg.Wait()
+	return !was
+}
