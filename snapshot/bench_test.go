@@ -67,3 +67,22 @@ func BenchmarkCreateRandom(b *testing.B) {
 		b.SetBytes(res.Bytes)
 	}
 }
+
+func benchmarkRestore(b *testing.B, path string) {
+	b.Helper()
+	store := newMemStore()
+	res := create(b, store, snapshot.CreateOptions{Path: path})
+	top := b.TempDir()
+	n := 0
+	for b.Loop() {
+		n++ // deleting thousands of files slows down making new ones: a new place each time
+		got, err := snapshot.Restore(b.Context(), store, res.ID, filepath.Join(top, string(rune('a'+n))), snapshot.RestoreOptions{})
+		if err != nil || got.Partial() {
+			b.Fatal(err, got.Problems)
+		}
+		b.SetBytes(got.Bytes)
+	}
+}
+
+func BenchmarkRestoreTree(b *testing.B)   { benchmarkRestore(b, goTree(b)) }
+func BenchmarkRestoreRandom(b *testing.B) { benchmarkRestore(b, randomFile(b, 1<<30)) }

@@ -172,7 +172,9 @@ func (c *creator) run(ctx context.Context, feed func(context.Context) error) err
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c.fatal = cancel
-	stop := c.report()
+	stop := report(c.opts.Progress, func() Progress {
+		return Progress{Files: c.files.Load(), Bytes: c.bytes.Load()}
+	}, &c.current)
 	defer stop()
 	workers := max(2, min(runtime.GOMAXPROCS(0), 8))
 
@@ -209,50 +211,13 @@ func firstCause(ctx context.Context, err error) error {
 	return err
 }
 
-// report starts the progress calls and returns what ends them.
-func (c *creator) report() (stop func()) {
-	if c.opts.Progress == nil {
-		return func() {}
-	}
-	done, ended := make(chan struct{}), make(chan struct{})
-	tell := func() {
-		p := Progress{Files: c.files.Load(), Bytes: c.bytes.Load()}
-		if s := c.current.Load(); s != nil {
-			p.Path = *s
-		}
-		c.opts.Progress(p)
-	}
-	go func() {
-		defer close(ended)
-		t := time.NewTicker(100 * time.Millisecond)
-		defer t.Stop()
-		for {
-			select {
-			case <-t.C:
-				tell()
-			case <-done:
-				tell()
-				return
-			}
-		}
-	}()
-	return func() { close(done); <-ended }
-}
-
 func (c *creator) problem(path, op string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.problems = append(c.problems, Problem{Path: path, Op: op, Err: err.Error(), Cause: err})
 }
 
-func (c *creator) send(ctx context.Context, j job) error {
-	select {
-	case c.jobs <- j:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+func (c *creator) send(ctx context.Context, j job) error { return send(ctx, c.jobs, j) }
 
 // finish writes what is left: nodes, index pages, and the root when all else is durable.
 func (c *creator) finish(ctx context.Context) (Result, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/block"
 )
 
@@ -113,4 +114,4 @@ var (
 
 // WriteStats counts the blocks given to a sink so far, and those of them that it
 // did not hold before. Sizes are bytes.
-type WriteStats struct{ Blocks, Bytes, NewBlocks, NewBytes int64 }
+type WriteStats = blockstore.WriteStats

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	tagLink    = 42              // dag-cbor's tag for a link
+	tagLink    = 42               // dag-cbor's tag for a link
 	linkLength = 1 + block.IDSize // multibase identity prefix and binary CID
 	cborNull   = 0xf6
 )

@@ -126,8 +126,8 @@ type Entry struct {
 	User    string      `cborgen:"un,omitempty"`
 	Group   string      `cborgen:"gn,omitempty"`
 	ModTime Time        `cborgen:"mt"`
-	Size    uint64      `cborgen:"s"` // of a regular file, bytes; otherwise 0
-	Target  []byte      `cborgen:"l,omitempty"` // of a symbolic link
+	Size    uint64      `cborgen:"s"`                    // of a regular file, bytes; otherwise 0
+	Target  []byte      `cborgen:"l,omitempty"`          // of a symbolic link
 	Device  []uint64    `cborgen:"d,omitempty,maxlen=2"` // major, minor
 	Link    []byte      `cborgen:"h,omitempty,maxlen=8"` // hard link group, LinkSize bytes
 	Xattrs  []Xattr     `cborgen:"x,omitempty,maxlen=256"`

@@ -1,0 +1,236 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/manifest"
+)
+
+// conflictsShown bounds how many names ErrTargetExists lists.
+const conflictsShown = 10
+
+// refuseExisting returns ErrTargetExists when the target holds anything that an
+// interrupted restore of this snapshot would not have left.
+func (r *restorer) refuseExisting(ctx context.Context) error {
+	var conflicts []string
+	found := func(path string) bool {
+		conflicts = append(conflicts, fmt.Sprintf("%q", path))
+		return len(conflicts) < conflictsShown
+	}
+	top := &r.root.Tree
+	if top.Type != manifest.Dir {
+		names, err := r.target.Names()
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if name == string(top.Name) {
+				o := &output{in: &place{}, entry: top}
+				if same, err := r.complete(ctx, r.target, o); err != nil || same {
+					continue
+				}
+			}
+			if !strings.HasPrefix(name, tempPrefix) && !found(name) {
+				break
+			}
+		}
+	} else if err := r.findConflicts(ctx, &place{entry: top}, found); err != nil {
+		return err
+	}
+	if conflicts == nil {
+		return nil
+	}
+	more := ""
+	if len(conflicts) == conflictsShown {
+		more = ", ..."
+	}
+	return fmt.Errorf("%w: %s%s", ErrTargetExists, strings.Join(conflicts, ", "), more)
+}
+
+// errEnough ends a search for conflicts.
+var errEnough = errors.New("enough conflicts")
+
+func (r *restorer) findConflicts(ctx context.Context, p *place, found func(string) bool) error {
+	err := r.conflictsIn(ctx, p, found, 0)
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+func (r *restorer) conflictsIn(ctx context.Context, p *place, found func(string) bool, depth int) error {
+	dir, err := r.target.OpenDir(p.rel)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", p.rel, err)
+	}
+	defer dir.Close()
+	names, err := dir.Names()
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	if depth > manifest.MaxDepth {
+		return fmt.Errorf("%w: %q: directories are nested deeper than %d", ErrManifest, p.rel, manifest.MaxDepth)
+	}
+	other := make(map[string]bool, len(names))
+	for _, name := range names {
+		other[name] = !strings.HasPrefix(name, tempPrefix)
+	}
+	for e, err := range r.entries(ctx, p.entry) {
+		if err != nil {
+			return err
+		}
+		if _, there := other[string(e.Name)]; !there {
+			continue
+		}
+		delete(other, string(e.Name))
+		if err := r.conflict(ctx, dir, p, e, found, depth); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		if other[name] && !found(p.path([]byte(name))) {
+			return errEnough
+		}
+	}
+	return nil
+}
+
+// conflict looks at one entry that the target holds too.
+func (r *restorer) conflict(ctx context.Context, dir *fsys.Dir, p *place, e *Entry, found func(string) bool, depth int) error {
+	path := p.path(e.Name)
+	if whole, below := r.included(path); !whole && !below {
+		return nil // not ours to write, so not in the way
+	}
+	st, err := dir.Lstat(string(e.Name))
+	if err != nil {
+		return fmt.Errorf("stat %q: %w", path, err)
+	}
+	if e.Type == manifest.Dir && st.IsDir() {
+		return r.conflictsIn(ctx, &place{rel: path, entry: e}, found, depth+1)
+	}
+	same, err := r.complete(ctx, dir, &output{in: p, entry: e})
+	if err != nil {
+		return err
+	}
+	if !same && !found(path) {
+		return errEnough
+	}
+	return nil
+}
+
+// keep decides about a name that exists: that it is what would be restored, or is
+// to be left alone; else it may be replaced.
+func (r *restorer) keep(ctx context.Context, dir *fsys.Dir, o *output) (keep, skip bool, err error) {
+	same, err := r.complete(ctx, dir, o)
+	switch {
+	case err != nil:
+		return false, false, err
+	case same:
+		r.present.Add(1)
+		if o.entry.Type != manifest.File {
+			r.attributes(dir, string(o.entry.Name), o)
+		}
+		return true, false, nil
+	case r.opts.Existing == Skip:
+		r.skipped.Add(1)
+		return false, true, nil
+	case r.opts.Existing == Refuse:
+		return false, false, fmt.Errorf("%w: %q", ErrTargetExists, o.path())
+	}
+	st, err := dir.Lstat(string(o.entry.Name))
+	if err == nil && st.IsDir() {
+		return false, false, fmt.Errorf("%w: %q is a directory", ErrTargetExists, o.path())
+	}
+	return false, false, nil
+}
+
+// complete reports whether a name in the target is what would be restored there.
+func (r *restorer) complete(ctx context.Context, dir *fsys.Dir, o *output) (bool, error) {
+	e := o.entry
+	st, err := dir.Lstat(string(e.Name))
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("stat %q: %w", o.path(), err)
+	}
+	switch e.Type {
+	case manifest.File:
+		if !st.IsRegular() || uint64(st.Size) != e.Size || st.MSec != e.ModTime.Sec || uint64(st.MNsec) != e.ModTime.Nsec {
+			return false, nil
+		}
+		if r.opts.VerifyExisting {
+			return r.sameContent(ctx, dir, o)
+		}
+		return true, nil
+	case manifest.Symlink:
+		if st.Type() != unix.S_IFLNK {
+			return false, nil
+		}
+		target, err := dir.Readlink(string(e.Name))
+		return err == nil && bytes.Equal(target, e.Target), nil
+	case manifest.Fifo:
+		return st.Type() == unix.S_IFIFO, nil
+	case manifest.CharDevice, manifest.BlockDevice:
+		return st.Type() == deviceType(e) && uint64(st.Major) == e.Device[0] && uint64(st.Minor) == e.Device[1], nil
+	default:
+		return false, nil
+	}
+}
+
+func deviceType(e *Entry) uint32 {
+	if e.Type == manifest.BlockDevice {
+		return unix.S_IFBLK
+	}
+	return unix.S_IFCHR
+}
+
+// sameContent compares a file in the target with its chunks.
+func (r *restorer) sameContent(ctx context.Context, dir *fsys.Dir, o *output) (bool, error) {
+	fd, err := dir.OpenFile(string(o.entry.Name))
+	if err != nil {
+		return false, fmt.Errorf("open %q: %w", o.path(), err)
+	}
+	defer fsys.Close(fd)
+	fsys.Sequential(fd)
+	var have, chunk []byte
+	off := int64(0)
+	for x, err := range r.extents(ctx, o.entry) {
+		if err != nil {
+			return false, err
+		}
+		if x.Hole() {
+			start, _, err := fsys.Data(fd, off, off+int64(x.Length))
+			if err != nil || start < off+int64(x.Length) {
+				return false, err
+			}
+			off += int64(x.Length)
+			continue
+		}
+		b, err := r.src.Get(ctx, x.Chunk.ID, chunk)
+		if err != nil {
+			return false, fmt.Errorf("read chunk %s of %q: %w", x.Chunk.ID, o.path(), err)
+		}
+		chunk = b.Data()
+		want, err := slice(x, b)
+		if err != nil {
+			return false, err
+		}
+		if cap(have) < len(want) {
+			have = make([]byte, chunkMax)
+		}
+		have = have[:max(len(want), 0)]
+		if n, err := fsys.ReadAt(fd, have, off); err != nil || n < len(want) || !bytes.Equal(have, want) {
+			return false, err
+		}
+		off += int64(len(want))
+	}
+	return true, nil
+}

@@ -1,0 +1,313 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/manifest"
+)
+
+// writer is one goroutine's state of writing.
+type writer struct {
+	*restorer
+	buf []byte    // for chunks
+	dir *fsys.Dir // the directory of the file before, or nil
+	rel string
+}
+
+// write works on tasks until there are no more.
+func (r *restorer) write(ctx context.Context) error {
+	w := &writer{restorer: r, buf: make([]byte, 0, block.MaxSize)}
+	defer w.close()
+	for t := range r.tasks {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := w.task(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) close() {
+	if w.dir != nil {
+		w.dir.Close()
+		w.dir = nil
+	}
+}
+
+// open returns the directory a file belongs in, which stays open for the next file.
+func (w *writer) open(p *place) (*fsys.Dir, error) {
+	if w.dir == nil || w.rel != p.rel {
+		w.close()
+		dir, err := w.target.OpenDir(p.rel)
+		if err != nil {
+			return nil, fmt.Errorf("open %q: %w", p.rel, err)
+		}
+		w.dir, w.rel = dir, p.rel
+	}
+	return w.dir, nil
+}
+
+func (w *writer) task(ctx context.Context, t task) error {
+	path := t.outputs[0].path()
+	w.current.Store(&path)
+	if t.chunk.IsZero() {
+		o := t.outputs[0]
+		return w.file(o, func(fd int) error { return w.content(ctx, fd, o) })
+	}
+	b, err := w.get(ctx, t.chunk)
+	for _, o := range t.outputs {
+		if err != nil {
+			if err := w.failed(ctx, o, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := w.file(o, func(fd int) error {
+			data, err := slice(o.entry.Extents[0], b)
+			if err != nil {
+				return err
+			}
+			return fsys.WriteAt(fd, data, 0)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sourceError marks errors of reading the snapshot, as against writing the target.
+type sourceError struct{ error }
+
+// Unwrap returns the cause.
+func (e sourceError) Unwrap() error { return e.error }
+
+// get reads a chunk; its bytes are valid until the next call.
+func (w *writer) get(ctx context.Context, id block.ID) (block.Block, error) {
+	b, err := w.src.Get(ctx, id, w.buf)
+	if err != nil {
+		return b, sourceError{fmt.Errorf("read chunk %s: %w", id, err)}
+	}
+	return b, nil
+}
+
+// failed ends an output whose content cannot be had. It returns what ends the restore.
+func (r *restorer) failed(ctx context.Context, o *output, err error) error {
+	if ctx.Err() != nil || !r.opts.KeepGoing || errors.Is(err, ErrManifest) {
+		return fmt.Errorf("%q: %w", o.path(), err)
+	}
+	r.problem(o.path(), "restore", err)
+	return r.done(o, true)
+}
+
+// content writes a file's extents and leaves out its holes.
+func (w *writer) content(ctx context.Context, fd int, o *output) error {
+	off, hole := int64(0), false
+	for x, err := range w.extents(ctx, o.entry) {
+		if err != nil {
+			return sourceError{err}
+		}
+		if hole = x.Hole(); !hole {
+			b, err := w.get(ctx, x.Chunk.ID)
+			if err != nil {
+				return err
+			}
+			data, err := slice(x, b)
+			if err != nil {
+				return err
+			}
+			if err := fsys.WriteAt(fd, data, off); err != nil {
+				return err
+			}
+		}
+		off += int64(x.Length)
+	}
+	if hole {
+		return fsys.Truncate(fd, off)
+	}
+	return nil
+}
+
+// file restores one file: under a temporary name until fill has written its content
+// and its attributes are set.
+func (w *writer) file(o *output, fill func(fd int) error) error {
+	dir, err := w.open(o.in)
+	if err != nil {
+		return err
+	}
+	fd, temp, err := w.create(dir, o)
+	if err != nil {
+		return fmt.Errorf("make a file for %q: %w", o.path(), err)
+	}
+	return w.finish(dir, fd, temp, o, fill(fd), false)
+}
+
+// create makes a file under a temporary name.
+func (r *restorer) create(dir *fsys.Dir, o *output) (fd int, temp string, err error) {
+	for {
+		temp = r.tempName()
+		fd, err = dir.CreateFile(temp, r.createMode(o.entry))
+		if !errors.Is(err, unix.EEXIST) {
+			return fd, temp, err
+		}
+	}
+}
+
+func (r *restorer) tempName() string {
+	return tempPrefix + strconv.FormatUint(r.temp.Add(1), 36)
+}
+
+// createMode is the mode to make a file with: no more than it will have, and such
+// that its extended attributes can be set.
+func (r *restorer) createMode(e *Entry) uint32 {
+	mode := r.mode(e) & 0o777
+	if !(uint64(r.euid) == e.UID && uint64(r.egid) == e.GID) {
+		mode &= 0o700
+	}
+	if len(e.Xattrs) > 0 {
+		mode |= 0o200
+	}
+	return mode
+}
+
+// finish gives a written file its attributes and its name, or removes it when err,
+// the outcome of writing, is not nil.
+func (r *restorer) finish(dir *fsys.Dir, fd int, temp string, o *output, err error, sync bool) error {
+	if err == nil {
+		r.fileAttributes(fd, o)
+		if sync && !r.opts.NoSync {
+			err = fsys.Sync(fd)
+		}
+	}
+	if cerr := fsys.Close(fd); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		r.setTime(dir, temp, o)
+		err = dir.Rename(temp, string(o.entry.Name), r.opts.Existing == Overwrite)
+	}
+	if err == nil {
+		r.files.Add(1)
+		r.bytes.Add(int64(o.entry.Size))
+		return r.done(o, false)
+	}
+	if uerr := dir.Unlink(temp); uerr != nil && !errors.Is(uerr, unix.ENOENT) {
+		err = errors.Join(err, uerr)
+	}
+	var source sourceError
+	switch {
+	case errors.As(err, &source) && r.opts.KeepGoing && !errors.Is(err, ErrManifest) && !errors.Is(err, context.Canceled):
+		r.problem(o.path(), "restore", err)
+		return r.done(o, true)
+	case errors.Is(err, unix.EEXIST):
+		return fmt.Errorf("%w: %q", ErrTargetExists, o.path())
+	default:
+		return fmt.Errorf("write %q: %w", o.path(), err)
+	}
+}
+
+// done ends an output, and makes the further names of a hard link.
+func (r *restorer) done(o *output, failed bool) error {
+	if g := o.link; g != nil {
+		g.mu.Lock()
+		g.done, g.failed = true, failed
+		waiters := g.waiters
+		g.waiters = nil
+		g.mu.Unlock()
+		for _, other := range waiters {
+			if err := r.linkTo(g, other); err != nil {
+				return err
+			}
+		}
+	}
+	return r.leave(o.in)
+}
+
+// leave counts down what a directory waits for, and sets the attributes of those
+// that are complete, upwards.
+func (r *restorer) leave(p *place) error {
+	for p != nil && p.pending.Add(-1) == 0 {
+		if !p.partial {
+			r.directoryAttributes(p)
+		}
+		p = p.parent
+	}
+	return nil
+}
+
+// linkTo makes a further name of a hard link whose first name is complete.
+func (r *restorer) linkTo(g *linkGroupState, o *output) error {
+	if g.failed {
+		r.problem(o.path(), "link", fmt.Errorf("its other name %q could not be restored", g.in.path([]byte(g.name))))
+		return r.leave(o.in)
+	}
+	from, err := r.target.OpenDir(g.in.rel)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", g.in.rel, err)
+	}
+	defer from.Close()
+	to, err := r.target.OpenDir(o.in.rel)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", o.in.rel, err)
+	}
+	defer to.Close()
+	name := string(o.entry.Name)
+	err = from.Link(g.name, to, name)
+	if errors.Is(err, unix.EEXIST) {
+		return errors.Join(r.relink(from, g.name, to, o), r.leave(o.in))
+	}
+	if err != nil {
+		return fmt.Errorf("link %q to %q: %w", o.path(), g.name, err)
+	}
+	r.countName(o)
+	return r.leave(o.in)
+}
+
+func (r *restorer) countName(o *output) {
+	if o.entry.Type == manifest.File {
+		r.files.Add(1)
+	} else {
+		r.others.Add(1)
+	}
+}
+
+// relink deals with a further name that exists already.
+func (r *restorer) relink(from *fsys.Dir, first string, to *fsys.Dir, o *output) error {
+	name := string(o.entry.Name)
+	a, err := from.Lstat(first)
+	if err != nil {
+		return fmt.Errorf("stat %q: %w", first, err)
+	}
+	b, err := to.Lstat(name)
+	if err != nil {
+		return fmt.Errorf("stat %q: %w", o.path(), err)
+	}
+	same := a.Size == b.Size && a.MSec == b.MSec && a.MNsec == b.MNsec && a.Type() == b.Type()
+	switch {
+	case a.Dev == b.Dev && a.Ino == b.Ino:
+		r.present.Add(1)
+		return nil
+	case !same && r.opts.Existing == Skip:
+		r.skipped.Add(1)
+		return nil
+	case !same && r.opts.Existing == Refuse, b.IsDir():
+		return fmt.Errorf("%w: %q", ErrTargetExists, o.path())
+	}
+	temp := r.tempName()
+	if err := from.Link(first, to, temp); err != nil {
+		return fmt.Errorf("link %q: %w", o.path(), err)
+	}
+	if err := to.Rename(temp, name, true); err != nil {
+		return fmt.Errorf("replace %q: %w", o.path(), err)
+	}
+	r.countName(o)
+	return nil
+}

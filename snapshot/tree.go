@@ -1,0 +1,187 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot/manifest"
+)
+
+// Entry is one name in a snapshot.
+type Entry = manifest.Entry
+
+// tree reads directories and extents of one snapshot and holds them against each
+// other. Each block keeps its own rules already; what only shows when several are
+// seen together is checked here.
+type tree struct {
+	src  Source
+	root *Root
+}
+
+// entries yields a directory's entries in order of name, nothing for what is no
+// directory. It stops after an error.
+func (t *tree) entries(ctx context.Context, dir *Entry) iter.Seq2[*Entry, error] {
+	return func(yield func(*Entry, error) bool) {
+		if dir.Node == nil {
+			return
+		}
+		node, err := t.node(ctx, dir.Node.ID)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		if !each(node.Entries, yield) {
+			return
+		}
+		var last []byte
+		for _, ref := range node.Pages {
+			page, err := t.page(ctx, ref, last)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			last = page[len(page)-1].Name
+			if !each(page, yield) {
+				return
+			}
+		}
+	}
+}
+
+func each(list []Entry, yield func(*Entry, error) bool) bool {
+	for i := range list {
+		if !yield(&list[i], nil) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *tree) node(ctx context.Context, id block.ID) (*manifest.Node, error) {
+	node := new(manifest.Node)
+	if err := load(ctx, t.src, id, node); err != nil {
+		return nil, err
+	}
+	return node, nil
+}
+
+// page reads a page of a directory, whose names follow last.
+func (t *tree) page(ctx context.Context, ref manifest.NodeRef, last []byte) ([]Entry, error) {
+	node, err := t.node(ctx, ref.Page.ID)
+	if err != nil {
+		return nil, err
+	}
+	list := node.Entries
+	switch {
+	case uint64(len(list)) != ref.Count || node.Pages != nil:
+		return nil, fmt.Errorf("%w: block %s: a page of %d entries and %d pages, referred to with %d entries",
+			ErrManifest, ref.Page.ID, len(list), len(node.Pages), ref.Count)
+	case !bytes.Equal(list[0].Name, ref.First):
+		return nil, fmt.Errorf("%w: block %s: a page that begins with %q, referred to with %q", ErrManifest, ref.Page.ID, list[0].Name, ref.First)
+	case last != nil && bytes.Compare(last, list[0].Name) >= 0:
+		return nil, fmt.Errorf("%w: block %s: name %q after %q", ErrManifest, ref.Page.ID, list[0].Name, last)
+	}
+	return list, nil
+}
+
+// extents yields a file's extents in order. It stops after an error.
+func (t *tree) extents(ctx context.Context, file *Entry) iter.Seq2[manifest.Extent, error] {
+	return func(yield func(manifest.Extent, error) bool) {
+		for _, x := range file.Extents {
+			if !yield(x, nil) {
+				return
+			}
+		}
+		for _, ref := range file.Pages {
+			var page manifest.ExtentPage
+			err := load(ctx, t.src, ref.Page.ID, &page)
+			if err == nil {
+				err = matchExtents(ref, &page)
+			}
+			if err != nil {
+				yield(manifest.Extent{}, err)
+				return
+			}
+			for _, x := range page.Extents {
+				if !yield(x, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func matchExtents(ref manifest.ExtentRef, page *manifest.ExtentPage) error {
+	var sum uint64
+	for _, x := range page.Extents {
+		sum += x.Length
+	}
+	if uint64(len(page.Extents)) != ref.Count || sum != ref.Length {
+		return fmt.Errorf("%w: block %s: %d extents of %d bytes, referred to with %d of %d",
+			ErrManifest, ref.Page.ID, len(page.Extents), sum, ref.Count, ref.Length)
+	}
+	return nil
+}
+
+// slice returns the bytes of a chunk that an extent names.
+func slice(x manifest.Extent, chunk block.Block) ([]byte, error) {
+	if x.Offset+x.Length > uint64(chunk.Len()) {
+		return nil, fmt.Errorf("%w: an extent of %d bytes at offset %d of chunk %s, which has %d",
+			ErrManifest, x.Length, x.Offset, chunk.ID(), chunk.Len())
+	}
+	return chunk.Data()[x.Offset : x.Offset+x.Length], nil
+}
+
+// census counts entries against what the root says, so that a tree which repeats
+// the same nodes without end is noticed before it fills memory or disk.
+type census struct {
+	stats manifest.Stats
+	limit manifest.Stats
+	links map[[manifest.LinkSize]byte]*Entry
+}
+
+func newCensus(root *Root) *census {
+	return &census{limit: root.Stats, links: make(map[[manifest.LinkSize]byte]*Entry)}
+}
+
+// add counts an entry at a depth. It returns the entry that was met first when it
+// is a further name of a hard link, and nil otherwise.
+func (c *census) add(e *Entry, path string, depth int) (first *Entry, err error) {
+	if depth > manifest.MaxDepth {
+		return nil, fmt.Errorf("%w: %q: directories are nested deeper than %d", ErrManifest, path, manifest.MaxDepth)
+	}
+	if e.Link != nil {
+		key := [manifest.LinkSize]byte(e.Link)
+		if first = c.links[key]; first == nil {
+			c.links[key] = e
+		} else if !sameFile(first, e) {
+			return nil, fmt.Errorf("%w: %q: other content or attributes than the hard link %q", ErrManifest, path, first.Name)
+		}
+	}
+	switch e.Type {
+	case manifest.File:
+		c.stats.Files++
+		if first == nil {
+			c.stats.Bytes += e.Size
+		}
+	case manifest.Dir:
+		c.stats.Dirs++
+	default:
+		c.stats.Others++
+	}
+	if s, l := c.stats, c.limit; s.Files > l.Files || s.Dirs > l.Dirs || s.Others > l.Others || s.Bytes > l.Bytes {
+		return nil, fmt.Errorf("%w: %q: the tree holds more than the root says: %d files, %d directories, %d others, %d bytes",
+			ErrManifest, path, l.Files, l.Dirs, l.Others, l.Bytes)
+	}
+	return first, nil
+}
+
+// sameFile reports whether two entries can be names of one file.
+func sameFile(a, b *Entry) bool {
+	x, y := *a, *b
+	x.Name, y.Name = nil, nil
+	return manifest.EqualEntries(&x, &y)
+}
