@@ -1,0 +1,143 @@
+package exchange
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/decube/decube/internal/block"
+)
+
+const (
+	// ID is the protocol's name.
+	ID protocol.ID = "/decube/exchange/1.0.0"
+	// ServiceName is what the resource manager knows the protocol's streams by.
+	ServiceName = "decube.exchange"
+)
+
+// Source reads verified blocks.
+type Source interface {
+	// Get returns the block, verified against its ID; it may use buf's capacity.
+	Get(ctx context.Context, id block.ID, buf []byte) (block.Block, error)
+}
+
+// Store is where blocks are read from and written to.
+type Store interface {
+	Source
+	// Has reports which of ids are held.
+	Has(ctx context.Context, ids []block.ID) ([]bool, error)
+	// NewWriter begins a write session.
+	NewWriter(ctx context.Context) (Writer, error)
+	// Pin keeps the root's blocks from being collected. A partial pin is one
+	// whose blocks need not all be there; it must not replace a complete one.
+	Pin(ctx context.Context, root block.ID, partial bool) error
+}
+
+// Writer is a write session. The exchange calls its methods one at a time.
+type Writer interface {
+	// Touch reports which of ids are held; those stay held until Close.
+	Touch(ctx context.Context, ids []block.ID) ([]bool, error)
+	// Add stores b and calls release once b's bytes are no longer needed, also
+	// when it fails; release may be nil.
+	Add(ctx context.Context, b block.Block, release func()) error
+	// Flush makes everything added so far durable.
+	Flush(ctx context.Context) error
+	// Close ends the session; what was not flushed may be lost.
+	Close() error
+}
+
+// Finder searches the swarm for providers.
+type Finder interface {
+	// FindProviders yields peers that may hold id, until it has asked everyone it
+	// would ask. It may yield a peer more than once.
+	FindProviders(ctx context.Context, id block.ID) iter.Seq2[peer.AddrInfo, error]
+}
+
+// Index is a root's chunk index: every block below the root except the pages of
+// the index. It must be safe for concurrent use.
+type Index interface {
+	// Len returns the number of ordinals.
+	Len() int
+	// At returns the ID and the length in bytes of one of them.
+	At(i int) (block.ID, int)
+}
+
+// Loader reads and validates a root and its chunk index from src, within bounds
+// of its own. When it cannot read the root, or a page, it returns src's error
+// wrapped.
+type Loader func(ctx context.Context, src Source, root block.ID) (Index, error)
+
+// Observer is told what happens. Its methods are called from many goroutines and
+// must return at once.
+type Observer interface {
+	// Served is called when a block was sent to p.
+	Served(p peer.ID, bytes int)
+	// Fetched is called when a block from p was verified.
+	Fetched(p peer.ID, bytes int)
+	// Dropped is called when a fetch stops using p for what it did.
+	Dropped(p peer.ID, reason error)
+}
+
+type silent struct{}
+
+func (silent) Served(peer.ID, int)    {}
+func (silent) Fetched(peer.ID, int)   {}
+func (silent) Dropped(peer.ID, error) {}
+
+// Option sets what an exchange may be given but does not need.
+type Option func(*Exchange)
+
+// WithLogger names the logger. Without it nothing is logged.
+func WithLogger(l *slog.Logger) Option { return func(x *Exchange) { x.log = l } }
+
+// WithObserver names the observer.
+func WithObserver(o Observer) Option { return func(x *Exchange) { x.observer = o } }
+
+// Exchange fetches and serves blocks. All methods are safe for concurrent use.
+type Exchange struct {
+	host     host.Host
+	store    Store
+	finder   Finder
+	load     Loader
+	cfg      Config
+	log      *slog.Logger
+	observer Observer
+	fetches  *semaphore.Weighted
+	upload   *rate.Limiter // nil without a bound
+}
+
+// New returns an exchange. It fetches at once, and serves while Run runs.
+func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts ...Option) (*Exchange, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	x := &Exchange{
+		host: h, store: store, finder: finder, load: load, cfg: cfg,
+		log:      slog.New(slog.DiscardHandler),
+		observer: silent{},
+		fetches:  semaphore.NewWeighted(int64(cfg.Limits.Fetches)),
+	}
+	if cfg.UploadRate > 0 {
+		x.upload = rate.NewLimiter(rate.Limit(cfg.UploadRate), writeStep)
+	}
+	for _, opt := range opts {
+		opt(x)
+	}
+	return x, nil
+}
+
+// Run serves other peers until ctx ends, then ends every stream and returns nil.
+func (x *Exchange) Run(ctx context.Context) error {
+	s := newServer(x)
+	x.host.SetStreamHandler(ID, s.handler(ctx))
+	<-ctx.Done()
+	x.host.RemoveStreamHandler(ID)
+	s.wait()
+	return nil
+}

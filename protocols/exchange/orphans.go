@@ -1,0 +1,134 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/decube/decube/internal/block"
+)
+
+const (
+	// orphanDelay is the pause between rounds of looking up blocks that none of
+	// the providers holds; it doubles while nothing is found.
+	orphanDelay    = 250 * time.Millisecond
+	maxOrphanDelay = 30 * time.Second
+	// lookupTimeout bounds the search for one block.
+	lookupTimeout = 30 * time.Second
+	// maxLookupPeers bounds the providers of one block that are asked for it.
+	maxLookupPeers = 4
+)
+
+// errNobody is returned for a block that nobody was found to have.
+var errNobody = errors.New("nobody has it")
+
+// orphans looks up, one by one, the blocks that none of the providers holds.
+func (f *fetch) orphans(ctx context.Context) error {
+	delay := orphanDelay
+	for {
+		pause := time.NewTimer(delay)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
+		case <-pause.C:
+		}
+		if f.roster.serving() == 0 && !f.roster.searchedOnce() {
+			continue // providers of the root come first
+		}
+		brought, err := f.lookUp(ctx, f.sched.claimOrphans(4*f.x.cfg.Limits.Lookups))
+		if err != nil {
+			return err
+		}
+		if delay = min(2*delay, maxOrphanDelay); brought > 0 {
+			delay = orphanDelay
+		}
+	}
+}
+
+// lookUp brings claimed ordinals, a few at a time, and returns how many came.
+func (f *fetch) lookUp(ctx context.Context, ordinals []int) (int, error) {
+	var (
+		g       errgroup.Group
+		mu      sync.Mutex
+		brought int
+	)
+	g.SetLimit(f.x.cfg.Limits.Lookups)
+	for _, o := range ordinals {
+		g.Go(func() error {
+			id, _ := f.index.At(o)
+			b, info, err := f.x.lookUp(ctx, id)
+			good := err == nil
+			if good {
+				m := f.roster.add(info)
+				good = f.accept(ctx, goodBlock{b: b}, m)
+				f.offer(ctx, info) // it may have more
+			}
+			f.sched.release(o, good)
+			if good {
+				mu.Lock()
+				brought++
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // no function of the group returns an error
+	return brought, ctx.Err()
+}
+
+// lookUp searches for providers of one block and fetches it from the first that
+// has it.
+func (x *Exchange) lookUp(ctx context.Context, id block.ID) (block.Block, peer.AddrInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	failure := errNobody
+	asked := 0
+	for info, err := range x.finder.FindProviders(ctx, id) {
+		if err != nil {
+			failure = errors.Join(failure, err)
+			continue
+		}
+		if info.ID == x.host.ID() {
+			continue
+		}
+		blocks, err := x.request(ctx, info, []block.ID{id})
+		if len(blocks) == 1 {
+			return blocks[0], info, nil
+		}
+		failure = errors.Join(failure, fmt.Errorf("%s: %w", info.ID, err))
+		if asked++; asked == maxLookupPeers {
+			break
+		}
+	}
+	return block.Block{}, peer.AddrInfo{}, fmt.Errorf("block %s: %w", id, failure)
+}
+
+// request asks one peer for blocks and returns those that came, verified, in
+// the order of ids. The error says why some did not; it is errNobody when the
+// peer just lacks them.
+func (x *Exchange) request(ctx context.Context, info peer.AddrInfo, ids []block.ID) ([]block.Block, error) {
+	c, err := x.open(ctx, info, block.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	var blocks []block.Block
+	err = c.blocks(1, ids, func(_ int, b block.Block) error {
+		blocks = append(blocks, b)
+		x.observer.Fetched(info.ID, b.Len())
+		return nil
+	})
+	if isHostile(err) {
+		x.observer.Dropped(info.ID, err)
+	}
+	if err == nil && len(blocks) < len(ids) {
+		err = errNobody
+	}
+	return blocks, err
+}

@@ -1,0 +1,182 @@
+package exchange
+
+import "time"
+
+const (
+	// worthTaking is the time a provider must still need before somebody else
+	// takes work over from it.
+	worthTaking = 100 * time.Millisecond
+	// maxCopies is the most leases that bring the same ordinal.
+	maxCopies = 2
+)
+
+// takeOver takes the unfinished tail of the slowest provider's leases for h: the
+// part that makes both end together. The block that is under way stays.
+func (s *schedule) takeOver(h *holder, now time.Time) []int {
+	victim, bytes, eta := s.slowest(h, now)
+	if victim == nil || eta < worthTaking {
+		return nil
+	}
+	theirs, ours := victim.rate.at(now), h.rate.at(now)
+	if ours == 0 { // nothing is known about h yet: halve
+		ours = max(theirs, 1)
+	}
+	want := min(int64(float64(bytes)*ours/(ours+theirs)), s.limits.LeaseMax)
+	for i := len(victim.leases) - 1; i >= 0; i-- {
+		l := victim.leases[i]
+		least := l.next
+		if i == 0 {
+			least++ // under way
+		}
+		if from := s.tail(h, l, least, want); from < l.keep {
+			taken := append([]int(nil), l.ordinals[from:l.keep]...)
+			s.trim(victim, l, from)
+			return s.dropDone(taken)
+		}
+	}
+	return nil
+}
+
+// tail returns where the tail of l begins that h can bring, of at most want
+// bytes but at least one block.
+func (s *schedule) tail(h *holder, l *lease, least int, want int64) int {
+	from := l.keep
+	for bytes := int64(0); from > least && h.have.has(l.ordinals[from-1]); from-- {
+		if bytes += s.size(l.ordinals[from-1]); bytes > want && from < l.keep {
+			break
+		}
+	}
+	return from
+}
+
+// trim cuts l to its first keep ordinals and has the provider told. The copies
+// pass to whoever takes the rest.
+func (s *schedule) trim(h *holder, l *lease, keep int) {
+	l.keep = keep
+	h.keeps = append(h.keeps, request{kind: askKeep, id: l.id, keep: keep})
+}
+
+// dropDone leaves out what came twice and is done.
+func (s *schedule) dropDone(ordinals []int) []int {
+	left := ordinals[:0]
+	for _, o := range ordinals {
+		if s.done.has(o) || s.verifying.has(o) {
+			s.copies[o]--
+			continue
+		}
+		left = append(left, o)
+	}
+	return left
+}
+
+// duplicate picks ordinals that another provider is about to send, for h to
+// bring as well: the end of a fetch must not wait for one provider.
+func (s *schedule) duplicate(h *holder, now time.Time) []int {
+	victim, _, eta := s.slowest(h, now)
+	if victim == nil || eta < worthTaking {
+		return nil
+	}
+	var picked []int
+	var bytes int64
+	for _, l := range victim.leases {
+		for _, o := range l.ordinals[l.next:l.keep] {
+			if s.copies[o] >= maxCopies || s.done.has(o) || s.verifying.has(o) || !h.have.has(o) {
+				continue
+			}
+			s.copies[o]++
+			picked = append(picked, o)
+			if bytes += s.size(o); bytes >= s.limits.LeaseMin {
+				return picked
+			}
+		}
+		if len(picked) > 0 { // one lease only: a request's ordinals ascend
+			return picked
+		}
+	}
+	return picked
+}
+
+// slowest returns the provider other than h that will need the longest, what it
+// still has to send and the time it needs for it.
+func (s *schedule) slowest(h *holder, now time.Time) (*holder, int64, time.Duration) {
+	var (
+		victim *holder
+		most   int64
+		worst  time.Duration
+	)
+	for v := range s.holders {
+		if v == h {
+			continue
+		}
+		var bytes int64
+		for _, l := range v.leases {
+			for _, o := range l.ordinals[min(l.next, l.keep):l.keep] {
+				if s.copies[o] < maxCopies && h.have.has(o) {
+					bytes += s.size(o)
+				}
+			}
+		}
+		if bytes == 0 {
+			continue
+		}
+		if eta := v.rate.eta(bytes, now); victim == nil || eta > worst {
+			victim, most, worst = v, bytes, eta
+		}
+	}
+	return victim, most, worst
+}
+
+// meter measures a rate as a moving average. The zero meter has seen nothing.
+type meter struct {
+	perSecond float64 // bytes
+	since     time.Time
+	bytes     int64
+	last      time.Time // of the last bytes
+}
+
+const (
+	meterStep   = 100 * time.Millisecond
+	meterWeight = 0.3
+	maxETA      = time.Hour
+)
+
+// begin starts the clock after a pause that says nothing about the rate.
+func (m *meter) begin(now time.Time) { m.since, m.last, m.bytes = now, now, 0 }
+
+func (m *meter) add(bytes int64, now time.Time) {
+	m.bytes += bytes
+	m.last = now
+	d := now.Sub(m.since)
+	if d < meterStep {
+		return
+	}
+	r := float64(m.bytes) / d.Seconds()
+	if m.perSecond == 0 {
+		m.perSecond = r
+	} else {
+		m.perSecond += meterWeight * (r - m.perSecond)
+	}
+	m.since, m.bytes = now, 0
+}
+
+// at returns the rate as it looks at now: silence lowers it.
+func (m *meter) at(now time.Time) float64 {
+	silent := now.Sub(m.last)
+	if silent < 5*meterStep || m.last.IsZero() {
+		return m.perSecond
+	}
+	return m.perSecond / (1 + silent.Seconds())
+}
+
+// eta returns how long bytes will take. A provider that has sent nothing yet is
+// given as long as it has been waited for, and five times the usual step.
+func (m *meter) eta(bytes int64, now time.Time) time.Duration {
+	r := m.at(now)
+	if r <= 0 {
+		if waited := now.Sub(m.last); waited >= 5*meterStep {
+			return maxETA
+		}
+		return 0
+	}
+	return min(maxETA, time.Duration(float64(bytes)/r*float64(time.Second)))
+}
