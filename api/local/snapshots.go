@@ -17,15 +17,22 @@ import (
 	"github.com/decube/decube/snapshot"
 )
 
-// Snapshots keeps the snapshots of a store. What is kept is a pin of the root,
-// with the summary beside it, so that listing reads no blocks.
-type Snapshots struct{ Store *blockstore.Store }
+// Store answers for the block store of one repo. A snapshot that is kept is a pin
+// of its root, with the summary beside it, so that listing reads no blocks. The
+// methods may be called concurrently.
+type Store struct {
+	store *blockstore.Store
+	dir   string
+}
+
+// New returns a Store for the open block store of the repo in dir.
+func New(store *blockstore.Store, dir string) *Store { return &Store{store: store, dir: dir} }
 
 // List yields the kept snapshots, the oldest first.
-func (s Snapshots) List(ctx context.Context) iter.Seq2[api.Snapshot, error] {
+func (s *Store) List(ctx context.Context) iter.Seq2[api.Snapshot, error] {
 	return func(yield func(api.Snapshot, error) bool) {
 		var all []api.Snapshot
-		for pin, err := range s.Store.Pins(ctx) {
+		for pin, err := range s.store.Pins(ctx) {
 			if err != nil {
 				yield(api.Snapshot{}, fmt.Errorf("listing snapshots: %w", err))
 				return
@@ -43,7 +50,7 @@ func (s Snapshots) List(ctx context.Context) iter.Seq2[api.Snapshot, error] {
 
 // Get reads the summary of a snapshot whose root is held, kept or not, and finds
 // out whether it is complete. It returns api.ErrNotFound without the root.
-func (s Snapshots) Get(ctx context.Context, root block.ID) (api.Snapshot, error) {
+func (s *Store) Get(ctx context.Context, root block.ID) (api.Snapshot, error) {
 	snap, err := s.read(ctx, root)
 	if err != nil {
 		return api.Snapshot{}, err
@@ -68,7 +75,7 @@ func (s Snapshots) Get(ctx context.Context, root block.ID) (api.Snapshot, error)
 // api.ErrIncomplete. Repeating it changes label and tags where they are given. The
 // caller announces the snapshot, and keeps its blocks from being collected until
 // Register has returned.
-func (s Snapshots) Register(ctx context.Context, root block.ID, req api.RegisterRequest) (api.Snapshot, error) {
+func (s *Store) Register(ctx context.Context, root block.ID, req api.RegisterRequest) (api.Snapshot, error) {
 	snap, err := s.read(ctx, root)
 	if err != nil {
 		return api.Snapshot{}, err
@@ -105,8 +112,8 @@ func (s Snapshots) Register(ctx context.Context, root block.ID, req api.Register
 
 // Forget stops keeping a snapshot, durably; its blocks stay until the next
 // collection. A snapshot that is not kept is api.ErrNotFound.
-func (s Snapshots) Forget(ctx context.Context, root block.ID) error {
-	err := s.Store.RemovePin(ctx, root)
+func (s *Store) Forget(ctx context.Context, root block.ID) error {
+	err := s.store.RemovePin(ctx, root)
 	if errors.Is(err, blockstore.ErrNotFound) {
 		return fmt.Errorf("%w: snapshot %s is not kept here", api.ErrNotFound, root)
 	}
@@ -115,34 +122,34 @@ func (s Snapshots) Forget(ctx context.Context, root block.ID) error {
 
 // Missing returns the blocks of a snapshot that the store lacks. Without the root
 // or a page of the index the error wraps blockstore.ErrNotFound.
-func (s Snapshots) Missing(ctx context.Context, root block.ID) ([]block.ID, error) {
+func (s *Store) Missing(ctx context.Context, root block.ID) ([]block.ID, error) {
 	var ids, missing []block.ID
-	err := snapshot.Refs(ctx, s.Store, root, func(id block.ID) bool {
+	err := snapshot.Refs(ctx, s.store, root, func(id block.ID) bool {
 		ids = append(ids, id)
 		return true
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the block list of snapshot %s: %w", root, err)
 	}
-	err = lacking(ctx, s.Store, ids, func(id block.ID) { missing = append(missing, id) })
+	err = lacking(ctx, s.store, ids, func(id block.ID) { missing = append(missing, id) })
 	return missing, err
 }
 
-func (s Snapshots) keep(ctx context.Context, snap api.Snapshot) error {
+func (s *Store) keep(ctx context.Context, snap api.Snapshot) error {
 	meta, err := json.Marshal(snap)
 	if err != nil {
 		return fmt.Errorf("encoding the summary of snapshot %s: %w", snap.CID, err)
 	}
 	pin := blockstore.Pin{Root: snap.CID, Name: snap.Label, Created: *snap.PinnedAt, Meta: meta}
-	if err := s.Store.SetPin(ctx, pin); err != nil {
+	if err := s.store.SetPin(ctx, pin); err != nil {
 		return fmt.Errorf("keeping snapshot %s: %w", snap.CID, err)
 	}
 	return nil
 }
 
 // pin finds the pin of a root.
-func (s Snapshots) pin(ctx context.Context, root block.ID) (blockstore.Pin, bool, error) {
-	for pin, err := range s.Store.Pins(ctx) {
+func (s *Store) pin(ctx context.Context, root block.ID) (blockstore.Pin, bool, error) {
+	for pin, err := range s.store.Pins(ctx) {
 		if err != nil {
 			return blockstore.Pin{}, false, fmt.Errorf("looking up snapshot %s: %w", root, err)
 		}
@@ -155,7 +162,7 @@ func (s Snapshots) pin(ctx context.Context, root block.ID) (blockstore.Pin, bool
 
 // ofPin returns the summary that lies beside a pin. A pin that somebody else set
 // is summed up from its root, as far as that can be read.
-func (s Snapshots) ofPin(ctx context.Context, pin blockstore.Pin) api.Snapshot {
+func (s *Store) ofPin(ctx context.Context, pin blockstore.Pin) api.Snapshot {
 	var snap api.Snapshot
 	if json.Unmarshal(pin.Meta, &snap) != nil || snap.CID != pin.Root {
 		var err error
@@ -169,8 +176,8 @@ func (s Snapshots) ofPin(ctx context.Context, pin blockstore.Pin) api.Snapshot {
 }
 
 // read sums a snapshot up from its root.
-func (s Snapshots) read(ctx context.Context, root block.ID) (api.Snapshot, error) {
-	r, err := snapshot.LoadRoot(ctx, s.Store, root)
+func (s *Store) read(ctx context.Context, root block.ID) (api.Snapshot, error) {
+	r, err := snapshot.LoadRoot(ctx, s.store, root)
 	if err != nil {
 		return api.Snapshot{}, err
 	}

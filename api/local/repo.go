@@ -1,0 +1,65 @@
+package local
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/snapshot"
+)
+
+// Stat returns the state of the block store.
+func (s *Store) Stat(ctx context.Context) (api.RepoStat, error) {
+	st, err := s.store.Stat(ctx)
+	if err != nil {
+		return api.RepoStat{}, fmt.Errorf("reading the state of the block store: %w", err)
+	}
+	return api.RepoStat{
+		Path: s.dir, Version: repo.Version,
+		Blocks: st.Blocks, Bytes: st.Bytes,
+		DiskBytes: st.DiskBytes, IndexBytes: st.IndexBytes, Packs: int64(st.Packs),
+		Quota: st.Quota, FreeBytes: st.Free, MinFree: st.MinFree,
+		Pins: int64(st.Pins), Quarantined: int64(st.Quarantined),
+	}, nil
+}
+
+// GC removes what no kept snapshot and no open session needs. It returns
+// api.ErrConflict while another collection or check runs.
+func (s *Store) GC(ctx context.Context, req api.GCRequest, progress func(api.Progress)) (api.GCResult, error) {
+	res, err := s.store.GC(ctx, blockstore.GCOptions{
+		DryRun:   req.DryRun,
+		Mark:     s.mark,
+		Progress: storeProgress(progress),
+	})
+	if err != nil {
+		return api.GCResult{}, err
+	}
+	return api.GCResult{
+		DryRun: res.DryRun,
+		Kept:   res.KeptBlocks, KeptBytes: res.KeptBytes,
+		Removed: res.SweptBlocks, RemovedBytes: res.SweptBytes,
+		FreedBytes: res.FreedBytes, Seconds: res.Took.Seconds(),
+	}, nil
+}
+
+// mark yields what a kept snapshot consists of.
+func (s *Store) mark(ctx context.Context, pin blockstore.Pin, yield func(block.ID) bool) error {
+	err := snapshot.Refs(ctx, s.store, pin.Root, yield)
+	if err != nil {
+		return fmt.Errorf("%w; \"snapshot fetch\" completes the snapshot, \"snapshot forget\" gives it up", err)
+	}
+	return nil
+}
+
+// storeProgress turns the store's progress into the API's; nil stays nil.
+func storeProgress(progress func(api.Progress)) func(blockstore.Progress) {
+	if progress == nil {
+		return nil
+	}
+	return func(p blockstore.Progress) {
+		progress(api.Progress{Phase: p.Stage, Items: p.Done, TotalItems: p.Total})
+	}
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/internal/exitcode"
+)
+
+// codes gives the API's sentinels their exit codes.
+var codes = []struct {
+	err  error
+	code int
+}{
+	{api.ErrUnreachable, exitcode.Unreachable},
+	{api.ErrUnauthorised, exitcode.NotAuthorised},
+	{api.ErrTimeout, exitcode.TimedOut},
+	{api.ErrInvalid, exitcode.UsageError},
+}
+
+// explain gives err its exit code and, where the cause lies outside the error,
+// says what happened.
+func explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	var coder exitcode.Coder
+	if errors.As(err, &coder) {
+		return err
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return exitcode.With(errors.New("interrupted"), exitcode.Failed)
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return exitcode.With(err, c.code)
+		}
+	}
+	return err
+}
+
+// usageError is a mistake in how cmd was called.
+func usageError(cmd *cobra.Command, format string, args ...any) error {
+	return exitcode.Usage(cmd.CommandPath(), fmt.Errorf(format, args...))
+}
+
+// wants checks the number of arguments; most < 0 is no limit.
+func wants(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usageError(cmd, "%s wants %s", cmd.CommandPath(), what)
+		case most >= 0 && len(args) > most:
+			return usageError(cmd, "%s wants %s, and got %d arguments more", cmd.CommandPath(), what, len(args)-most)
+		}
+		return nil
+	}
+}
+
+// noArgs is for commands without arguments.
+var noArgs = wants(0, 0, "no arguments")
+
+// isNotFound reports whether err is about something that the node does not hold.
+func isNotFound(err error) bool {
+	return errors.Is(err, api.ErrNotFound) || errors.Is(err, blockstore.ErrNotFound)
+}

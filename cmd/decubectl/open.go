@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/blocksession"
+	"github.com/decube/decube/api/client"
+	"github.com/decube/decube/api/local"
+	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/internal/config"
+	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/snapshot"
+)
+
+// keeper is what a repo can do whether its daemon runs or not.
+type keeper interface {
+	Snapshots(ctx context.Context) ([]api.Snapshot, error)
+	Snapshot(ctx context.Context, root block.ID) (api.Snapshot, error)
+	Register(ctx context.Context, root block.ID, req api.RegisterRequest) (api.Snapshot, error)
+	Forget(ctx context.Context, root block.ID) error
+	Verify(ctx context.Context, root block.ID, req api.VerifyRequest, progress func(api.Progress)) (api.VerifyReport, error)
+	RepoStat(ctx context.Context) (api.RepoStat, error)
+	Fsck(ctx context.Context, req api.FsckRequest, progress func(api.Progress)) (api.FsckReport, error)
+	GC(ctx context.Context, req api.GCRequest, progress func(api.Progress)) (api.GCResult, error)
+}
+
+// blocks is where a snapshot's blocks go to and come from. While it is open,
+// nothing that was touched or added is collected.
+type blocks interface {
+	snapshot.Sink
+	snapshot.Source
+	Close() error
+}
+
+// access is an open way to a repo.
+type access struct {
+	keeper
+
+	daemon *client.Client // nil without a daemon
+	store  *blockstore.Store
+	unlock func() error
+}
+
+// open reaches the repo's daemon or, when none runs, opens the repo itself and
+// says so. The access must be closed.
+func (a *app) open(ctx context.Context) (*access, error) {
+	c, err := a.reach(ctx)
+	switch {
+	case err == nil:
+		return &access{keeper: c, daemon: c}, nil
+	case !errors.Is(err, api.ErrUnreachable) || a.url != "":
+		return nil, err
+	}
+	guard, lockErr := repo.Lock(a.repo)
+	if errors.Is(lockErr, repo.ErrLocked) {
+		return nil, fmt.Errorf("the daemon does not answer (%w), and the repository cannot be opened without it: %w", err, lockErr)
+	}
+	if lockErr != nil {
+		return nil, lockErr
+	}
+	cfg := struct{ Storage blockstore.Config }{blockstore.Default()}
+	_, err = config.LoadSection("storage", &cfg.Storage, config.Source{File: repo.Dir(a.repo).Config(), Environ: os.Environ()})
+	if err != nil {
+		return nil, errors.Join(err, guard.Unlock())
+	}
+	store, err := blockstore.Open(repo.Dir(a.repo).Blocks(), cfg.Storage)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the block store without a daemon: %w", err), guard.Unlock())
+	}
+	a.note("No daemon is running: working on %s directly, without the network.", a.repo)
+	return &access{keeper: offline{local.New(store, a.repo)}, store: store, unlock: guard.Unlock}, nil
+}
+
+// close gives the repo back.
+func (x *access) close() error {
+	if x.daemon != nil {
+		x.daemon.Close()
+		return nil
+	}
+	return errors.Join(x.store.Close(), x.unlock())
+}
+
+// blocks opens a session. With network set, blocks that the node lacks come from
+// its peers; without a daemon there are none.
+func (x *access) blocks(ctx context.Context, network bool) (blocks, error) {
+	if x.daemon != nil {
+		return x.daemon.OpenSession(ctx, blocksession.Options{Network: network})
+	}
+	w, err := local.NewWriter(ctx, x.store)
+	if err != nil {
+		return nil, err
+	}
+	return direct{w, x.store}, nil
+}
+
+// direct is a session on an open store.
+type direct struct {
+	local.Writer
+
+	store *blockstore.Store
+}
+
+func (d direct) Get(ctx context.Context, id block.ID, buf []byte) (block.Block, error) {
+	return d.store.Get(ctx, id, buf)
+}
+
+// offline names the local operations as the client does.
+type offline struct{ *local.Store }
+
+func (o offline) Snapshots(ctx context.Context) ([]api.Snapshot, error) {
+	var all []api.Snapshot
+	for snap, err := range o.List(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, snap)
+	}
+	return all, nil
+}
+
+func (o offline) Snapshot(ctx context.Context, root block.ID) (api.Snapshot, error) {
+	return o.Get(ctx, root)
+}
+
+func (o offline) RepoStat(ctx context.Context) (api.RepoStat, error) { return o.Stat(ctx) }
+
+// using runs f with an open repo.
+func (a *app) using(ctx context.Context, f func(x *access) error) error {
+	x, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(x), x.close())
+}
+
+// usingBlocks runs f with an open repo and a session of its blocks.
+func (a *app) usingBlocks(ctx context.Context, network bool, f func(x *access, b blocks) error) error {
+	return a.using(ctx, func(x *access) error {
+		b, err := x.blocks(ctx, network)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(x, b), b.Close())
+	})
+}

@@ -1,0 +1,9 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func (a *app) snapshotCommand() *cobra.Command {
+	return group("snapshot", "Take, fetch and restore snapshots",
+		a.snapshotCreate(), a.snapshotList(), a.snapshotShow(), a.snapshotFetch(),
+		a.snapshotRestore(), a.snapshotForget())
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/internal/exitcode"
+	"github.com/decube/decube/snapshot"
+)
+
+// flushTimeout bounds how long an interrupted create goes on saving what it sent.
+const flushTimeout = 5 * time.Second
+
+// createFlags are the flags of snapshot create that need work before use.
+type createFlags struct {
+	snapshot.CreateOptions
+
+	excludeFiles []string
+	time, parent string
+	noCache      bool
+	name         string
+}
+
+func (a *app) snapshotCreate() *cobra.Command {
+	var f createFlags
+	cmd := &cobra.Command{
+		Use:   "create PATH|-",
+		Short: "Take a snapshot of a directory, a file or standard input",
+		Long: `Takes a snapshot of a directory or a file, or of standard input as one file, and
+keeps it. The CID is printed on standard output, a summary on standard error.
+
+Files are read with your rights, and only chunks that the node lacks are sent to
+it. Files that are unchanged since the last snapshot of the same path are not
+read again. What cannot be read is listed, and the exit code is 3.`,
+		Example: `  decubectl snapshot create ~/project
+  decubectl snapshot create ~/project --exclude '*.o' --label nightly --json
+  pg_dump db | decubectl snapshot create - --name db.sql`,
+		Args: wants(1, 1, "one path, or - for standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.create(cmd, args[0], &f) },
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.Exclude, "exclude", nil, "leave out what matches a `PATTERN` in gitignore syntax; repeatable")
+	flags.StringArrayVar(&f.excludeFiles, "exclude-file", nil, "read patterns from a `FILE`; repeatable")
+	flags.BoolVar(&f.NoIgnoreFiles, "no-ignore-files", false, "take everything, whatever files named "+snapshot.IgnoreFile+" say")
+	flags.BoolVarP(&f.OneFileSystem, "one-file-system", "x", false, "do not enter other file systems")
+	flags.StringVar(&f.time, "time", "", "creation `TIME` to record, RFC 3339; makes the CID reproducible")
+	flags.StringVar(&f.parent, "parent", "", "record the `CID` of the snapshot before this one")
+	flags.BoolVar(&f.noCache, "no-cache", false, "read every file, also unchanged ones")
+	flags.StringVar(&f.Label, "label", "", "name of the snapshot")
+	flags.StringArrayVar(&f.Tags, "tag", nil, "tag of the snapshot; repeatable")
+	flags.StringVar(&f.Host, "host", hostname(), "host to record")
+	flags.Lookup("host").DefValue = "this host"
+	flags.StringVar(&f.name, "name", "stdin", "file name for standard input")
+	return cmd
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// options completes f for path.
+func (f *createFlags) options(cmd *cobra.Command, repo, path string) (snapshot.CreateOptions, error) {
+	opts := f.CreateOptions
+	opts.Path = path
+	for _, file := range f.excludeFiles {
+		patterns, err := snapshot.ReadExcludes(file)
+		if err != nil {
+			return opts, usageError(cmd, "--exclude-file: %w", err)
+		}
+		opts.Exclude = append(opts.Exclude, patterns...)
+	}
+	var err error
+	if f.time != "" {
+		if opts.Time, err = time.Parse(time.RFC3339Nano, f.time); err != nil {
+			return opts, usageError(cmd, "--time: %q is not a time such as 2026-01-31T12:00:00Z", f.time)
+		}
+	}
+	if f.parent != "" {
+		if opts.Parent, err = parseRoot(cmd, f.parent); err != nil {
+			return opts, err
+		}
+	}
+	if path == "-" {
+		return opts, nil
+	}
+	if _, err := os.Stat(path); err != nil {
+		return opts, fmt.Errorf("reading what to take a snapshot of: %w", err)
+	}
+	if !f.noCache {
+		opts.Cache = cachePath(repo, path)
+	}
+	return opts, nil
+}
+
+// cachePath names the stat cache of a source and a repo; it is empty, which means
+// no cache, where there is no place for it.
+func cachePath(repo, path string) string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	key := sha256.New()
+	for _, p := range []string{repo, path} {
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return ""
+		}
+		fmt.Fprintf(key, "%d %s", len(abs), abs)
+	}
+	dir = filepath.Join(dir, "decube", "stat")
+	if os.MkdirAll(dir, 0o700) != nil {
+		return ""
+	}
+	return filepath.Join(dir, fmt.Sprintf("%x", key.Sum(nil)[:16]))
+}
+
+// created is what snapshot create prints with --json.
+type created struct {
+	snapshot.Result
+
+	Partial bool `json:"partial"`
+}
+
+func (a *app) create(cmd *cobra.Command, path string, f *createFlags) error {
+	ctx := cmd.Context()
+	opts, err := f.options(cmd, a.repo, path)
+	if err != nil {
+		return err
+	}
+	var res snapshot.Result
+	err = a.usingBlocks(ctx, false, func(x *access, b blocks) error {
+		if res, err = a.take(ctx, b, path, f.name, opts); err != nil {
+			return a.keepSent(ctx, b, err)
+		}
+		_, err := x.Register(ctx, res.ID, api.RegisterRequest{Label: opts.Label, Tags: opts.Tags, Partial: res.Partial()})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.report(res)
+}
+
+// take reads the source and gives its blocks to b.
+func (a *app) take(ctx context.Context, b blocks, path, name string, opts snapshot.CreateOptions) (snapshot.Result, error) {
+	m := a.meter("snapshot")
+	defer m.close()
+	if m != nil {
+		opts.Progress = func(p snapshot.Progress) { m.set(p.Bytes, 0, plural(p.Files, "file")+"  "+p.Path) }
+	}
+	if path == "-" {
+		return snapshot.CreateReader(ctx, b, name, a.stdin, opts)
+	}
+	return snapshot.Create(ctx, b, opts)
+}
+
+// keepSent saves what an interrupted create has sent, so that the next one need
+// not send it again.
+func (a *app) keepSent(ctx context.Context, b blocks, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	stats, flushErr := b.Flush(ctx)
+	if flushErr != nil {
+		return errors.Join(err, flushErr)
+	}
+	a.note("Stopped. %s with %s stay in the store until garbage is collected: run the same command again to go on from there.",
+		plural(stats.NewBlocks, "new block"), size(stats.NewBytes))
+	return err
+}
+
+// report prints the outcome, and what is missing from it.
+func (a *app) report(res snapshot.Result) error {
+	err := a.print(created{res, res.Partial()}, func(w io.Writer) { fmt.Fprintln(w, res.ID) })
+	if err != nil {
+		return err
+	}
+	a.note("%s, %s; %s of %s new, %s; %.2f s, %s", plural(res.Files, "file"), size(res.Bytes),
+		count(res.NewChunks), plural(res.Chunks, "chunk"), size(res.NewBytes), res.Seconds, rate(res.Bytes, res.Seconds))
+	for _, path := range res.Skipped {
+		a.note("Skipped the socket %s.", path)
+	}
+	return a.problems(res.Problems, "the snapshot is kept, but it is not complete")
+}
+
+// problems lists what could not be done, and says that the work is partial.
+func (a *app) problems(problems []snapshot.Problem, what string) error {
+	for _, p := range problems {
+		a.warn("%v", p)
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return exitcode.With(fmt.Errorf("%s: %s, listed above", what, plural(int64(len(problems)), "problem")), exitcode.Partial)
+}
