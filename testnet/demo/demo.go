@@ -23,12 +23,17 @@ type demo struct {
 	bootstrap, alice, bob, carol *cluster.Node
 	nodes                        []*cluster.Node
 
-	second created // the snapshot that alice and bob hold
+	spent  map[*cluster.Node]bench.ProcessUsage // of those that were stopped
+	second created                              // the snapshot that bob and carol hold when alice has left
 }
+
+// line is what bob and carol send at most, in bytes a second, so that there is a
+// middle of a fetch to kill one of them in, however fast the machine is.
+const line = 64 << 20
 
 // tell runs the demo.
 func (d *demo) tell(ctx context.Context) error {
-	for _, chapter := range []func(context.Context) error{d.start, d.goTree, d.secondProvider, d.killProvider, d.finish} {
+	for _, chapter := range []func(context.Context) error{d.swarm, d.goTree, d.secondSnapshot, d.killProvider, d.finish} {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
@@ -36,26 +41,41 @@ func (d *demo) tell(ctx context.Context) error {
 	return nil
 }
 
-// start starts the swarm: all know one peer, which holds nothing.
-func (d *demo) start(ctx context.Context) error {
+// swarm starts the peers: all know one, which holds nothing.
+func (d *demo) swarm(ctx context.Context) (err error) {
 	d.title("Four peers, each a process with its own repository")
-	var known []string
-	for _, p := range []struct {
-		name string
-		node **cluster.Node
-	}{{"bootstrap", &d.bootstrap}, {"alice", &d.alice}, {"bob", &d.bob}, {"carol", &d.carol}} {
-		began := time.Now()
-		n, err := d.cluster.Start(ctx, p.name, cluster.NodeOptions{Bootstrap: known})
-		if err != nil {
-			return err
-		}
-		d.say("%-9s  %s  ready after %.2f s", p.name, short(n.ID()), time.Since(began).Seconds())
-		*p.node = n
-		d.nodes = append(d.nodes, n)
-		known = d.bootstrap.Addrs()
+	slow := fmt.Sprintf("DECUBE_EXCHANGE_UPLOAD_RATE=%d", line)
+	if d.bootstrap, err = d.start(ctx, "bootstrap"); err != nil {
+		return err
 	}
-	d.say("The others know the address of bootstrap, and nothing of each other.")
+	if d.alice, err = d.start(ctx, "alice"); err != nil {
+		return err
+	}
+	if d.bob, err = d.start(ctx, "bob", slow); err != nil {
+		return err
+	}
+	if d.carol, err = d.start(ctx, "carol", slow); err != nil {
+		return err
+	}
+	d.say("All know the address of bootstrap, and nothing of each other.")
+	d.say("The lines of bob and carol carry %s/s.", size(line))
 	return nil
+}
+
+// start starts one peer that knows bootstrap, unless it is that itself.
+func (d *demo) start(ctx context.Context, name string, env ...string) (*cluster.Node, error) {
+	opts := cluster.NodeOptions{Env: env}
+	if d.bootstrap != nil {
+		opts.Bootstrap = d.bootstrap.Addrs()
+	}
+	began := time.Now()
+	n, err := d.cluster.Start(ctx, name, opts)
+	if err != nil {
+		return nil, err
+	}
+	d.nodes = append(d.nodes, n)
+	d.say("%-9s  %s  ready after %.2f s", name, short(n.ID()), time.Since(began).Seconds())
+	return n, nil
 }
 
 // goTree moves the Go distribution from alice to bob.
@@ -77,7 +97,7 @@ func (d *demo) goTree(ctx context.Context) error {
 	}
 
 	d.title("Bob is told the CID, and nothing else")
-	if _, err := d.fetch(ctx, d.bob, snap.CID, nil); err != nil {
+	if err := d.fetch(ctx, d.bob, snap.CID); err != nil {
 		return err
 	}
 	if err := d.verify(ctx, d.bob, snap.CID); err != nil {
@@ -95,35 +115,45 @@ func (d *demo) odd() string { return d.path("odds") }
 // errNoMiddle is returned when there was no moment to kill a provider at.
 var errNoMiddle = errors.New("the fetch was over before its provider could be killed: ask for more with -size")
 
-// secondProvider makes a second peer hold a larger snapshot.
-func (d *demo) secondProvider(ctx context.Context) error {
-	d.title("Alice has %s of random bytes, among all that copies get wrong; Bob gets it too", size(d.size))
+// secondSnapshot brings a snapshot to bob and carol, and lets alice go.
+func (d *demo) secondSnapshot(ctx context.Context) (err error) {
+	d.title("Alice has %s of random bytes, among all that copies get wrong; Bob and Carol get it", size(d.size))
 	if err := odds(d.odd(), d.size); err != nil {
 		return err
 	}
-	snap, err := d.create(ctx, d.alice, d.odd())
+	if d.second, err = d.create(ctx, d.alice, d.odd()); err != nil {
+		return err
+	}
+	for _, n := range []*cluster.Node{d.bob, d.carol} {
+		if err := d.fetch(ctx, n, d.second.CID); err != nil {
+			return err
+		}
+	}
+	if err := d.stop(ctx, d.alice); err != nil {
+		return err
+	}
+	d.say("Alice leaves the swarm.")
+	return nil
+}
+
+// killProvider kills bob while a newcomer fetches from him and carol.
+func (d *demo) killProvider(ctx context.Context) error {
+	d.title("Dave comes, asks for it by its CID, and Bob dies in the middle")
+	dave, err := d.start(ctx, "dave")
 	if err != nil {
 		return err
 	}
-	d.second = snap
-	_, err = d.fetch(ctx, d.bob, snap.CID, nil)
-	return err
-}
-
-// killProvider kills alice while carol fetches from her and bob.
-func (d *demo) killProvider(ctx context.Context) error {
-	d.title("Carol fetches it from both, and Alice dies in the middle")
 	killed := false
-	got, err := d.fetch(ctx, d.carol, d.second.CID, func(p api.FetchProgress) error {
-		if killed || gave(p.Providers, d.alice) == 0 {
+	got, err := d.fetchByAPI(ctx, dave, d.second.CID, func(p api.FetchProgress) error {
+		if killed || gave(p.Providers, d.bob) == 0 || p.Bytes < p.TotalBytes/5 {
 			return nil
 		}
-		if p.Bytes*10 > p.TotalBytes*9 {
+		if p.Bytes > p.TotalBytes/10*9 {
 			return errNoMiddle
 		}
 		killed = true
-		d.say("at %s of %s, %s of it from alice: kill -9 alice", size(p.Bytes), size(p.TotalBytes), size(gave(p.Providers, d.alice)))
-		return d.alice.Kill()
+		d.say("at %s of %s, of which %s: kill -9 bob", size(p.Bytes), size(p.TotalBytes), d.parts(p.Providers))
+		return d.bob.Kill()
 	})
 	if err != nil {
 		return err
@@ -131,35 +161,43 @@ func (d *demo) killProvider(ctx context.Context) error {
 	if !killed {
 		return errNoMiddle
 	}
-	if gave(got.Providers, d.bob) == 0 {
-		return fmt.Errorf("carol has it all, but nothing from bob: %+v", got.Providers)
-	}
-	if err := d.verify(ctx, d.carol, d.second.CID); err != nil {
+	d.fetched(got)
+	if err := d.verify(ctx, dave, d.second.CID); err != nil {
 		return err
 	}
-	return d.restore(ctx, d.carol, d.second.CID, d.odd(), d.path("odds, restored by carol"))
+	return d.restore(ctx, dave, d.second.CID, d.odd(), d.path("odds, restored by dave"))
 }
 
-// finish stops the swarm in order and says what it took.
+// finish stops the swarm in order.
 func (d *demo) finish(ctx context.Context) error {
 	d.title("What it took")
 	for _, n := range d.nodes {
-		p, err := n.Process()
-		if errors.Is(err, cluster.ErrNotRunning) {
+		if _, err := n.Process(); err == nil {
+			if err := d.stop(ctx, n); err != nil {
+				return err
+			}
+		}
+		spent, ok := d.spent[n]
+		if !ok {
 			d.say("%-9s  was killed", n.Name())
 			continue
 		}
-		w, err := bench.Spent(p)
-		if err != nil {
-			return err
-		}
-		d.say("%-9s  %5.1f CPU s, %s at most", n.Name(), w.CPUSeconds, size(w.PeakBytes))
-		if err := n.Stop(ctx); err != nil {
-			return err
-		}
+		d.say("%-9s  %5.1f CPU s, at most %s of memory", n.Name(), spent.CPUSeconds, size(spent.PeakBytes))
 	}
 	d.say("The whole took %.0f s.", time.Since(d.began).Seconds())
 	return nil
+}
+
+// stop stops a peer in order and notes what it has spent.
+func (d *demo) stop(ctx context.Context, n *cluster.Node) error {
+	p, err := n.Process()
+	if err != nil {
+		return err
+	}
+	if d.spent[n], err = bench.Spent(p); err != nil {
+		return err
+	}
+	return n.Stop(ctx)
 }
 
 // gave returns how many bytes a provider has given.

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/decube/decube/api"
 	"github.com/decube/decube/testnet/compare"
 )
 
@@ -70,29 +69,5 @@ func TestFiguresReadWell(t *testing.T) {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
-	}
-}
-
-func TestFollow(t *testing.T) {
-	const lines = `{"phase":"finding providers","blocks":0,"bytes":0}
-{"phase":"fetching","blocks":1,"total_blocks":2,"bytes":10,"total_bytes":20,"providers":[{"id":"a","blocks":1,"bytes":10,"rate":1}]}
-{"blocks":2,"bytes":20,"fetched_blocks":2,"fetched_bytes":20,"pinned":true,"providers":[{"id":"b","blocks":1,"bytes":10,"rate":1}],"seconds":0.5}
-`
-	var seen []api.FetchProgress
-	got, err := follow(strings.NewReader(lines), func(p api.FetchProgress) error {
-		seen = append(seen, p)
-		return nil
-	})
-	if err != nil || got.FetchedBytes != 20 || got.Seconds != 0.5 || len(got.Providers) != 1 {
-		t.Errorf("%+v, %v", got, err)
-	}
-	if len(seen) != 2 || seen[1].TotalBytes != 20 || len(seen[1].Providers) != 1 {
-		t.Errorf("progress: %+v", seen)
-	}
-	if _, err := follow(strings.NewReader(lines), func(api.FetchProgress) error { return errNoMiddle }); !errors.Is(err, errNoMiddle) {
-		t.Errorf("%v", err)
-	}
-	if _, err := follow(strings.NewReader("Error: no\n"), nil); err == nil {
-		t.Error("read a result out of an error message")
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/decube/decube/internal/bench"
 	"github.com/decube/decube/testnet/cluster"
 )
 
@@ -48,7 +49,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	flags.SetOutput(out)
 	flags.StringVar(&s.bin, "bin", "bin", "directory of decube-node and decubectl")
 	flags.BoolVar(&s.keep, "keep", false, "leave repositories, logs and restored trees behind")
-	flags.Func("size", "random data in the second snapshot (default 512MiB)", func(text string) error {
+	flags.Func("size", "random data in the second snapshot (default 256MiB)", func(text string) error {
 		n, err := humanize.ParseBytes(text)
 		if err != nil || n < 1<<20 || n > 1<<40 {
 			return errors.New("want 1MiB to 1TiB, such as 2GiB")
@@ -56,7 +57,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 		s.size = int64(n)
 		return nil
 	})
-	s.size = 512 << 20
+	s.size = 256 << 20
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
@@ -76,7 +77,12 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &demo{cluster: c, size: s.size, story: story{out: out, began: time.Now()}}
+	d := &demo{
+		story:   story{out: out, began: time.Now()},
+		cluster: c,
+		size:    s.size,
+		spent:   map[*cluster.Node]bench.ProcessUsage{},
+	}
 	defer func() {
 		err = errors.Join(err, c.Close())
 		switch {

@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/client"
+	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/testnet/cluster"
 	"github.com/decube/decube/testnet/compare"
 )
@@ -40,47 +37,46 @@ func (d *demo) create(ctx context.Context, n *cluster.Node, path string) (create
 	return c, nil
 }
 
-// fetch completes n's copy of a snapshot. It calls progress, which may be nil, as
-// the fetch goes, and ends it when that returns an error.
-func (d *demo) fetch(ctx context.Context, n *cluster.Node, cid string, progress func(api.FetchProgress) error) (api.FetchResult, error) {
+// fetch completes n's copy of a snapshot.
+func (d *demo) fetch(ctx context.Context, n *cluster.Node, cid string) error {
 	d.typed(n.Name(), "snapshot fetch", cid)
-	var errs bytes.Buffer
-	cmd := n.Command(ctx, "snapshot", "fetch", cid, "--json")
-	cmd.Stderr = &errs
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return api.FetchResult{}, err
+	var got api.FetchResult
+	if err := n.JSON(ctx, &got, "snapshot", "fetch", cid); err != nil {
+		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return api.FetchResult{}, err
-	}
-	got, err := follow(out, progress)
-	if err != nil {
-		err = errors.Join(err, cmd.Process.Kill())
-	}
-	if err := errors.Join(err, cmd.Wait()); err != nil {
-		return got, fmt.Errorf("%s: fetching %s: %w: %s", n.Name(), cid, err, bytes.TrimSpace(errs.Bytes()))
-	}
-	d.say("%s, %s from %s", count(got.FetchedBlocks, "block", "blocks"), rate(got.FetchedBytes, got.Seconds), d.parts(got.Providers))
-	return got, nil
+	d.fetched(got)
+	return nil
 }
 
-// follow reads what decubectl snapshot fetch --json prints: any number of lines
-// of progress, which name a phase, then the result.
-func follow(r io.Reader, progress func(api.FetchProgress) error) (result api.FetchResult, err error) {
-	for lines := bufio.NewScanner(r); err == nil && lines.Scan(); {
-		var p api.FetchProgress
-		if err = json.Unmarshal(lines.Bytes(), &p); err != nil {
-			continue
-		}
-		switch {
-		case p.Phase == "":
-			err = json.Unmarshal(lines.Bytes(), &result)
-		case progress != nil:
-			err = progress(p)
-		}
+// fetched says what a fetch has brought.
+func (d *demo) fetched(r api.FetchResult) {
+	d.say("%s, %s: %s", count(r.FetchedBlocks, "block", "blocks"), rate(r.FetchedBytes, r.Seconds), d.parts(r.Providers))
+}
+
+// fetchByAPI completes n's copy of a snapshot as a program would, and calls
+// progress as it goes. It gives up when that returns an error.
+func (d *demo) fetchByAPI(ctx context.Context, n *cluster.Node, cid string, progress func(api.FetchProgress) error) (api.FetchResult, error) {
+	root, err := block.Parse(cid)
+	if err != nil {
+		return api.FetchResult{}, err
 	}
-	return result, err
+	c, err := client.New(client.Options{Repo: n.Repo(), UserAgent: "decube-demo"})
+	if err != nil {
+		return api.FetchResult{}, err
+	}
+	defer c.Close()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	fmt.Fprintf(d.out, "   %s > POST %s%s/snapshots/%s/fetch\n", n.Name(), n.API(), api.Prefix, cid)
+	got, err := c.Fetch(ctx, root, api.FetchRequest{Pin: true}, func(p api.FetchProgress) {
+		if err := progress(p); err != nil {
+			giveUp(err)
+		}
+	})
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	return got, err
 }
 
 // parts says which provider gave how much.
@@ -88,10 +84,10 @@ func (d *demo) parts(providers []api.ProviderProgress) string {
 	var out []string
 	for _, p := range providers {
 		if p.Bytes > 0 {
-			out = append(out, fmt.Sprintf("%s (%s)", d.name(p.ID), size(p.Bytes)))
+			out = append(out, fmt.Sprintf("%s from %s", size(p.Bytes), d.name(p.ID)))
 		}
 	}
-	return strings.Join(out, " and ")
+	return strings.Join(out, ", ")
 }
 
 // restore restores a snapshot on n and compares it with what it was taken of.
