@@ -7,21 +7,25 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/dht"
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/node/logging"
+	"github.com/decube/decube/protocols/exchange"
 )
 
 // Config is everything that can be set for a peer: the content of config.yaml.
 // The zero value is not usable; start from Default.
 type Config struct {
-	P2P        host.Config    // the swarm and how to be part of it
-	DHT        DHT            // what is announced
-	APIGateway APIGateway     // the HTTP API
-	GC         GC             // collecting garbage
-	Log        logging.Config // what is logged, on standard error
+	P2P        host.Config       // the swarm and how to be part of it
+	DHT        DHT               // what is announced
+	Exchange   Exchange          // fetching and serving blocks
+	Storage    blockstore.Config // where blocks are kept
+	APIGateway APIGateway        // the HTTP API
+	GC         GC                // collecting garbage
+	Log        logging.Config    // what is logged, on standard error
 }
 
 // DHT is the dht section. The swarm's name and the bootstrap peers are in p2p.
@@ -29,6 +33,14 @@ type DHT struct {
 	Strategy          dht.Strategy  // all, pinned, roots or none
 	Mode              dht.Mode      // auto, server or client
 	ReprovideInterval time.Duration // everything is announced again within it
+}
+
+// Exchange is the exchange section: what an operator may want to bound.
+type Exchange struct {
+	UploadRate int64         // bytes a second to all peers together; 0 is no bound
+	MaxStreams int           // streams served at a time
+	MaxFetches int           // fetches at a time; further ones wait
+	Patience   time.Duration // a fetch that receives nothing for this long fails
 }
 
 // APIGateway is the api_gateway section.
@@ -49,10 +61,14 @@ type GC struct {
 
 // Default returns the settings of an ordinary peer.
 func Default() Config {
-	d := dht.Default()
+	d, x := dht.Default(), exchange.Default()
 	return Config{
-		P2P:        host.Default(),
-		DHT:        DHT{Strategy: d.Strategy, Mode: d.Mode, ReprovideInterval: d.ReprovideInterval},
+		P2P: host.Default(),
+		DHT: DHT{Strategy: d.Strategy, Mode: d.Mode, ReprovideInterval: d.ReprovideInterval},
+		Exchange: Exchange{
+			UploadRate: x.UploadRate, MaxStreams: x.Limits.Streams, MaxFetches: x.Limits.Fetches, Patience: x.Limits.Patience,
+		},
+		Storage:    blockstore.Default(),
 		APIGateway: APIGateway{Address: "127.0.0.1:8080"},
 		GC:         GC{Enabled: true, Interval: time.Hour, Watermark: 90},
 		Log:        logging.Default(),
@@ -91,6 +107,17 @@ func (d DHT) Validate() error {
 	}
 	return cfg.Validate()
 }
+
+// room returns the configuration of the room.
+func (x Exchange) room() exchange.Config {
+	cfg := exchange.Default()
+	cfg.UploadRate = x.UploadRate
+	cfg.Limits.Streams, cfg.Limits.Fetches, cfg.Limits.Patience = x.MaxStreams, x.MaxFetches, x.Patience
+	return cfg
+}
+
+// Validate checks what the exchange will be given.
+func (x Exchange) Validate() error { return x.room().Validate() }
 
 // Validate refuses an address that others than this machine could reach: the
 // API has one token and no encryption.

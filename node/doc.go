@@ -2,11 +2,11 @@
 // of them: it opens the block store, builds the libp2p host, starts the DHT, the
 // exchange and the HTTP API over them, and stops everything in the right order.
 //
-//	            api/server ── Backend (adapters here)
-//	                 │
-//	 snapshot ── exchange ── dht ── host (node/host)
-//	                 │        │      │
-//	                 └── blockstore ─┘   one Badger for blocks, records, peers
+//	           api/server ── Backend (adapters here)
+//	                │
+//	snapshot ── exchange ── dht ── host (node/host)
+//	                │        │      │
+//	                └── blockstore ─┘   one Badger for blocks, records, peers
 //
 // What only the whole can do lives here too: collecting garbage on a schedule,
 // healing damaged blocks from the swarm, announcing what was stored.

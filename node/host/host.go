@@ -4,6 +4,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,9 +15,11 @@ import (
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
@@ -35,9 +38,7 @@ type Options struct {
 	Datastore datastore.Batching
 	// Registerer receives libp2p's own metrics.
 	Registerer prometheus.Registerer
-	// Relays finds relays when none are configured.
-	Relays autorelay.PeerSource
-	Log    *slog.Logger
+	Log        *slog.Logger
 }
 
 // Host is a libp2p host and what is known of its limits and traffic.
@@ -131,7 +132,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 		opts = append(opts, libp2p.DisableMetrics())
 	}
 	opts = append(opts, transportOptions(cfg.Transports)...)
-	return append(opts, reachOptions(cfg, o.Relays)...), nil
+	return append(opts, reachOptions(cfg, h.connectedRelays)...), nil
 }
 
 // limit makes a resource manager whose limits scale with memory and file descriptors.
@@ -202,11 +203,32 @@ func autoRelay(r Relay, source autorelay.PeerSource) []libp2p.Option {
 		return nil
 	case len(static) > 0:
 		return []libp2p.Option{libp2p.EnableAutoRelayWithStaticRelays(static)}
-	case source != nil:
-		return []libp2p.Option{libp2p.EnableAutoRelayWithPeerSource(source)}
 	default:
-		return nil
+		return []libp2p.Option{libp2p.EnableAutoRelayWithPeerSource(source)}
 	}
+}
+
+// connectedRelays finds relays among the connected peers, which are those that
+// the DHT led to. It is an autorelay.PeerSource, called from time to time.
+func (h *Host) connectedRelays(ctx context.Context, most int) <-chan peer.AddrInfo {
+	found := make(chan peer.AddrInfo)
+	go func() {
+		defer close(found)
+		for _, id := range h.Network().Peers() {
+			if spoken, err := h.Peerstore().SupportsProtocols(id, proto.ProtoIDv2Hop); err != nil || len(spoken) == 0 {
+				continue
+			}
+			if most--; most < 0 {
+				return
+			}
+			select {
+			case found <- h.Peerstore().PeerInfo(id):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return found
 }
 
 func relayOptions(r Relay) []relay.Option {

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+
+	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/dht"
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot"
+)
+
+const (
+	announceQueue = 256      // snapshots whose blocks wait to be announced
+	announceBatch = 16 << 10 // blocks handed to the DHT at a time
+)
+
+// announcer tells the DHT about the blocks of new snapshots, in the background:
+// a snapshot may have a million of them.
+type announcer struct {
+	dht   *dht.DHT
+	store *blockstore.Store
+	log   *slog.Logger
+	roots chan block.ID
+}
+
+func newAnnouncer(d *dht.DHT, store *blockstore.Store, log *slog.Logger) *announcer {
+	return &announcer{dht: d, store: store, log: log, roots: make(chan block.ID, announceQueue)}
+}
+
+// snapshot announces a root at once and queues its blocks. It waits while the
+// queue is full. Failing to announce is no failure of whoever stored the
+// snapshot: it is logged, and made up for by a later sweep.
+func (a *announcer) snapshot(ctx context.Context, root block.ID) {
+	if err := a.dht.Announce(ctx, dht.Root, root); err != nil {
+		a.log.Warn("a snapshot was not announced", "root", root, "err", err)
+	}
+	select {
+	case a.roots <- root:
+	case <-ctx.Done():
+	}
+}
+
+// forget stops announcing a root; its blocks may belong to other snapshots.
+func (a *announcer) forget(ctx context.Context, root block.ID) {
+	if err := a.dht.Forget(ctx, root); err != nil {
+		a.log.Warn("a forgotten snapshot is still announced", "root", root, "err", err)
+	}
+}
+
+// run announces the blocks of queued snapshots until ctx is done.
+func (a *announcer) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case root := <-a.roots:
+			if err := a.blocks(ctx, root); err != nil && ctx.Err() == nil {
+				a.log.Warn("a snapshot's blocks were not all announced", "root", root, "err", err)
+			}
+		}
+	}
+}
+
+func (a *announcer) blocks(ctx context.Context, root block.ID) error {
+	batch := make([]block.ID, 0, 1024)
+	var failed error
+	flush := func() bool {
+		failed = a.dht.Announce(ctx, dht.PinnedBlock, batch...)
+		batch = batch[:0]
+		return failed == nil
+	}
+	err := snapshot.Refs(ctx, a.store, root, func(id block.ID) bool {
+		batch = append(batch, id)
+		return len(batch) < announceBatch || flush()
+	})
+	if err == nil && failed == nil {
+		flush()
+	}
+	return errors.Join(err, failed)
+}
+
+// pinnedRoots yields the roots of complete pinned snapshots.
+func pinnedRoots(ctx context.Context, store *blockstore.Store) iter.Seq2[block.ID, error] {
+	return func(yield func(block.ID, error) bool) {
+		for pin, err := range store.Pins(ctx) {
+			if err == nil && pin.Partial {
+				continue
+			}
+			if !yield(pin.Root, err) {
+				return
+			}
+		}
+	}
+}
+
+// pinnedBlocks yields the blocks of complete pinned snapshots, those that they
+// share once for each.
+func pinnedBlocks(ctx context.Context, store *blockstore.Store) iter.Seq2[block.ID, error] {
+	return func(yield func(block.ID, error) bool) {
+		for root, err := range pinnedRoots(ctx, store) {
+			more := true
+			if err == nil {
+				err = snapshot.Refs(ctx, store, root, func(id block.ID) bool {
+					more = yield(id, nil)
+					return more
+				})
+			}
+			if !more || (err != nil && !yield(block.ID{}, err)) {
+				return
+			}
+		}
+	}
+}

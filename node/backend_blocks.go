@@ -1,0 +1,104 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/decube/decube/api/blocksession"
+	"github.com/decube/decube/api/local"
+	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/protocols/exchange"
+)
+
+// blocksBackend serves block sessions: the store, with the swarm behind it.
+type blocksBackend struct{ *Node }
+
+// NewWriter implements blocksession.Store.
+func (b blocksBackend) NewWriter(ctx context.Context) (blocksession.Writer, error) {
+	w, err := local.NewWriter(ctx, b.store)
+	if err != nil {
+		return nil, err // not w: it holds a nil pointer
+	}
+	return w, nil
+}
+
+// GetUnverified implements blocksession.Store.
+func (b blocksBackend) GetUnverified(ctx context.Context, id block.ID, network bool, buf []byte) ([]byte, error) {
+	data, err := b.store.GetUnverified(ctx, id, buf)
+	if !network || !errors.Is(err, blockstore.ErrNotFound) {
+		return data, err
+	}
+	if err := b.exchange.FetchBlocks(ctx, []block.ID{id}); err != nil {
+		return nil, fmt.Errorf("%w: %s is not held here: %w", blockstore.ErrNotFound, id, err)
+	}
+	return b.store.GetUnverified(ctx, id, buf)
+}
+
+// Heal implements blocksession.Store. Reading a damaged block puts it aside,
+// after which it counts as one that is not held.
+func (b blocksBackend) Heal(ctx context.Context, id block.ID) error {
+	_, err := b.store.Get(ctx, id, nil)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, blockstore.ErrCorrupt) && !errors.Is(err, blockstore.ErrNotFound) {
+		return err
+	}
+	if fetchErr := b.exchange.FetchBlocks(ctx, []block.ID{id}); fetchErr != nil {
+		return fmt.Errorf("healing %s: %w; fetching it again: %w", id, err, fetchErr)
+	}
+	return nil
+}
+
+// exchangeStore is an exchange.Store over the block store.
+type exchangeStore struct{ *blockstore.Store }
+
+// NewWriter implements exchange.Store.
+func (s exchangeStore) NewWriter(ctx context.Context) (exchange.Writer, error) {
+	w, err := s.Store.NewWriter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return exchangeWriter{w}, nil
+}
+
+// Pin implements exchange.Store. A pin that is there already keeps its name and
+// what else belongs to it; a complete one stays complete.
+func (s exchangeStore) Pin(ctx context.Context, root block.ID, partial bool) error {
+	pin, err := findPin(ctx, s.Store, root)
+	switch {
+	case errors.Is(err, blockstore.ErrNotFound):
+		pin = blockstore.Pin{Root: root, Partial: partial}
+	case err != nil:
+		return err
+	case !pin.Partial || partial:
+		return nil // there is nothing to change
+	default:
+		pin.Partial = false
+	}
+	return s.SetPin(ctx, pin)
+}
+
+// findPin returns the pin of a root, or blockstore.ErrNotFound.
+func findPin(ctx context.Context, store *blockstore.Store, root block.ID) (blockstore.Pin, error) {
+	for pin, err := range store.Pins(ctx) {
+		if err != nil {
+			return blockstore.Pin{}, err
+		}
+		if pin.Root == root {
+			return pin, nil
+		}
+	}
+	return blockstore.Pin{}, fmt.Errorf("%w: %s is not pinned", blockstore.ErrNotFound, root)
+}
+
+// exchangeWriter is a write session without statistics.
+type exchangeWriter struct{ *blockstore.Writer }
+
+// Flush implements exchange.Writer.
+func (w exchangeWriter) Flush(ctx context.Context) error {
+	_, err := w.Writer.Flush(ctx)
+	return err
+}
