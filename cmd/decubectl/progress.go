@@ -3,52 +3,79 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
 
 	"github.com/decube/decube/api"
 )
 
-// meter shows how far long work has come, on a terminal only. A nil meter shows
-// nothing, so callers need not ask. It is safe for concurrent use.
+const (
+	redrawEvery = 100 * time.Millisecond
+	barWidth    = 24
+	// shownPeers bounds the providers that get a line of their own.
+	shownPeers = 8
+)
+
+// meter shows how far long work has come, in a few lines at the bottom of a
+// terminal. A nil meter shows nothing, so callers need not ask. It is safe for
+// concurrent use.
+//
+// It is written by hand because the libraries for this spend 30 ms at the start of
+// every command, progress or not, on tables of character widths.
 type meter struct {
-	bars *mpb.Progress
-	bar  *mpb.Bar
-
-	mu    sync.Mutex
+	out   io.Writer
+	label string
 	begun time.Time
-	base  int64 // bytes that were there when the work began
-	done  int64
-	total int64
-	note  string
-	peers map[string]*peerLine
-}
+	stop  chan struct{}
+	ended chan struct{}
 
-// peerLine is the line of one provider below the bar.
-type peerLine struct {
-	bar  *mpb.Bar
-	text string
+	mu          sync.Mutex
+	base        int64 // what was there when the work began
+	done, total int64
+	inBytes     bool
+	note        string
+	peers       []string
+	drawn       int // lines on the terminal
 }
-
-// shownPeers bounds the providers that get a line of their own.
-const shownPeers = 8
 
 // meter returns a progress display, or nil when nobody would see it.
 func (a *app) meter(label string) *meter {
 	if a.quiet || !onTerminal(a.stderr) {
 		return nil
 	}
-	m := &meter{begun: time.Now(), peers: map[string]*peerLine{}}
-	m.bars = mpb.New(mpb.WithOutput(a.stderr), mpb.WithWidth(60), mpb.WithAutoRefresh())
-	m.bar = m.bars.New(0, mpb.BarStyle(), mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(label, decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return m.text() })))
+	m := &meter{out: a.stderr, label: label, begun: time.Now(), inBytes: true, stop: make(chan struct{}), ended: make(chan struct{})}
+	go m.run()
 	return m
+}
+
+func (m *meter) run() {
+	defer close(m.ended)
+	tick := time.NewTicker(redrawEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			m.draw(time.Now())
+		case <-m.stop:
+			m.erase()
+			return
+		}
+	}
+}
+
+// close takes the display away.
+func (m *meter) close() {
+	if m == nil {
+		return
+	}
+	close(m.stop)
+	<-m.ended
 }
 
 // set updates the display; a total of 0 is unknown.
@@ -57,13 +84,11 @@ func (m *meter) set(done, total int64, note string) {
 		return
 	}
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.done == 0 {
 		m.base = done
 	}
 	m.done, m.total, m.note = done, total, note
-	m.mu.Unlock()
-	m.bar.SetTotal(max(total, done+1), false)
-	m.bar.SetCurrent(done)
 }
 
 // work shows progress of work at the node.
@@ -71,11 +96,14 @@ func (m *meter) work(p api.Progress) {
 	if m == nil {
 		return
 	}
-	if p.TotalBytes > 0 || p.Bytes > 0 {
+	if p.Bytes > 0 {
 		m.set(p.Bytes, p.TotalBytes, p.Phase)
 		return
 	}
-	m.set(p.Items, p.TotalItems, p.Phase+" "+count(p.Items))
+	m.mu.Lock()
+	m.inBytes = false
+	m.mu.Unlock()
+	m.set(p.Items, p.TotalItems, p.Phase)
 }
 
 // fetch shows progress of a fetch, with a line for each provider.
@@ -86,70 +114,102 @@ func (m *meter) fetch(p api.FetchProgress) {
 	m.set(p.Bytes, p.TotalBytes, p.Phase)
 	peers := slices.Clone(p.Providers)
 	slices.SortFunc(peers, func(a, b api.ProviderProgress) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	lines := make([]string, 0, shownPeers)
 	for _, peer := range peers[:min(len(peers), shownPeers)] {
-		line := m.line(peer.ID)
-		m.mu.Lock()
-		line.text = strings.TrimSpace(fmt.Sprintf("%10s  %12s  %s", size(peer.Bytes), size(int64(peer.Rate))+"/s", peer.State))
-		m.mu.Unlock()
+		lines = append(lines, fmt.Sprintf("  %-13s %10s %12s  %s", shortPeer(peer.ID), size(peer.Bytes), size(int64(peer.Rate))+"/s", peer.State))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.peers = lines
+}
+
+// draw writes the lines anew, over those before.
+func (m *meter) draw(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	lines := append([]string{m.line(now.Sub(m.begun))}, m.peers...)
+	width := terminalWidth(m.out)
+	var b strings.Builder
+	m.home(&b)
+	for i, line := range lines {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(clip(line, width) + "\x1b[K")
+	}
+	if m.drawn > len(lines) {
+		b.WriteString("\x1b[J")
+	}
+	m.drawn = len(lines)
+	_, _ = io.WriteString(m.out, b.String()) // a terminal that went away needs no progress
+}
+
+// home moves the cursor to the first line that was drawn.
+func (m *meter) home(b *strings.Builder) {
+	b.WriteByte('\r')
+	if m.drawn > 1 {
+		fmt.Fprintf(b, "\x1b[%dA", m.drawn-1)
 	}
 }
 
-func (m *meter) line(id string) *peerLine {
+func (m *meter) erase() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if line, ok := m.peers[id]; ok {
-		return line
+	if m.drawn == 0 {
+		return
 	}
-	line := new(peerLine)
-	line.bar = m.bars.New(1, mpb.NopStyle(), mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name("  "+shortPeer(id), decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			return line.text
-		})))
-	m.peers[id] = line
-	return line
+	var b strings.Builder
+	m.home(&b)
+	b.WriteString("\x1b[J")
+	_, _ = io.WriteString(m.out, b.String()) // as in draw
 }
 
-// text is what stands beside the bar: amount, rate and time left.
-func (m *meter) text() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	elapsed := time.Since(m.begun).Seconds()
-	perSecond := float64(m.done-m.base) / max(elapsed, 0.001)
-	parts := []string{size(m.done)}
+// line is the bar with amount, rate and time left.
+func (m *meter) line(elapsed time.Duration) string {
+	show := count
+	if m.inBytes {
+		show = size[int64]
+	}
+	parts := []string{m.label}
 	if m.total > 0 {
-		parts[0] += " of " + size(m.total)
+		full := int(min(m.done, m.total) * barWidth / m.total)
+		parts = append(parts, "["+strings.Repeat("=", full)+strings.Repeat(" ", barWidth-full)+"]", show(m.done)+" of "+show(m.total))
+	} else {
+		parts = append(parts, show(m.done))
 	}
-	parts = append(parts, size(int64(perSecond))+"/s")
-	if m.total > m.done && perSecond > 0 && elapsed > 1 {
+	perSecond := float64(m.done-m.base) / max(elapsed.Seconds(), 0.001)
+	parts = append(parts, show(int64(perSecond))+"/s")
+	if m.total > m.done && perSecond > 0 && elapsed > time.Second {
 		left := time.Duration(float64(m.total-m.done) / perSecond * float64(time.Second))
 		parts = append(parts, left.Round(time.Second).String()+" left")
 	}
-	if m.note != "" {
-		parts = append(parts, m.note)
-	}
-	return strings.Join(parts, "  ")
+	return strings.Join(append(parts, m.note), "  ")
 }
 
-// close takes the display away and waits until it is gone.
-func (m *meter) close() {
-	if m == nil {
-		return
+// terminalWidth returns the columns of a terminal, 80 where it does not tell.
+func terminalWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 { //nolint:gosec // descriptors are small
+			return width
+		}
 	}
-	for _, line := range m.peers {
-		line.bar.Abort(true)
-	}
-	m.bar.Abort(true)
-	m.bars.Wait()
+	return 80
+}
+
+// clip shortens a line to width characters, so that it never wraps, and takes out
+// what would move the cursor.
+func clip(line string, width int) string {
+	runes := []rune(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, line))
+	return string(runes[:min(len(runes), width-1)])
 }
 
 // shortPeer abbreviates a peer ID to what tells peers apart: its end.
 func shortPeer(id string) string {
 	const keep = 12
-	if len(id) <= keep {
-		return id
-	}
-	return "…" + id[len(id)-keep:]
+	return "…" + id[max(0, len(id)-keep):]
 }

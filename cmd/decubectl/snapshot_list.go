@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/api"
@@ -44,15 +43,15 @@ func listSnapshots(w io.Writer, all []api.Snapshot) {
 	if len(all) == 0 {
 		return
 	}
-	var rows []table.Row
+	var rows []row
 	for _, s := range all {
 		note := s.Label
 		if s.Partial {
 			note = strings.TrimSpace(note + " (partial)")
 		}
-		rows = append(rows, table.Row{s.CID, when(s.Created), count(s.Files), size(s.Bytes), s.Host, s.Source, note})
+		rows = append(rows, row{s.CID, when(s.Created), count(s.Files), size(s.Bytes), s.Host, s.Source, note})
 	}
-	printTable(w, table.Row{"cid", "created", "files", "size", "host", "source", "label"}, rows)
+	printTable(w, row{"cid", "created", "files", "size", "host", "source", "label"}, rows)
 }
 
 func (a *app) snapshotShow() *cobra.Command {

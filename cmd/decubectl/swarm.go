@@ -5,7 +5,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 )
 
@@ -30,7 +29,7 @@ func (a *app) swarmPeers() *cobra.Command {
 				return err
 			}
 			return printEach(a, peers, func(w io.Writer) {
-				var rows []table.Row
+				var rows []row
 				for _, p := range peers {
 					addr, latency := "-", "-"
 					if len(p.Addresses) > 0 {
@@ -39,9 +38,9 @@ func (a *app) swarmPeers() *cobra.Command {
 					if p.LatencySeconds > 0 {
 						latency = time.Duration(p.LatencySeconds * float64(time.Second)).Round(10 * time.Microsecond).String()
 					}
-					rows = append(rows, table.Row{p.ID, p.Direction, latency, p.Streams, addr})
+					rows = append(rows, row{p.ID, p.Direction, latency, p.Streams, addr})
 				}
-				printTable(w, table.Row{"peer", "direction", "latency", "streams", "address"}, rows)
+				printTable(w, row{"peer", "direction", "latency", "streams", "address"}, rows)
 			})
 		},
 	}
@@ -149,14 +148,14 @@ func (a *app) swarmResources() *cobra.Command {
 			}
 			return a.print(res, func(w io.Writer) {
 				of := func(used, limit int) string { return fmt.Sprintf("%s of %s", count(int64(used)), count(int64(limit))) }
-				var rows []table.Row
+				var rows []row
 				for _, s := range res.Scopes {
-					rows = append(rows, table.Row{
+					rows = append(rows, row{
 						s.Scope, size(s.Memory) + " of " + size(s.MemoryLimit),
 						of(s.Streams, s.StreamsLimit), of(s.Conns, s.ConnsLimit), of(s.FDs, s.FDsLimit),
 					})
 				}
-				printTable(w, table.Row{"scope", "memory", "streams", "connections", "descriptors"}, rows)
+				printTable(w, row{"scope", "memory", "streams", "connections", "descriptors"}, rows)
 				fmt.Fprintf(w, "\nconnections are trimmed from %d down to %d\n", res.ConnsHigh, res.ConnsLow)
 				fmt.Fprintf(w, "received %s (%s/s), sent %s (%s/s)\n",
 					size(res.Bandwidth.InBytes), size(int64(res.Bandwidth.InRate)),

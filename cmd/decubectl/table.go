@@ -3,24 +3,30 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/jedib0t/go-pretty/v6/table"
 )
 
-// printTable writes rows under a header, aligned, without lines and colours.
-func printTable(w io.Writer, header table.Row, rows []table.Row) {
-	t := table.NewWriter()
-	style := table.StyleDefault
-	style.Options = table.OptionsNoBordersAndSeparators
-	style.Box.PaddingLeft = ""
-	style.Box.PaddingRight = "  "
-	t.SetStyle(style)
-	t.SuppressTrailingSpaces()
-	t.AppendHeader(header)
-	t.AppendRows(rows)
-	fmt.Fprintln(w, t.Render())
+// row is a line of a table.
+type row []any
+
+// printTable writes rows under a header, in columns.
+func printTable(w io.Writer, header row, rows []row) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i, cells := range append([]row{header}, rows...) {
+		texts := make([]string, len(cells))
+		for j, cell := range cells {
+			texts[j] = fmt.Sprint(cell)
+			if i == 0 {
+				texts[j] = strings.ToUpper(texts[j])
+			}
+		}
+		fmt.Fprintln(t, strings.Join(texts, "\t"))
+	}
+	_ = t.Flush() // as with every other print
 }
 
 // printFields writes names and values, one pair a line.
