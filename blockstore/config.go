@@ -30,7 +30,7 @@ type Config struct {
 
 const (
 	leastFree = 64 << 20
-	leastPack = 8 << 20
+	leastPack = 4 << 20
 	mostPack  = 64 << 30
 )
 
