@@ -164,7 +164,7 @@ func (b *Bootstrap) settle(id peer.ID, err error) int {
 		return 0 // removed meanwhile
 	}
 	if err == nil {
-		c.failures, c.next = 0, time.Time{}
+		c.failures = 0 // next may be set already, by a loss that followed at once
 		return 0
 	}
 	c.failures++

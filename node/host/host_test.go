@@ -13,7 +13,6 @@ import (
 	"github.com/ipfs/go-datastore/query"
 	dssync "github.com/ipfs/go-datastore/sync"
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -151,38 +150,34 @@ func TestPeerstorePersistsWithoutThePrivateKey(t *testing.T) {
 
 func TestBootstrapComesBack(t *testing.T) {
 	a, b := newHost(t, loopback(), host.Options{}), newHost(t, loopback(), host.Options{})
-	changes, err := a.EventBus().Subscribe(new(event.EvtPeerConnectednessChanged))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer changes.Close()
+	connected := make(chan peer.ID, 16)
+	a.Network().Notify(&network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
+		connected <- c.RemotePeer()
+	}})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	boot := host.NewBootstrap(a, []peer.AddrInfo{infoOf(b), infoOf(a)}, discard)
 	done := make(chan error, 1)
 	go func() { done <- boot.Run(ctx) }()
-	await := func(want network.Connectedness) {
+	await := func(what string) {
 		t.Helper()
-		for {
-			select {
-			case e := <-changes.Out():
-				if c, ok := e.(event.EvtPeerConnectednessChanged); ok && c.Connectedness == want {
-					return
-				}
-			case <-ctx.Done():
-				t.Fatalf("not %s in time", want)
+		select {
+		case id := <-connected:
+			if id != b.ID() {
+				t.Fatalf("%s: connected to %s", what, id)
 			}
+		case <-ctx.Done():
+			t.Fatalf("%s: not in time", what)
 		}
 	}
-	await(network.Connected)
+	await("at the start")
 	if !a.ConnManager().IsProtected(b.ID(), "") {
 		t.Error("the connection may be trimmed")
 	}
 	if err := a.Network().ClosePeer(b.ID()); err != nil {
 		t.Fatal(err)
 	}
-	await(network.NotConnected)
-	await(network.Connected)
+	await("after the connection was lost")
 	boot.Set(nil)
 	if a.ConnManager().IsProtected(b.ID(), "") {
 		t.Error("a removed peer is still protected")
