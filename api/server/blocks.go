@@ -43,7 +43,7 @@ func (s *Server) registerBlocks(mux *http.ServeMux, a huma.API) {
 }
 
 type chunkInput struct {
-	cidInput
+	CIDParam
 
 	Network bool `query:"network" doc:"Ask peers for a block that is not held"`
 }

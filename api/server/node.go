@@ -66,7 +66,7 @@ func (s *Server) registerSwarm(a huma.API) {
 }
 
 type findProvidersInput struct {
-	cidInput
+	CIDParam
 
 	Limit int `query:"limit" minimum:"0" maximum:"1000" default:"20" doc:"Stop after so many providers; 0 is no limit"`
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/decube/decube/internal/block"
 )
 
-// cidInput is the path parameter of everything that concerns one block.
-type cidInput struct {
+// CIDParam is the path parameter of everything that concerns one block. It is
+// exported because huma looks into embedded structs only then.
+type CIDParam struct {
 	CID block.ID `path:"cid" doc:"CIDv1, raw or dag-cbor, sha2-256" example:"bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"`
 }
 

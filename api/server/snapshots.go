@@ -23,12 +23,12 @@ func (s *Server) registerSnapshots(a huma.API) {
 			return all, nil
 		})
 	handle(a, get("snapshot-get", "/snapshots/{cid}", "Summary of a snapshot", "snapshots"),
-		func(ctx context.Context, in *cidInput) (api.Snapshot, error) { return snaps.Get(ctx, in.CID) })
+		func(ctx context.Context, in *CIDParam) (api.Snapshot, error) { return snaps.Get(ctx, in.CID) })
 
 	register := get("snapshot-register", "/snapshots/{cid}", "Keep and announce a snapshot whose blocks are held", "snapshots")
 	register.Method = http.MethodPut
 	handle(a, register, func(ctx context.Context, in *struct {
-		cidInput
+		CIDParam
 
 		Body api.RegisterRequest
 	},
@@ -38,7 +38,7 @@ func (s *Server) registerSnapshots(a huma.API) {
 
 	forget := get("snapshot-forget", "/snapshots/{cid}", "Stop keeping a snapshot", "snapshots")
 	forget.Method, forget.DefaultStatus = http.MethodDelete, http.StatusNoContent
-	huma.Register(a, forget, func(ctx context.Context, in *cidInput) (*struct{}, error) {
+	huma.Register(a, forget, func(ctx context.Context, in *CIDParam) (*struct{}, error) {
 		if err := snaps.Forget(ctx, in.CID); err != nil {
 			return nil, problem(err)
 		}
@@ -47,7 +47,7 @@ func (s *Server) registerSnapshots(a huma.API) {
 
 	stream(a, post("snapshot-fetch", "/snapshots/{cid}/fetch", "Make the local copy of a snapshot complete", "snapshots"),
 		func(ctx context.Context, in *struct {
-			cidInput
+			CIDParam
 
 			Body api.FetchRequest
 		}, progress func(api.FetchProgress),
@@ -56,7 +56,7 @@ func (s *Server) registerSnapshots(a huma.API) {
 		})
 	stream(a, post("snapshot-verify", "/snapshots/{cid}/verify", "Check a snapshot", "snapshots"),
 		func(ctx context.Context, in *struct {
-			cidInput
+			CIDParam
 
 			Body api.VerifyRequest
 		}, progress func(api.Progress),
