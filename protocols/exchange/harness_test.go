@@ -267,6 +267,7 @@ func quick(c *Config) {
 	l := &c.Limits
 	l.RequestTimeout, l.IdleTimeout, l.StallTimeout = time.Second, 2*time.Second, 500*time.Millisecond
 	l.RetryDelay, l.SearchDelay, l.HaveRefresh = 10*time.Millisecond, 20*time.Millisecond, 50*time.Millisecond
+	l.HedgeDelay = 50 * time.Millisecond
 	l.OfflineGrace, l.Patience, l.HaveTTL = 200*time.Millisecond, 20*time.Second, 0
 	l.LeaseMin, l.LeaseMax = 256<<10, 4<<20
 	c.FlushInterval = 50 * time.Millisecond

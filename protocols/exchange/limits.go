@@ -13,8 +13,8 @@ import (
 type Limits struct {
 	// As a server.
 
-	// Streams is the most streams served at a time; each takes up to
-	// ReadAhead+1 blocks of memory, which is reserved with the resource manager.
+	// Streams is the most streams served at a time. Each takes up to ReadAhead+1
+	// blocks of memory, which are reserved with the resource manager one by one.
 	Streams int
 	// StreamsPerPeer is the most of them for one peer.
 	StreamsPerPeer int
@@ -60,6 +60,9 @@ type Limits struct {
 	RetryDelay time.Duration
 	// SearchDelay is the pause before the second search; it doubles up to 30 s.
 	SearchDelay time.Duration
+	// HedgeDelay is how long a provider may take over a block of the manifest
+	// before another is asked as well; it doubles up to 30 s.
+	HedgeDelay time.Duration
 	// OfflineGrace is how long a fetch goes on while no peer at all is connected.
 	OfflineGrace time.Duration
 	// Patience is how long a fetch goes on without receiving anything.
@@ -101,6 +104,7 @@ func DefaultLimits() Limits {
 		Retries:        4,
 		RetryDelay:     250 * time.Millisecond,
 		SearchDelay:    time.Second,
+		HedgeDelay:     time.Second,
 		OfflineGrace:   10 * time.Second,
 		Patience:       2 * time.Minute,
 		HaveRefresh:    5 * time.Second,
@@ -144,7 +148,7 @@ func (c Config) Validate() error {
 		"request timeout": int64(l.RequestTimeout), "idle timeout": int64(l.IdleTimeout),
 		"fetches": int64(l.Fetches), "peers": int64(l.Peers), "blocks": int64(l.Blocks), "lookups": int64(l.Lookups),
 		"dial timeout": int64(l.DialTimeout), "retry delay": int64(l.RetryDelay), "search delay": int64(l.SearchDelay),
-		"offline grace": int64(l.OfflineGrace), "patience": int64(l.Patience), "have refresh": int64(l.HaveRefresh),
+		"hedge delay": int64(l.HedgeDelay), "offline grace": int64(l.OfflineGrace), "patience": int64(l.Patience), "have refresh": int64(l.HaveRefresh),
 		"stall timeout": int64(l.StallTimeout), "min progress": int64(l.MinProgress), "lease min": l.LeaseMin,
 	}
 	for name, v := range positive {

@@ -9,13 +9,8 @@ import (
 	"github.com/decube/decube/internal/block"
 )
 
-const (
-	// hedgeDelay is how long one provider may take over a manifest block before
-	// another is asked as well.
-	hedgeDelay = time.Second
-	// maxHedges is the most providers asked for the same manifest block.
-	maxHedges = 3
-)
+// maxHedges is the most providers asked for the same manifest block at a time.
+const maxHedges = 3
 
 // manifestSource reads the blocks of a manifest: from the store, and what is not
 // there, or damaged, from providers; then it is stored.
@@ -76,8 +71,8 @@ func (f *fetch) fetchOne(ctx context.Context, id block.ID) (block.Block, error) 
 		results = make(chan brought, maxHedges)
 		tried   = make(map[*member]int)
 		running int
-		slow    = true // another may be asked
-		delay   = hedgeDelay
+		slow    bool // another may be asked
+		delay   = f.x.cfg.Limits.HedgeDelay
 		hedge   = time.NewTimer(delay)
 	)
 	defer hedge.Stop()
@@ -85,7 +80,7 @@ func (f *fetch) fetchOne(ctx context.Context, id block.ID) (block.Block, error) 
 		changed := f.roster.wait()
 		if running == 0 || (slow && running < maxHedges) {
 			l, ok := f.roster.pick(tried)
-			if ok || (slow && running == 0 && f.roster.serving() > 0) {
+			if ok || (slow && running == 0 && f.roster.searchedOnce()) {
 				running++
 				slow = false
 				hedge.Reset(delay)
@@ -115,7 +110,10 @@ func (f *fetch) fetchOne(ctx context.Context, id block.ID) (block.Block, error) 
 // there is none.
 func (f *fetch) ask(ctx context.Context, l line, id block.ID) brought {
 	if l.wants == nil {
-		b, _, err := f.x.lookUp(ctx, id)
+		b, info, err := f.x.lookUp(ctx, id)
+		if err == nil {
+			f.offer(ctx, info) // it may have the rest
+		}
 		return brought{b: b, err: err}
 	}
 	reply := make(chan brought, 1)

@@ -87,7 +87,7 @@ func (f *fetch) lookUp(ctx context.Context, ordinals []int) (int, error) {
 func (x *Exchange) lookUp(ctx context.Context, id block.ID) (block.Block, peer.AddrInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	failure := errNobody
+	var failure error
 	asked := 0
 	for info, err := range x.finder.FindProviders(ctx, id) {
 		if err != nil {
@@ -101,18 +101,37 @@ func (x *Exchange) lookUp(ctx context.Context, id block.ID) (block.Block, peer.A
 		if len(blocks) == 1 {
 			return blocks[0], info, nil
 		}
-		failure = errors.Join(failure, fmt.Errorf("%s: %w", info.ID, err))
+		if !errors.Is(err, errNobody) {
+			failure = errors.Join(failure, fmt.Errorf("%s: %w", info.ID, err))
+		}
 		if asked++; asked == maxLookupPeers {
 			break
 		}
+	}
+	if failure == nil {
+		failure = errNobody
 	}
 	return block.Block{}, peer.AddrInfo{}, fmt.Errorf("block %s: %w", id, failure)
 }
 
 // request asks one peer for blocks and returns those that came, verified, in
 // the order of ids. The error says why some did not; it is errNobody when the
-// peer just lacks them.
+// peer just lacks them. A peer that is busy is asked again.
 func (x *Exchange) request(ctx context.Context, info peer.AddrInfo, ids []block.ID) ([]block.Block, error) {
+	for attempt := 0; ; attempt++ {
+		blocks, err := x.requestOnce(ctx, info, ids)
+		if !errors.Is(err, codeBusy) || attempt >= x.cfg.Limits.Retries {
+			return blocks, err
+		}
+		select {
+		case <-time.After(x.cfg.Limits.RetryDelay << min(attempt, 16)):
+		case <-ctx.Done():
+			return blocks, ctx.Err()
+		}
+	}
+}
+
+func (x *Exchange) requestOnce(ctx context.Context, info peer.AddrInfo, ids []block.ID) ([]block.Block, error) {
 	c, err := x.open(ctx, info, block.MaxSize)
 	if err != nil {
 		return nil, err

@@ -71,6 +71,7 @@ func (f *fetch) verify(ctx context.Context) error {
 				f.drop(j.from, hostile("%w", err))
 				continue
 			}
+			f.x.observer.Fetched(j.from.info.ID, b.Len())
 			good := f.accept(ctx, goodBlock{b: b, release: func() { f.buffers.put(j.data) }}, j.from)
 			f.sched.verified(j.ordinal, good)
 		}
@@ -90,7 +91,6 @@ func (f *fetch) accept(ctx context.Context, g goodBlock, from *member) bool {
 	f.bytes.Add(int64(g.b.Len()))
 	f.progressed()
 	f.roster.credit(from, g.b.Len())
-	f.x.observer.Fetched(from.info.ID, g.b.Len())
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pool "github.com/libp2p/go-buffer-pool"
+	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/decube/decube/internal/block"
 )
@@ -23,13 +24,24 @@ const (
 type outgoing struct {
 	head answer
 	tail []byte // a bitmap, or a block's bytes
-	buf  []byte // from the pool, or nil; tail may lie in it
+	buf  []byte // from the pool and reserved, or nil; tail may lie in it
 	last bool   // the request is answered
 }
 
-func (o *outgoing) release() {
-	if o.buf != nil {
-		pool.Put(o.buf)
+// reserve takes a buffer for a block, accounted for with the resource manager.
+func (v *serving) reserve(size int) ([]byte, error) {
+	buf := pool.Get(size)
+	if err := v.stream.Scope().ReserveMemory(cap(buf), network.ReservationPriorityAlways); err != nil {
+		pool.Put(buf)
+		return nil, fmt.Errorf("%w: %w", codeBusy, err)
+	}
+	return buf, nil
+}
+
+func (v *serving) release(buf []byte) {
+	if buf != nil {
+		v.stream.Scope().ReleaseMemory(cap(buf))
+		pool.Put(buf)
 	}
 }
 
@@ -94,8 +106,10 @@ func (v *serving) answerRanges(ctx context.Context, req request) error {
 	for _, s := range req.spans {
 		for i := s.from; i < s.from+s.count; i++ {
 			id, size := index.At(i)
-			if more, err := run.next(ctx, i, id, size); err != nil || !more {
-				return errors.Join(err, run.end(ctx))
+			if more, err := run.next(ctx, i, id, size); err != nil {
+				return err
+			} else if !more {
+				return run.end(ctx)
 			}
 		}
 	}
@@ -105,8 +119,10 @@ func (v *serving) answerRanges(ctx context.Context, req request) error {
 func (v *serving) answerBlocks(ctx context.Context, req request) error {
 	run := run{serving: v, id: req.id}
 	for i, id := range req.ids {
-		if more, err := run.next(ctx, i, id, block.MaxSize); err != nil || !more {
-			return errors.Join(err, run.end(ctx))
+		if more, err := run.next(ctx, i, id, block.MaxSize); err != nil {
+			return err
+		} else if !more {
+			break
 		}
 	}
 	return run.end(ctx)
@@ -133,6 +149,8 @@ func (r *run) next(ctx context.Context, position int, id block.ID, size int) (bo
 		return false, ctx.Err()
 	case err == nil:
 		return true, errors.Join(r.tellMissing(ctx), r.send(ctx, o))
+	case errors.As(err, new(code)):
+		return false, err
 	case !errors.Is(err, ErrNotFound):
 		r.x.log.Debug("block not served", "id", id.String(), "err", err)
 	}
@@ -150,10 +168,13 @@ func (r *run) next(ctx context.Context, position int, id block.ID, size int) (bo
 
 // read reads a block to where its header fits in front of it.
 func (r *run) read(ctx context.Context, position int, id block.ID, size int) (*outgoing, error) {
-	buf := pool.Get(maxHeader + min(size, block.MaxSize))
+	buf, err := r.reserve(maxHeader + min(size, block.MaxSize))
+	if err != nil {
+		return nil, err
+	}
 	b, err := r.x.store.Get(ctx, id, buf[maxHeader:maxHeader])
 	if err != nil {
-		pool.Put(buf)
+		r.release(buf)
 		return nil, err
 	}
 	head := answer{kind: tellBlock, id: r.id, position: position, length: b.Len()}
@@ -181,7 +202,7 @@ func (v *serving) send(ctx context.Context, o *outgoing) error {
 	case v.answers <- o:
 		return nil
 	case <-ctx.Done():
-		o.release()
+		v.release(o.buf)
 		return ctx.Err()
 	}
 }
@@ -191,7 +212,7 @@ func (v *serving) write(ctx context.Context) error {
 	var head [maxHeader]byte
 	for o := range v.answers {
 		err := v.writeAnswer(ctx, appendAnswer(head[:0], o.head), o)
-		o.release()
+		v.release(o.buf)
 		if err != nil { // what is queued is left to the collector
 			return fmt.Errorf("write answer: %w", err)
 		}

@@ -15,7 +15,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/wire"
 )
 
@@ -71,11 +70,6 @@ func (s *server) wait() {
 	s.wg.Wait()
 }
 
-// memory is what a stream takes at most.
-func (l Limits) memory() int {
-	return (l.ReadAhead+1)*(block.MaxSize+maxHeader) + MaxRequest
-}
-
 // handler returns the stream handler; the streams end with ctx.
 func (s *server) handler(ctx context.Context) network.StreamHandler {
 	return func(stream network.Stream) {
@@ -96,11 +90,10 @@ func (s *server) handle(ctx context.Context, stream network.Stream) error {
 		return errors.Join(err, s.refuse(stream))
 	}
 	defer s.leave(from)
-	memory := s.x.cfg.Limits.memory()
-	if err := stream.Scope().ReserveMemory(memory, network.ReservationPriorityAlways); err != nil {
+	if err := stream.Scope().ReserveMemory(MaxRequest, network.ReservationPriorityAlways); err != nil {
 		return errors.Join(err, s.refuse(stream))
 	}
-	defer stream.Scope().ReleaseMemory(memory)
+	defer stream.Scope().ReleaseMemory(MaxRequest)
 
 	err := s.serve(ctx, stream)
 	if err != nil {
