@@ -148,7 +148,6 @@ func (c *check) find(f Finding) {
 }
 
 func (c *check) checkPack(ctx context.Context, info pack.Info, blocks []indexed) error {
-	slices.SortFunc(blocks, func(a, b indexed) int { return cmp.Compare(a.e.loc.Off, b.e.loc.Off) })
 	if err := c.checkBlocks(ctx, blocks); err != nil {
 		return err
 	}
@@ -170,8 +169,9 @@ func (c *check) checkPack(ctx context.Context, info pack.Info, blocks []indexed)
 	return c.searchGaps(ctx, info, live)
 }
 
-// checkBlocks checks blocks of one pack, sorted by offset.
+// checkBlocks sorts the blocks of one pack by their places and checks them.
 func (c *check) checkBlocks(ctx context.Context, blocks []indexed) error {
+	slices.SortFunc(blocks, func(a, b indexed) int { return cmp.Compare(a.e.loc.Off, b.e.loc.Off) })
 	var end int64
 	for _, b := range blocks {
 		if err := ctx.Err(); err != nil {

@@ -1,6 +1,7 @@
 package blockstore_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -10,7 +11,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if childMain() {
+	if dir := os.Getenv(childEnv); dir != "" {
+		writeUntilKilled(dir)
 		return
 	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/golang/glog.(*fileSink).flushDaemon"))
@@ -40,5 +42,3 @@ func TestConformance(t *testing.T) {
 		return open(t, t.TempDir())
 	})
 }
-
-func childMain() bool { return false }
