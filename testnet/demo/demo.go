@@ -103,14 +103,14 @@ func (d *demo) goTree(ctx context.Context) error {
 	if err := d.verify(ctx, d.bob, snap.CID); err != nil {
 		return err
 	}
-	return d.restore(ctx, d.bob, snap.CID, source, d.path("go, restored by bob"))
+	return d.restore(ctx, d.bob, snap.CID, source, d.path("bob/go"))
 }
 
 // path returns a place in the demo's own directory.
 func (d *demo) path(name string) string { return filepath.Join(d.cluster.Dir(), name) }
 
 // odd is the directory of the second snapshot.
-func (d *demo) odd() string { return d.path("odds") }
+func (d *demo) odd() string { return d.path("alice/odds") }
 
 // errNoMiddle is returned when there was no moment to kill a provider at.
 var errNoMiddle = errors.New("the fetch was over before its provider could be killed: ask for more with -size")
@@ -165,7 +165,7 @@ func (d *demo) killProvider(ctx context.Context) error {
 	if err := d.verify(ctx, dave, d.second.CID); err != nil {
 		return err
 	}
-	return d.restore(ctx, dave, d.second.CID, d.odd(), d.path("odds, restored by dave"))
+	return d.restore(ctx, dave, d.second.CID, d.odd(), d.path("dave/odds"))
 }
 
 // finish stops the swarm in order.

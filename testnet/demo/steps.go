@@ -32,8 +32,8 @@ func (d *demo) create(ctx context.Context, n *cluster.Node, path string) (create
 		return c, err
 	}
 	d.say("%s", c.CID)
-	d.say("%s, %s; %s of %s new and stored",
-		count(c.Files, "file", "files"), rate(c.Bytes, c.Seconds), count(c.NewChunks, "block", "blocks"), count(c.Chunks, "block", "blocks"))
+	d.say("%s, %s; %d of %s new, %s stored",
+		count(c.Files, "file", "files"), rate(c.Bytes, c.Seconds), c.NewChunks, count(c.Chunks, "chunk", "chunks"), size(c.NewBytes))
 	return c, nil
 }
 
@@ -102,11 +102,31 @@ func (d *demo) restore(ctx context.Context, n *cluster.Node, cid, original, targ
 	if err != nil {
 		return fmt.Errorf("comparing %s with what %s restored: %w", original, n.Name(), err)
 	}
-	d.say("%s", rate(sum.Bytes, took))
-	d.say("identical to the original: every byte of %s; mode, owner and time to the nanosecond of", count(sum.Files-sum.HardLinks, "file", "files"))
-	d.say("%s, %s and %s; %s, %s", count(sum.Files+sum.Others, "name", "names"), count(sum.Dirs, "directory", "directories"),
-		count(sum.Symlinks, "symlink", "symlinks"), count(sum.HardLinks, "hard link", "hard links"), count(sum.Xattrs, "extended attribute", "extended attributes"))
+	d.say("%s; identical, byte for byte:", rate(sum.Bytes, took))
+	d.say("%s", contents(sum))
+	d.say("with their modes, owners, and times to the nanosecond")
 	return nil
+}
+
+// contents says what there is in a tree, as far as there is any.
+func contents(s compare.Summary) string {
+	var out []string
+	for _, part := range []struct {
+		n         int64
+		one, many string
+	}{
+		{s.Files, "file", "files"},
+		{s.Dirs, "directory", "directories"},
+		{s.Symlinks, "symlink", "symlinks"},
+		{s.HardLinks, "hard link", "hard links"},
+		{s.Others, "fifo", "fifos"},
+		{s.Xattrs, "extended attribute", "extended attributes"},
+	} {
+		if part.n > 0 {
+			out = append(out, count(part.n, part.one, part.many))
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // verify reads every block of a snapshot back.

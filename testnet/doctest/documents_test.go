@@ -1,0 +1,78 @@
+package doctest
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// root is the repository, seen from this package.
+const root = "../.."
+
+// documents are the Markdown files whose examples are run.
+func documents(t *testing.T) []string {
+	t.Helper()
+	out := []string{"README.md", "CONTRIBUTING.md"}
+	err := fs.WalkDir(os.DirFS(root), "docs", func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".md" {
+			out = append(out, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestDocuments runs the examples of every document with the real programs, in
+// an empty home.
+func TestDocuments(t *testing.T) {
+	bin := sync.OnceValue(func() string { return build(t) })
+	ran := 0
+	for _, name := range documents(t) {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps, err := Parse(string(text))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(steps) == 0 {
+			continue
+		}
+		ran++
+		t.Run(name, func(t *testing.T) {
+			s := session(t)
+			// Documents show the defaults; the ports of those may be taken here.
+			s.Env = []string{
+				"PATH=" + bin() + string(os.PathListSeparator) + os.Getenv("PATH"),
+				"DECUBE_API_GATEWAY_ADDRESS=127.0.0.1:0",
+				"DECUBE_P2P_LISTEN=/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1",
+			}
+			if err := s.Run(t.Context(), steps); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	if ran == 0 {
+		t.Error("no document has an example to run")
+	}
+}
+
+// build returns a directory with the programs of this source.
+func build(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "./cmd/...")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return dir
+}
