@@ -104,3 +104,15 @@ func BenchmarkRestoreTreeNoSync(b *testing.B) {
 func BenchmarkRestoreRandom(b *testing.B) {
 	benchmarkRestore(b, randomFile(b, 1<<30), snapshot.RestoreOptions{})
 }
+
+func BenchmarkCreateTreeUnchanged(b *testing.B) {
+	store := newMemStore()
+	store.discard = true
+	opts := snapshot.CreateOptions{Path: goTree(b), Cache: filepath.Join(b.TempDir(), "cache")}
+	create(b, store, opts)
+	for b.Loop() {
+		if res := create(b, store, opts); res.NewChunks != 0 || res.Reused != res.Files {
+			b.Fatalf("%+v", res)
+		}
+	}
+}

@@ -83,7 +83,9 @@ func Create(ctx context.Context, sink Sink, opts CreateOptions) (Result, error) 
 	if err != nil {
 		return Result{}, fmt.Errorf("snapshot %s: %w", opts.Path, err)
 	}
-	c.writer.commit()
+	if err := c.writer.commit(); err != nil {
+		res.CacheError = err.Error()
+	}
 	return res, nil
 }
 

@@ -53,38 +53,31 @@ func (c *creator) release(ctx context.Context, d *directory) error {
 // finishDirectory turns complete items into the directory's node, and counts them.
 func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 	var stats manifest.Stats
-	entries := make([]manifest.Entry, 0, len(d.items))
 	for _, it := range d.items {
-		if it.dropped {
-			continue
+		if !it.dropped {
+			count(&stats, it)
 		}
-		entry := it.entry // a copy: other names of a hard link may still look at the item
-		if err := c.content(ctx, it, &entry); err != nil {
-			return err
-		}
-		count(&stats, it)
-		entries = append(entries, entry)
 	}
-	if d.self == nil { // a single file, or a stream
-		if len(entries) == 1 {
-			c.tree = entries[0]
-		}
-	} else {
-		id, err := c.directoryNode(ctx, d, entries)
-		if err != nil {
-			return fmt.Errorf("directory %s: %w", d.rel, err)
-		}
+	var err error
+	switch {
+	case d.self == nil:
+		err = c.finishFile(ctx, d)
+	case d.known.unchanged(d.items):
+		c.reuseNode(d)
+	default:
+		err = c.makeNode(ctx, d)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.rel, err)
+	}
+	if d.self != nil {
 		stats.Dirs++
-		link := manifest.LinkTo(id)
-		d.self.entry.Node = &link
 		if d.parent == nil {
 			c.tree = d.self.entry
 		}
-		if err := c.writer.add(d, id); err != nil {
-			return err
-		}
+		c.writer.add(d)
 	}
-	d.items = nil
+	d.items, d.known = nil, nil
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Files += stats.Files
@@ -92,6 +85,64 @@ func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 	c.stats.Others += stats.Others
 	c.stats.Bytes += stats.Bytes
 	return nil
+}
+
+// finishFile makes a single file, or a stream, the top of the tree.
+func (c *creator) finishFile(ctx context.Context, d *directory) error {
+	it := d.items[0]
+	if it.dropped {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.problems[0]
+	}
+	it.dir.share.add(it.pieces)
+	c.tree = it.entry
+	return c.content(ctx, it, &c.tree)
+}
+
+// reuseNode takes a directory's node, and its pages, from the cache.
+func (c *creator) reuseNode(d *directory) {
+	for _, it := range d.items {
+		d.share.add(it.pieces)
+	}
+	d.share.nodes = d.known.nodes
+	link := manifest.LinkTo(d.known.node)
+	d.self.entry.Node = &link
+}
+
+// makeNode encodes a directory's node.
+func (c *creator) makeNode(ctx context.Context, d *directory) error {
+	entries := make([]manifest.Entry, 0, len(d.items))
+	for _, it := range d.items {
+		if it.dropped {
+			continue
+		}
+		d.share.add(it.pieces)
+		entries = append(entries, it.entry) // a copy: other names of a hard link may look at the item
+		if err := c.content(ctx, it, &entries[len(entries)-1]); err != nil {
+			return err
+		}
+	}
+	id, err := c.directoryNode(ctx, d, entries)
+	if err != nil {
+		return err
+	}
+	link := manifest.LinkTo(id)
+	d.self.entry.Node = &link
+	return nil
+}
+
+// add adds the chunks that a file's pieces lie in.
+func (s *share) add(pieces []piece) {
+	for _, p := range pieces {
+		if p.Hole() {
+			continue
+		}
+		r := ref{p.Chunk.ID, p.chunkSize}
+		if n := len(s.chunks); n == 0 || s.chunks[n-1] != r {
+			s.chunks = append(s.chunks, r)
+		}
+	}
 }
 
 func count(s *manifest.Stats, it *item) {
@@ -107,23 +158,14 @@ func count(s *manifest.Stats, it *item) {
 	}
 }
 
-// content moves a file's pieces into its entry, on pages when there are many, and
-// into the directory's share of the index.
+// content puts a file's pieces into its entry, on pages when there are many.
 func (c *creator) content(ctx context.Context, it *item, e *manifest.Entry) error {
 	if len(it.pieces) == 0 {
 		return nil
 	}
-	s := it.dir.share
 	extents := make([]manifest.Extent, len(it.pieces))
 	for i, p := range it.pieces {
 		extents[i] = p.Extent
-		if p.Hole() {
-			continue
-		}
-		r := ref{p.Chunk.ID, p.chunkSize}
-		if n := len(s.chunks); n == 0 || s.chunks[n-1] != r {
-			s.chunks = append(s.chunks, r)
-		}
 	}
 	if len(extents) <= manifest.MaxInlineExtents {
 		e.Extents = extents
@@ -135,7 +177,7 @@ func (c *creator) content(ctx context.Context, it *item, e *manifest.Entry) erro
 		if err != nil {
 			return fmt.Errorf("%s: %w", it.path(), err)
 		}
-		if err := c.node(ctx, s, b); err != nil {
+		if err := c.node(ctx, it.dir.share, b); err != nil {
 			return err
 		}
 		e.Pages = append(e.Pages, manifest.ExtentRef{Page: manifest.LinkTo(b.ID()), Count: uint64(n), Length: bytes})

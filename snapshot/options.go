@@ -84,6 +84,8 @@ type Result struct {
 	Problems []Problem `json:"problems,omitempty"`
 	// Skipped are sockets, which mean nothing without the process behind them.
 	Skipped []string `json:"skipped,omitempty"`
+	// CacheError says why the stat cache could not be written, which only costs time.
+	CacheError string `json:"cache_error,omitempty"`
 }
 
 // Partial reports whether something could not be done as asked.
