@@ -126,7 +126,6 @@ func TestSessionWaitsForTheBackground(t *testing.T) {
 	if err := run(t, s, `$ mkfifo pipe
 $ echo starting; cat pipe; echo ready; cat pipe; echo ended &
 starting
-...
 `); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ var kinds = []struct {
 	{"address", true, `/(?:ip4|ip6|dns|dns4|dns6|dnsaddr|unix)/[^\s",\]]+`},
 	{"URL", true, `https?://[^\s",\]]+`},
 	{"CID", true, `\bbaf[a-z2-7]{8,}(?:…|\.\.\.)?`},
-	{"peer", true, `\b12D3KooW[1-9A-HJ-NP-Za-km-z]*(?:…|\.\.\.)?`},
+	{"peer", true, `\b12D3KooW[1-9A-HJ-NP-Za-km-z]*(?:…|\.\.\.)?|…[1-9A-HJ-NP-Za-km-z]{6,}`},
 	{"time", false, `\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?`},
 	{"number", false, `\b\d[\d,]*(?:\.\d+)?(?: ?(?:B|[kKMGT]i?B|ns|µs|ms|s|min|m|h)\b)?(?:/s)?`},
 }

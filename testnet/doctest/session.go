@@ -83,15 +83,17 @@ func (s *Session) step(ctx context.Context, step Step) error {
 	command := strings.ReplaceAll(s.bound.apply(step.Command), alice, s.Home)
 	var got []string
 	var err error
+	want := step.Want
 	if step.Background {
-		got, err = s.start(ctx, command, step.Want)
+		want = append(slices.Clip(want), anything) // it goes on
+		got, err = s.start(ctx, command, want)
 	} else {
 		got, err = s.run(ctx, command)
 	}
 	if err != nil {
 		return err
 	}
-	names, ok := Match(step.Want, got)
+	names, ok := Match(want, got)
 	if !ok {
 		return fmt.Errorf("%w\n--- document\n%s\n--- run\n%s", ErrDiffers, strings.Join(step.Want, "\n"), strings.Join(got, "\n"))
 	}
