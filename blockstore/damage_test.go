@@ -32,7 +32,7 @@ func damage(t *testing.T, dir string, b block.Block) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close() //nolint:errcheck // the write is checked
+		defer f.Close()
 		at += b.Len() / 2
 		if _, err := f.WriteAt([]byte{data[at] ^ 1}, int64(at)); err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func quarantined(t *testing.T, s *blockstore.Store) (ids []block.ID) {
 func TestDamagedBlockIsHealed(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	defer s.Close() //nolint:errcheck // the test ends
+	defer s.Close()
 	blocks := storetest.Blocks(1, 100, 5000, 1<<20)
 	if err := s.Put(t.Context(), blocks...); err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestQuarantineSurvivesReopening(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir)
-	defer s.Close() //nolint:errcheck // the test ends
+	defer s.Close()
 	if ids := quarantined(t, s); len(ids) != 1 || ids[0] != b.ID() {
 		t.Errorf("got %v", ids)
 	}

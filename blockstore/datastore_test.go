@@ -13,7 +13,7 @@ import (
 
 func TestDatastoreContract(t *testing.T) {
 	s := open(t, t.TempDir())
-	defer s.Close() //nolint:errcheck // the test ends
+	defer s.Close()
 	d, k, ctx := s.Datastore("/x"), ds.NewKey("/a/b"), t.Context()
 	if _, err := d.Get(ctx, k); !errors.Is(err, ds.ErrNotFound) {
 		t.Errorf("Get of nothing: %v", err)
@@ -42,7 +42,7 @@ func TestDatastoreContract(t *testing.T) {
 
 func TestDatastoreBatch(t *testing.T) {
 	s := open(t, t.TempDir())
-	defer s.Close() //nolint:errcheck // the test ends
+	defer s.Close()
 	d, ctx := s.Datastore("/x"), t.Context()
 	b, err := d.Batch(ctx)
 	if err != nil {
@@ -106,7 +106,7 @@ func TestDatastoresAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir)
-	defer s.Close() //nolint:errcheck // the test ends
+	defer s.Close()
 	for prefix, want := range map[string][]string{"": {"/x", "/x/y", "/xz"}, "/x": {"/x/y"}} {
 		res, err := s.Datastore("a").Query(t.Context(), dsq.Query{Prefix: prefix, Orders: []dsq.Order{dsq.OrderByKey{}}})
 		if err != nil {

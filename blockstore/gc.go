@@ -203,7 +203,7 @@ func (c *collection) deleteDead() error {
 		}
 		return nil
 	}
-	keys := digestKeys(prefixBlock, len(c.dead), func(i int) block.Digest { return c.dead[i].digest })
+	keys := blockKeys(len(c.dead), func(i int) block.Digest { return c.dead[i].digest })
 	batch := &kv.Batch{}
 	var blocks, bytes int64
 	c.s.ix.change.Lock()

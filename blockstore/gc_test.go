@@ -19,7 +19,7 @@ import (
 // told of damage.
 func TestCollectBesideOthers(t *testing.T) {
 	s := open(t, t.TempDir())
-	defer s.Close() //nolint:errcheck // the test ends
+	defer s.Close()
 	// All draw from one pool, so that sessions touch what is garbage by now.
 	var pool []block.Block
 	for i := range 60 {
@@ -69,6 +69,7 @@ func TestCollectBesideOthers(t *testing.T) {
 // useStore makes a snapshot the way the snapshot room does, checks that it is
 // whole while it is pinned, and forgets it.
 func useStore(t *testing.T, s *blockstore.Store, pool []block.Block) {
+	t.Helper()
 	ctx := context.Background() // beyond the stop of the others
 	root := storetest.Block(64, rand.Uint64())
 	blocks := []block.Block{root}
@@ -109,6 +110,7 @@ func useStore(t *testing.T, s *blockstore.Store, pool []block.Block) {
 }
 
 func readRandom(t *testing.T, s *blockstore.Store, pool []block.Block) {
+	t.Helper()
 	b := pool[rand.IntN(len(pool))]
 	if _, err := s.Get(context.Background(), b.ID(), nil); err != nil && !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("Get: %v", err)

@@ -78,15 +78,15 @@ func digestKey(prefix byte, d block.Digest) []byte {
 	return k
 }
 
-// digestKeys makes the keys of many blocks with two allocations.
-func digestKeys(prefix byte, n int, at func(int) block.Digest) [][]byte {
+// blockKeys makes the keys of many blocks with two allocations.
+func blockKeys(n int, at func(int) block.Digest) [][]byte {
 	const size = 1 + block.DigestSize
 	all := make([]byte, n*size)
 	keys := make([][]byte, n)
 	for i := range keys {
 		k := all[i*size : (i+1)*size : (i+1)*size]
 		d := at(i)
-		k[0] = prefix
+		k[0] = prefixBlock
 		copy(k[1:], d[:])
 		keys[i] = k
 	}

@@ -20,7 +20,7 @@ func (s *Store) Has(ctx context.Context, ids []block.ID) ([]bool, error) {
 	}
 	defer s.gate.leave()
 	held := make([]bool, len(ids))
-	keys := digestKeys(prefixBlock, len(ids), func(i int) block.Digest { return ids[i].Digest() })
+	keys := blockKeys(len(ids), func(i int) block.Digest { return ids[i].Digest() })
 	if err := s.ix.lookupMany(keys, func(i int, _ entry) { held[i] = true }); err != nil {
 		return nil, err
 	}

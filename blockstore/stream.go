@@ -210,7 +210,7 @@ func (s *Store) commitEntries(packID uint32, end int64, list []pendingBlock) (bl
 	if err := s.space.checkIndex(partWrite); err != nil {
 		return 0, 0, err
 	}
-	keys := digestKeys(prefixBlock, len(list), func(i int) block.Digest { return list[i].id.Digest() })
+	keys := blockKeys(len(list), func(i int) block.Digest { return list[i].id.Digest() })
 	s.ix.change.Lock()
 	blocks, bytes, err = s.applyEntries(packID, end, list, keys)
 	s.ix.change.Unlock()

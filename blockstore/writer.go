@@ -243,7 +243,7 @@ func (s *Store) touch(ids []block.ID, held []bool, start uint32) error {
 }
 
 func (s *Store) touchSome(ids []block.ID, held []bool, start uint32) error {
-	keys := digestKeys(prefixBlock, len(ids), func(i int) block.Digest { return ids[i].Digest() })
+	keys := blockKeys(len(ids), func(i int) block.Digest { return ids[i].Digest() })
 	var stale []int
 	err := s.ix.lookupMany(keys, func(i int, e entry) {
 		if e.stamp >= start {

@@ -92,6 +92,7 @@ func must(t *testing.T, err error) {
 var allSizes = []int{0, 1, 63, 64, 65, 4031, 4032, 4033, 32<<10 - 1, 32 << 10, 32<<10 + 1, 1 << 20, block.MaxSize - 1, block.MaxSize}
 
 func testRoundTrip[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	blocks := Blocks(1, allSizes...)
 	must(t, s.Put(t.Context(), blocks...))
 	CheckHeld(t, s, blocks...)
@@ -108,6 +109,7 @@ func testRoundTrip[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testNotFound[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	b := Block(10, 1)
 	checkGone(t, s, b)
 	if _, err := s.Size(t.Context(), b.ID()); !errors.Is(err, blockstore.ErrNotFound) {
@@ -126,6 +128,7 @@ func testNotFound[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testBuffer[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	b := Block(1000, 1)
 	must(t, s.Put(t.Context(), b))
 	for _, size := range []int{0, 999, 1000, 5000} {
@@ -139,6 +142,7 @@ func testBuffer[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testCodecs[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	raw := Block(100, 1)
 	node := block.New(block.DagCBOR, raw.Data())
 	must(t, s.Put(t.Context(), raw))
@@ -151,6 +155,7 @@ func testCodecs[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testFlush[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	w, err := s.NewWriter(t.Context())
 	must(t, err)
 	first, second := Blocks(1, 10, 40<<10, 1<<20), Blocks(2, 20, 50<<10)
@@ -169,11 +174,12 @@ func testFlush[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testStats[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	blocks := Blocks(1, 10, 20, 30)
 	must(t, s.Put(t.Context(), blocks[0]))
 	w, err := s.NewWriter(t.Context())
 	must(t, err)
-	defer w.Close() //nolint:errcheck // the test ends
+	defer w.Close()
 	for _, b := range append(blocks, blocks...) {
 		must(t, w.Add(t.Context(), b, nil))
 	}
@@ -185,6 +191,7 @@ func testStats[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testRelease[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	w, err := s.NewWriter(t.Context())
 	must(t, err)
 	b := Block(100, 1)
@@ -216,11 +223,12 @@ func testRelease[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testTouch[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	blocks := Blocks(1, 10, 20, 30)
 	must(t, s.Put(t.Context(), blocks[0]))
 	w, err := s.NewWriter(t.Context())
 	must(t, err)
-	defer w.Close() //nolint:errcheck // the test ends
+	defer w.Close()
 	must(t, w.Add(t.Context(), blocks[1], nil))
 	held, err := w.Touch(t.Context(), IDs(blocks))
 	must(t, err)
@@ -230,6 +238,7 @@ func testTouch[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testConcurrentPuts[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	blocks := Blocks(1, make([]int, 0)...)
 	for i := range 64 {
 		blocks = append(blocks, Block(i*1000, 7))

@@ -22,6 +22,7 @@ func listPins[W Writer](t *testing.T, s Store[W]) []blockstore.Pin {
 }
 
 func testPins[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	when := time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC)
 	a := blockstore.Pin{Root: Block(1, 1).ID(), Name: "a name \xff", Created: when, Meta: []byte{1, 2}}
 	b := blockstore.Pin{Root: Block(1, 2).ID(), Created: when.Add(-time.Hour), Partial: true}
@@ -47,6 +48,7 @@ func testPins[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testIDs[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	want := map[block.ID]bool{}
 	var all []block.Block
 	for i := range 3000 { // more than a page of any implementation
@@ -65,7 +67,8 @@ func testIDs[W Writer](t *testing.T, s Store[W]) {
 	if len(want) > 0 {
 		t.Errorf("%d of 3000 are missing", len(want))
 	}
-	for range s.IDs(t.Context()) {
+	for _, err := range s.IDs(t.Context()) {
+		must(t, err)
 		break
 	}
 }
@@ -102,6 +105,7 @@ func Collect[W Writer](t *testing.T, s Store[W], dry bool) blockstore.GCResult {
 }
 
 func testGC[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	kept := Blocks(1, 10, 20, 100<<10, 1<<20)
 	dead := Blocks(2, 30, 40, 100<<10, 1<<20)
 	for i := range kept { // neighbours in the pack
@@ -126,6 +130,7 @@ func testGC[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testGCSessions[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	old := Blocks(1, 10, 50<<10)
 	must(t, s.Put(t.Context(), old...))
 	Collect(t, s, true)
@@ -161,6 +166,7 @@ func testGCSessions[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testDryRun[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	kept, dead := Block(10, 1), Blocks(2, 20, 80<<10)
 	must(t, s.Put(t.Context(), kept))
 	must(t, s.Put(t.Context(), dead...))
@@ -175,6 +181,7 @@ func testDryRun[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testMarkError[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	b := Block(10, 1)
 	must(t, s.Put(t.Context(), b))
 	must(t, s.SetPin(t.Context(), PinOf(Block(1, 9))))
@@ -190,6 +197,7 @@ func testMarkError[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testContext[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	b := Block(10, 1)
@@ -206,6 +214,7 @@ func testContext[W Writer](t *testing.T, s Store[W]) {
 }
 
 func testClosed[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
 	ctx := t.Context()
 	b := Block(10, 1)
 	w, err := s.NewWriter(ctx)
