@@ -1,0 +1,162 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot"
+)
+
+// aged makes a tree of small files in several directories, old enough for the stat
+// cache to trust: ctime cannot be set, so it waits for the file system's clock.
+func aged(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for i := range 200 {
+		dir := filepath.Join(root, fmt.Sprintf("d%02d", i/20))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%03d", i)), bytes.Repeat([]byte{byte(i)}, 100*i), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(t)
+	return root
+}
+
+// settle returns when the clock has left the moment of the last change behind.
+func settle(t *testing.T) {
+	t.Helper()
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	<-tick.C
+}
+
+func cached(t *testing.T, root string) snapshot.CreateOptions {
+	t.Helper()
+	opts := fixed(root)
+	opts.Cache = filepath.Join(t.TempDir(), "cache")
+	return opts
+}
+
+func TestUnchangedIsNotRead(t *testing.T) {
+	opts := cached(t, aged(t))
+	store := newMemStore()
+	a := create(t, store, opts)
+	b := create(t, store, opts)
+	if b.ID != a.ID || b.Reused != b.Files || b.NewChunks != 0 || b.NewBytes != 0 {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestEditWithOldTimesIsRead(t *testing.T) {
+	root := aged(t)
+	opts := cached(t, root)
+	store := newMemStore()
+	a := create(t, store, opts)
+	path := filepath.Join(root, "d05", "f100")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte{7}, int(info.Size())), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, info.ModTime(), info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	b := create(t, store, opts)
+	if b.ID == a.ID || b.NewChunks == 0 {
+		t.Fatalf("an edit that keeps size and time was missed: %+v", b)
+	}
+	if fresh := create(t, newMemStore(), fixed(root)); fresh.ID != b.ID {
+		t.Error("with a cache the snapshot is another one than without")
+	}
+	var got bytes.Buffer
+	if _, err := snapshot.Cat(t.Context(), store, b.ID, "d05/f100", &got, 0, -1); err != nil || got.Bytes()[0] != 7 {
+		t.Error(err)
+	}
+}
+
+func TestRacilyCleanIsRead(t *testing.T) {
+	root := t.TempDir()
+	path := filepath.Join(root, "file")
+	if err := os.WriteFile(path, []byte("before"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	opts := cached(t, root)
+	store := newMemStore()
+	create(t, store, opts) // within the clock tick of the change
+	if b := create(t, store, opts); b.Reused != 0 {
+		t.Errorf("a file changed just before the snapshot is trusted: %+v", b)
+	}
+}
+
+func TestLostBlocksAreReadAgain(t *testing.T) {
+	opts := cached(t, aged(t))
+	store := newMemStore()
+	a := create(t, store, opts)
+	for _, codec := range []block.Codec{block.Raw, block.DagCBOR} {
+		for id := range store.blocks {
+			if id.Codec() == codec {
+				delete(store.blocks, id)
+			}
+		}
+		if b := create(t, store, opts); b.ID != a.ID {
+			t.Errorf("without %s blocks: %s, want %s", codec, b.ID, a.ID)
+		}
+		if _, err := snapshot.Verify(t.Context(), store, a.ID, snapshot.VerifyOptions{ReadData: true}); err != nil {
+			t.Errorf("without %s blocks: %v", codec, err)
+		}
+	}
+}
+
+func TestDamagedCacheIsNoCache(t *testing.T) {
+	opts := cached(t, aged(t))
+	store := newMemStore()
+	a := create(t, store, opts)
+	whole, err := os.ReadFile(opts.Cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"empty": nil, "cut short": whole[:len(whole)/2], "magic": append([]byte("X"), whole[1:]...),
+		"flipped": append(bytes.Clone(whole[:100]), append([]byte{whole[100] ^ 1}, whole[101:]...)...),
+	} {
+		if err := os.WriteFile(opts.Cache, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if b := create(t, store, opts); b.ID != a.ID || b.Reused != 0 {
+			t.Errorf("%s: %+v", name, b)
+		}
+	}
+}
+
+// TestEditTouchesItsNeighbourhood changes one small file among many.
+func TestEditTouchesItsNeighbourhood(t *testing.T) {
+	root := t.TempDir()
+	for i := range 2000 {
+		dir := filepath.Join(root, fmt.Sprintf("d%02d", i/40))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%04d", i)), bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 2500+i), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := newMemStore()
+	a := create(t, store, fixed(root))
+	if err := os.WriteFile(filepath.Join(root, "d25", "f1010"), []byte("much shorter"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := create(t, store, fixed(root))
+	if a.Chunks < 10 || b.NewChunks > 3 {
+		t.Errorf("%d of %d chunks are new after an edit of one file", b.NewChunks, a.Chunks)
+	}
+}
