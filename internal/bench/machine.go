@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/decube/decube/internal/version"
@@ -43,6 +44,22 @@ func cpuModel() string {
 		}
 	}
 	return ""
+}
+
+// Load returns the mean number of processes that were ready to run or waiting for
+// a disk in the last minute, 0 where it is not told. Above about 0.5, before a
+// benchmark begins, others are at work and will disturb it.
+func Load() float64 {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(b), " ")
+	load, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return load
 }
 
 // ThisVersion describes the running program.

@@ -19,6 +19,7 @@ type Document struct {
 	Seconds    float64           `json:"seconds"`
 	Version    Version           `json:"version"`
 	Machine    Machine           `json:"machine"`
+	Load       float64           `json:"load"` // processes ready to run when the run began, mean of a minute
 	Parameters map[string]string `json:"parameters,omitempty"`
 	Limits     Limits            `json:"limits"`
 	Operations []*Operation      `json:"operations"`

@@ -18,6 +18,7 @@ func sampleDocument() *Document {
 		Started: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC), Seconds: 41.5,
 		Version:    Version{Program: "1.2.3", Go: "go1.26.6", Commit: "abc+dirty"},
 		Machine:    Machine{CPU: "AMD EPYC", Cores: 2, MemoryBytes: 24 << 30, OS: "linux", Arch: "amd64", Kernel: "6.18", FileSystem: "ext4"},
+		Load:       0.7,
 		Parameters: map[string]string{"size": "1GiB", "iterations": "3"},
 		Limits: Limits{Bytes: gib, Direct: true, Figures: []Figure{
 			{Name: LimitHash, Unit: unitRate, Samples: []float64{1.7e9, 1.8e9, 1.75e9}},

@@ -21,6 +21,9 @@ const (
 	Markdown
 )
 
+// busy is the load above which the reader is told that others were at work.
+const busy = 0.5
+
 // Print writes the document as tables for people.
 func (d *Document) Print(w io.Writer, f Format) error {
 	m := d.Machine
@@ -28,6 +31,9 @@ func (d *Document) Print(w io.Writer, f Format) error {
 	fmt.Fprintf(&b, "%s, %d cores, %s memory, %s %s, %s; %s (%s)\n\n",
 		m.CPU, m.Cores, humanize.IBytes(uint64(max(m.MemoryBytes, 0))), m.OS, m.Kernel, m.FileSystem,
 		d.Version.Program, d.Version.Go)
+	if d.Load > busy {
+		fmt.Fprintf(&b, "The machine was not idle: its load was %.1f before the run.\n\n", d.Load)
+	}
 	b.WriteString(d.Limits.table(f))
 	for _, t := range []string{d.operations(f), d.values(f), d.targets(f)} {
 		if t != "" {

@@ -94,6 +94,7 @@ func New(ctx context.Context, cfg Config) (_ *Suite, err error) {
 		Started: time.Now().UTC(),
 		Version: bench.ThisVersion(),
 		Machine: bench.ThisMachine(dir),
+		Load:    bench.Load(),
 		Parameters: map[string]string{
 			"size":       strconv.FormatInt(cfg.Size, 10),
 			"iterations": strconv.Itoa(cfg.Iterations),
