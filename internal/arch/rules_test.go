@@ -114,6 +114,7 @@ func TestSourcesFindViolations(t *testing.T) {
 		"a comment only":       {Package{Doc: "d", GoFiles: []string{comment}}, ""},
 		"no comment":           {Package{GoFiles: []string{comment}}, "a: no package comment\n\t" + reasonComment},
 		"no test":              {Package{Doc: "d", GoFiles: []string{comment, code}}, "a: no test\n\t" + reasonTest},
+		"a suite for others":   {Package{Doc: "d", GoFiles: []string{code}, Imports: []string{"testing"}}, ""},
 		"as long as may be":    {Package{Doc: "d", TestGoFiles: []string{most}}, ""},
 		"too long":             {Package{Doc: "d", TestGoFiles: []string{more}}, "a/more.go: 501 lines\n\t" + reasonLines},
 		"too long, by machine": {Package{Doc: "d", TestGoFiles: []string{generated}}, ""},

@@ -36,7 +36,7 @@ func Sources(g Graph) ([]Violation, error) {
 		if p.Doc == "" {
 			out = append(out, Violation{short(p.ImportPath), "no package comment", reasonComment})
 		}
-		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
+		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 && !isSuite(p) {
 			code, err := hasCode(p)
 			if err != nil {
 				return nil, err
@@ -53,6 +53,9 @@ func Sources(g Graph) ([]Violation, error) {
 	}
 	return out, nil
 }
+
+// isSuite reports whether a package is made of tests for others to run.
+func isSuite(p *Package) bool { return slices.Contains(p.Imports, "testing") }
 
 // hasCode reports whether a package is more than its comment.
 func hasCode(p *Package) (bool, error) {

@@ -62,7 +62,7 @@ func TestFiguresReadWell(t *testing.T) {
 	for got, want := range map[string]string{
 		count(1, "file", "files"):      "1 file",
 		count(15036, "file", "files"):  "15,036 files",
-		rate(229_000_000, 0.5):         "229 MB in 0.50 s (458 MB/s)",
+		rate(200<<20, 0.5):             "200 MiB in 0.50 s (400 MiB/s)",
 		rate(5, 0):                     "5 B",
 		short("12D3KooWLRPJAA5o6fuxL"): "…A5o6fuxL",
 	} {

@@ -33,7 +33,7 @@ func (s *story) typed(who string, args ...string) {
 }
 
 // size returns bytes as people read them.
-func size(n int64) string { return humanize.Bytes(uint64(max(0, n))) }
+func size(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
 // count returns a number with separators and what it counts.
 func count(n int64, one, many string) string {
