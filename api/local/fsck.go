@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,47 +10,36 @@ import (
 	"github.com/decube/decube/internal/block"
 )
 
-// Fsck checks the block store and that every kept snapshot has its blocks. What it
-// finds is in the report, not in the error.
+// Fsck checks the block store, and that every kept snapshot has its blocks. What it
+// finds is in the report, not in the error. It returns api.ErrConflict while another
+// check or a collection runs.
 func (s *Store) Fsck(ctx context.Context, req api.FsckRequest, progress func(api.Progress)) (api.FsckReport, error) {
 	begun := time.Now()
-	rep := api.FsckReport{Damaged: []block.ID{}, Findings: []string{}, Snapshots: []api.Affected{}}
-	if err := s.checkBlocks(ctx, req, &rep, progress); err != nil {
-		return rep, err
+	found, err := s.store.Fsck(ctx, blockstore.FsckOptions{
+		ReadData: req.ReadData,
+		Repair:   req.Repair,
+		Progress: storeProgress(progress),
+	})
+	if err != nil {
+		return api.FsckReport{}, err
+	}
+	rep := api.FsckReport{
+		Blocks: found.Blocks, Bytes: found.Bytes,
+		Repaired: found.Quarantined + found.Adopted,
+		Damaged:  []block.ID{}, Findings: []string{}, Snapshots: []api.Affected{},
+	}
+	for _, f := range found.Findings {
+		if !f.ID.IsZero() {
+			rep.Damaged = append(rep.Damaged, f.ID)
+		}
+		rep.Findings = append(rep.Findings, fmt.Sprintf("%s: block %s in pack %d at %d: %s", f.Kind, f.ID, f.Pack, f.Offset, f.Detail))
 	}
 	if err := s.checkSnapshots(ctx, &rep); err != nil {
 		return rep, err
 	}
-	rep.OK = len(rep.Damaged)+len(rep.Findings)+len(rep.Snapshots) == 0
+	rep.OK = found.OK() && len(rep.Snapshots) == 0
 	rep.Seconds = time.Since(begun).Seconds()
 	return rep, nil
-}
-
-func (s *Store) checkBlocks(ctx context.Context, req api.FsckRequest, rep *api.FsckReport, progress func(api.Progress)) error {
-	buf := make([]byte, 0, block.MaxSize)
-	p := api.Progress{Phase: "reading blocks"}
-	for id, err := range s.store.IDs(ctx) {
-		if err != nil {
-			return fmt.Errorf("listing blocks: %w", err)
-		}
-		n, err := s.store.Size(ctx, id)
-		if err == nil && req.ReadData {
-			_, err = s.store.Get(ctx, id, buf)
-		}
-		switch {
-		case errors.Is(err, blockstore.ErrCorrupt):
-			rep.Damaged = appendBounded(rep.Damaged, id)
-		case err != nil && !errors.Is(err, blockstore.ErrNotFound): // collected meanwhile
-			return fmt.Errorf("reading block %s: %w", id, err)
-		}
-		rep.Blocks++
-		rep.Bytes += int64(n)
-		p.Items, p.Bytes = rep.Blocks, rep.Bytes
-		if progress != nil {
-			progress(p)
-		}
-	}
-	return nil
 }
 
 // checkSnapshots reports kept snapshots that lack blocks.

@@ -15,60 +15,90 @@ import (
 // mostListed bounds the blocks and problems that a report names one by one.
 const mostListed = 1000
 
-// Verify checks a snapshot: that every block is there and, with ReadData, that
-// its bytes are right. What it finds is in the report, not in the error.
+// Verify checks a snapshot: that every block is there and that the manifest keeps
+// its rules, and with ReadData that every byte is right. What it finds is in the
+// report; the error is for a root that is not held, and for work that failed.
 func (s *Store) Verify(ctx context.Context, root block.ID, req api.VerifyRequest, progress func(api.Progress)) (api.VerifyReport, error) {
 	begun := time.Now()
 	rep := api.VerifyReport{CID: root, Missing: []block.ID{}, Damaged: []block.ID{}, Problems: []string{}}
-	r, err := snapshot.LoadRoot(ctx, s.store, root)
-	if err != nil {
-		return rep, err
+	v := verification{store: s.store, req: req, progress: progress, rep: &rep}
+	if held, err := s.store.Has(ctx, []block.ID{root}); err != nil {
+		return rep, fmt.Errorf("verifying snapshot %s: %w", root, err)
+	} else if !held[0] {
+		return rep, fmt.Errorf("%w: snapshot %s is not held here", api.ErrNotFound, root)
 	}
-	x, err := snapshot.LoadIndex(ctx, s.store, r)
-	if err != nil {
-		return rep, err
-	}
-	rep.Files = int64(r.Stats.Files) //nolint:gosec // bounded by the format
-	ids := make([]block.ID, x.Len())
-	for i := range ids {
-		id, n := x.At(i)
-		ids[i] = id
-		rep.Blocks++
-		rep.Bytes += int64(n)
-	}
-	if err := lacking(ctx, s.store, ids, func(id block.ID) { rep.Missing = appendBounded(rep.Missing, id) }); err != nil {
-		return rep, err
-	}
-	if req.ReadData {
-		err = s.readAll(ctx, x, progress, func(id block.ID) { rep.Damaged = appendBounded(rep.Damaged, id) })
+	if err := v.run(ctx, root); err != nil && !v.found(err) {
+		return rep, fmt.Errorf("verifying snapshot %s: %w", root, err)
 	}
 	rep.OK = len(rep.Missing)+len(rep.Damaged)+len(rep.Problems) == 0
 	rep.Seconds = time.Since(begun).Seconds()
-	return rep, err
+	return rep, nil
 }
 
-// readAll reads every block of an index and calls damaged for those whose bytes
-// are wrong.
-func (s *Store) readAll(ctx context.Context, x *snapshot.Index, progress func(api.Progress), damaged func(block.ID)) error {
-	buf := make([]byte, 0, block.MaxSize)
-	p := api.Progress{Phase: "reading", TotalItems: int64(x.Len())}
-	for i := range x.Len() {
-		id, n := x.At(i)
-		_, err := s.store.Get(ctx, id, buf)
-		switch {
-		case errors.Is(err, blockstore.ErrCorrupt):
-			damaged(id)
-		case errors.Is(err, blockstore.ErrNotFound): // listed as missing already
-		case err != nil:
-			return fmt.Errorf("reading block %s: %w", id, err)
-		}
-		p.Items++
-		p.Bytes += int64(n)
-		if progress != nil {
-			progress(p)
+// verification is the state of one Verify.
+type verification struct {
+	store    *blockstore.Store
+	req      api.VerifyRequest
+	progress func(api.Progress)
+	rep      *api.VerifyReport
+}
+
+func (v *verification) run(ctx context.Context, id block.ID) error {
+	root, err := snapshot.LoadRoot(ctx, v.store, id)
+	if err != nil {
+		return err
+	}
+	index, err := snapshot.LoadIndex(ctx, v.store, root)
+	if err != nil {
+		return err
+	}
+	v.rep.Files = int64(root.Stats.Files) //nolint:gosec // bounded by the format
+	ids := make([]block.ID, index.Len())
+	for i := range ids {
+		var n int
+		ids[i], n = index.At(i)
+		v.rep.Blocks++
+		v.rep.Bytes += int64(n)
+	}
+	whole := true
+	err = lacking(ctx, v.store, ids, func(missing block.ID) {
+		v.rep.Missing = appendBounded(v.rep.Missing, missing)
+		whole = whole && missing.Codec() == block.Raw
+	})
+	if err != nil || !whole {
+		return err // without all of its manifest the rest cannot be judged
+	}
+	opts := snapshot.VerifyOptions{ReadData: v.req.ReadData}
+	if v.progress != nil {
+		opts.Progress = func(p snapshot.Progress) {
+			v.progress(api.Progress{Phase: "reading", Items: p.Files, Bytes: p.Bytes, TotalBytes: v.rep.Bytes})
 		}
 	}
-	return nil
+	res, err := snapshot.Verify(ctx, v.store, id, opts)
+	for _, p := range res.Problems {
+		if !v.found(p) {
+			v.rep.Problems = appendBounded(v.rep.Problems, p.Error())
+		}
+	}
+	return err
+}
+
+// found takes an error into the report if it tells of the snapshot's own state.
+func (v *verification) found(err error) bool {
+	var damaged *blockstore.CorruptError
+	switch {
+	case errors.As(err, &damaged):
+		v.rep.Damaged = appendBounded(v.rep.Damaged, damaged.ID)
+	case errors.Is(err, blockstore.ErrNotFound):
+		if len(v.rep.Missing) == 0 { // otherwise it is listed
+			v.rep.Problems = appendBounded(v.rep.Problems, err.Error())
+		}
+	case errors.Is(err, snapshot.ErrManifest):
+		v.rep.Problems = appendBounded(v.rep.Problems, err.Error())
+	default:
+		return false
+	}
+	return true
 }
 
 func appendBounded[T any](list []T, v T) []T {

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/decube/decube/api"
+)
+
+func (a *app) snapshotVerify() *cobra.Command {
+	var req api.VerifyRequest
+	cmd := &cobra.Command{
+		Use:   "verify CID",
+		Short: "Check the node's copy of a snapshot",
+		Long: `Checks that the node holds every block of a snapshot and that its manifest is sound;
+with --read-data also every byte. The exit code is 1 when something is wrong.`,
+		Example: "  decubectl snapshot verify bafyrei...\n  decubectl snapshot verify bafyrei... --read-data --json",
+		Args:    wants(1, 1, "one CID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root, err := parseRoot(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			return a.using(cmd.Context(), func(x *access) error {
+				m := a.meter("verify")
+				rep, err := x.Verify(cmd.Context(), root, req, m.work)
+				m.close()
+				if err != nil {
+					return hintFetch(err, root)
+				}
+				if err := a.print(rep, func(w io.Writer) { showVerify(w, rep) }); err != nil {
+					return err
+				}
+				if !rep.OK {
+					return errors.New("the copy of snapshot " + root.String() + " is not sound, see above; \"decubectl snapshot fetch\" gets blocks that are missing or damaged from peers")
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&req.ReadData, "read-data", false, "read and hash every block")
+	return cmd
+}
+
+func showVerify(w io.Writer, rep api.VerifyReport) {
+	for _, id := range rep.Missing {
+		fmt.Fprintln(w, "missing block", id)
+	}
+	for _, id := range rep.Damaged {
+		fmt.Fprintln(w, "damaged block", id)
+	}
+	for _, text := range rep.Problems {
+		fmt.Fprintln(w, printable(text))
+	}
+	state := "sound"
+	if !rep.OK {
+		state = "not sound"
+	}
+	fmt.Fprintf(w, "%s: %s, %s of %s, checked in %.2f s\n", state, plural(rep.Blocks, "block"), size(rep.Bytes), plural(rep.Files, "file"), rep.Seconds)
+}
