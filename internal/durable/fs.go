@@ -52,6 +52,8 @@ type File interface {
 	// WriteAt writes all of p. On a file opened for writing, off, len(p) and
 	// the address of p must be multiples of Align (see AlignedBuffer).
 	WriteAt(p []byte, off int64) (int, error)
+	// Prefetch begins to bring a range into memory, as a hint.
+	Prefetch(off, n int64)
 	// Sync makes the file's bytes and size durable (fdatasync).
 	Sync() error
 	// Allocate reserves disk space for a range that reads as zeros, growing the

@@ -143,6 +143,8 @@ func (f *osFile) Size() (int64, error) {
 	return fi.Size(), nil
 }
 
+func (f *osFile) Prefetch(off, n int64) { prefetch(f.File, off, n) }
+
 func (f *osFile) Allocate(off, n int64) error {
 	if err := allocate(f.File, off, n); err != nil {
 		return &fs.PathError{Op: "allocate", Path: f.Name(), Err: err}

@@ -37,6 +37,10 @@ func allocate(f *os.File, off, n int64) error {
 	return err
 }
 
+func prefetch(f *os.File, off, n int64) {
+	_ = control(f, func(fd int) error { return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED) }) // a hint
+}
+
 func punchHole(f *os.File, off, n int64) error {
 	err := control(f, func(fd int) error {
 		return unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)

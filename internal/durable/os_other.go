@@ -23,6 +23,8 @@ func datasync(f *os.File) error { return f.Sync() }
 
 func allocate(*os.File, int64, int64) error { return nil }
 
+func prefetch(*os.File, int64, int64) {}
+
 func punchHole(*os.File, int64, int64) error { return ErrUnsupported }
 
 func dataBytes(_ *os.File, _, n int64) (int64, error) { return n, nil }

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -25,6 +27,9 @@ const memTableSize = 8 << 20
 type Badger struct {
 	db  *badger.DB
 	dir string
+
+	syncMu sync.Mutex
+	synced []string // the names in dir that are known to be durable
 }
 
 var _ DB = (*Badger)(nil)
@@ -143,22 +148,31 @@ func put(txn *badger.Txn, op Op) error {
 // Sync implements DB. Badger's own Sync covers the active log only, not one that
 // was replaced a moment ago and is not a synced table yet; so every log in the
 // directory is synced here. A log that vanishes meanwhile became a table, which
-// Badger syncs before it removes the log.
+// Badger syncs before it removes the log. Names are synced when they changed.
 func (b *Badger) Sync() error {
-	names, err := os.ReadDir(b.dir)
+	b.syncMu.Lock()
+	defer b.syncMu.Unlock()
+	names, err := durable.OS.ReadDir(b.dir)
 	if err != nil {
 		return fmt.Errorf("sync the index: %w", err)
 	}
-	for _, e := range names {
-		if !strings.HasSuffix(e.Name(), ".mem") {
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".mem") {
 			continue
 		}
-		err := durable.SyncFile(filepath.Join(b.dir, e.Name()))
+		err := durable.SyncFile(filepath.Join(b.dir, name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("sync the index: %w", err)
 		}
 	}
-	return durable.SyncDir(b.dir)
+	if slices.Equal(names, b.synced) {
+		return nil
+	}
+	if err := durable.SyncDir(b.dir); err != nil {
+		return fmt.Errorf("sync the index: %w", err)
+	}
+	b.synced = names
+	return nil
 }
 
 // Scan implements DB.

@@ -89,6 +89,8 @@ type file struct {
 	size      int64        // of the file when the set was opened
 	nonce     uint64       // known once appended to
 	data      atomic.Int64 // bytes that are not holes
+	lastRead  atomic.Int64 // where the last read ended
+	ahead     atomic.Int64 // up to where was prefetched
 }
 
 // Open opens the packs of a directory, which must exist. states holds what the
@@ -312,6 +314,7 @@ func (s *Set) readAt(id uint32, buf []byte, off int64) error {
 		return err
 	}
 	defer s.release(p)
+	p.prefetch(off, int64(len(buf)))
 	n, err := p.read.ReadAt(buf, off)
 	if n == len(buf) {
 		return nil

@@ -182,6 +182,9 @@ func (h *handle) Allocate(off, n int64) error {
 	return h.change("allocate", change{off: off, n: n, kind: grow}, off+n-h.len())
 }
 
+// Prefetch implements durable.File: all is in memory.
+func (h *handle) Prefetch(int64, int64) {}
+
 // PunchHole implements durable.File.
 func (h *handle) PunchHole(off, n int64) error {
 	before, err := h.DataBytes(off, n)
