@@ -51,6 +51,7 @@ bench: build ## every benchmark as a ratio to this machine's limits, into ./benc
 
 golden: ## rewrite golden files and transcripts from what the code does now
 	DECUBE_UPDATE_GOLDEN=1 go test ./...
+	go test ./internal/bench -rewrite
 
 generate: ## generated code and documents
 	go generate ./...

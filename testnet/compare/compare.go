@@ -1,7 +1,8 @@
 // Package compare tells whether two directory trees are the same in all that a
 // snapshot keeps: names, types, modes, owners, modification times to the
 // nanosecond, contents, link targets, which names are one file, extended
-// attributes and device numbers. It reads both trees itself and shares no code
+// attributes, device numbers, and holes in so far as a file takes no more room
+// than it did. It reads both trees itself and shares no code
 // with what it is there to check.
 package compare
 
@@ -23,6 +24,10 @@ import (
 // MaxDifferences is how many differences are described.
 const MaxDifferences = 20
 
+// sparseBy is how much room holes save at least to make a file a sparse one, and
+// how much more room than the original a file may take, in bytes.
+const sparseBy = 1 << 20
+
 // ErrDiffer is returned for trees that are not the same.
 var ErrDiffer = errors.New("trees differ")
 
@@ -31,6 +36,7 @@ type Summary struct {
 	Files, Dirs, Symlinks, Others int64 // names, by type
 	HardLinks                     int64 // names beyond the first of their file
 	Xattrs                        int64
+	Sparse                        int64 // files with holes
 	Bytes                         int64 // of file contents, each file once
 }
 
@@ -213,6 +219,13 @@ func (c *comparison) bytes(rel, a, b string, sa, sb *syscall.Stat_t) error {
 		c.differ(rel, "%d bytes and %d bytes", sa.Size, sb.Size)
 		return nil
 	}
+	roomA, roomB := onDisk(sa), onDisk(sb)
+	if roomA < sa.Size-sparseBy {
+		c.sum.Sparse++
+	}
+	if roomB > roomA+sparseBy {
+		c.differ(rel, "takes %d bytes on disk and %d bytes", roomA, roomB)
+	}
 	fa, err := os.Open(a)
 	if err != nil {
 		return err
@@ -232,6 +245,12 @@ func (c *comparison) bytes(rel, a, b string, sa, sb *syscall.Stat_t) error {
 	}
 	c.sum.Bytes += sa.Size
 	return nil
+}
+
+// onDisk returns the room that a file takes in bytes.
+func onDisk(s *syscall.Stat_t) int64 {
+	const unit = 512 // whatever the file system's own blocks are
+	return s.Blocks * unit
 }
 
 // firstDifference returns the offset of the first byte in which two readers

@@ -28,6 +28,8 @@ func tree(t *testing.T) string {
 	must(t, os.WriteFile(at("sub/file"), []byte(strings.Repeat("content ", 100_000)), 0o640))
 	must(t, os.Link(at("sub/file"), at("link")))
 	must(t, os.WriteFile(at("copy"), []byte("copy"), 0o600))
+	must(t, os.WriteFile(at("holes"), []byte("holes"), 0o600))
+	must(t, os.Truncate(at("holes"), 8<<20))
 	must(t, os.Symlink("nowhere", at("symlink")))
 	must(t, syscall.Mkfifo(at("fifo"), 0o600))
 	must(t, unix.Setxattr(at("copy"), "user.a", []byte("1"), 0))
@@ -39,7 +41,7 @@ func tree(t *testing.T) string {
 func stamp(t *testing.T, dir string) {
 	t.Helper()
 	when := unix.NsecToTimespec(time.Date(2001, 2, 3, 4, 5, 6, 7, time.UTC).UnixNano())
-	for _, name := range []string{"sub/file", "copy", "symlink", "fifo", "sub", "."} {
+	for _, name := range []string{"sub/file", "copy", "holes", "symlink", "fifo", "sub", "."} {
 		err := unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(dir, name), []unix.Timespec{when, when}, unix.AT_SYMLINK_NOFOLLOW)
 		if err != nil && !errors.Is(err, unix.ENOENT) {
 			t.Fatal(err)
@@ -49,7 +51,7 @@ func stamp(t *testing.T, dir string) {
 
 func TestSameTrees(t *testing.T) {
 	got, err := Trees(t.Context(), tree(t), tree(t))
-	want := Summary{Files: 3, Dirs: 2, Symlinks: 1, Others: 1, HardLinks: 1, Xattrs: 1, Bytes: 800_004}
+	want := Summary{Files: 4, Dirs: 2, Symlinks: 1, Others: 1, HardLinks: 1, Xattrs: 1, Sparse: 1, Bytes: 800_004 + 8<<20}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
@@ -75,6 +77,12 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 		},
 		"size":      {func(d string) error { return os.Truncate(d+"/copy", 3) }, `"copy": 4 bytes and 3 bytes`},
 		"last byte": {func(d string) error { return poke(d+"/sub/file", 799_999) }, "bytes differ from offset 799999 on"},
+		"holes": {
+			func(d string) error {
+				return os.WriteFile(d+"/holes", append([]byte("holes"), make([]byte, 8<<20-5)...), 0o600)
+			},
+			`"holes": takes `,
+		},
 		"hard link": {
 			func(d string) error {
 				b, err := os.ReadFile(d + "/link")

@@ -116,6 +116,7 @@ func contents(s compare.Summary) string {
 		one, many string
 	}{
 		{s.Files, "file", "files"},
+		{s.Sparse, "of them sparse", "of them sparse"},
 		{s.Dirs, "directory", "directories"},
 		{s.Symlinks, "symlink", "symlinks"},
 		{s.HardLinks, "hard link", "hard links"},
