@@ -32,6 +32,7 @@ func (nullWriter) Add(_ context.Context, _ block.Block, release func()) error {
 	release()
 	return nil
 }
+
 func (nullWriter) Flush(context.Context) (blocksession.Stats, error) {
 	return blocksession.Stats{}, nil
 }
@@ -68,7 +69,9 @@ func BenchmarkPut(b *testing.B) {
 			b.Fatal(err)
 		}
 		s.Close()
-		<-served
+		if err := <-served; err != nil {
+			b.Error(err)
+		}
 	}
 }
 
@@ -97,7 +100,9 @@ func BenchmarkGet(b *testing.B) {
 		wg.Wait()
 	}
 	s.Close()
-	<-served
+	if err := <-served; err != nil {
+		b.Error(err)
+	}
 }
 
 func serve(conn net.Conn, store blocksession.Store) <-chan error {

@@ -35,6 +35,7 @@ func (emptyStore) Add(_ context.Context, b block.Block, release func()) error {
 
 // serveBytes serves a session whose client sends in and hangs up.
 func serveBytes(t *testing.T, in []byte) {
+	t.Helper()
 	client, server := net.Pipe()
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = io.Copy(io.Discard, client) })

@@ -73,10 +73,11 @@ var (
 // getBuffer returns a slice of n bytes, at most block.MaxSize, and the function
 // that gives it back.
 func getBuffer(n int) (buf []byte, put func()) {
+	// The pools hold nothing else, so the assertions cannot fail.
 	if n <= smallBuffer {
-		b, _ := smallPool.Get().(*[smallBuffer]byte) //nolint:errcheck // the pool holds nothing else
+		b, _ := smallPool.Get().(*[smallBuffer]byte)
 		return b[:n], func() { smallPool.Put(b) }
 	}
-	b, _ := largePool.Get().(*[block.MaxSize]byte) //nolint:errcheck // the pool holds nothing else
+	b, _ := largePool.Get().(*[block.MaxSize]byte)
 	return b[:n], func() { largePool.Put(b) }
 }

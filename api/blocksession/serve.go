@@ -191,7 +191,9 @@ func (s *serving) put(ctx context.Context, h header) error {
 func (s *serving) verify(ctx context.Context) {
 	for p := range s.puts {
 		size := int64(len(p.data))
-		if err := s.add(ctx, p); err != nil {
+		if s.failedPut() != nil {
+			p.release()
+		} else if err := s.add(ctx, p); err != nil {
 			s.failPut(err)
 		}
 		s.budget.Release(size)
@@ -200,10 +202,6 @@ func (s *serving) verify(ctx context.Context) {
 }
 
 func (s *serving) add(ctx context.Context, p put) error {
-	if s.failedPut() != nil {
-		p.release()
-		return nil
-	}
 	b, err := block.Check(p.id, p.data)
 	if err != nil {
 		p.release()

@@ -244,6 +244,7 @@ func (c *call) read(in *frameReader, h header) (err error) {
 		if remote, err = parseError(buf); err == nil {
 			c.err = remote
 		}
+	default: // frameHealed says all by its type
 	}
 	return err
 }

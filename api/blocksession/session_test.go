@@ -126,12 +126,14 @@ func (w *memWriter) Close() error {
 // connect returns both ends of a unix socket.
 func connect(tb testing.TB) (client, server net.Conn) {
 	tb.Helper()
-	l, err := net.Listen("unix", filepath.Join(tb.TempDir(), "s"))
+	var lc net.ListenConfig
+	l, err := lc.Listen(tb.Context(), "unix", filepath.Join(tb.TempDir(), "s"))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer l.Close()
-	client, err = net.Dial("unix", l.Addr().String())
+	var d net.Dialer
+	client, err = d.DialContext(tb.Context(), "unix", l.Addr().String())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -3,15 +3,15 @@ package blocksession
 import (
 	"context"
 
+	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/block"
-	"github.com/decube/decube/snapshot"
 )
 
 // Stats counts what was given to a session so far, and what of it the store did
 // not hold before.
-type Stats = snapshot.WriteStats
+type Stats = blockstore.WriteStats
 
-// Writer is the write side of a session's store, such as a blockstore.Writer.
+// Writer is the write side of a session's store; *blockstore.Writer is one.
 // Between its creation and Close nothing that was touched or added is collected.
 type Writer interface {
 	// Touch reports which blocks are held and keeps those until Close.

@@ -178,8 +178,7 @@ func (c *Client) newRequest(ctx context.Context, method, path string, in any) (*
 
 // failed classifies an error of the connection.
 func (c *Client) failed(ctx context.Context, doing string, err error) error {
-	var outer *url.Error
-	if errors.As(err, &outer) {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {

@@ -3,26 +3,13 @@ package local
 import (
 	"context"
 
-	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/block"
 )
 
-// Writer is a blockstore.Writer as block sessions and the snapshot package take
-// it: it is a blocksession.Writer and a snapshot.Sink.
-type Writer struct{ *blockstore.Writer }
-
-// NewWriter begins a write session of the store.
-func NewWriter(ctx context.Context, store *blockstore.Store) (Writer, error) {
-	w, err := store.NewWriter(ctx)
-	return Writer{w}, err
-}
-
-// Flush makes everything added so far durable and returns the figures of the
-// whole session.
-func (w Writer) Flush(ctx context.Context) (blocksession.Stats, error) {
-	stats, err := w.Writer.Flush(ctx)
-	return blocksession.Stats(stats), err
+// NewWriter begins a write session of the store, for a block session or a snapshot.
+func NewWriter(ctx context.Context, store *blockstore.Store) (*blockstore.Writer, error) {
+	return store.NewWriter(ctx)
 }
 
 // batch is how many blocks are looked up at a time.

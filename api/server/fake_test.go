@@ -66,8 +66,9 @@ func (fakeSwarm) Disconnect(_ context.Context, peer string) error {
 	}
 	return fmt.Errorf("%w: %s is not connected", api.ErrNotFound, peer)
 }
-func (fakeSwarm) Addrs(context.Context) ([]api.PeerAddresses, error)      { return nil, nil }
-func (fakeSwarm) Resources(context.Context) (api.Resources, error)        { return api.Resources{}, nil }
+func (fakeSwarm) Addrs(context.Context) ([]api.PeerAddresses, error) { return nil, nil }
+func (fakeSwarm) Resources(context.Context) (api.Resources, error)   { return api.Resources{}, nil }
+
 func (fakeBootstrap) List(context.Context) ([]string, error)              { return []string{"/ip4/192.0.2.1"}, nil }
 func (fakeBootstrap) Add(_ context.Context, a []string) ([]string, error) { return a, nil }
 func (fakeBootstrap) Remove(_ context.Context, a []string) ([]string, error) {
@@ -151,6 +152,7 @@ func (fakeWriter) Add(_ context.Context, _ block.Block, release func()) error {
 	release()
 	return nil
 }
+
 func (fakeWriter) Flush(context.Context) (blocksession.Stats, error) {
 	return blocksession.Stats{}, nil
 }

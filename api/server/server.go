@@ -74,13 +74,13 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	}
 	group.Go(func() error {
 		<-groupCtx.Done()
-		return s.stop(srv, work, cut)
+		return s.stop(work, srv, cut)
 	})
 	return group.Wait()
 }
 
 // stop ends srv: gracefully within the drain timeout, then by cutting off.
-func (s *Server) stop(srv *http.Server, work context.Context, cut context.CancelFunc) error {
+func (s *Server) stop(work context.Context, srv *http.Server, cut context.CancelFunc) error {
 	drain, cancel := context.WithTimeout(work, s.cfg.DrainTimeout)
 	defer cancel()
 	err := srv.Shutdown(drain)

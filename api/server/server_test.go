@@ -263,6 +263,7 @@ func TestClient(t *testing.T) {
 }
 
 func useClient(t *testing.T, c *client.Client) {
+	t.Helper()
 	ctx := t.Context()
 	if id, err := c.Identity(ctx); err != nil || id.ID != "12D3KooWFake" {
 		t.Errorf("Identity: %+v, %v", id, err)

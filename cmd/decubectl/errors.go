@@ -29,8 +29,7 @@ func explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	var coder exitcode.Coder
-	if errors.As(err, &coder) {
+	if _, ok := errors.AsType[exitcode.Coder](err); ok {
 		return err
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {

@@ -91,7 +91,7 @@ func (x *access) blocks(ctx context.Context, network bool) (blocks, error) {
 	if x.daemon != nil {
 		return x.daemon.OpenSession(ctx, blocksession.Options{Network: network})
 	}
-	w, err := local.NewWriter(ctx, x.store)
+	w, err := x.store.NewWriter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (x *access) blocks(ctx context.Context, network bool) (blocks, error) {
 
 // direct is a session on an open store.
 type direct struct {
-	local.Writer
+	*blockstore.Writer
 
 	store *blockstore.Store
 }
