@@ -72,10 +72,10 @@ func (st *stream) tryAdd(ctx context.Context, b block.Block) (full bool, pending
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	switch {
-	case st.closed:
-		return false, 0, ErrClosed
 	case st.failed != nil:
 		return false, 0, st.failed
+	case st.closed:
+		return false, 0, ErrClosed
 	case st.has(b.ID().Digest()):
 		return false, 0, nil
 	}
