@@ -2,10 +2,12 @@ package snapshot_test
 
 import (
 	"crypto/rand"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/decube/decube/snapshot"
@@ -14,7 +16,11 @@ import (
 // goTree returns the Go distribution, the tree T of the project's targets.
 func goTree(b *testing.B) string {
 	b.Helper()
-	root := runtime.GOROOT()
+	out, err := exec.CommandContext(b.Context(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		b.Skip("no Go distribution here: ", err)
+	}
+	root := strings.TrimSpace(string(out))
 	if _, err := os.Stat(filepath.Join(root, "src")); err != nil {
 		b.Skip("no Go distribution here: ", err)
 	}
@@ -32,7 +38,8 @@ func randomFile(b *testing.B, size int64) string {
 	if _, err := io.CopyN(f, rand.Reader, size); err != nil {
 		b.Fatal(err)
 	}
-	if err := f.Close(); err != nil {
+	// Synced, so that its writing back does not fall into the measurement.
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		b.Fatal(err)
 	}
 	return path

@@ -164,7 +164,8 @@ func (c *creator) openTop() (file string, err error) {
 		return "", fmt.Errorf("snapshot: open %s: %w", dir, err)
 	}
 	if c.ignore, err = newIgnorer(c.opts); err != nil {
-		return "", fmt.Errorf("snapshot %s: %w", path, errors.Join(err, c.root.Close()))
+		c.root.Close()
+		return "", fmt.Errorf("snapshot %s: %w", path, err)
 	}
 	return file, nil
 }

@@ -82,7 +82,7 @@ func readIgnoreFile(dir *fsys.Dir) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer fsys.Close(fd)
+	defer fsys.CloseRead(fd)
 	st, err := fsys.Fstat(fd)
 	if err != nil || !st.IsRegular() {
 		return nil, err

@@ -80,8 +80,11 @@ func leave(t *testing.T, dst string) {
 func compareFiles(t *testing.T, src, dst string) {
 	t.Helper()
 	err := filepath.Walk(dst, func(path string, info os.FileInfo, err error) error {
-		if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(info.Name(), ".decube-restore-") {
+		if errors.Is(err, os.ErrNotExist) {
 			return nil
+		}
+		if err != nil || !info.Mode().IsRegular() || strings.HasPrefix(info.Name(), ".decube-restore-") {
+			return err
 		}
 		rel, _ := filepath.Rel(dst, path)
 		want, err1 := os.ReadFile(filepath.Join(src, rel))

@@ -95,7 +95,7 @@ func growTree(rt *rapid.T, root string) {
 			sparseFile(rt, path)
 			files = append(files, path)
 		default:
-			data := make([]byte, rapid.SampledFrom([]int{0, 1, 1000, 65535, 65536, 300_000, 3 << 20}).Draw(rt, "size"))
+			data := make([]byte, rapid.SampledFrom([]int{0, 1, 1000, 65535, 65536, 700_000}).Draw(rt, "size"))
 			for i := range data {
 				data[i] = byte(i ^ i>>8)
 			}

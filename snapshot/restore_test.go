@@ -16,11 +16,11 @@ func fixed(path string) snapshot.CreateOptions {
 	return snapshot.CreateOptions{Path: path, SourcePath: "/source", Time: time.Unix(1_700_000_000, 42)}
 }
 
-func create(t testing.TB, store *memStore, opts snapshot.CreateOptions) snapshot.Result {
-	t.Helper()
-	res, err := snapshot.Create(t.Context(), store.session(), opts)
+func create(tb testing.TB, store *memStore, opts snapshot.CreateOptions) snapshot.Result {
+	tb.Helper()
+	res, err := snapshot.Create(tb.Context(), store.session(), opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return res
 }

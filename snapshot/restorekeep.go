@@ -198,7 +198,7 @@ func (r *restorer) sameContent(ctx context.Context, dir *fsys.Dir, o *output) (b
 	if err != nil {
 		return false, fmt.Errorf("open %q: %w", o.path(), err)
 	}
-	defer fsys.Close(fd)
+	defer fsys.CloseRead(fd)
 	fsys.Sequential(fd)
 	var have, chunk []byte
 	off := int64(0)

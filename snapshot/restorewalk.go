@@ -143,10 +143,8 @@ func (w *restoreWalk) directory(ctx context.Context, p *place, fresh bool, depth
 		subs = append(subs, &place{parent: p, rel: p.path(e.Name), entry: e, partial: !whole})
 		made = append(made, isNew)
 	}
+	dir.Close()
 	closed = true
-	if err := dir.Close(); err != nil {
-		return err
-	}
 	for i, sub := range subs {
 		sub.pending.Store(1)
 		p.pending.Add(1)

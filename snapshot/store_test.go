@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"sync"
 
 	"github.com/decube/decube/internal/block"
@@ -75,9 +76,7 @@ func (s *memStore) Add(_ context.Context, b block.Block, release func()) error {
 func (s *memStore) Flush(context.Context) (snapshot.WriteStats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, data := range s.pending {
-		s.blocks[id] = data
-	}
+	maps.Copy(s.blocks, s.pending)
 	clear(s.pending)
 	return s.stats, nil
 }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Close closes a file that was opened for reading.
-func Close(fd int) error { return unix.Close(fd) }
+// CloseRead closes a file that was only read.
+func CloseRead(fd int) { _ = unix.Close(fd) }
 
 // ReadAt reads into p at offset off until p is full or the file ends, and returns
 // the number of bytes read.

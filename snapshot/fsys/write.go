@@ -69,6 +69,9 @@ func Sync(fd int) error { return retry(func() error { return unix.Fsync(fd) }) }
 // thousands of small files.
 func (d *Dir) SyncAll() error { return retry(func() error { return unix.Syncfs(d.fd) }) }
 
+// Close closes a file that was written.
+func Close(fd int) error { return unix.Close(fd) }
+
 // Chmod sets an open file's permission bits.
 func Chmod(fd int, mode uint32) error {
 	return retry(func() error { return unix.Fchmod(fd, mode) })

@@ -56,12 +56,12 @@ func page() *manifest.IndexPage {
 func extents() *manifest.ExtentPage { return &manifest.ExtentPage{Extents: file("x").Extents} }
 
 // blocks are one of each kind.
-func blocks(t testing.TB) map[string]block.Block {
-	t.Helper()
+func blocks(tb testing.TB) map[string]block.Block {
+	tb.Helper()
 	out := make(map[string]block.Block)
 	put := func(name string, b block.Block, err error) {
 		if err != nil {
-			t.Fatal(name, err)
+			tb.Fatal(name, err)
 		}
 		out[name] = b
 	}
