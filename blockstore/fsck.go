@@ -33,6 +33,7 @@ type FsckReport struct {
 	ReadBlocks   int64 // whose bytes were verified
 	Damaged      int64 // the bytes, or the header, are not what they should be
 	Missing      int64 // the place does not exist
+	Unreadable   int64 // the disk returned an error; never put into quarantine
 	Overlapping  int64 // shares bytes with another block
 	BadEntries   int64 // index entries that cannot be read
 	Unindexed    int64 // intact blocks that the index does not know; with ReadData or Repair
@@ -47,7 +48,7 @@ const MaxFindings = 256
 
 // Finding is one thing that is wrong.
 type Finding struct {
-	Kind   string // damaged, missing, overlapping, bad entry
+	Kind   string // damaged, missing, unreadable, overlapping, bad entry
 	ID     block.ID
 	Pack   uint32
 	Offset int64
@@ -57,7 +58,7 @@ type Finding struct {
 // OK reports whether nothing is wrong. Unindexed blocks and unreferenced space
 // are what a crash may leave, and no fault.
 func (r FsckReport) OK() bool {
-	return r.Damaged+r.Missing+r.Overlapping+r.BadEntries == 0
+	return r.Damaged+r.Missing+r.Unreadable+r.Overlapping+r.BadEntries == 0
 }
 
 // Fsck checks the index against the packs, and with ReadData every byte. It runs
@@ -224,12 +225,17 @@ func (c *check) damaged(b indexed, damage error) error {
 	if err != nil {
 		return err
 	}
-	if errors.Is(damage, pack.ErrGone) || errors.Is(damage, pack.ErrShort) {
+	switch {
+	case errors.Is(damage, pack.ErrGone) || errors.Is(damage, pack.ErrShort):
 		c.report.Missing++
 		c.fault("missing", b, damage)
-	} else {
+	case isDamage(damage):
 		c.report.Damaged++
 		c.fault("damaged", b, damage)
+	default:
+		c.report.Unreadable++
+		c.fault("unreadable", b, damage)
+		return nil // the next attempt may succeed
 	}
 	if !c.opts.Repair {
 		return nil

@@ -27,10 +27,14 @@ func TestCollectBesideOthers(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
+	rounds := 15
+	if testing.Short() {
+		rounds = 5
+	}
 	var users, readers sync.WaitGroup
 	for range 3 {
 		users.Go(func() {
-			for range 15 {
+			for range rounds {
 				useStore(t, s, pool)
 			}
 		})

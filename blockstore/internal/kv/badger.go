@@ -240,9 +240,11 @@ type logger struct{ log *slog.Logger }
 func (l logger) Errorf(format string, args ...any) {
 	l.log.Error("index", "badger", text(format, args))
 }
+
 func (l logger) Warningf(format string, args ...any) {
 	l.log.Warn("index", "badger", text(format, args))
 }
+
 func (l logger) Infof(format string, args ...any) { l.log.Debug("index", "badger", text(format, args)) }
 func (l logger) Debugf(string, ...any)            {}
 
