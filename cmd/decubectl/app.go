@@ -25,6 +25,8 @@ type app struct {
 	json    bool
 	quiet   bool
 	timeout time.Duration
+
+	rebuild bool // make a new index where that of the store is lost
 }
 
 // command returns the whole tree of commands.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -28,7 +30,76 @@ func (a *app) docsCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd := group("docs", "Generate documents", man)
+	reference := &cobra.Command{
+		Use:     "reference",
+		Short:   "Write the reference of all commands, docs/cli.md",
+		Example: "  decubectl docs reference > docs/cli.md",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			writeReference(a.stdout, cmd.Root())
+			return nil
+		},
+	}
+	cmd := group("docs", "Generate documents", man, reference)
 	cmd.Hidden = true
 	return cmd
+}
+
+// referenceIntro begins docs/cli.md.
+const referenceIntro = `# Command line: decubectl
+
+<!-- Written by "decubectl docs reference"; "make golden" writes it anew. -->
+
+decubectl reads and writes files with the rights of the person who calls it: it walks, chunks and hashes by itself, asks the node's daemon which chunks are missing
+and streams only those to it. It finds the daemon by the repository. Without a daemon it opens the repository itself, and says so; then nothing can be fetched from peers.
+
+- **Output.** Data goes to standard output; progress, notes and errors go to standard error. ` + "`--json`" + ` prints one object a line, for every command. Progress is shown on a terminal only;
+  ` + "`--quiet`" + ` leaves notes out too. There are no colours, so ` + "`NO_COLOR`" + ` holds always.
+- **Arguments.** A snapshot is named by its CID (bafyrei...). Where a command takes a path in it, ` + "`CID/path`" + ` works too.
+- **Interruption.** Ctrl-C stops cleanly; create, fetch and restore go on from there when they are called again.
+- **Files.** ` + "`$DECUBE_PATH`" + ` or ` + "`~/.decube`" + ` is the repository. What unchanged files looked like is remembered below the user's cache directory, in ` + "`decube/stat`" + `; that may be deleted at any time.
+
+| exit code | meaning |
+|---|---|
+| 0 | ok |
+| 1 | failed |
+| 2 | wrong usage: an argument, a flag or a configuration value |
+| 3 | done in part; what is missing was reported |
+| 10 | no repository where one was expected |
+| 11 | the repository is in use by another process |
+| 12 | not authorised |
+| 13 | the daemon cannot be reached |
+| 14 | timed out, or nobody has what was looked for |
+`
+
+// writeReference writes the help of every command.
+func writeReference(w io.Writer, root *cobra.Command) {
+	fmt.Fprint(w, referenceIntro)
+	fmt.Fprintf(w, "\n## Flags of every command\n\n```\n%s```\n", root.PersistentFlags().FlagUsages())
+	for _, cmd := range root.Commands() {
+		writeCommand(w, cmd)
+	}
+}
+
+func writeCommand(w io.Writer, cmd *cobra.Command) {
+	if !cmd.IsAvailableCommand() {
+		return
+	}
+	if !cmd.HasAvailableSubCommands() {
+		text := cmd.Long
+		if text == "" {
+			text = cmd.Short + "."
+		}
+		fmt.Fprintf(w, "\n## %s\n\n%s\n\n```\n%s\n", cmd.CommandPath(), text, cmd.UseLine())
+		if flags := cmd.LocalNonPersistentFlags().FlagUsages(); flags != "" {
+			fmt.Fprintf(w, "\n%s", flags)
+		}
+		fmt.Fprintln(w, "```")
+		if cmd.Example != "" {
+			fmt.Fprintf(w, "\n```\n%s\n```\n", strings.ReplaceAll(strings.TrimPrefix(cmd.Example, "  "), "\n  ", "\n"))
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		writeCommand(w, sub)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/config"
+	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/snapshot"
 )
@@ -58,22 +59,43 @@ func (a *app) open(ctx context.Context) (*access, error) {
 	}
 	guard, lockErr := repo.Lock(a.repo)
 	if errors.Is(lockErr, repo.ErrLocked) {
-		return nil, fmt.Errorf("the daemon does not answer (%w), and the repository cannot be opened without it: %w", err, lockErr)
+		return nil, exitcode.With(fmt.Errorf("the daemon does not answer (%w), and the repository cannot be opened without it: %w", err, lockErr), exitcode.Locked)
 	}
 	if lockErr != nil {
 		return nil, lockErr
 	}
-	cfg := struct{ Storage blockstore.Config }{blockstore.Default()}
-	_, err = config.LoadSection("storage", &cfg.Storage, config.Source{File: repo.Dir(a.repo).Config(), Environ: os.Environ()})
+	store, err := a.openStore(ctx)
 	if err != nil {
 		return nil, errors.Join(err, guard.Unlock())
 	}
-	store, err := blockstore.Open(repo.Dir(a.repo).Blocks(), cfg.Storage)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the block store without a daemon: %w", err), guard.Unlock())
-	}
 	a.note("No daemon is running: working on %s directly, without the network.", a.repo)
 	return &access{keeper: offline{local.New(store, a.repo)}, store: store, unlock: guard.Unlock}, nil
+}
+
+// openStore opens the block store; the repo's lock is held.
+func (a *app) openStore(ctx context.Context) (*blockstore.Store, error) {
+	cfg := blockstore.Default()
+	source := config.Source{File: repo.Dir(a.repo).Config(), Environ: os.Environ()}
+	if _, err := config.LoadSection("storage", &cfg, source); err != nil {
+		return nil, err
+	}
+	dir := repo.Dir(a.repo).Blocks()
+	store, err := blockstore.Open(dir, cfg)
+	if errors.Is(err, blockstore.ErrIndex) && a.rebuild {
+		rep, err := blockstore.Rebuild(ctx, dir, cfg, nil)
+		if err != nil {
+			return nil, err
+		}
+		a.note("Made a new index: %s, %s; %s damaged. The old one is in %s.", plural(rep.Blocks, "block"), size(rep.Bytes), count(rep.Damaged), rep.OldDir)
+		return blockstore.Open(dir, cfg)
+	}
+	if errors.Is(err, blockstore.ErrIndex) {
+		err = fmt.Errorf("%w; \"decubectl repo fsck --repair\" makes a new one", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the block store without a daemon: %w", err)
+	}
+	return store, nil
 }
 
 // close gives the repo back.

@@ -47,10 +47,13 @@ func (a *app) repoFsck() *cobra.Command {
 		Use:   "fsck",
 		Short: "Check the block store",
 		Long: `Checks that the index and the stored blocks agree, and that every snapshot that is
-kept has its blocks. The exit code is 1 when something is wrong that was not repaired.`,
+kept has its blocks. The exit code is 1 when something is wrong.
+
+Without a daemon, --repair also makes a new index when that is missing or damaged.`,
 		Example: "  decubectl repo fsck\n  decubectl repo fsck --read-data --repair",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.rebuild = req.Repair
 			return a.using(cmd.Context(), func(x *access) error {
 				m := a.meter("fsck")
 				rep, err := x.Fsck(cmd.Context(), req, m.work)

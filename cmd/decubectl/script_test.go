@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// binaries builds both programs once for all tests and returns their directory.
+var binaries = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "decubectl-test-")
+	if err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-o", dir+"/", ".", "../decube-node") //nolint:noctx // shared by all tests, so it has the context of none
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("building: %w\n%s", err, out), os.RemoveAll(dir))
+	}
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := binaries(); err == nil {
+		_ = os.RemoveAll(dir) // a leftover in the temporary directory is no failure
+	}
+	os.Exit(code)
+}
+
+// TestScripts runs the scripts of testdata/script with the real programs. Beside
+// the commands of testscript they know:
+//
+//	exits CODE PROGRAM [ARG...]    run a program and expect its exit code
+//	daemon NAME [ARG...]           start decube-node on the repository NAME, wait
+//	                               until it is ready, set NAME_addr and NAME_api
+//	stop NAME                      stop it, and wait
+//	set VAR                        set a variable to what the last program printed
+func TestScripts(t *testing.T) {
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
+			env.Setenv("DECUBE_PATH", filepath.Join(env.WorkDir, "repo"))
+			env.Values[daemons{}] = map[string]*daemon{}
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": cmdExits, "daemon": cmdDaemon, "stop": cmdStop, "set": cmdSet,
+		},
+	})
+}
+
+func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func cmdSet(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// daemons is the key of a script's running daemons.
+type daemons struct{}
+
+type daemon struct {
+	cmd    *exec.Cmd
+	output sync.WaitGroup
+}
+
+func running(ts *testscript.TestScript) map[string]*daemon {
+	m, ok := ts.Value(daemons{}).(map[string]*daemon)
+	if !ok {
+		ts.Fatalf("the script has no daemons")
+	}
+	return m
+}
+
+func cmdDaemon(ts *testscript.TestScript, _ bool, args []string) {
+	name := args[0]
+	dir := ts.MkAbs(name)
+	args = append([]string{"daemon", "--init", "--repo", dir, "--api", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"}, args[1:]...)
+	bin, err := binaries()
+	ts.Check(err)
+	d := &daemon{cmd: exec.Command(filepath.Join(bin, "decube-node"), args...)} //nolint:noctx // ends with the script
+	d.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	errs := new(strings.Builder)
+	d.cmd.Stderr = errs
+	out, err := d.cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(d.cmd.Start())
+	running(ts)[name] = d
+	ts.Defer(func() { d.stop(syscall.SIGKILL) })
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		line := lines.Text()
+		if addr, ok := strings.CutPrefix(line, "Listening on "); ok {
+			ts.Setenv(name+"_addr", addr)
+		}
+		if url, ok := strings.CutPrefix(line, "API: "); ok {
+			ts.Setenv(name+"_api", url)
+		}
+		if line == "Daemon is ready" {
+			d.output.Go(func() { _, _ = io.Copy(io.Discard, out) })
+			return
+		}
+	}
+	_ = d.cmd.Wait() // it has ended, and said why
+	ts.Fatalf("the daemon %s did not get ready: %s", name, errs)
+}
+
+func cmdStop(ts *testscript.TestScript, _ bool, args []string) {
+	running(ts)[args[0]].stop(syscall.SIGTERM)
+}
+
+// stop sends a signal and waits for the end. It may be called twice.
+func (d *daemon) stop(signal syscall.Signal) {
+	if d.cmd.ProcessState != nil || d.cmd.Process.Signal(signal) != nil {
+		return
+	}
+	d.output.Wait()
+	_ = d.cmd.Wait() // the signal is no clean exit
+}
