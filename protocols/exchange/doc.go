@@ -54,7 +54,8 @@
 // idle provider takes over the unfinished tail of the slowest one's leases; when
 // there is nothing left to take over, it fetches the last blocks a second time.
 // Every block is hashed before it is stored. A peer that sends anything that was
-// not asked for, or stalls, is dropped for the fetch and named in the result.
+// not asked for, or stalls, is dropped for the fetch and named in the result; one
+// that stalled gets another chance when there is nobody else.
 //
 // What is stored is flushed regularly, so an interrupted fetch that is started
 // again continues with what is missing.

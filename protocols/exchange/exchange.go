@@ -110,6 +110,7 @@ type Exchange struct {
 	observer Observer
 	fetches  *semaphore.Weighted
 	upload   *rate.Limiter // nil without a bound
+	step     int           // bytes written at a time
 }
 
 // New returns an exchange. It fetches at once, and serves while Run runs.
@@ -122,9 +123,12 @@ func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts 
 		log:      slog.New(slog.DiscardHandler),
 		observer: silent{},
 		fetches:  semaphore.NewWeighted(int64(cfg.Limits.Fetches)),
+		step:     writeStep,
 	}
 	if cfg.UploadRate > 0 {
-		x.upload = rate.NewLimiter(rate.Limit(cfg.UploadRate), writeStep)
+		// Small steps at a low rate, so that bytes flow rather than come in gusts.
+		x.step = int(min(writeStep, max(minWriteStep, cfg.UploadRate/8)))
+		x.upload = rate.NewLimiter(rate.Limit(cfg.UploadRate), x.step)
 	}
 	for _, opt := range opts {
 		opt(x)

@@ -265,7 +265,7 @@ func newHost(tb testing.TB, opts ...libp2p.Option) host.Host {
 // quick makes every delay of the limits short enough for a test.
 func quick(c *Config) {
 	l := &c.Limits
-	l.RequestTimeout, l.IdleTimeout, l.StallTimeout = time.Second, 2*time.Second, 500*time.Millisecond
+	l.RequestTimeout, l.IdleTimeout, l.StallTimeout = 5*time.Second, 10*time.Second, 5*time.Second
 	l.RetryDelay, l.SearchDelay, l.HaveRefresh = 10*time.Millisecond, 20*time.Millisecond, 50*time.Millisecond
 	l.HedgeDelay = 50 * time.Millisecond
 	l.OfflineGrace, l.Patience, l.HaveTTL = 200*time.Millisecond, 20*time.Second, 0
@@ -363,4 +363,10 @@ func (p *party) fetch(tb testing.TB, s *sample) FetchResult {
 	}
 	p.mustHold(tb, s)
 	return res
+}
+
+func (e *events) reason(p peer.ID) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.dropped[p]
 }

@@ -23,6 +23,7 @@ const (
 type member struct {
 	info     peer.AddrInfo
 	standing standing
+	stalled  bool // banned for that only: it may have another chance
 	running  bool
 	answers  int // HAVE answers, to try again only what may have changed
 	err      error
@@ -69,8 +70,14 @@ func (r *roster) offer(info peer.AddrInfo, now time.Time) *member {
 			m.info.Addrs = append(slices.Clip(m.info.Addrs), a)
 		}
 	}
-	if m.running || m.standing == banned || now.Before(m.retryAt) || len(r.order) > maxMembers {
+	if m.running || now.Before(m.retryAt) || len(r.order) > maxMembers {
 		return nil
+	}
+	if m.standing == banned {
+		if !m.stalled || r.servingLocked() > 0 {
+			return nil
+		}
+		m.standing = waiting // there is nobody better
 	}
 	m.running = true
 	return m
@@ -173,7 +180,7 @@ func (r *roster) ban(m *member, err error) bool {
 	if m.standing == banned {
 		return false
 	}
-	m.standing, m.err = banned, err
+	m.standing, m.err, m.stalled = banned, err, !isHostile(err)
 	r.wake()
 	return true
 }
@@ -214,6 +221,10 @@ func (r *roster) pick(tried map[*member]int) (line, bool) {
 func (r *roster) serving() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.servingLocked()
+}
+
+func (r *roster) servingLocked() int {
 	n := 0
 	for _, m := range r.order {
 		if m.running && m.standing == holding {

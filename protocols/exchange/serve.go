@@ -16,6 +16,8 @@ const (
 	// writeStep is the most bytes written at a time: each step has its own
 	// deadline and its own share of the upload rate.
 	writeStep = 256 << 10
+	// minWriteStep is the least bytes written at a time.
+	minWriteStep = 8 << 10
 	// minUploadRate lets a step pass well before the other side sees a stall.
 	minUploadRate = 64 << 10
 )
@@ -243,7 +245,7 @@ func (v *serving) writeAnswer(ctx context.Context, head []byte, o *outgoing) err
 // writeAll writes b in steps, each of which must be taken before StallTimeout.
 func (v *serving) writeAll(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
-		step := b[:min(len(b), writeStep)]
+		step := b[:min(len(b), v.x.step)]
 		if v.x.upload != nil {
 			if err := v.x.upload.WaitN(ctx, len(step)); err != nil {
 				return err

@@ -1,0 +1,208 @@
+package exchange
+
+import (
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/decube/decube/internal/block"
+)
+
+// sizes is an Index whose blocks have sizes and no content.
+type sizes []int
+
+func (x sizes) Len() int                 { return len(x) }
+func (x sizes) At(i int) (block.ID, int) { return block.ID{}, x[i] }
+
+// Any order of leases, arrivals, losses, departures and failures ends with every
+// ordinal done exactly once, as long as somebody holds it.
+func TestScheduleBringsEverythingOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 200).Draw(t, "ordinals")
+		index := make(sizes, n)
+		for i := range index {
+			index[i] = rapid.IntRange(0, 100).Draw(t, "size")
+		}
+		limits := DefaultLimits()
+		limits.LeaseMin, limits.LeaseMax = 50, int64(rapid.IntRange(50, 2000).Draw(t, "lease"))
+		held := newBitmap(n)
+		for i := range n {
+			if rapid.IntRange(0, 9).Draw(t, "held") == 0 {
+				held.set(i)
+			}
+		}
+		done := make([]int, n)
+		s := newSchedule(index, held, limits)
+		m := &model{t: t, s: s, done: done, now: time.Unix(1e9, 0)}
+		for i := range n {
+			if held.has(i) {
+				done[i] = 1
+			}
+		}
+		m.joinOne() // the anchor, which stays
+		for range rapid.IntRange(0, 400).Draw(t, "steps") {
+			m.step()
+			m.check()
+		}
+		m.finish()
+		for i, times := range done {
+			if times != 1 {
+				t.Fatalf("ordinal %d was done %d times", i, times)
+			}
+		}
+	})
+}
+
+// model plays providers and verifiers.
+type model struct {
+	t       *rapid.T
+	s       *schedule
+	now     time.Time
+	holders []*holder
+	pending []int // being verified
+	done    []int
+}
+
+func (m *model) joinOne() {
+	have := newBitmap(len(m.done))
+	have.fill(len(m.done))
+	often := 1 // the anchor lacks little
+	if len(m.holders) > 0 {
+		often = 5
+	}
+	for i := range m.done {
+		if rapid.IntRange(0, 9).Draw(m.t, "lacks") < often {
+			have.clear(i)
+		}
+	}
+	m.holders = append(m.holders, m.s.join("", have, 1))
+}
+
+func (m *model) step() {
+	m.now = m.now.Add(time.Duration(rapid.IntRange(0, 400).Draw(m.t, "ms")) * time.Millisecond)
+	i := rapid.IntRange(0, len(m.holders)-1).Draw(m.t, "provider")
+	h := m.holders[i]
+	switch rapid.IntRange(0, 11).Draw(m.t, "event") {
+	case 0:
+		if len(m.holders) < 5 {
+			m.joinOne()
+		}
+	case 1:
+		if i > 0 {
+			m.s.leave(h)
+			m.holders = append(m.holders[:i], m.holders[i+1:]...)
+		}
+	case 2:
+		if i > 0 {
+			m.answer(h, true)
+		}
+	case 3, 4:
+		m.verify(rapid.IntRange(0, 4).Draw(m.t, "good") > 0)
+	case 5:
+		for _, o := range m.s.claimOrphans(3) {
+			good := rapid.Bool().Draw(m.t, "found")
+			if good {
+				m.done[o]++
+			}
+			m.s.release(o, good)
+		}
+	case 6, 7:
+		m.s.lease(h, block.ID{}, m.now)
+	default:
+		m.answer(h, false)
+	}
+}
+
+// answer sends h's next answer: a block or a loss, or the end.
+func (m *model) answer(h *holder, lost bool) {
+	if len(h.leases) == 0 {
+		return
+	}
+	l := h.leases[0]
+	if l.next == len(l.ordinals) || l.next >= l.keep && rapid.Bool().Draw(m.t, "KEEP was seen") {
+		m.must(m.s.end(h, l.id))
+		return
+	}
+	o := l.ordinals[l.next]
+	if lost {
+		m.must(m.s.missing(h, l.id, o, 1))
+		return
+	}
+	_, size := m.s.index.At(o)
+	needed, err := m.s.arrive(h, l.id, o, size, m.now)
+	m.must(err)
+	if needed {
+		m.pending = append(m.pending, o)
+	}
+}
+
+func (m *model) verify(good bool) {
+	if len(m.pending) == 0 {
+		return
+	}
+	o := m.pending[0]
+	m.pending = m.pending[1:]
+	if good {
+		m.done[o]++
+	}
+	m.s.verified(o, good)
+}
+
+// finish lets the anchor do the rest.
+func (m *model) finish() {
+	for _, h := range m.holders[1:] {
+		m.s.leave(h)
+	}
+	h := m.holders[0]
+	for range 10 * len(m.done) {
+		if _, complete := m.s.wait(); complete {
+			return
+		}
+		m.s.lease(h, block.ID{}, m.now)
+		m.answer(h, false)
+		m.verify(true)
+		for _, o := range m.s.claimOrphans(3) {
+			m.done[o]++
+			m.s.release(o, true)
+		}
+	}
+	m.t.Fatalf("%d left", m.s.left)
+}
+
+// check compares what the schedule keeps with what follows from the leases.
+func (m *model) check() {
+	copies := make([]int, len(m.done))
+	for h := range m.s.holders {
+		for _, l := range h.leases {
+			for _, o := range l.ordinals[min(l.next, l.keep):l.keep] {
+				copies[o]++
+			}
+		}
+	}
+	var free int64
+	for o, times := range m.done {
+		if int(m.s.copies[o]) != copies[o] || copies[o] > maxCopies {
+			m.t.Fatalf("ordinal %d has %d copies, counted %d", o, copies[o], m.s.copies[o])
+		}
+		want := copies[o] == 0 && times == 0 && !m.s.verifying.has(o)
+		if m.s.free.has(o) != want {
+			m.t.Fatalf("ordinal %d free: %v, want %v", o, m.s.free.has(o), want)
+		}
+		if want {
+			free += m.s.size(o)
+		}
+		if m.s.done.has(o) != (times > 0) {
+			m.t.Fatalf("ordinal %d done: %v, want %d", o, m.s.done.has(o), times)
+		}
+	}
+	if free != m.s.freeBytes {
+		m.t.Fatalf("%d bytes free, counted %d", free, m.s.freeBytes)
+	}
+}
+
+func (m *model) must(err error) {
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
