@@ -38,6 +38,7 @@ type Summary struct {
 	Xattrs                        int64
 	Sparse                        int64 // files with holes
 	Bytes                         int64 // of file contents, each file once
+	Holes                         int64 // of these bytes, those in holes
 }
 
 // Trees compares the trees at a and b, the two directories themselves included,
@@ -222,6 +223,7 @@ func (c *comparison) bytes(rel, a, b string, sa, sb *syscall.Stat_t) error {
 	roomA, roomB := onDisk(sa), onDisk(sb)
 	if roomA < sa.Size-sparseBy {
 		c.sum.Sparse++
+		c.sum.Holes += sa.Size - roomA
 	}
 	if roomB > roomA+sparseBy {
 		c.differ(rel, "takes %d bytes on disk and %d bytes", roomA, roomB)

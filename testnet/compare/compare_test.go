@@ -51,7 +51,11 @@ func stamp(t *testing.T, dir string) {
 
 func TestSameTrees(t *testing.T) {
 	got, err := Trees(t.Context(), tree(t), tree(t))
-	want := Summary{Files: 4, Dirs: 2, Symlinks: 1, Others: 1, HardLinks: 1, Xattrs: 1, Sparse: 1, Bytes: 800_004 + 8<<20}
+	holes := got.Holes
+	if holes < 7<<20 || holes > 8<<20 { // the rest is up to the file system
+		t.Errorf("%d bytes in holes of a file of 8 MiB", holes)
+	}
+	want := Summary{Files: 4, Dirs: 2, Symlinks: 1, Others: 1, HardLinks: 1, Xattrs: 1, Sparse: 1, Bytes: 800_004 + 8<<20, Holes: holes}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}

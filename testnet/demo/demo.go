@@ -18,7 +18,8 @@ import (
 type demo struct {
 	story
 	cluster *cluster.Cluster
-	size    int64
+	source  string // of the first snapshot
+	size    int64  // of random data in the second
 
 	bootstrap, alice, bob, carol *cluster.Node
 	nodes                        []*cluster.Node
@@ -33,7 +34,7 @@ const line = 64 << 20
 
 // tell runs the demo.
 func (d *demo) tell(ctx context.Context) error {
-	for _, chapter := range []func(context.Context) error{d.swarm, d.goTree, d.secondSnapshot, d.killProvider, d.finish} {
+	for _, chapter := range []func(context.Context) error{d.swarm, d.firstSnapshot, d.secondSnapshot, d.killProvider, d.finish} {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
@@ -78,21 +79,24 @@ func (d *demo) start(ctx context.Context, name string, env ...string) (*cluster.
 	return n, nil
 }
 
-// goTree moves the Go distribution from alice to bob.
-func (d *demo) goTree(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-	if err != nil {
-		return fmt.Errorf("looking for the Go toolchain's source: %w", err)
+// firstSnapshot moves a directory of many files from alice to bob.
+func (d *demo) firstSnapshot(ctx context.Context) error {
+	if d.source == "" {
+		out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+		if err != nil {
+			return fmt.Errorf("looking for the Go toolchain's source: %w", err)
+		}
+		d.source = strings.TrimSpace(string(out))
+		d.title("Alice takes a snapshot of the Go toolchain's own tree")
+	} else {
+		d.title("Alice takes a snapshot of %s", d.source)
 	}
-	source := strings.TrimSpace(string(out))
-
-	d.title("Alice takes a snapshot of the Go toolchain's own tree")
-	snap, err := d.create(ctx, d.alice, source)
+	snap, err := d.create(ctx, d.alice, d.source)
 	if err != nil {
 		return err
 	}
 	d.say("and once more, now that nothing has changed:")
-	if _, err := d.create(ctx, d.alice, source); err != nil {
+	if _, err := d.create(ctx, d.alice, d.source); err != nil {
 		return err
 	}
 
@@ -103,7 +107,7 @@ func (d *demo) goTree(ctx context.Context) error {
 	if err := d.verify(ctx, d.bob, snap.CID); err != nil {
 		return err
 	}
-	return d.restore(ctx, d.bob, snap.CID, source, d.path("bob/go"))
+	return d.restore(ctx, d.bob, snap.CID, d.source, d.path("bob/restored"))
 }
 
 // path returns a place in the demo's own directory.
@@ -165,7 +169,7 @@ func (d *demo) killProvider(ctx context.Context) error {
 	if err := d.verify(ctx, dave, d.second.CID); err != nil {
 		return err
 	}
-	return d.restore(ctx, dave, d.second.CID, d.odd(), d.path("dave/odds"))
+	return d.restore(ctx, dave, d.second.CID, d.odd(), d.path("dave/restored"))
 }
 
 // finish stops the swarm in order.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/decube/decube/testnet/cluster"
 	"github.com/decube/decube/testnet/compare"
 )
 
@@ -50,7 +51,7 @@ func TestOddsHasOneOfEach(t *testing.T) {
 		t.Errorf("%+v", sum)
 	}
 	var s syscall.Stat_t
-	if err := syscall.Stat(filepath.Join(dir, "sparse.img"), &s); err != nil || s.Size != 1<<30 || s.Blocks*512 > 1<<20 {
+	if err := syscall.Stat(filepath.Join(dir, "sparse.img"), &s); err != nil || s.Size != 64<<20 || s.Blocks*512 > 1<<20 {
 		t.Errorf("sparse.img: %d bytes, %d on disk, %v", s.Size, s.Blocks*512, err)
 	}
 	if err := os.Chmod(filepath.Join(dir, "read-only"), 0o700); err != nil { // for the test's own cleaning up
@@ -69,5 +70,30 @@ func TestFiguresReadWell(t *testing.T) {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// The whole demo with real programs, of a smaller directory.
+func TestDemo(t *testing.T) {
+	bin := t.TempDir()
+	if err := cluster.Build(t.Context(), bin); err != nil {
+		t.Fatal(err)
+	}
+	source := filepath.Join(t.TempDir(), "source")
+	if err := odds(source, 4<<20); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-bin", bin, "-source", source, "-size", "128MiB"}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	for _, want := range []string{"kill -9 bob", "identical, byte for byte", "bob        was killed", "nothing is left on disk"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the demo does not say %q:\n%s", want, &out)
+		}
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); err != nil || len(left) > 0 {
+		t.Errorf("the demo leaves %v, %v", left, err)
 	}
 }

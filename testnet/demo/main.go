@@ -4,7 +4,7 @@
 // what happens, leaves nothing behind, and fails when anything is not as it
 // should be.
 //
-//	demo -bin DIR [-size BYTES] [-keep]
+//	demo -bin DIR [-source DIR] [-size BYTES] [-keep]
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -38,9 +39,10 @@ func main() {
 
 // settings are what the command line says.
 type settings struct {
-	bin  string
-	keep bool
-	size int64 // bytes of random data in the second snapshot
+	bin    string
+	keep   bool
+	source string // of the first snapshot; empty is the Go toolchain's own tree
+	size   int64  // bytes of random data in the second snapshot
 }
 
 func parse(args []string, out io.Writer) (settings, error) {
@@ -49,6 +51,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	flags.SetOutput(out)
 	flags.StringVar(&s.bin, "bin", "bin", "directory of decube-node and decubectl")
 	flags.BoolVar(&s.keep, "keep", false, "leave repositories, logs and restored trees behind")
+	flags.StringVar(&s.source, "source", "", "`directory` of the first snapshot (default the Go toolchain's own tree)")
 	flags.Func("size", "random data in the second snapshot (default 256MiB)", func(text string) error {
 		n, err := humanize.ParseBytes(text)
 		if err != nil || n < 1<<20 || n > 1<<40 {
@@ -60,6 +63,12 @@ func parse(args []string, out io.Writer) (settings, error) {
 	s.size = 256 << 20
 	if err := flags.Parse(args); err != nil {
 		return s, err
+	}
+	if s.source != "" {
+		var err error
+		if s.source, err = filepath.Abs(s.source); err != nil { // decubectl runs elsewhere
+			return s, err
+		}
 	}
 	if flags.NArg() > 0 {
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -80,6 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	d := &demo{
 		story:   story{out: out, began: time.Now()},
 		cluster: c,
+		source:  s.source,
 		size:    s.size,
 		spent:   map[*cluster.Node]bench.ProcessUsage{},
 	}

@@ -28,7 +28,7 @@ func odds(dir string, size int64) error {
 		os.Link(at("first name"), at("second name")),
 		os.Symlink("first name", at("symlink")),
 		os.Symlink("/nowhere/at all", at("dangling symlink")),
-		sparseFile(at("sparse.img"), 1<<30),
+		sparseFile(at("sparse.img"), 64<<20),
 		syscall.Mkfifo(at("fifo"), 0o640),
 		os.WriteFile(at("run.sh"), []byte("#!/bin/sh\n"), 0o700),
 		os.Chmod(at("run.sh"), 0o755|os.ModeSetuid),

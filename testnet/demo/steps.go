@@ -102,7 +102,7 @@ func (d *demo) restore(ctx context.Context, n *cluster.Node, cid, original, targ
 	if err != nil {
 		return fmt.Errorf("comparing %s with what %s restored: %w", original, n.Name(), err)
 	}
-	d.say("%s; identical, byte for byte:", rate(sum.Bytes, took))
+	d.say("%s; identical, byte for byte:", rate(sum.Bytes-sum.Holes, took))
 	d.say("%s", contents(sum))
 	d.say("with their modes, owners, and times to the nanosecond")
 	return nil

@@ -3,11 +3,11 @@ package doctest
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
+
+	"github.com/decube/decube/testnet/cluster"
 )
 
 // root is the repository, seen from this package.
@@ -32,7 +32,13 @@ func documents(t *testing.T) []string {
 // TestDocuments runs the examples of every document with the real programs, in
 // an empty home.
 func TestDocuments(t *testing.T) {
-	bin := sync.OnceValue(func() string { return build(t) })
+	bin := sync.OnceValue(func() string {
+		dir := t.TempDir()
+		if err := cluster.Build(t.Context(), dir); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	})
 	ran := 0
 	for _, name := range documents(t) {
 		text, err := os.ReadFile(filepath.Join(root, name))
@@ -63,16 +69,4 @@ func TestDocuments(t *testing.T) {
 	if ran == 0 {
 		t.Error("no document has an example to run")
 	}
-}
-
-// build returns a directory with the programs of this source.
-func build(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", dir, "./cmd/...")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
-	}
-	return dir
 }
