@@ -209,7 +209,7 @@ func (d *DHT) reload(ctx context.Context) error {
 	}()
 	err := d.bulk.keys.ResetCids(ctx, ch)
 	cancel()
-	for range ch { //nolint:revive // drained so that the lister has ended
+	for range ch { // drained so that the lister has ended
 	}
 	if err = errors.Join(listErr, err); err != nil {
 		return fmt.Errorf("dht: list what to announce: %w", err)

@@ -26,7 +26,7 @@ func (d *DHT) FindProviders(ctx context.Context, id block.ID) iter.Seq2[peer.Add
 		found := d.kad.FindProvidersAsync(search, id.CID(), d.cfg.MaxProviders)
 		defer func() {
 			cancel()
-			for range found { //nolint:revive // drained so that the search can end
+			for range found { // drained so that the search can end
 			}
 		}()
 		seen := make(map[peer.ID]struct{})

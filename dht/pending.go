@@ -148,7 +148,7 @@ func (d *DHT) runPending(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dht: watch connections: %w", err)
 	}
-	defer sub.Close() //nolint:errcheck // closing a subscription has no failure to report
+	defer sub.Close()
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
 	for {
@@ -205,4 +205,3 @@ func (p *pending) requeue(ids []block.ID) {
 	default:
 	}
 }
-

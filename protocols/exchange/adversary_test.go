@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func honestBlocks(w io.Writer, req request, s *sample) error {
 	for i, id := range req.ids {
 		a := answer{kind: tellMissing, id: req.id, position: i, count: 1}
 		var data []byte
-		for _, b := range append(s.meta[:len(s.meta):len(s.meta)], s.blocks...) {
+		for _, b := range slices.Concat(s.meta, s.blocks) {
 			if b.ID() == id {
 				data = b.Data()
 				a = answer{kind: tellBlock, id: req.id, position: i, length: len(data)}

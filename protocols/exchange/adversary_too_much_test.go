@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/decube/decube/internal/block"
@@ -15,7 +16,7 @@ func TestAdversaryLongerBlock(t *testing.T) {
 	suite(t, honestly(func(w io.Writer, a answer, data []byte) error {
 		if a.kind == tellBlock {
 			a.length++
-			data = append(data[:len(data):len(data)], 0)
+			data = append(slices.Clip(data), 0)
 		}
 		return tell(w, a, data)
 	}), true)

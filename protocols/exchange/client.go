@@ -69,7 +69,7 @@ func (c *client) ask(r request) error {
 	if err := c.stream.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
 		return fmt.Errorf("ask: %w", err)
 	}
-	if _, err := c.stream.Write(appendRequest(nil, r)); err != nil {
+	if _, err := c.stream.Write(encodeRequest(r)); err != nil {
 		return fmt.Errorf("ask: %w", stalled(err))
 	}
 	return nil

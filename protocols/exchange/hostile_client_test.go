@@ -56,7 +56,7 @@ func TestHostileRequestsEndTheStreamOnly(t *testing.T) {
 	f := newFinder()
 	s := build(90, uniform(30, 10<<10)...)
 	p := join(t, newHost(t), f).provide(s)
-	have := appendRequest(nil, request{kind: askHave, id: 7, root: s.root})
+	have := encodeRequest(request{kind: askHave, id: 7, root: s.root})
 	long := make([]uint64, 1, 1+2*(MaxRanges+1))
 	long[0] = MaxRanges + 1
 	for range MaxRanges + 1 {
@@ -109,7 +109,7 @@ func TestRequestsThatCannotBeAnsweredGetACode(t *testing.T) {
 	} {
 		stream := dial(t, newHost(t), p)
 		c.req.id = 5
-		if _, err := stream.Write(appendRequest(nil, c.req)); err != nil {
+		if _, err := stream.Write(encodeRequest(c.req)); err != nil {
 			t.Fatal(err)
 		}
 		a, err := readAnswer(bufio.NewReader(stream))
@@ -133,7 +133,7 @@ func TestIdleStreamIsClosed(t *testing.T) {
 	s := build(95, 10)
 	p := join(t, newHost(t), newFinder(), func(c *Config) { c.Limits.IdleTimeout = 100 * time.Millisecond }).provide(s)
 	stream := dial(t, newHost(t), p)
-	if _, err := stream.Write(appendRequest(nil, request{kind: askHave, id: 1, root: s.root})); err != nil {
+	if _, err := stream.Write(encodeRequest(request{kind: askHave, id: 1, root: s.root})); err != nil {
 		t.Fatal(err)
 	}
 	_ = ends(t, stream)
@@ -147,7 +147,7 @@ func TestStreamsOfOnePeerAreLimited(t *testing.T) {
 	busy := 0
 	for range 5 {
 		stream := dial(t, h, p)
-		if _, err := stream.Write(appendRequest(nil, request{kind: askHave, id: 1, root: s.root})); err != nil {
+		if _, err := stream.Write(encodeRequest(request{kind: askHave, id: 1, root: s.root})); err != nil {
 			t.Fatal(err)
 		}
 		if a, err := readAnswer(bufio.NewReader(stream)); err == nil && a.kind == tellError && a.code == codeBusy {
@@ -178,7 +178,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		for id := range uint64(100) {
 			req := request{kind: askRanges, id: id + 1, root: s.root, spans: []span{{from: 0, count: 64}}}
 			_ = streams[i].SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-			if _, err := streams[i].Write(appendRequest(nil, req)); err != nil {
+			if _, err := streams[i].Write(encodeRequest(req)); err != nil {
 				break
 			}
 		}
@@ -216,7 +216,7 @@ func TestRunEndsWithItsStreams(t *testing.T) {
 		runtime.Gosched()
 	}
 	stream := dial(t, newHost(t), &party{host: h})
-	if _, err := stream.Write(appendRequest(nil, request{kind: askHave, id: 1, root: s.root})); err != nil {
+	if _, err := stream.Write(encodeRequest(request{kind: askHave, id: 1, root: s.root})); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := readAnswer(bufio.NewReader(stream)); err != nil {

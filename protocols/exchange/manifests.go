@@ -114,7 +114,7 @@ func (m *manifests) holdings(ctx context.Context, root block.ID) (bitmap, int, e
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", codeFailed, err)
 	}
-	held, _ := v.(bitmap) //nolint:errcheck // count returns nothing else
+	held, _ := v.(bitmap) // count returns nothing else
 	return held, index.Len(), nil
 }
 

@@ -47,8 +47,8 @@ type request struct {
 	keep  int        // KEEP
 }
 
-// appendRequest appends r as a frame. The request must be valid.
-func appendRequest(b []byte, r request) []byte {
+// encodeRequest returns r as a frame. The request must be valid.
+func encodeRequest(r request) []byte {
 	body := make([]byte, 0, 64)
 	body = append(body, byte(r.kind))
 	body = wire.AppendUvarint(body, r.id)
@@ -72,7 +72,7 @@ func appendRequest(b []byte, r request) []byte {
 	case askKeep:
 		body = wire.AppendUvarint(body, uint64(r.keep))
 	}
-	return wire.AppendFrame(b, body)
+	return wire.AppendFrame(nil, body)
 }
 
 // parseRequest reads a request from a frame's body.
@@ -86,13 +86,7 @@ func parseRequest(body []byte) (request, error) {
 		r.root = decodeID(&d)
 		r.spans = decodeSpans(&d)
 	case askBlocks:
-		n := decodeCount(&d, MaxBlocks)
-		if d.Len() == n*block.IDSize { // before memory is taken
-			r.ids = make([]block.ID, n)
-			for i := range r.ids {
-				r.ids[i] = decodeID(&d)
-			}
-		}
+		r.ids = decodeIDs(&d)
 	case askKeep:
 		r.keep = int(d.Uvarint(MaxOrdinals)) //nolint:gosec // bounded
 	default:
@@ -114,6 +108,19 @@ func decodeID(d *wire.Decoder) block.ID {
 		d.Fail(fmt.Errorf("%w: %w", wire.ErrMalformed, err))
 	}
 	return id
+}
+
+func decodeIDs(d *wire.Decoder) []block.ID {
+	n := decodeCount(d, MaxBlocks)
+	if d.Len() != n*block.IDSize { // before memory is taken
+		d.Fail(fmt.Errorf("%w: %d IDs in %d bytes", wire.ErrMalformed, n, d.Len()))
+		return nil
+	}
+	ids := make([]block.ID, n)
+	for i := range ids {
+		ids[i] = decodeID(d)
+	}
+	return ids
 }
 
 func decodeCount(d *wire.Decoder, most uint64) int {

@@ -38,7 +38,7 @@ func someAnswers() []answer {
 
 func TestRequestsRoundTrip(t *testing.T) {
 	for _, want := range someRequests() {
-		body, err := wire.ReadFrame(bufio.NewReader(bytes.NewReader(appendRequest(nil, want))), MaxRequest, nil)
+		body, err := wire.ReadFrame(bufio.NewReader(bytes.NewReader(encodeRequest(want))), MaxRequest, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,14 +73,14 @@ func TestLargestRequestFits(t *testing.T) {
 	for range MaxBlocks {
 		r.ids = append(r.ids, s.root)
 	}
-	if n := len(appendRequest(nil, r)); n > MaxRequest {
+	if n := len(encodeRequest(r)); n > MaxRequest {
 		t.Errorf("a request for %d blocks takes %d bytes", MaxBlocks, n)
 	}
 	r = request{kind: askRanges, id: wire.MaxUvarint, root: s.root}
 	for i := range MaxRanges {
 		r.spans = append(r.spans, span{from: i * (MaxOrdinals / MaxRanges), count: MaxOrdinals/MaxRanges - 1})
 	}
-	if n := len(appendRequest(nil, r)); n > MaxRequest {
+	if n := len(encodeRequest(r)); n > MaxRequest {
 		t.Errorf("a request for %d ranges takes %d bytes", MaxRanges, n)
 	}
 }
@@ -109,7 +109,7 @@ func TestBitmapRoundTrip(t *testing.T) {
 // Whatever parses is written back as the same bytes.
 func FuzzRequest(f *testing.F) {
 	for _, r := range someRequests() {
-		body, err := wire.ReadFrame(bufio.NewReader(bytes.NewReader(appendRequest(nil, r))), MaxRequest, nil)
+		body, err := wire.ReadFrame(bufio.NewReader(bytes.NewReader(encodeRequest(r))), MaxRequest, nil)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got := appendRequest(nil, r); !bytes.Equal(got, wire.AppendFrame(nil, body)) {
+		if got := encodeRequest(r); !bytes.Equal(got, wire.AppendFrame(nil, body)) {
 			t.Errorf("%x is %+v, which is written as %x", body, r, got)
 		}
 	})

@@ -52,8 +52,7 @@ func (v *serving) produce(ctx context.Context) error {
 	defer close(v.answers)
 	for req := range v.requests {
 		err := v.answer(ctx, req)
-		var c code
-		if errors.As(err, &c) {
+		if c, ok := errors.AsType[code](err); ok {
 			v.x.log.Debug("request refused", "peer", v.stream.Conn().RemotePeer().String(), "err", err)
 			err = v.send(ctx, &outgoing{head: answer{kind: tellError, id: req.id, code: c}, last: true})
 		}
@@ -151,7 +150,7 @@ func (r *run) next(ctx context.Context, position int, id block.ID, size int) (bo
 		return false, ctx.Err()
 	case err == nil:
 		return true, errors.Join(r.tellMissing(ctx), r.send(ctx, o))
-	case errors.As(err, new(code)):
+	case isCode(err):
 		return false, err
 	case !errors.Is(err, ErrNotFound):
 		r.x.log.Debug("block not served", "id", id.String(), "err", err)
@@ -181,6 +180,11 @@ func (r *run) read(ctx context.Context, position int, id block.ID, size int) (*o
 	}
 	head := answer{kind: tellBlock, id: r.id, position: position, length: b.Len()}
 	return &outgoing{head: head, tail: b.Data(), buf: buf}, nil
+}
+
+func isCode(err error) bool {
+	_, ok := errors.AsType[code](err)
+	return ok
 }
 
 func (r *run) tellMissing(ctx context.Context) error {

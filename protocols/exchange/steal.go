@@ -1,6 +1,9 @@
 package exchange
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// worthTaking is the time a provider must still need before somebody else
@@ -22,14 +25,13 @@ func (s *schedule) takeOver(h *holder, now time.Time) []int {
 		ours = max(theirs, 1)
 	}
 	want := min(int64(float64(bytes)*ours/(ours+theirs)), s.limits.LeaseMax)
-	for i := len(victim.leases) - 1; i >= 0; i-- {
-		l := victim.leases[i]
+	for i, l := range slices.Backward(victim.leases) {
 		least := l.next
 		if i == 0 {
 			least++ // under way
 		}
 		if from := s.tail(h, l, least, want); from < l.keep {
-			taken := append([]int(nil), l.ordinals[from:l.keep]...)
+			taken := slices.Clone(l.ordinals[from:l.keep])
 			s.trim(victim, l, from)
 			return s.dropDone(taken)
 		}
