@@ -21,6 +21,7 @@ func BenchmarkStoreCreateTree(b *testing.B) { benchmarkStore(b, goTree(b)) }
 
 func benchmarkStore(b *testing.B, path string) {
 	b.Helper()
+	defer cpu(b)()
 	for range b.N {
 		b.StopTimer()
 		store, err := blockstore.Open(b.TempDir(), blockstore.Default())
