@@ -130,12 +130,15 @@ func (s *Suite) Start(ctx context.Context, open OpenStore, n int) (err error) {
 				return err
 			}
 			spent, err := bench.Spent(p.processes("decube-node")[0])
-			if err = errors.Join(err, p.stop()); err != nil {
+			if err != nil {
 				return err
 			}
 			sample := bench.Sample{Seconds: p.start.Seconds()}
 			sample.Add(spent)
 			o.Samples = append(o.Samples, sample)
+			if err := p.stop(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -37,6 +37,7 @@ const (
 type peer struct {
 	suite *Suite
 	dir   string
+	extra []string // settings of the daemon, as environment variables
 
 	cmd   *exec.Cmd // nil without a daemon
 	start time.Duration
@@ -57,7 +58,10 @@ func (s *Suite) newPeer(ctx context.Context, mode string, flags ...string) (*pee
 	return p, p.startDaemon(ctx, flags...)
 }
 
-func (p *peer) env() []string { return []string{repo.EnvPath + "=" + p.dir} }
+func (p *peer) env() []string { return append([]string{repo.EnvPath + "=" + p.dir}, p.extra...) }
+
+// setting changes a setting for programs that are started from now on.
+func (p *peer) setting(name, value string) { p.extra = append(p.extra, name+"="+value) }
 
 // ctl is a decubectl command on this peer.
 func (p *peer) ctl(args ...string) bench.Command {

@@ -83,11 +83,12 @@ func (s *Suite) create(ctx context.Context, src Source, mode string) (last *peer
 	return last, root, nil
 }
 
-func (s *Suite) createOnce(ctx context.Context, p *peer, src Source) (root string, sample bench.Sample, err error) {
+func (s *Suite) createOnce(ctx context.Context, p *peer, src Source, flags ...string) (root string, sample bench.Sample, err error) {
 	if err := bench.Settle(s.dir); err != nil {
 		return "", sample, err
 	}
-	sample, out, err := bench.Run(ctx, p.ctl("snapshot", "create", src.Path, "--json"), p.processes("decube-node")...)
+	args := append([]string{"snapshot", "create", src.Path, "--json"}, flags...)
+	sample, out, err := bench.Run(ctx, p.ctl(args...), p.processes("decube-node")...)
 	if err != nil {
 		return "", sample, err
 	}

@@ -125,11 +125,19 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// The relays see what passes: a fetch that goes round them is no measurement.
-func TestSpeedupNeedsTheRelays(t *testing.T) {
+// Providers that do not keep to their rate make no measurement.
+func TestSpeedupNeedsTheLimit(t *testing.T) {
 	s := newSuite(t, fakeSound)
-	if err := s.FetchSpeedup(t.Context(), smallTree(t), 2, 1<<20); err == nil {
-		t.Error("a fetch that sent nothing through the relays was measured")
+	src, err := s.Random(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.FetchSpeedup(t.Context(), src, 2, 1<<20)
+	if err == nil || !strings.Contains(err.Error(), "at their rates") {
+		t.Errorf("a fetch that was too fast gives %v", err)
+	}
+	if err := s.FetchSpeedup(t.Context(), src, 1, 1<<20); err == nil {
+		t.Error("a group of one was accepted")
 	}
 }
 
