@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -16,6 +17,7 @@ import (
 // metrics counts what the rooms report. It is an exchange.Observer.
 type metrics struct {
 	registry *prometheus.Registry
+	moved    atomic.Int64 // bytes of blocks read, written, sent and received
 
 	flushedBlocks, flushedBytes prometheus.Counter
 	flushSeconds                prometheus.Histogram
@@ -61,12 +63,14 @@ func (m *metrics) handler() http.Handler {
 
 // Served implements exchange.Observer.
 func (m *metrics) Served(_ peer.ID, bytes int) {
+	m.moved.Add(int64(bytes))
 	m.servedBlocks.Inc()
 	m.servedBytes.Add(float64(bytes))
 }
 
 // Fetched implements exchange.Observer.
 func (m *metrics) Fetched(_ peer.ID, bytes int) {
+	m.moved.Add(int64(bytes))
 	m.fetchedBlocks.Inc()
 	m.fetchedBytes.Add(float64(bytes))
 }
@@ -83,13 +87,17 @@ type storeObserver struct {
 
 // Flushed implements blockstore.Observer.
 func (o storeObserver) Flushed(blocks int, bytes int64, took time.Duration) {
+	o.moved.Add(bytes)
 	o.flushedBlocks.Add(float64(blocks))
 	o.flushedBytes.Add(float64(bytes))
 	o.flushSeconds.Observe(took.Seconds())
 }
 
 // Read implements blockstore.Observer.
-func (o storeObserver) Read(bytes int) { o.readBytes.Add(float64(bytes)) }
+func (o storeObserver) Read(bytes int) {
+	o.moved.Add(int64(bytes))
+	o.readBytes.Add(float64(bytes))
+}
 
 // Corrupted implements blockstore.Observer.
 func (o storeObserver) Corrupted(id block.ID, _ error) {
