@@ -28,8 +28,8 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// Started by libraries for the life of the process.
-		goleak.IgnoreTopFunction("github.com/libp2p/go-libp2p/x/rate.(*Limiter).cleanup"),
+		// The meters' clock runs for the life of the process.
+		goleak.IgnoreAnyFunction("github.com/libp2p/go-flow-metrics.(*sweeper).run"),
 	)
 }
 
