@@ -77,9 +77,12 @@ func (bomb) At(int) (block.ID, int) { return block.ID{}, 1 << 40 }
 
 func TestIndexBomb(t *testing.T) {
 	t.Parallel()
-	p := join(t, newHost(t), newFinder())
-	p.x.load = func(context.Context, Source, block.ID) (Index, error) { return bomb{}, nil }
-	_, err := p.x.Fetch(t.Context(), build(79, 1).root, FetchOptions{})
+	load := func(context.Context, Source, block.ID) (Index, error) { return bomb{}, nil }
+	x, err := New(newHost(t), newMemStore(), newFinder(), load, Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = x.Fetch(t.Context(), build(79, 1).root, FetchOptions{})
 	if err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("Fetch: %v", err)
 	}

@@ -58,6 +58,10 @@ type lease struct {
 	keep     int // ordinals from it on were taken over by somebody else
 }
 
+// rest returns the ordinals that l has still to bring. The provider may have sent
+// more than it was to keep, when KEEP came too late.
+func (l *lease) rest() []int { return l.ordinals[min(l.next, l.keep):l.keep] }
+
 // newSchedule plans to fetch every ordinal that is not in held.
 func newSchedule(index Index, held bitmap, limits Limits) *schedule {
 	n := index.Len()
@@ -93,7 +97,7 @@ func (s *schedule) leave(h *holder) {
 	defer s.mu.Unlock()
 	delete(s.holders, h)
 	for _, l := range h.leases {
-		s.giveBack(l.ordinals[min(l.next, l.keep):l.keep])
+		s.giveBack(l.rest())
 	}
 	h.leases = nil
 	s.wake()

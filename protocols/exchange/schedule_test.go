@@ -18,40 +18,81 @@ func (x sizes) At(i int) (block.ID, int) { return block.ID{}, x[i] }
 // Any order of leases, arrivals, losses, departures and failures ends with every
 // ordinal done exactly once, as long as somebody holds it.
 func TestScheduleBringsEverythingOnce(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(1, 200).Draw(t, "ordinals")
-		index := make(sizes, n)
-		for i := range index {
-			index[i] = rapid.IntRange(0, 100).Draw(t, "size")
+	for range 10 { // a hundred runs each
+		rapid.Check(t, bringEverythingOnce)
+	}
+}
+
+func bringEverythingOnce(t *rapid.T) {
+	n := rapid.IntRange(1, 200).Draw(t, "ordinals")
+	index := make(sizes, n)
+	for i := range index {
+		index[i] = rapid.IntRange(0, 100).Draw(t, "size")
+	}
+	limits := DefaultLimits()
+	limits.LeaseMin, limits.LeaseMax = 50, int64(rapid.IntRange(50, 2000).Draw(t, "lease"))
+	held := newBitmap(n)
+	for i := range n {
+		if rapid.IntRange(0, 9).Draw(t, "held") == 0 {
+			held.set(i)
 		}
-		limits := DefaultLimits()
-		limits.LeaseMin, limits.LeaseMax = 50, int64(rapid.IntRange(50, 2000).Draw(t, "lease"))
-		held := newBitmap(n)
-		for i := range n {
-			if rapid.IntRange(0, 9).Draw(t, "held") == 0 {
-				held.set(i)
-			}
+	}
+	done := make([]int, n)
+	s := newSchedule(index, held, limits)
+	m := &model{t: t, s: s, done: done, now: time.Unix(1e9, 0)}
+	for i := range n {
+		if held.has(i) {
+			done[i] = 1
 		}
-		done := make([]int, n)
-		s := newSchedule(index, held, limits)
-		m := &model{t: t, s: s, done: done, now: time.Unix(1e9, 0)}
-		for i := range n {
-			if held.has(i) {
-				done[i] = 1
-			}
+	}
+	m.joinOne() // the anchor, which stays
+	for range rapid.IntRange(0, 400).Draw(t, "steps") {
+		m.step()
+		m.check()
+	}
+	m.finish()
+	for i, times := range done {
+		if times != 1 {
+			t.Fatalf("ordinal %d was done %d times", i, times)
 		}
-		m.joinOne() // the anchor, which stays
-		for range rapid.IntRange(0, 400).Draw(t, "steps") {
-			m.step()
-			m.check()
+	}
+}
+
+// A provider that sends on beyond what it was to keep, because KEEP came too
+// late, and then falls silent has nothing left that could be fetched twice.
+func TestScheduleKeepThatCameTooLate(t *testing.T) {
+	index := sizes{10, 10, 10, 10, 10, 10, 10, 10}
+	limits := DefaultLimits()
+	limits.LeaseMin, limits.LeaseMax = 80, 80
+	s := newSchedule(index, newBitmap(8), limits)
+	all := func() bitmap {
+		b := newBitmap(8)
+		b.fill(8)
+		return b
+	}
+	slow, fast := s.join("slow", all(), 1), s.join("fast", all(), 1)
+	now := time.Unix(1e9, 0)
+	if req, ok := s.lease(slow, block.ID{}, now); !ok || req.spans[0].count != 8 {
+		t.Fatalf("first lease %+v, %v", req, ok)
+	}
+	now = now.Add(time.Minute)
+	taken, ok := s.lease(fast, block.ID{}, now)
+	if keeps := s.takeKeeps(slow); !ok || len(keeps) != 1 || keeps[0].keep != taken.spans[0].from {
+		t.Fatalf("taken over %+v, %v, told %+v", taken, ok, keeps)
+	}
+	for o := range taken.spans[0].from + 1 { // one more than it was to keep
+		if needed, err := s.arrive(slow, 1, o, 10, now); !needed || err != nil {
+			t.Fatalf("ordinal %d: %v, %v", o, needed, err)
 		}
-		m.finish()
-		for i, times := range done {
-			if times != 1 {
-				t.Fatalf("ordinal %d was done %d times", i, times)
-			}
-		}
-	})
+	}
+	s.leave(fast)
+	third := s.join("third", all(), 1)
+	if req, ok := s.lease(third, block.ID{}, now.Add(time.Hour)); !ok || req.spans[0].from != taken.spans[0].from+1 {
+		t.Errorf("what was given back is leased as %+v, %v", req, ok)
+	}
+	if req, ok := s.lease(s.join("fourth", all(), 1), block.ID{}, now.Add(2*time.Hour)); !ok {
+		t.Errorf("nothing to take over from the third: %+v", req)
+	}
 }
 
 // model plays providers and verifiers.
@@ -175,7 +216,7 @@ func (m *model) check() {
 	copies := make([]int, len(m.done))
 	for h := range m.s.holders {
 		for _, l := range h.leases {
-			for _, o := range l.ordinals[min(l.next, l.keep):l.keep] {
+			for _, o := range l.rest() {
 				copies[o]++
 			}
 		}

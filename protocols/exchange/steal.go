@@ -81,7 +81,7 @@ func (s *schedule) duplicate(h *holder, now time.Time) []int {
 	var picked []int
 	var bytes int64
 	for _, l := range victim.leases {
-		for _, o := range l.ordinals[l.next:l.keep] {
+		for _, o := range l.rest() {
 			if s.copies[o] >= maxCopies || s.done.has(o) || s.verifying.has(o) || !h.have.has(o) {
 				continue
 			}
@@ -112,7 +112,7 @@ func (s *schedule) slowest(h *holder, now time.Time) (*holder, int64, time.Durat
 		}
 		var bytes int64
 		for _, l := range v.leases {
-			for _, o := range l.ordinals[min(l.next, l.keep):l.keep] {
+			for _, o := range l.rest() {
 				if s.copies[o] < maxCopies && h.have.has(o) {
 					bytes += s.size(o)
 				}
