@@ -64,7 +64,7 @@ func (b *nodeBackend) Status(ctx context.Context) (api.Status, error) {
 		Ready:         b.ready.Load(),
 		Peers:         len(b.host.Network().Peers()),
 		Reachability:  b.reachability(),
-		Snapshots:     int(stat.Pins),
+		Snapshots:     stat.Pins,
 		Blocks:        stat.Blocks,
 		Bytes:         stat.Bytes,
 		Warnings:      b.warnings(),

@@ -77,7 +77,7 @@ func (d *daemons) killAll() {
 	defer d.mu.Unlock()
 	for _, p := range d.running {
 		_ = p.cmd.Process.Kill() // it may have ended
-		<-p.done
+		_ = exitCode(<-p.done)   // it was killed: the code says nothing
 	}
 }
 

@@ -55,7 +55,7 @@ func validate(schema *node, origins Origins) (problems []error) {
 		if n.leaf() {
 			return
 		}
-		v, ok := n.value.Addr().Interface().(validator)
+		v, ok := reflect.TypeAssert[validator](n.value.Addr())
 		if !ok {
 			return
 		}

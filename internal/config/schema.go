@@ -42,7 +42,7 @@ func isSection(v reflect.Value) bool {
 	if v.Kind() != reflect.Struct {
 		return false
 	}
-	_, text := v.Addr().Interface().(encoding.TextUnmarshaler)
+	_, text := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr())
 	return !text
 }
 

@@ -64,8 +64,7 @@ func Of(err error) int {
 	if err == nil {
 		return OK
 	}
-	var coder Coder
-	if errors.As(err, &coder) {
+	if coder, ok := errors.AsType[Coder](err); ok {
 		return coder.ExitCode()
 	}
 	for _, s := range sentinels {

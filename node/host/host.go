@@ -19,6 +19,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -121,7 +122,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 		libp2p.ResourceManager(resources),
 		libp2p.Peerstore(peers),
 		libp2p.BandwidthReporter(h.Bandwidth),
-		libp2p.DialRanker(rankDials),
+		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
 		libp2p.AddrsFactory(func(found []ma.Multiaddr) []ma.Multiaddr {
 			return append(found, announce...)
 		}),

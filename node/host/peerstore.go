@@ -9,7 +9,7 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 	"github.com/libp2p/go-libp2p/core/peerstore"
-	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoreds"
+	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoreds" //nolint:staticcheck // deprecated, and the only peerstore that outlives a restart
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
 )
 
@@ -63,7 +63,11 @@ func (k *keyless) Get(ctx context.Context, key datastore.Key) ([]byte, error) {
 	if !ok {
 		return nil, datastore.ErrNotFound
 	}
-	return value.([]byte), nil //nolint:forcetypeassert // Put stores nothing else
+	b, ok := value.([]byte)
+	if !ok {
+		return nil, datastore.ErrNotFound
+	}
+	return b, nil
 }
 
 func (k *keyless) Has(ctx context.Context, key datastore.Key) (bool, error) {
