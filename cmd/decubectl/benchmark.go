@@ -32,6 +32,7 @@ func (a *app) benchmarkCommand() *cobra.Command {
 		a.benchmarkCASCommand(),
 		a.benchmarkFetchCommand(),
 		a.benchmarkDaemonCommand(),
+		a.benchmarkShowCommand(),
 		a.benchmarkCompareCommand(),
 	)
 	cmd.Long = `benchmark measures DeCube on this machine, as a ratio to what the machine's disk and
@@ -172,6 +173,32 @@ when a rank test finds that chance would show it less than once in twenty times.
 			return bench.PrintComparison(a.stdout, comparisons, bench.Plain)
 		},
 	}
+}
+
+func (a *app) benchmarkShowCommand() *cobra.Command {
+	var markdown bool
+	cmd := &cobra.Command{
+		Use:     "show RESULTS",
+		Short:   "Print a result document as tables",
+		Example: "  decubectl benchmark show results.json --markdown",
+		Args:    wants(1, 1, "one result document"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			d, err := readResults(args[0])
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return d.Write(a.stdout)
+			}
+			format := bench.Plain
+			if markdown {
+				format = bench.Markdown
+			}
+			return d.Print(a.stdout, format)
+		},
+	}
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print Markdown")
+	return cmd
 }
 
 func readResults(path string) (*bench.Document, error) {

@@ -14,14 +14,11 @@ import (
 // The real programs, measured once on little data: figures are not looked at,
 // only that every operation has them.
 func TestBenchmarkThroughRealPrograms(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds both programs")
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
 	}
-	bin, scratch := t.TempDir(), t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/", ".", "../decube-node")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
-	}
+	scratch := t.TempDir()
 	results := filepath.Join(scratch, "results.json")
 	benchmark := func(args ...string) *bench.Document {
 		t.Helper()
@@ -61,7 +58,7 @@ func TestBenchmarkThroughRealPrograms(t *testing.T) {
 	}
 }
 
-func TestBenchmarkCompare(t *testing.T) {
+func TestBenchmarkResults(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name string, seconds ...float64) string {
 		o := &bench.Operation{System: "decube", Name: "work"}
@@ -78,17 +75,20 @@ func TestBenchmarkCompare(t *testing.T) {
 	}
 	before, after := write("sub/a.json", 1.0, 1.1, 1.2, 1.3), write("b.json", 2.0, 2.1, 2.2, 2.3)
 	for args, want := range map[string]string{
-		before + " " + after:              bench.Worse,
-		after + " " + before:              bench.Better,
-		before + " " + before:             bench.Same,
-		before + " " + after + " --json":  `"verdict":"worse"`,
-		before:                            "two result documents",
-		before + " " + dir + "/none.json": "none.json",
+		"compare " + before + " " + after:              bench.Worse,
+		"compare " + after + " " + before:              bench.Better,
+		"compare " + before + " " + before:             bench.Same,
+		"compare " + before + " " + after + " --json":  `"verdict":"worse"`,
+		"compare " + before:                            "two result documents",
+		"compare " + before + " " + dir + "/none.json": "none.json",
+		"show " + before:                               "decube work  1.15 s",
+		"show " + before + " --markdown":               "| decube work | 1.15 s |",
+		"show " + before + " --json":                   bench.Schema,
 	} {
 		var out bytes.Buffer
-		run(append([]string{"benchmark", "compare"}, strings.Fields(args)...), strings.NewReader(""), &out, &out)
+		run(append([]string{"benchmark"}, strings.Fields(args)...), strings.NewReader(""), &out, &out)
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("compare %s: no %q in\n%s", args, want, out.String())
+			t.Errorf("%s: no %q in\n%s", args, want, out.String())
 		}
 	}
 }
