@@ -26,7 +26,8 @@ type app struct {
 	quiet   bool
 	timeout time.Duration
 
-	rebuild bool // make a new index where that of the store is lost
+	cancel  context.CancelFunc // of the context that timeout ends
+	rebuild bool               // make a new index where that of the store is lost
 }
 
 // command returns the whole tree of commands.
@@ -45,8 +46,8 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 done in part, 10 no repository,
 		SilenceUsage:  true,
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
 			if a.timeout > 0 {
-				ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
-				cobra.OnFinalize(cancel)
+				var ctx context.Context
+				ctx, a.cancel = context.WithTimeout(cmd.Context(), a.timeout)
 				cmd.SetContext(ctx)
 			}
 		},

@@ -35,6 +35,7 @@ func TestInterruptedCreate(t *testing.T) {
 	if err := create.Start(); err != nil {
 		t.Fatal(err)
 	}
+	defer in.Close()
 	// More than a pipe holds, so that it was read when the write returns.
 	if _, err := in.Write(make([]byte, 8<<20)); err != nil {
 		t.Fatal(err)

@@ -162,7 +162,7 @@ func (a *app) take(ctx context.Context, b blocks, path, name string, opts snapsh
 		opts.Progress = func(p snapshot.Progress) { m.set(p.Bytes, 0, plural(p.Files, "file")+"  "+p.Path) }
 	}
 	if path == "-" {
-		return snapshot.CreateReader(ctx, b, name, a.stdin, opts)
+		return snapshot.CreateReader(ctx, b, name, newInput(ctx, a.stdin), opts)
 	}
 	return snapshot.Create(ctx, b, opts)
 }

@@ -88,6 +88,9 @@ func (a *app) fetch(ctx context.Context, c *client.Client, root block.ID, req ap
 		err = fmt.Errorf("%w; after %s it was %s, with %s of %s from %s", err, a.timeout, last.Phase,
 			size(last.Bytes), size(last.TotalBytes), plural(int64(len(last.Providers)), "provider"))
 	}
+	if errors.Is(err, api.ErrTimeout) {
+		err = fmt.Errorf("%w; \"decubectl swarm peers\" shows who is connected, --provider names a peer to ask", err)
+	}
 	if ctx.Err() != nil && last.Blocks > 0 {
 		a.note("What was fetched is kept until garbage is collected: run the same command again to go on from there.")
 	}
