@@ -26,7 +26,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // one test runs a program as another user
 		return "", err
 	}
-	build := exec.Command("go", "build", "-o", dir+"/", ".", "../decube-node") //nolint:noctx // shared by all tests, so it has the context of none
+	build := exec.Command("go", "build", "-o", dir+"/", ".", "../decube-node")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", errors.Join(fmt.Errorf("building: %w\n%s", err, out), os.RemoveAll(dir))
 	}
