@@ -73,7 +73,7 @@ func (s swarmBackend) Connect(ctx context.Context, addr string) (api.Connected, 
 		sw.Backoff().Clear(info.ID) // somebody asks for it now
 	}
 	if err := s.host.Connect(ctx, info); err != nil {
-		return api.Connected{}, fmt.Errorf("connecting to %s: %w", addr, dialError(err))
+		return api.Connected{}, dialError(err)
 	}
 	connected := api.Connected{ID: info.ID.String(), Seconds: time.Since(start).Seconds()}
 	if conns := s.host.Network().ConnsToPeer(info.ID); len(conns) > 0 {
