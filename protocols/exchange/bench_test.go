@@ -113,3 +113,14 @@ func BenchmarkFetch(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkProviders compares four providers, each limited to 8 MiB/s, with one.
+func BenchmarkProviders(b *testing.B) {
+	s := build(2, uniform(128, 256<<10)...)
+	var one, four float64
+	for range b.N {
+		one += limitedSwarm(b, s, 1, 8<<20).fetch(b, s).Seconds
+		four += limitedSwarm(b, s, 4, 8<<20).fetch(b, s).Seconds
+	}
+	b.ReportMetric(one/four, "x-one")
+}
