@@ -113,6 +113,14 @@ func (d *demo) firstSnapshot(ctx context.Context) error {
 // path returns a place in the demo's own directory.
 func (d *demo) path(name string) string { return filepath.Join(d.cluster.Dir(), name) }
 
+// shown returns a path as it reads from there.
+func (d *demo) shown(path string) string {
+	if rel, err := filepath.Rel(d.cluster.Dir(), path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
+
 // odd is the directory of the second snapshot.
 func (d *demo) odd() string { return d.path("alice/odds") }
 

@@ -26,12 +26,16 @@ type created struct {
 
 // create takes a snapshot of path on n.
 func (d *demo) create(ctx context.Context, n *cluster.Node, path string) (created, error) {
-	d.typed(n.Name(), "snapshot create", path)
+	d.typed(n.Name(), "snapshot create", d.shown(path))
 	var c created
 	if err := n.JSON(ctx, &c, "snapshot", "create", path); err != nil {
 		return c, err
 	}
 	d.say("%s", c.CID)
+	if c.NewChunks == 0 {
+		d.say("%s, %s, known within %.2f s: nothing to store", count(c.Files, "file", "files"), size(c.Bytes), c.Seconds)
+		return c, nil
+	}
 	d.say("%s, %s; %d of %s new, %s stored",
 		count(c.Files, "file", "files"), rate(c.Bytes, c.Seconds), c.NewChunks, count(c.Chunks, "chunk", "chunks"), size(c.NewBytes))
 	return c, nil
@@ -92,7 +96,7 @@ func (d *demo) parts(providers []api.ProviderProgress) string {
 
 // restore restores a snapshot on n and compares it with what it was taken of.
 func (d *demo) restore(ctx context.Context, n *cluster.Node, cid, original, target string) error {
-	d.typed(n.Name(), "snapshot restore", cid, target)
+	d.typed(n.Name(), "snapshot restore", cid, d.shown(target))
 	began := time.Now()
 	if _, err := n.Run(ctx, "snapshot", "restore", cid, target); err != nil {
 		return err
