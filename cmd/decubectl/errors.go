@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/exitcode"
 )
@@ -21,6 +22,7 @@ var codes = []struct {
 	{api.ErrUnauthorised, exitcode.NotAuthorised},
 	{api.ErrTimeout, exitcode.TimedOut},
 	{api.ErrInvalid, exitcode.UsageError},
+	{blocksession.ErrClosed, exitcode.Unreachable},
 }
 
 // explain gives err its exit code and, where the cause lies outside the error,
@@ -34,6 +36,9 @@ func explain(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return exitcode.With(errors.New("interrupted"), exitcode.Failed)
+	}
+	if errors.Is(err, blocksession.ErrClosed) {
+		err = fmt.Errorf("%w; the daemon went away or is stopping: start it and run the same command again to go on from there", err)
 	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
