@@ -82,8 +82,8 @@ var (
 
 // restorer is the state of one Restore.
 //
-//	walk ─▶ tasks ─▶ write small files, a chunk's worth at a time
-//	     └▶ larges ─▶ write one large file, its chunks read ahead in parallel
+//	walk ─▶ tasks ─▶ write small files, a chunk's worth at a time ─▶ sync and name a batch
+//	     └▶ larges ─▶ write one large file, its chunks read ahead in parallel, sync, name
 //
 // A directory's own attributes are set when all that is in it is done, so the
 // deepest come first.
@@ -99,6 +99,7 @@ type restorer struct {
 	tasks  chan task
 	larges chan task
 	temp   atomic.Uint64
+	small  publisher
 
 	firsts map[*Entry]*linkGroupState
 
@@ -116,9 +117,8 @@ type restorer struct {
 // not before. Nothing outside target is touched, whatever the manifest says and
 // whoever changes the target meanwhile. After an interruption the same call
 // continues: files that are complete are recognised by size and time, leftovers are
-// removed. Large files are durable when they get their name; everything is when
-// Restore returns, unless NoSync is set. A crash of the machine, not of the program,
-// before that may leave small files empty.
+// removed. A file's content is durable before it gets its name, and all of the tree
+// is when Restore returns, unless NoSync is set.
 //
 // What could not be set or made is in RestoreResult.Problems. A full disk is an
 // error that wraps syscall.ENOSPC.
@@ -217,7 +217,13 @@ func (r *restorer) run(ctx context.Context) error {
 		all.Go(func() error { return guard(r.write(ctx)) })
 	}
 	all.Go(func() error { return guard(r.writeLarges(ctx)) })
-	if err := all.Wait(); err != nil {
+	err := all.Wait()
+	// What is complete gets its name whatever happened, so that a later restore need
+	// not write it again.
+	if perr := r.publish(r.small.rest()); err == nil {
+		err = perr
+	}
+	if err != nil {
 		return firstCause(ctx, err)
 	}
 	return context.Cause(ctx)

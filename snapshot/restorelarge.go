@@ -65,7 +65,7 @@ func (l *largeWriter) file(ctx context.Context, o *output) error {
 		return fmt.Errorf("%q: %w", o.path(), err)
 	}
 	if sparse {
-		return l.writer.file(o, func(fd int) error { return l.content(ctx, fd, o) })
+		return l.writer.file(ctx, o, func(fd int) error { return l.content(ctx, fd, o) })
 	}
 	dir, err := l.open(o.in)
 	if err != nil {
@@ -79,7 +79,7 @@ func (l *largeWriter) file(ctx context.Context, o *output) error {
 	if err == nil {
 		err = l.pipeline(ctx, fd, direct, o.entry)
 	}
-	return l.finish(dir, fd, temp, o, err, true)
+	return l.finish(ctx, dir, fd, temp, o, err, true)
 }
 
 func (l *largeWriter) createDirect(dir *fsys.Dir, o *output) (fd int, temp string, direct bool, err error) {

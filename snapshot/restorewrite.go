@@ -61,7 +61,7 @@ func (w *writer) task(ctx context.Context, t task) error {
 	w.current.Store(&path)
 	if t.chunk.IsZero() {
 		o := t.outputs[0]
-		return w.file(o, func(fd int) error { return w.content(ctx, fd, o) })
+		return w.file(ctx, o, func(fd int) error { return w.content(ctx, fd, o) })
 	}
 	b, err := w.get(ctx, t.chunk)
 	for _, o := range t.outputs {
@@ -71,7 +71,7 @@ func (w *writer) task(ctx context.Context, t task) error {
 			}
 			continue
 		}
-		if err := w.file(o, func(fd int) error {
+		if err := w.file(ctx, o, func(fd int) error {
 			data, err := slice(o.entry.Extents[0], b)
 			if err != nil {
 				return err
@@ -137,8 +137,8 @@ func (w *writer) content(ctx context.Context, fd int, o *output) error {
 }
 
 // file restores one file: under a temporary name until fill has written its content
-// and its attributes are set.
-func (w *writer) file(o *output, fill func(fd int) error) error {
+// and its attributes are set, and its batch is durable.
+func (w *writer) file(ctx context.Context, o *output, fill func(fd int) error) error {
 	dir, err := w.open(o.in)
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (w *writer) file(o *output, fill func(fd int) error) error {
 	if err != nil {
 		return fmt.Errorf("make a file for %q: %w", o.path(), err)
 	}
-	return w.finish(dir, fd, temp, o, fill(fd), false)
+	return w.finish(ctx, dir, fd, temp, o, fill(fd), false)
 }
 
 // create makes a file under a temporary name.
@@ -178,9 +178,10 @@ func (r *restorer) createMode(e *Entry) uint32 {
 	return mode
 }
 
-// finish gives a written file its attributes and its name, or removes it when err,
-// the outcome of writing, is not nil.
-func (r *restorer) finish(dir *fsys.Dir, fd int, temp string, o *output, err error, sync bool) error {
+// finish gives a written file its attributes, or removes it when err, the outcome of
+// writing, is not nil. One that is synced by itself gets its name at once, any other
+// with its batch.
+func (r *restorer) finish(ctx context.Context, dir *fsys.Dir, fd int, temp string, o *output, err error, sync bool) error {
 	if err == nil {
 		r.fileAttributes(fd, o)
 		if sync && !r.opts.NoSync {
@@ -190,28 +191,15 @@ func (r *restorer) finish(dir *fsys.Dir, fd int, temp string, o *output, err err
 	if cerr := fsys.Close(fd); err == nil {
 		err = cerr
 	}
-	if err == nil {
-		r.setTime(dir, temp, o)
-		err = dir.Rename(temp, string(o.entry.Name), r.opts.Existing == Overwrite)
+	if err != nil {
+		return r.unwritten(ctx, dir, temp, o, err)
 	}
-	if err == nil {
-		r.files.Add(1)
-		r.bytes.Add(int64(o.entry.Size))
-		return r.done(o, false)
+	r.setTime(dir, temp, o)
+	r.bytes.Add(int64(o.entry.Size))
+	if sync {
+		return r.name(dir, temp, o)
 	}
-	if uerr := dir.Unlink(temp); uerr != nil && !errors.Is(uerr, unix.ENOENT) {
-		err = errors.Join(err, uerr)
-	}
-	var source sourceError
-	switch {
-	case errors.As(err, &source) && r.opts.KeepGoing && !errors.Is(err, ErrManifest) && !errors.Is(err, context.Canceled):
-		r.problem(o.path(), "restore", err)
-		return r.done(o, true)
-	case errors.Is(err, unix.EEXIST):
-		return fmt.Errorf("%w: %q", ErrTargetExists, o.path())
-	default:
-		return fmt.Errorf("write %q: %w", o.path(), err)
-	}
+	return r.publish(r.small.add(unpublished{o, temp}))
 }
 
 // done ends an output, and makes the further names of a hard link.
