@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/namespace"
 	"github.com/libp2p/go-libp2p-kad-dht/provider"
@@ -185,38 +184,6 @@ func (d *DHT) runBulk(ctx context.Context) error {
 	return d.bulk.feed(ctx)
 }
 
-// reload replaces the key store's content by what the node holds. What is
-// announced meanwhile is kept.
-func (d *DHT) reload(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ch := make(chan cid.Cid, 256)
-	var listErr error
-	go func() {
-		defer close(ch)
-		for id, err := range d.keys(ctx, d.cfg.Strategy) {
-			if err != nil {
-				listErr = err
-				cancel() // a list cut short must not replace the store
-				return
-			}
-			select {
-			case ch <- id.CID():
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	err := d.bulk.keys.ResetCids(ctx, ch)
-	cancel()
-	for range ch { // drained so that the lister has ended
-	}
-	if err = errors.Join(listErr, err); err != nil {
-		return fmt.Errorf("dht: list what to announce: %w", err)
-	}
-	return nil
-}
-
 func (d *DHT) startSweep() error {
 	self := d.host.ID()
 	r := &patientRouter{dht: d}
@@ -228,7 +195,7 @@ func (d *DHT) startSweep() error {
 		provider.WithAddLocalRecord(func(ctx context.Context, key mh.Multihash) error {
 			return d.kad.ProviderStore().AddProvider(ctx, key, peer.AddrInfo{ID: self})
 		}),
-		provider.WithDatastore(namespace.Wrap(d.bulk.ds, datastore.NewKey("/sweep"))),
+		provider.WithDatastore(uncancelled{namespace.Wrap(d.bulk.ds, datastore.NewKey("/sweep"))}),
 		provider.WithKeystore(d.bulk.keys),
 		provider.WithReprovideInterval(d.cfg.ReprovideInterval),
 		provider.WithResumeCycle(d.bulk.clean),

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
@@ -106,7 +105,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g, rooms := errgroup.WithContext(rooms)
 	for name, run := range map[string]func(context.Context) error{
 		"block store": n.store.Run,
-		"DHT":         n.runDHT,
+		"DHT":         n.dht.Run,
 		"exchange":    n.exchange.Run,
 		"bootstrap":   n.contacts.Run,
 		"healer":      n.healer.run,
@@ -131,48 +130,6 @@ func (n *Node) Run(ctx context.Context) error {
 	err := g.Wait()
 	n.log.Info("stopping")
 	return errors.Join(err, n.Close())
-}
-
-// runDHT runs the DHT. A stop that comes while the DHT is still beginning to list
-// what it announces waits for that, at most for listPatience: kad-dht v0.42.2 never
-// closes its key store when a reset is cancelled just as it begins.
-func (n *Node) runDHT(ctx context.Context) error {
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan struct{})
-	defer func() {
-		stop()
-		<-ended
-	}()
-	go func() {
-		defer close(ended)
-		select {
-		case <-ctx.Done():
-			n.awaitListing(run)
-			stop()
-		case <-run.Done():
-		}
-	}()
-	return n.dht.Run(run)
-}
-
-const (
-	listPatience = 2 * time.Second
-	listPoll     = 10 * time.Millisecond
-)
-
-// awaitListing returns when the DHT announces, has ended, or listPatience is over.
-func (n *Node) awaitListing(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, listPatience)
-	defer cancel()
-	poll := time.NewTicker(listPoll)
-	defer poll.Stop()
-	for n.cfg.DHT.Strategy != dht.None && !n.dht.Status(ctx).Ready {
-		select {
-		case <-ctx.Done():
-			return
-		case <-poll.C:
-		}
-	}
 }
 
 // serve answers the API until ctx or a room ends.

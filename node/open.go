@@ -91,7 +91,7 @@ func (n *Node) openDHT() error {
 	if err != nil {
 		return err
 	}
-	n.dht, err = dht.New(n.host, uncancelled{n.store.Datastore("dht")}, cfg,
+	n.dht, err = dht.New(n.host, n.store.Datastore("dht"), cfg,
 		dht.WithKeys(keySource(n.store)),
 		dht.WithLogger(n.log.With("room", "dht")))
 	if err != nil {

@@ -1,4 +1,4 @@
-package node
+package dht
 
 import (
 	"context"
@@ -7,9 +7,9 @@ import (
 	"github.com/ipfs/go-datastore/query"
 )
 
-// uncancelled is a datastore for libraries that write their state while they
-// close, with a context that they have cancelled just before: the sweeping
-// provider does. A call ends by itself, so that nothing is lost by ignoring it.
+// uncancelled is the datastore of the sweep, which saves its queue while it
+// closes, with a context that it has cancelled just before (kad-dht v0.42.2). A
+// call ends by itself, so that nothing is lost by ignoring it.
 type uncancelled struct{ datastore.Batching }
 
 func (u uncancelled) Get(ctx context.Context, key datastore.Key) ([]byte, error) {
