@@ -21,6 +21,11 @@ type GCOptions struct {
 	// in any order and as often as it likes, until yield returns false. An error
 	// ends the collection before anything is deleted. It is required.
 	Mark func(ctx context.Context, pin Pin, yield func(block.ID) bool) error
+	// Removed, if not nil, is told what was deleted, in batches of at most 1024
+	// blocks, each after its deletion. It is called without any lock held, one call
+	// at a time, and the collection waits for it. A block may have been stored again
+	// by then. It must not keep ids.
+	Removed func(ctx context.Context, ids []block.ID)
 	// Progress, if not nil, is called now and then.
 	Progress func(Progress)
 }
@@ -82,6 +87,7 @@ type collection struct {
 	ends   []pack.Info           // the packs when the sweep began
 	live   map[uint32][]pack.Loc // what stays, by pack
 	dead   []victim              // found, not deleted yet
+	gone   []block.ID            // the last batch that was deleted, for Removed
 }
 
 // victim is a block that seems to be garbage.
@@ -178,18 +184,30 @@ func (c *collection) sweep(ctx context.Context) error {
 		if len(c.dead) < sweepBatch {
 			return nil
 		}
-		return c.deleteDead()
+		return c.remove(ctx)
 	}, nil)
 	if err != nil {
 		return err
 	}
-	return c.deleteDead()
+	return c.remove(ctx)
 }
 
 func (c *collection) keep(e entry) {
 	c.res.KeptBlocks++
 	c.res.KeptBytes += int64(e.loc.Len)
 	c.live[e.loc.Pack] = append(c.live[e.loc.Pack], e.loc)
+}
+
+// remove deletes the batch of victims and tells of it.
+func (c *collection) remove(ctx context.Context) error {
+	c.gone = c.gone[:0]
+	if err := c.deleteDead(); err != nil {
+		return err
+	}
+	if c.opts.Removed != nil && len(c.gone) > 0 {
+		c.opts.Removed(ctx, c.gone)
+	}
+	return nil
 }
 
 // deleteDead takes the batch of victims out of the index, except those that
@@ -218,6 +236,9 @@ func (c *collection) deleteDead() error {
 		blocks++
 		bytes += int64(e.loc.Len)
 		c.swept(e)
+		if c.opts.Removed != nil {
+			c.gone = append(c.gone, block.MakeID(e.codec, c.dead[i].digest))
+		}
 	})
 	if err != nil {
 		return err

@@ -135,6 +135,13 @@ func (p *pins) list() []Pin {
 	return sortPins(p.all)
 }
 
+func (p *pins) get(root block.ID) (Pin, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pin, ok := p.all[root]
+	return pin, ok
+}
+
 func (p *pins) len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,12 +184,27 @@ func (s *Store) RemovePin(ctx context.Context, root block.ID) error {
 	defer s.gate.leave()
 	return s.space.explain(s.pins.update(func(all map[block.ID]Pin) error {
 		if _, ok := all[root]; !ok {
-			return fmt.Errorf("pin of %s: %w", root, ErrNotFound)
+			return errNoPin(root)
 		}
 		delete(all, root)
 		return nil
 	}))
 }
+
+// Pin returns the pin of a root, or ErrNotFound. Its Meta must not be changed.
+func (s *Store) Pin(ctx context.Context, root block.ID) (Pin, error) {
+	if err := s.use(ctx); err != nil {
+		return Pin{}, err
+	}
+	defer s.gate.leave()
+	pin, ok := s.pins.get(root)
+	if !ok {
+		return Pin{}, errNoPin(root)
+	}
+	return pin, nil
+}
+
+func errNoPin(root block.ID) error { return fmt.Errorf("pin of %s: %w", root, ErrNotFound) }
 
 // Pins lists the pins as they are when the iteration begins, oldest first. Meta
 // must not be changed.

@@ -195,6 +195,19 @@ func (s *Store) RemovePin(ctx context.Context, root block.ID) error {
 	return nil
 }
 
+// Pin implements the contract.
+func (s *Store) Pin(ctx context.Context, root block.ID) (blockstore.Pin, error) {
+	if err := s.use(ctx); err != nil {
+		return blockstore.Pin{}, err
+	}
+	defer s.mu.Unlock()
+	pin, ok := s.pins[root]
+	if !ok {
+		return blockstore.Pin{}, fmt.Errorf("pin of %s: %w", root, blockstore.ErrNotFound)
+	}
+	return pin, nil
+}
+
 // Pins implements the contract.
 func (s *Store) Pins(ctx context.Context) iter.Seq2[blockstore.Pin, error] {
 	return list(ctx, s, func() []blockstore.Pin {

@@ -139,8 +139,11 @@ func (s *Store) GC(ctx context.Context, opts blockstore.GCOptions) (blockstore.G
 	if err := s.use(ctx); err != nil {
 		return res, err
 	}
-	defer s.mu.Unlock()
-	s.sweep(marked, &res)
+	gone := s.sweep(marked, &res)
+	s.mu.Unlock()
+	if opts.Removed != nil && len(gone) > 0 {
+		opts.Removed(ctx, gone)
+	}
 	return res, nil
 }
 
@@ -160,7 +163,8 @@ func (s *Store) begin(ctx context.Context, dry bool) (res blockstore.GCResult, e
 	return res, nil
 }
 
-func (s *Store) sweep(marked map[block.Digest]bool, res *blockstore.GCResult) {
+// sweep returns what it deleted. mu is held.
+func (s *Store) sweep(marked map[block.Digest]bool, res *blockstore.GCResult) (gone []block.ID) {
 	for d, b := range s.blocks {
 		n := int64(len(b.data))
 		if recent := b.stamp >= res.Epoch; marked[d] || recent {
@@ -176,10 +180,12 @@ func (s *Store) sweep(marked map[block.Digest]bool, res *blockstore.GCResult) {
 		res.FreedBytes += n
 		if !res.DryRun {
 			delete(s.blocks, d)
+			gone = append(gone, block.MakeID(b.codec, d))
 		}
 	}
 	res.Quarantined = int64(len(s.quarantined))
 	if !res.DryRun {
 		clear(s.quarantined)
 	}
+	return gone
 }

@@ -21,6 +21,7 @@ type Store[W Writer] interface {
 	NewWriter(ctx context.Context) (W, error)
 	SetPin(ctx context.Context, pin blockstore.Pin) error
 	RemovePin(ctx context.Context, root block.ID) error
+	Pin(ctx context.Context, root block.ID) (blockstore.Pin, error)
 	Pins(ctx context.Context) iter.Seq2[blockstore.Pin, error]
 	IDs(ctx context.Context) iter.Seq2[block.ID, error]
 	GC(ctx context.Context, opts blockstore.GCOptions) (blockstore.GCResult, error)
@@ -58,6 +59,7 @@ func Run[W Writer](t *testing.T, open func(t *testing.T) Store[W]) {
 		{"a collection keeps what is pinned", testGC[W]},
 		{"a collection spares open sessions", testGCSessions[W]},
 		{"a dry run changes nothing", testDryRun[W]},
+		{"a collection tells what it removed", testRemoved[W]},
 		{"a collection ends when marking fails", testMarkError[W]},
 		{"ended contexts", testContext[W]},
 		{"closed stores and writers", testClosed[W]},

@@ -33,6 +33,12 @@ func testPins[W Writer](t *testing.T, s Store[W]) {
 		!got[1].Created.Equal(when) || !bytes.Equal(got[1].Meta, a.Meta) {
 		t.Errorf("got %+v", got)
 	}
+	if pin, err := s.Pin(t.Context(), a.Root); err != nil || pin.Name != a.Name || !bytes.Equal(pin.Meta, a.Meta) {
+		t.Errorf("got %+v, %v", pin, err)
+	}
+	if _, err := s.Pin(t.Context(), Block(1, 3).ID()); !errors.Is(err, blockstore.ErrNotFound) {
+		t.Errorf("the pin of a root that has none: %v", err)
+	}
 	b.Partial = false
 	must(t, s.SetPin(t.Context(), b))
 	must(t, s.RemovePin(t.Context(), a.Root))
@@ -177,6 +183,41 @@ func testDryRun[W Writer](t *testing.T, s Store[W]) {
 	dry.DryRun, dry.Took, wet.Took = false, 0, 0
 	if dry != wet {
 		t.Errorf("foretold %+v\nhappened %+v", dry, wet)
+	}
+}
+
+func testRemoved[W Writer](t *testing.T, s Store[W]) {
+	t.Helper()
+	kept := Block(10, 1)
+	want := map[block.ID]bool{}
+	all := []block.Block{kept}
+	for i := range 3000 { // more than a batch of any implementation
+		b := Block(8, uint64(i)) //nolint:gosec // small
+		all = append(all, b)
+		want[b.ID()] = true
+	}
+	must(t, s.Put(t.Context(), all...))
+	must(t, s.SetPin(t.Context(), PinOf(kept)))
+	collect := func(dry bool) {
+		_, err := s.GC(t.Context(), blockstore.GCOptions{DryRun: dry, Mark: markList, Removed: func(ctx context.Context, ids []block.ID) {
+			held, err := s.Has(ctx, ids) // no lock is held
+			must(t, err)
+			for i, id := range ids {
+				if !want[id] || held[i] {
+					t.Fatalf("%s is held, or was told twice", id)
+				}
+				delete(want, id)
+			}
+		}})
+		must(t, err)
+	}
+	collect(true)
+	if len(want) != 3000 {
+		t.Error("a dry run tells of removed blocks")
+	}
+	collect(false)
+	if len(want) > 0 {
+		t.Errorf("%d of 3000 were not told", len(want))
 	}
 }
 
