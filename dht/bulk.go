@@ -40,6 +40,7 @@ type bulk struct {
 	closed   bool
 	upToDate bool
 	deferred atomic.Int64
+	lastSize atomic.Int64 // keys
 }
 
 func newBulk(ds datastore.Batching, cfg Config) (*bulk, error) {
@@ -86,17 +87,31 @@ func (b *bulk) close() error {
 	return nil
 }
 
-func (b *bulk) status(ctx context.Context) (queued int, deferred int64, ready bool) {
+func (b *bulk) status(ctx context.Context, st *Status) {
 	b.mu.Lock()
 	sweep := b.sweep
-	queued, ready = len(b.queue), b.upToDate
+	st.Queued, st.Ready = len(b.queue), b.upToDate
 	b.mu.Unlock()
 	if sweep != nil {
-		if st, err := sweep.Stats(ctx); err == nil {
-			queued += int(st.Queues.PendingKeyProvides) + st.Operations.Ongoing.KeyProvides
+		if sw, err := sweep.Stats(ctx); err == nil {
+			st.Queued += int(sw.Queues.PendingKeyProvides) + sw.Operations.Ongoing.KeyProvides
 		}
 	}
-	return queued, b.deferred.Load(), ready
+	st.Deferred = b.deferred.Load()
+	st.Keys = b.size(ctx)
+}
+
+// sizePatience is how long the key store is waited for when it is asked its size.
+const sizePatience = 100 * time.Millisecond
+
+// size returns the number of keys, as it was last when the key store is busy.
+func (b *bulk) size(ctx context.Context) int64 {
+	ctx, cancel := context.WithTimeout(ctx, sizePatience)
+	defer cancel()
+	if n, err := b.keys.Size(ctx); err == nil {
+		b.lastSize.Store(int64(n))
+	}
+	return b.lastSize.Load()
 }
 
 // remember enters ids into the key store without providing them.

@@ -119,6 +119,7 @@ type Status struct {
 	Strategy Strategy // as configured
 	Peers    int      // peers in the routing table
 	Pending  int      // blocks that wait for an urgent provide
+	Keys     int64    // in the key store: all that is announced again and again
 	Queued   int      // bulk keys that wait for their first provide
 	Deferred int64    // bulk keys left to the next sweep because the queue was full
 	Ready    bool     // the key store is up to date and the sweep runs
@@ -128,10 +129,13 @@ type Status struct {
 func (d *DHT) Status(ctx context.Context) Status {
 	st := Status{Mode: d.cfg.Mode, Strategy: d.cfg.Strategy, Peers: d.kad.RoutingTable().Size(), Pending: d.pending.len()}
 	if d.bulk != nil {
-		st.Queued, st.Deferred, st.Ready = d.bulk.status(ctx)
+		d.bulk.status(ctx, &st)
 	}
 	return st
 }
+
+// Covers reports whether blocks of one kind are announced.
+func (d *DHT) Covers(k Kind) bool { return d.cfg.Strategy.Covers(k) }
 
 // connected reports whether any peer of the swarm is known.
 func (d *DHT) connected() bool { return d.kad.RoutingTable().Size() > 0 }

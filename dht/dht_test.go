@@ -320,8 +320,14 @@ func TestForgottenKeysAreNotAnnouncedAgain(t *testing.T) {
 	h, ds := newHost(t), memory()
 	n := start(t, h, ds, nil, dht.WithKeys(held(2, nil)))
 	eventually(t, "ready", func() bool { return n.dht.Status(t.Context()).Ready })
+	if st := n.dht.Status(t.Context()); st.Keys != 2 {
+		t.Errorf("%d keys, want 2", st.Keys)
+	}
 	if err := n.dht.Forget(t.Context(), id(1)); err != nil {
 		t.Fatal(err)
+	}
+	if st := n.dht.Status(t.Context()); st.Keys != 1 {
+		t.Errorf("%d keys, want 1", st.Keys)
 	}
 	other := start(t, newHost(t), memory(), func(c *dht.Config) { c.Bootstrap = []peer.AddrInfo{n.info()} })
 	other.mustFind(t, id(0), n)

@@ -50,6 +50,38 @@ func (a *announcer) forget(ctx context.Context, root block.ID) {
 	}
 }
 
+// removed stops announcing blocks that a collection removed, except those that
+// were stored again since.
+func (a *announcer) removed(ctx context.Context, ids []block.ID) {
+	if !a.dht.Covers(dht.PinnedBlock) {
+		return // only roots are announced, and those are forgotten when they are unpinned
+	}
+	err := a.dht.Forget(ctx, ids...)
+	if err == nil {
+		var again []block.ID
+		again, err = a.held(ctx, ids)
+		err = errors.Join(err, a.dht.Announce(ctx, dht.PinnedBlock, again...))
+	}
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("removed blocks are still announced", "blocks", len(ids), "err", err)
+	}
+}
+
+// held returns those of ids that are in the store.
+func (a *announcer) held(ctx context.Context, ids []block.ID) ([]block.ID, error) {
+	has, err := a.store.Has(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var in []block.ID
+	for i, id := range ids {
+		if has[i] {
+			in = append(in, id)
+		}
+	}
+	return in, nil
+}
+
 // run announces the blocks of queued snapshots until ctx is done.
 func (a *announcer) run(ctx context.Context) error {
 	for {

@@ -67,7 +67,7 @@ func (s exchangeStore) NewWriter(ctx context.Context) (exchange.Writer, error) {
 // Pin implements exchange.Store. A pin that is there already keeps its name and
 // what else belongs to it; a complete one stays complete.
 func (s exchangeStore) Pin(ctx context.Context, root block.ID, partial bool) error {
-	pin, err := findPin(ctx, s.Store, root)
+	pin, err := s.Store.Pin(ctx, root)
 	switch {
 	case errors.Is(err, blockstore.ErrNotFound):
 		pin = blockstore.Pin{Root: root, Partial: partial}
@@ -79,19 +79,6 @@ func (s exchangeStore) Pin(ctx context.Context, root block.ID, partial bool) err
 		pin.Partial = false
 	}
 	return s.SetPin(ctx, pin)
-}
-
-// findPin returns the pin of a root, or blockstore.ErrNotFound.
-func findPin(ctx context.Context, store *blockstore.Store, root block.ID) (blockstore.Pin, error) {
-	for pin, err := range store.Pins(ctx) {
-		if err != nil {
-			return blockstore.Pin{}, err
-		}
-		if pin.Root == root {
-			return pin, nil
-		}
-	}
-	return blockstore.Pin{}, fmt.Errorf("%w: %s is not pinned", blockstore.ErrNotFound, root)
 }
 
 // exchangeWriter is a write session without statistics.

@@ -67,6 +67,7 @@ func (b *nodeBackend) Status(ctx context.Context) (api.Status, error) {
 		Snapshots:     stat.Pins,
 		Blocks:        stat.Blocks,
 		Bytes:         stat.Bytes,
+		Provided:      b.dht.Status(ctx).Keys,
 		Warnings:      b.warnings(),
 	}
 	return st, nil

@@ -55,7 +55,7 @@ func (b snapshotsBackend) Fetch(ctx context.Context, root block.ID, req api.Fetc
 	if err != nil {
 		return api.FetchResult{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
-	_, err = findPin(ctx, b.node.store, root)
+	_, err = b.node.store.Pin(ctx, root)
 	kept := err == nil
 	if err != nil && !errors.Is(err, blockstore.ErrNotFound) {
 		return api.FetchResult{}, err

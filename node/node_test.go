@@ -170,7 +170,7 @@ func TestFetchWithoutKeepingLeavesNoPin(t *testing.T) {
 	if err != nil || res.Pinned {
 		t.Fatalf("result %+v, %v", res, err)
 	}
-	if _, err := findPin(ctx, other.store, root); !errors.Is(err, blockstore.ErrNotFound) {
+	if _, err := other.store.Pin(ctx, root); !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("after the fetch: %v", err)
 	}
 }
@@ -319,6 +319,55 @@ func TestStoppedNodeLeavesNoAddress(t *testing.T) {
 	if _, err := repo.ReadAPI(string(n.repo)); !errors.Is(err, repo.ErrNotRunning) {
 		t.Errorf("afterwards: %v", err)
 	}
+}
+
+// eventually asks until it gets true.
+func eventually(ctx context.Context, t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("not in time: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func TestCollectedBlocksAreNotAnnouncedAnyMore(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	n := start(t, discard)
+	root := take(ctx, t, n, tree(t))
+	stat, err := n.store.Stat(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	provided := func() int64 {
+		st, err := n.status.Status(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Provided
+	}
+	eventually(ctx, t, "all blocks are announced", func() bool { return provided() == stat.Blocks })
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.Mkdir(other, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	take(ctx, t, n, other)
+	if err := n.snapshots().Forget(ctx, root); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := n.collect.repo.GC(ctx, api.GCRequest{}, nil); err != nil || res.Removed != stat.Blocks {
+		t.Fatalf("collected %+v, %v", res, err)
+	}
+	stat, err = n.store.Stat(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(ctx, t, "only what is left is announced", func() bool { return provided() == stat.Blocks })
 }
 
 func TestBootstrapPeersAreChangedInTheFileToo(t *testing.T) {

@@ -126,7 +126,8 @@ func (n *Node) openAPI(ctx context.Context) error {
 	cfg := server.Default()
 	cfg.Token = token
 	n.status = &nodeBackend{Node: n, started: time.Now()}
-	stock := local.New(n.store, string(n.repo))
+	stock := local.New(n.store, string(n.repo),
+		local.WithLacks(n.healer.damaged), local.WithRemoved(n.announce.removed))
 	n.collect = newCollector(stock, n.store, n.cfg.GC, n.cfg.Storage.Quota, n.log.With("room", "gc"))
 	n.api, err = server.New(cfg, server.Backend{
 		Node:      n.status,

@@ -6,9 +6,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/repo"
-	"github.com/decube/decube/snapshot"
 )
 
 // Stat returns the state of the block store.
@@ -27,11 +25,14 @@ func (s *Store) Stat(ctx context.Context) (api.RepoStat, error) {
 }
 
 // GC removes what no kept snapshot and no open session needs. It returns
-// api.ErrConflict while another collection or check runs.
+// api.ErrConflict while another collection or check runs, and an error that names
+// the snapshot, without having removed anything, when the block list of one that
+// was complete cannot be read.
 func (s *Store) GC(ctx context.Context, req api.GCRequest, progress func(api.Progress)) (api.GCResult, error) {
 	res, err := s.store.GC(ctx, blockstore.GCOptions{
 		DryRun:   req.DryRun,
 		Mark:     s.mark,
+		Removed:  s.removed,
 		Progress: storeProgress(progress),
 	})
 	if err != nil {
@@ -43,15 +44,6 @@ func (s *Store) GC(ctx context.Context, req api.GCRequest, progress func(api.Pro
 		Removed: res.SweptBlocks, RemovedBytes: res.SweptBytes,
 		FreedBytes: res.FreedBytes, Seconds: res.Took.Seconds(),
 	}, nil
-}
-
-// mark yields what a kept snapshot consists of.
-func (s *Store) mark(ctx context.Context, pin blockstore.Pin, yield func(block.ID) bool) error {
-	err := snapshot.Refs(ctx, s.store, pin.Root, yield)
-	if err != nil {
-		return fmt.Errorf("%w; \"snapshot fetch\" completes the snapshot, \"snapshot forget\" gives it up", err)
-	}
-	return nil
 }
 
 // storeProgress turns the store's progress into the API's; nil stays nil.

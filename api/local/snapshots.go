@@ -21,12 +21,31 @@ import (
 // of its root, with the summary beside it, so that listing reads no blocks. The
 // methods may be called concurrently.
 type Store struct {
-	store *blockstore.Store
-	dir   string
+	store   *blockstore.Store
+	dir     string
+	lacks   func(block.ID)
+	removed func(context.Context, []block.ID)
 }
 
+// Option sets what a Store may be given but does not need.
+type Option func(*Store)
+
+// WithLacks names who is told of each block that a collection needed and that is
+// not there, or not sound. It must return at once.
+func WithLacks(f func(block.ID)) Option { return func(s *Store) { s.lacks = f } }
+
+// WithRemoved names who is told what a collection removed, as
+// blockstore.GCOptions.Removed is.
+func WithRemoved(f func(context.Context, []block.ID)) Option { return func(s *Store) { s.removed = f } }
+
 // New returns a Store for the open block store of the repo in dir.
-func New(store *blockstore.Store, dir string) *Store { return &Store{store: store, dir: dir} }
+func New(store *blockstore.Store, dir string, opts ...Option) *Store {
+	s := &Store{store: store, dir: dir, lacks: func(block.ID) {}}
+	for _, opt := range opts {
+		opt(s)
+	}
+	return s
+}
 
 // List yields the kept snapshots, the oldest first.
 func (s *Store) List(ctx context.Context) iter.Seq2[api.Snapshot, error] {
@@ -147,17 +166,16 @@ func (s *Store) keep(ctx context.Context, snap api.Snapshot) error {
 	return nil
 }
 
-// pin finds the pin of a root.
+// pin finds the pin of a root, and reports whether there is one.
 func (s *Store) pin(ctx context.Context, root block.ID) (blockstore.Pin, bool, error) {
-	for pin, err := range s.store.Pins(ctx) {
-		if err != nil {
-			return blockstore.Pin{}, false, fmt.Errorf("looking up snapshot %s: %w", root, err)
-		}
-		if pin.Root == root {
-			return pin, true, nil
-		}
+	pin, err := s.store.Pin(ctx, root)
+	switch {
+	case errors.Is(err, blockstore.ErrNotFound):
+		return blockstore.Pin{}, false, nil
+	case err != nil:
+		return blockstore.Pin{}, false, fmt.Errorf("looking up snapshot %s: %w", root, err)
 	}
-	return blockstore.Pin{}, false, nil
+	return pin, true, nil
 }
 
 // ofPin returns the summary that lies beside a pin. A pin that somebody else set
