@@ -2,21 +2,16 @@ package snapshot
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"sync/atomic"
 
-	chunkers "github.com/PlakarKorp/go-cdc-chunkers"
-	_ "github.com/PlakarKorp/go-cdc-chunkers/chunkers/fastcdc" // registers the algorithm
-
+	"github.com/decube/decube/snapshot/cdc"
 	"github.com/decube/decube/snapshot/manifest"
 )
 
 // How content is cut. These numbers decide which chunks two snapshots share, so
 // they change with the format version only.
 const (
-	chunkAlgorithm = "fastcdc-v1.0.0"
+	chunkAlgorithm = "fastcdc-v1.0.0" // see package cdc
 	chunkMin       = 256 << 10
 	chunkNormal    = 1 << 20
 	chunkMax       = 2<<20 - 4<<10 // a block with any envelope stays below 2 MiB
@@ -83,40 +78,27 @@ func (p *pool) get(ctx context.Context) (*buffer, error) {
 	}
 }
 
-// filled is a reader for bytes that stand already where they are to be read to: the
-// chunker's own buffer. That saves copying every byte into it.
-type filled struct{ n int }
-
-func (f filled) Read(p []byte) (int, error) {
-	if f.n > len(p) {
-		return 0, errors.New("snapshot: the chunker reads into a part of its buffer only")
-	}
-	return f.n, io.EOF
-}
-
-// cut calls yield for each chunk of the first n bytes of region, in order, and
-// returns where the last one ends. A chunk that ends at n is yielded only when last
-// says that the data ends there; else its end is not known yet. region must have
-// room for chunkMax bytes.
-func cut(region []byte, n int, last bool, yield func(start, end int) error) (int, error) {
-	c, err := chunkers.NewChunkerBuffer(chunkAlgorithm, filled{n}, &chunkers.ChunkerOpts{
-		MinSize: chunkMin, NormalSize: chunkNormal, MaxSize: chunkMax,
-	}, region)
+var cutter = func() cdc.Cutter {
+	c, err := cdc.New(cdc.Sizes{Min: chunkMin, Normal: chunkNormal, Max: chunkMax})
 	if err != nil {
-		return 0, fmt.Errorf("set up the chunker: %w", err)
+		panic(err) // the constants above do not fit together
 	}
-	for pos := 0; ; {
-		chunk, err := c.Next()
-		if err != nil && !errors.Is(err, io.EOF) {
-			return pos, fmt.Errorf("cut chunks: %w", err)
+	return c
+}()
+
+// cut calls yield for each chunk of data, in order, and returns where the last one
+// ends. A chunk at the end of data is yielded only when last says that the content
+// ends there; else its end is not known yet.
+func cut(data []byte, last bool, yield func(n int) error) (end int, err error) {
+	for end < len(data) {
+		n := cutter.Cut(data[end:])
+		if end+n == len(data) && n < chunkMax && !last {
+			return end, nil
 		}
-		end := pos + len(chunk)
-		if len(chunk) == 0 || end == n && len(chunk) < chunkMax && !last {
-			return pos, nil
+		if err := yield(n); err != nil {
+			return end, err
 		}
-		if err := yield(pos, end); err != nil {
-			return pos, err
-		}
-		pos = end
+		end += n
 	}
+	return end, nil
 }

@@ -21,8 +21,8 @@ func cutAll(t *testing.T, data []byte, size int) (sizes []int) {
 		n := copy(region[carried:], rest)
 		rest = rest[n:]
 		filled := carried + n
-		end, err := cut(region, filled, len(rest) == 0, func(start, end int) error {
-			sizes = append(sizes, end-start)
+		end, err := cut(region[:filled], len(rest) == 0, func(n int) error {
+			sizes = append(sizes, n)
 			return nil
 		})
 		if err != nil {

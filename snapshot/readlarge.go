@@ -136,7 +136,7 @@ func (r *reader) run(ctx context.Context, c *content, src io.Reader, limit int64
 		size += int64(n)
 		filled := carried + n
 		last := err != nil || size == limit
-		end, err := cut(region, filled, last, func(start, end int) error { return c.chunk(ctx, r, end-start) })
+		end, err := cut(region[:filled], last, func(n int) error { return c.chunk(ctx, r, n) })
 		if err != nil || last {
 			return size, err
 		}
