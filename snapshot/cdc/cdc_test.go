@@ -22,11 +22,11 @@ var allSizes = []cdc.Sizes{
 }
 
 // libraryCuts returns the lengths of the chunks that the library's chunker makes.
-func libraryCuts(t testing.TB, s cdc.Sizes, data []byte) (lengths []int) {
-	t.Helper()
+func libraryCuts(tb testing.TB, s cdc.Sizes, data []byte) (lengths []int) {
+	tb.Helper()
 	c, err := chunkers.NewChunker("fastcdc-v1.0.0", bytes.NewReader(data), &chunkers.ChunkerOpts{MinSize: s.Min, NormalSize: s.Normal, MaxSize: s.Max})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for {
 		chunk, err := c.Next()
@@ -37,21 +37,21 @@ func libraryCuts(t testing.TB, s cdc.Sizes, data []byte) (lengths []int) {
 			return lengths
 		}
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
 
-func ourCuts(t testing.TB, s cdc.Sizes, data []byte) (lengths []int) {
-	t.Helper()
+func ourCuts(tb testing.TB, s cdc.Sizes, data []byte) (lengths []int) {
+	tb.Helper()
 	c, err := cdc.New(s)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for len(data) > 0 {
 		n := c.Cut(data)
 		if n <= 0 || n > len(data) {
-			t.Fatalf("a cut at %d of %d bytes", n, len(data))
+			tb.Fatalf("a cut at %d of %d bytes", n, len(data))
 		}
 		lengths = append(lengths, n)
 		data = data[n:]
