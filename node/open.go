@@ -68,6 +68,7 @@ func (n *Node) openSwarm(context.Context) error {
 		Identity:   key,
 		UserAgent:  n.version.UserAgent(userAgent),
 		Datastore:  n.store.Datastore("peers"),
+		Limit:      n.cfg.Exchange.room().Limits.Allow,
 		Registerer: n.metrics.registry,
 		Log:        n.log.With("room", "host"),
 	})

@@ -37,6 +37,8 @@ type Options struct {
 	// Datastore keeps the peerstore from one start to the next; without one it
 	// lives in memory. It is not closed by the host.
 	Datastore datastore.Batching
+	// Limit adjusts libp2p's limits before they are scaled to the machine.
+	Limit func(*rcmgr.ScalingLimitConfig)
 	// Registerer receives libp2p's own metrics.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
@@ -101,7 +103,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the connection manager: %w", err)
 	}
-	resources, err := h.limit()
+	resources, err := h.limit(o.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -137,9 +139,12 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 }
 
 // limit makes a resource manager whose limits scale with memory and file descriptors.
-func (h *Host) limit() (network.ResourceManager, error) {
+func (h *Host) limit(adjust func(*rcmgr.ScalingLimitConfig)) (network.ResourceManager, error) {
 	scaling := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&scaling)
+	if adjust != nil {
+		adjust(&scaling)
+	}
 	h.Limits = scaling.AutoScale()
 	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(h.Limits))
 	if err != nil {

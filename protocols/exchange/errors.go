@@ -84,9 +84,10 @@ type NoProvidersError struct {
 	Cause    error
 }
 
+// Error leaves the root to whoever wraps the error, as Fetch does.
 func (e *NoProvidersError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%v for %s: %d found in %d searches, %d peers asked", ErrNoProviders, e.Root, e.Found, e.Searches, e.Asked)
+	fmt.Fprintf(&b, "%v: %s found %s, %d asked", ErrNoProviders, plural(e.Searches, "search", "searches"), plural(e.Found, "peer", "peers"), e.Asked)
 	const most = 5
 	for i, f := range e.Failures {
 		if i == most {
@@ -99,6 +100,13 @@ func (e *NoProvidersError) Error() string {
 		fmt.Fprintf(&b, ": %v", e.Cause)
 	}
 	return b.String()
+}
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		more = one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 // Unwrap makes the error an ErrNoProviders and its cause.

@@ -132,7 +132,7 @@ func (f *fetch) watch(ctx context.Context) error {
 // noProviders says what was tried.
 func (f *fetch) noProviders(cause error) error {
 	found, searches, asked, failure := f.roster.tally()
-	if failure != nil {
+	if failure != nil && !errors.Is(failure, context.Canceled) { // which the end of the fetch did
 		cause = fmt.Errorf("%w (the last search: %w)", cause, failure)
 	}
 	return &NoProvidersError{
