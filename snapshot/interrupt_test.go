@@ -285,3 +285,21 @@ func TestSingleFile(t *testing.T) {
 		t.Error(it, err)
 	}
 }
+
+// TestIncludeNothing names paths that the snapshot does not have.
+func TestIncludeNothing(t *testing.T) {
+	src := t.TempDir()
+	writeTree(t, src)
+	store := newMemStore()
+	a := create(t, store, fixed(src))
+	dst := filepath.Join(t.TempDir(), "out")
+	for _, path := range []string{"nothing", "sub/nothing", "../etc"} {
+		_, err := snapshot.Restore(t.Context(), store, a.ID, dst, snapshot.RestoreOptions{Include: []string{"sub", path}})
+		if !errors.Is(err, snapshot.ErrNotInSnapshot) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if _, err := os.Lstat(dst); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the target was made: %v", path, err)
+		}
+	}
+}

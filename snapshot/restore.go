@@ -120,7 +120,8 @@ type restorer struct {
 // removed. A file's content is durable before it gets its name, and all of the tree
 // is when Restore returns, unless NoSync is set.
 //
-// What could not be set or made is in RestoreResult.Problems. A full disk is an
+// A path of Include that is not in the snapshot is ErrNotInSnapshot, and nothing is
+// written. What could not be set or made is in RestoreResult.Problems. A full disk is an
 // error that wraps syscall.ENOSPC.
 func Restore(ctx context.Context, src Source, root block.ID, target string, opts RestoreOptions) (RestoreResult, error) {
 	started := time.Now()
@@ -153,9 +154,11 @@ func newRestorer(ctx context.Context, src Source, id block.ID, opts RestoreOptio
 		if clean == "" {
 			return nil, fmt.Errorf("restore %s: the path %q names everything", id, path)
 		}
-		if opts.Include = slices.Clone(opts.Include); true {
-			opts.Include[i] = clean
+		if _, err := Lookup(ctx, src, id, clean); err != nil {
+			return nil, fmt.Errorf("restore %s: %w", id, err)
 		}
+		opts.Include = slices.Clone(opts.Include)
+		opts.Include[i] = clean
 	}
 	return &restorer{
 		tree: tree{src: src, root: root}, opts: opts, id: id,

@@ -46,9 +46,11 @@ type Client struct {
 	base  *url.URL
 	where string // for error messages
 	token string
-	agent string
-	dial  func(ctx context.Context) (net.Conn, error)
-	http  *http.Client
+	// tokenFile is where the token was read, for error messages.
+	tokenFile string
+	agent     string
+	dial      func(ctx context.Context) (net.Conn, error)
+	http      *http.Client
 }
 
 // New returns a client without calling the daemon yet. It returns
@@ -63,7 +65,7 @@ func New(opts Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("calling the daemon: %w", err)
 	}
-	c.token = token
+	c.token, c.tokenFile = token, repo.Dir(opts.Repo).Token()
 	c.http = &http.Client{Transport: &http.Transport{
 		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
 		DisableCompression: true,
@@ -198,6 +200,9 @@ func (c *Client) problem(res *http.Response) error {
 	raw, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil || json.Unmarshal(raw, p) != nil || p.Code == "" {
 		return fmt.Errorf("%w: what answers at %s is no DeCube daemon (%s)", api.ErrUnreachable, c.where, res.Status)
+	}
+	if errors.Is(p, api.ErrUnauthorised) {
+		return fmt.Errorf("%w; the token in %s is not that of the daemon at %s", p, c.tokenFile, c.where)
 	}
 	return p
 }

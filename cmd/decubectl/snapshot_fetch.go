@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,7 +84,9 @@ func (a *app) fetch(ctx context.Context, c *client.Client, root block.ID, req ap
 	if err == nil {
 		return res, nil
 	}
-	err = fmt.Errorf("fetching snapshot %s: %w", root, err)
+	if !strings.Contains(err.Error(), root.String()) {
+		err = fmt.Errorf("fetching snapshot %s: %w", root, err)
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = fmt.Errorf("%w; after %s it was %s, with %s of %s from %s", err, a.timeout, last.Phase,
 			size(last.Bytes), size(last.TotalBytes), plural(int64(len(last.Providers)), "provider"))
