@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -32,6 +33,7 @@ type Session struct {
 	wake    sync.Cond // for the sender: control, asking or sending changed, or err
 	err     error     // why the session is over
 	putErr  error     // why nothing can be written any more
+	sendErr error     // why the sender gave up
 	nextID  uint64
 	calls   map[uint64]*call
 	control []byte // encoded small frames that wait for the sender
@@ -171,8 +173,13 @@ func (s *Session) receive() {
 		if err == nil {
 			continue
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			err = errors.New("the node closed the connection")
+		case errors.Is(err, os.ErrDeadlineExceeded): // set by a sender that gave up
+			s.mu.Lock()
+			err = s.sendErr
+			s.mu.Unlock()
 		}
 		if !errors.Is(err, ErrClosed) {
 			err = fmt.Errorf("%w: %w", ErrClosed, err)

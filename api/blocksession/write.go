@@ -3,11 +3,15 @@ package blocksession
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/decube/decube/internal/block"
 )
 
 const (
+	// farewellTime is how long a client that cannot send any more waits for the
+	// node to say why.
+	farewellTime = 5 * time.Second
 	// maxQuestions are TOUCHes of the sender on their way at a time: while one is
 	// answered the next is asked, and blocks that come meanwhile share the third.
 	maxQuestions = 2
@@ -188,8 +192,20 @@ func (s *Session) send() {
 			return
 		}
 		if err != nil {
-			s.end(fmt.Errorf("%w: %w", ErrClosed, err))
+			s.stopSending(err)
+			return
 		}
+	}
+}
+
+// stopSending leaves the end of the session to the reader: a node that stops says
+// why before it closes the connection.
+func (s *Session) stopSending(err error) {
+	s.mu.Lock()
+	s.sendErr = err
+	s.mu.Unlock()
+	if err := s.conn.SetReadDeadline(time.Now().Add(farewellTime)); err != nil {
+		s.end(fmt.Errorf("%w: %w", ErrClosed, err))
 	}
 }
 
