@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"sync"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -111,6 +112,9 @@ type Exchange struct {
 	fetches  *semaphore.Weighted
 	upload   *rate.Limiter // nil without a bound
 	step     int           // bytes written at a time
+
+	joining   sync.Mutex
+	downloads map[block.ID]*download // that run
 }
 
 // New returns an exchange. It fetches at once, and serves while Run runs.
@@ -124,6 +128,8 @@ func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts 
 		observer: silent{},
 		fetches:  semaphore.NewWeighted(int64(cfg.Limits.Fetches)),
 		step:     writeStep,
+
+		downloads: map[block.ID]*download{},
 	}
 	if cfg.UploadRate > 0 {
 		// Small steps at a low rate, so that bytes flow rather than come in gusts.

@@ -18,8 +18,8 @@ import (
 
 // FetchOptions is what a fetch may be given.
 type FetchOptions struct {
-	// Progress is called about five times a second, from one goroutine, and once
-	// at the end. It must return soon.
+	// Progress is called about five times a second, from the goroutine that called
+	// Fetch, and once at the end. A call that takes long delays Fetch's return.
 	Progress func(Progress)
 	// Providers are asked beside those that the search finds.
 	Providers []peer.AddrInfo
@@ -69,7 +69,7 @@ var errDone = errors.New("fetch complete")
 type fetch struct {
 	x       *Exchange
 	root    block.ID
-	opts    FetchOptions
+	callers *download
 	started time.Time
 	roster  *roster
 	places  *semaphore.Weighted // sessions at a time
@@ -104,7 +104,24 @@ type fetch struct {
 // ended, or before Limits.Patience or Limits.OfflineGrace passed without any
 // progress; the loader's error for a root or an index that is not valid; and
 // the store's error when it fails.
+//
+// Calls for the same root share one download, which goes on for as long as one of
+// them waits. Of a call whose ctx ends before, only the result's Root is valid.
 func (x *Exchange) Fetch(ctx context.Context, root block.ID, opts FetchOptions) (FetchResult, error) {
+	d, w, err := x.join(ctx, root, opts.Providers)
+	if err != nil {
+		return FetchResult{Root: root}, fmt.Errorf("exchange: fetch %s: %w", root, err)
+	}
+	progress := opts.Progress
+	if progress == nil {
+		progress = func(Progress) {}
+	}
+	return d.await(ctx, w, progress)
+}
+
+// download fetches d.root until ctx ends.
+func (x *Exchange) download(ctx context.Context, d *download) (FetchResult, error) {
+	root := d.root
 	if err := x.fetches.Acquire(ctx, 1); err != nil {
 		return FetchResult{Root: root}, fmt.Errorf("exchange: fetch %s: %w", root, err)
 	}
@@ -114,7 +131,7 @@ func (x *Exchange) Fetch(ctx context.Context, root block.ID, opts FetchOptions) 
 		return FetchResult{Root: root}, fmt.Errorf("exchange: fetch %s: %w", root, err)
 	}
 	f := &fetch{
-		x: x, root: root, opts: opts, started: time.Now(), w: w,
+		x: x, root: root, callers: d, started: time.Now(), w: w,
 		roster:  newRoster(),
 		places:  semaphore.NewWeighted(int64(x.cfg.Limits.Peers)),
 		ready:   make(chan struct{}),
@@ -138,9 +155,7 @@ func (f *fetch) run(ctx context.Context) error {
 	group, gctx := errgroup.WithContext(stopped)
 	f.group = group
 	group.Go(func() error { return f.steer(gctx) })
-	if f.opts.Progress != nil {
-		group.Go(func() error { return f.report(gctx) })
-	}
+	group.Go(func() error { return f.report(gctx) })
 	err := group.Wait()
 	switch cause := context.Cause(stopped); {
 	case errors.Is(cause, errDone):
@@ -148,9 +163,7 @@ func (f *fetch) run(ctx context.Context) error {
 	case cause != nil:
 		err = f.explain(ctx, cause)
 	}
-	if f.opts.Progress != nil {
-		f.opts.Progress(f.progress())
-	}
+	f.callers.tell(f.progress())
 	return err
 }
 

@@ -8,7 +8,7 @@ import (
 // reportStep is how often progress is reported.
 const reportStep = 200 * time.Millisecond
 
-// report calls the progress callback until the fetch ends.
+// report tells the callers about the progress until the fetch ends.
 func (f *fetch) report(ctx context.Context) error {
 	step := time.NewTicker(reportStep)
 	defer step.Stop()
@@ -17,7 +17,7 @@ func (f *fetch) report(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-step.C:
-			f.opts.Progress(f.progress())
+			f.callers.tell(f.progress())
 		}
 	}
 }

@@ -29,7 +29,7 @@ func (f *fetch) startSearch(ctx context.Context) {
 func (f *fetch) searching(ctx context.Context) error {
 	delay := f.x.cfg.Limits.SearchDelay
 	for {
-		f.offer(ctx, f.opts.Providers...)
+		f.offer(ctx, f.callers.known()...)
 		f.offer(ctx, f.x.connected()...)
 		f.searchOnce(ctx)
 		if err := f.pause(ctx, delay); err != nil {
@@ -55,7 +55,8 @@ func (f *fetch) searchOnce(ctx context.Context) {
 	f.roster.searched(found, failure)
 }
 
-// pause waits for delay, or less when the last provider has gone.
+// pause waits for delay, or less when the last provider has gone, or a caller names
+// further ones.
 func (f *fetch) pause(ctx context.Context, delay time.Duration) error {
 	end := time.NewTimer(delay)
 	defer end.Stop()
@@ -71,6 +72,8 @@ func (f *fetch) pause(ctx context.Context, delay time.Duration) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-end.C:
+			return nil
+		case <-f.callers.added:
 			return nil
 		case <-least.C:
 			early = true

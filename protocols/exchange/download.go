@@ -1,0 +1,151 @@
+package exchange
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/decube/decube/internal/block"
+)
+
+// download is the one running fetch of a root, for all who asked for it.
+type download struct {
+	root  block.ID
+	stop  context.CancelCauseFunc
+	added chan struct{} // buffered, 1: there are further providers
+	done  chan struct{} // closed at the end, after which res, err and last stay
+
+	res FetchResult
+	err error
+
+	mu        sync.Mutex
+	waiting   map[*waiter]struct{}
+	left      bool // nobody waits: it is ending
+	providers []peer.AddrInfo
+	last      *Progress
+}
+
+// waiter is one call of Fetch.
+type waiter struct{ progress chan Progress } // buffered, 1: the latest
+
+// join returns the download of root with one more who waits for it, and begins it
+// if there is none. ctx bounds the wait for one that is ending.
+func (x *Exchange) join(ctx context.Context, root block.ID, providers []peer.AddrInfo) (*download, *waiter, error) {
+	w := &waiter{progress: make(chan Progress, 1)}
+	for {
+		x.joining.Lock()
+		d := x.downloads[root]
+		if d == nil {
+			d = x.begin(ctx, root)
+		}
+		joined := d.enter(w, providers)
+		x.joining.Unlock()
+		if joined {
+			return d, w, nil
+		}
+		select {
+		case <-d.done:
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+}
+
+// begin starts a download, which outlives ctx. joining is held.
+func (x *Exchange) begin(ctx context.Context, root block.ID) *download {
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	d := &download{
+		root: root, stop: stop,
+		added:   make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		waiting: map[*waiter]struct{}{},
+	}
+	x.downloads[root] = d
+	go func() {
+		defer stop(nil)
+		res, err := x.download(ctx, d)
+		x.joining.Lock()
+		delete(x.downloads, root)
+		x.joining.Unlock()
+		d.res, d.err = res, err
+		close(d.done)
+	}()
+	return d
+}
+
+// enter adds w, unless the download is ending already.
+func (d *download) enter(w *waiter, providers []peer.AddrInfo) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.left {
+		return false
+	}
+	d.waiting[w] = struct{}{}
+	if len(providers) > 0 {
+		d.providers = append(d.providers, providers...)
+		select {
+		case d.added <- struct{}{}:
+		default:
+		}
+	}
+	return true
+}
+
+// leave takes w away, and ends the download for cause when nobody waits any more.
+// It reports whether that is so.
+func (d *download) leave(w *waiter, cause error) (ended bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.waiting, w)
+	if len(d.waiting) > 0 {
+		return false
+	}
+	d.left = true
+	d.stop(cause)
+	return true
+}
+
+// tell passes progress to everyone who waits; who is slow misses all but the last.
+func (d *download) tell(p Progress) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = &p
+	for w := range d.waiting {
+		select {
+		case <-w.progress:
+		default:
+		}
+		w.progress <- p
+	}
+}
+
+// known returns the providers that were named by those who wait, or have waited.
+func (d *download) known() []peer.AddrInfo {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.providers)
+}
+
+// await waits for the end of the download, or of ctx.
+func (d *download) await(ctx context.Context, w *waiter, progress func(Progress)) (FetchResult, error) {
+	ended := ctx.Done()
+	for {
+		select {
+		case p := <-w.progress:
+			progress(p)
+		case <-d.done:
+			if d.last != nil {
+				progress(*d.last)
+			}
+			return d.res, d.err
+		case <-ended:
+			if !d.leave(w, context.Cause(ctx)) {
+				return FetchResult{Root: d.root}, fmt.Errorf("exchange: fetch %s: %w", d.root, context.Cause(ctx))
+			}
+			ended = nil // the download's end is near, and tells how far it came
+		}
+	}
+}
