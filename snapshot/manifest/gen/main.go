@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	cbg "github.com/whyrusleeping/cbor-gen"
 
@@ -11,19 +12,20 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	if err := run("."); err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+// run writes the files of package manifest into dir.
+func run(dir string) error {
 	g := cbg.Gen{MaxArrayLength: manifest.MaxIndexPages, MaxByteLength: manifest.MaxPath, MaxStringLength: manifest.MaxText}
-	if err := g.WriteMapEncodersToFile("cbor_map_gen.go", "manifest",
+	if err := g.WriteMapEncodersToFile(filepath.Join(dir, "cbor_map_gen.go"), "manifest",
 		manifest.Root{}, manifest.Source{}, manifest.Chunker{}, manifest.Stats{}, manifest.Entry{},
 		manifest.ExtentPage{}, manifest.Node{}, manifest.IndexPage{}); err != nil {
 		return err
 	}
-	return g.WriteTupleEncodersToFile("cbor_tuple_gen.go", "manifest",
+	return g.WriteTupleEncodersToFile(filepath.Join(dir, "cbor_tuple_gen.go"), "manifest",
 		manifest.Time{}, manifest.Xattr{}, manifest.Extent{}, manifest.ExtentRef{}, manifest.NodeRef{}, manifest.IndexRef{})
 }
