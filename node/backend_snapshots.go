@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/blockstore"
@@ -49,17 +51,30 @@ func (b snapshotsBackend) Forget(ctx context.Context, root block.ID) error {
 	return nil
 }
 
-// Fetch implements server.Snapshots.
+// Fetch implements server.Snapshots. A fetch leaves a pin, which goes away when
+// nobody who fetched wants the snapshot kept.
 func (b snapshotsBackend) Fetch(ctx context.Context, root block.ID, req api.FetchRequest, progress func(api.FetchProgress)) (api.FetchResult, error) {
 	providers, err := host.ParsePeers(req.Providers)
 	if err != nil {
 		return api.FetchResult{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
-	_, err = b.node.store.Pin(ctx, root)
-	kept := err == nil
-	if err != nil && !errors.Is(err, blockstore.ErrNotFound) {
+	err = b.node.fetches.enter(root, func() (bool, error) {
+		_, err := b.node.store.Pin(ctx, root)
+		if errors.Is(err, blockstore.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
 		return api.FetchResult{}, err
 	}
+	res, err := b.fetch(ctx, root, req, providers, progress)
+	return res, errors.Join(err, b.node.fetches.leave(root, func() error {
+		return b.Store.Forget(context.WithoutCancel(ctx), root)
+	}))
+}
+
+func (b snapshotsBackend) fetch(ctx context.Context, root block.ID, req api.FetchRequest, providers []peer.AddrInfo, progress func(api.FetchProgress)) (api.FetchResult, error) {
 	stall := defaultStall
 	if req.StallSeconds > 0 {
 		stall = time.Duration(req.StallSeconds * float64(time.Second))
@@ -76,8 +91,11 @@ func (b snapshotsBackend) Fetch(ctx context.Context, root block.ID, req api.Fetc
 	if err != nil {
 		return api.FetchResult{}, fetchError(ctx, stall, err)
 	}
-	if err := b.settle(ctx, root, req, kept); err != nil {
-		return api.FetchResult{}, err
+	kept := b.node.fetches.got(root, req.Pin)
+	if kept {
+		if _, err := b.Register(ctx, root, api.RegisterRequest{Label: req.Label}); err != nil {
+			return api.FetchResult{}, err
+		}
 	}
 	return api.FetchResult{
 		CID:           root,
@@ -85,20 +103,10 @@ func (b snapshotsBackend) Fetch(ctx context.Context, root block.ID, req api.Fetc
 		Bytes:         res.Bytes + res.ReusedBytes,
 		FetchedBlocks: res.Blocks,
 		FetchedBytes:  res.Bytes,
-		Pinned:        req.Pin || kept,
+		Pinned:        kept,
 		Providers:     providerProgress(res.Providers),
 		Seconds:       res.Seconds,
 	}, nil
-}
-
-// settle keeps the fetched snapshot where asked and announces it. A fetch leaves
-// a pin, which goes away when nobody asked for it.
-func (b snapshotsBackend) settle(ctx context.Context, root block.ID, req api.FetchRequest, kept bool) error {
-	if !req.Pin && !kept {
-		return b.Store.Forget(ctx, root)
-	}
-	_, err := b.Register(ctx, root, api.RegisterRequest{Label: req.Label})
-	return err
 }
 
 // fetchError gives the end of a fetch the sentinel of the API.

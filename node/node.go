@@ -50,6 +50,7 @@ type Node struct {
 	reach    reachabilityWatch
 	healer   *healer
 	announce *announcer
+	fetches  fetches
 	collect  *collector
 	status   *nodeBackend
 
