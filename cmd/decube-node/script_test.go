@@ -37,6 +37,8 @@ func TestMain(m *testing.M) {
 //	finish NAME N                 waits for its end, and wants the exit code N
 //	occupy NAME                   listens on a free TCP port and sets $NAME to it
 //	get URL TOKENFILE             prints the answer to a request with the token
+//	hold URL TOKENFILE            begins a POST that goes on until the script ends
+//	await NAME TEXT               waits until the daemon has written TEXT to standard error
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -55,6 +57,8 @@ func TestScripts(t *testing.T) {
 			"finish": finish,
 			"occupy": occupy,
 			"get":    get,
+			"hold":   hold,
+			"await":  await,
 		},
 	})
 }
@@ -242,4 +246,30 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 		fmt.Fprintln(ts.Stdout(), s.Text())
 	}
 	fmt.Fprintln(ts.Stdout(), resp.Status)
+}
+
+func hold(ts *testscript.TestScript, _ bool, args []string) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, args[0], strings.NewReader("{}"))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[1])))
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req) // returns with the first event
+	ts.Check(err)
+	ts.Defer(func() { _ = resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("%s: %s", args[0], resp.Status)
+	}
+}
+
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	late := time.After(patience)
+	for !strings.Contains(ts.ReadFile(args[0]+".err"), args[1]) {
+		select {
+		case <-look.C:
+		case <-late:
+			ts.Fatalf("%s did not write %q:\n%s", args[0], args[1], ts.ReadFile(args[0]+".err"))
+		}
+	}
 }
