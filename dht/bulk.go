@@ -52,7 +52,7 @@ func newBulk(ds datastore.Batching, cfg Config) (*bulk, error) {
 	if err := ds.Delete(ctx, cleanMark); err != nil {
 		return nil, err
 	}
-	keys, err := keystore.NewResettableKeystore(namespace.Wrap(ds, datastore.NewKey("/keys")))
+	keys, err := keystore.NewResettableKeystore(parts{namespace.Wrap(ds, datastore.NewKey("/keys"))})
 	if err != nil {
 		return nil, err
 	}
