@@ -20,11 +20,12 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	repo    string
-	url     string
-	json    bool
-	quiet   bool
-	timeout time.Duration
+	repo     string
+	url      string
+	json     bool
+	quiet    bool
+	progress bool
+	timeout  time.Duration
 
 	cancel  context.CancelFunc // of the context that timeout ends
 	rebuild bool               // make a new index where that of the store is lost
@@ -58,6 +59,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 done in part, 10 no repository,
 	flags.StringVar(&a.url, "api", "", "URL of the daemon's API, in place of the repository's own daemon")
 	flags.BoolVar(&a.json, "json", false, "print JSON, one object per line")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print neither progress nor notes")
+	flags.BoolVar(&a.progress, "progress", false, "write progress to standard error as JSON, one object per line")
 	flags.DurationVar(&a.timeout, "timeout", 0, "give up after this long, such as 30s or 10m; 0 is never")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, "%w", err) })
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Show help for a command", Hidden: true, RunE: help})

@@ -53,8 +53,8 @@ const referenceIntro = `# Command line: decubectl
 decubectl reads and writes files with the rights of the person who calls it: it walks, chunks and hashes by itself, asks the node's daemon which chunks are missing
 and streams only those to it. It finds the daemon by the repository. Without a daemon it opens the repository itself, and says so; then nothing can be fetched from peers.
 
-- **Output.** Data goes to standard output; progress, notes and errors go to standard error. ` + "`--json`" + ` prints one object a line, for every command. Progress is shown on a terminal only;
-  ` + "`--quiet`" + ` leaves notes out too. There are no colours, so ` + "`NO_COLOR`" + ` holds always.
+- **Output.** Data goes to standard output; progress, notes and errors go to standard error. ` + "`--json`" + ` prints one object a line, for every command. Progress is shown on a terminal only,
+  or written to standard error as JSON with ` + "`--progress`" + `; ` + "`--quiet`" + ` leaves notes out too. There are no colours, so ` + "`NO_COLOR`" + ` holds always.
 - **Arguments.** A snapshot is named by its CID (bafyrei...). Where a command takes a path in it, ` + "`CID/path`" + ` works too.
 - **Interruption.** Ctrl-C stops cleanly; create, fetch and restore go on from there when they are called again.
 - **Files.** ` + "`$DECUBE_PATH`" + ` or ` + "`~/.decube`" + ` is the repository. What unchanged files looked like is remembered below the user's cache directory, in ` + "`decube/stat`" + `; that may be deleted at any time.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,7 @@ func explain(ctx context.Context, err error) error {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return exitcode.With(errors.New("interrupted"), exitcode.Failed)
 	}
-	if errors.Is(err, blocksession.ErrClosed) {
+	if errors.Is(err, blocksession.ErrClosed) || errors.Is(err, api.ErrUnreachable) && errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("%w; the daemon went away or is stopping: start it and run the same command again to go on from there", err)
 	}
 	for _, c := range codes {

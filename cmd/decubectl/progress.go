@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -23,13 +24,14 @@ const (
 )
 
 // meter shows how far long work has come, in a few lines at the bottom of a
-// terminal. A nil meter shows nothing, so callers need not ask. It is safe for
+// terminal or, with --progress, as JSON for other programs. A nil meter shows nothing, so callers need not ask. It is safe for
 // concurrent use.
 //
 // It is written by hand because the libraries for this spend 30 ms at the start of
 // every command, progress or not, on tables of character widths.
 type meter struct {
 	out   io.Writer
+	lines *json.Encoder // of what is written in place of the display, or nil
 	label string
 	begun time.Time
 	stop  chan struct{}
@@ -40,16 +42,20 @@ type meter struct {
 	done, total int64
 	inBytes     bool
 	note        string
-	peers       []string
-	drawn       int // lines on the terminal
+	providers   []api.ProviderProgress
+	drawn       int  // lines on the terminal
+	changed     bool // since something was written
 }
 
 // meter returns a progress display, or nil when nobody would see it.
 func (a *app) meter(label string) *meter {
-	if a.quiet || !onTerminal(a.stderr) {
+	if !a.progress && (a.quiet || !onTerminal(a.stderr)) {
 		return nil
 	}
 	m := &meter{out: a.stderr, label: label, begun: time.Now(), inBytes: true, stop: make(chan struct{}), ended: make(chan struct{})}
+	if a.progress {
+		m.lines = json.NewEncoder(a.stderr)
+	}
 	go m.run()
 	return m
 }
@@ -61,7 +67,11 @@ func (m *meter) run() {
 	for {
 		select {
 		case <-tick.C:
-			m.draw(time.Now())
+			if m.lines != nil {
+				m.tell(time.Now())
+			} else {
+				m.draw(time.Now())
+			}
 		case <-m.stop:
 			m.erase()
 			return
@@ -88,7 +98,35 @@ func (m *meter) set(done, total int64, note string) {
 	if m.done == 0 {
 		m.base = done
 	}
-	m.done, m.total, m.note = done, total, note
+	m.done, m.total, m.note, m.changed = done, total, note, true
+}
+
+// progressLine is how far work has come, as --progress writes it.
+type progressLine struct {
+	Work      string                 `json:"work"`
+	Note      string                 `json:"note,omitempty"` // a phase, or something being worked on
+	Done      int64                  `json:"done"`
+	Total     int64                  `json:"total,omitempty"` // absent while unknown
+	Unit      string                 `json:"unit"`            // of Done and Total: bytes or items
+	Rate      float64                `json:"rate"`            // units a second, since the beginning
+	Seconds   float64                `json:"seconds"`
+	Providers []api.ProviderProgress `json:"providers,omitempty"`
+}
+
+// tell writes a line when something has changed.
+func (m *meter) tell(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.changed {
+		return
+	}
+	m.changed = false
+	line := progressLine{Work: m.label, Note: m.note, Done: m.done, Total: m.total, Unit: "items", Seconds: now.Sub(m.begun).Seconds(), Providers: m.providers}
+	if m.inBytes {
+		line.Unit = "bytes"
+	}
+	line.Rate = float64(m.done-m.base) / max(line.Seconds, 0.001)
+	_ = m.lines.Encode(line) // whoever read it went away
 }
 
 // work shows progress of work at the node.
@@ -114,20 +152,25 @@ func (m *meter) fetch(p api.FetchProgress) {
 	m.set(p.Bytes, p.TotalBytes, p.Phase)
 	peers := slices.Clone(p.Providers)
 	slices.SortFunc(peers, func(a, b api.ProviderProgress) int { return cmp.Compare(b.Bytes, a.Bytes) })
-	lines := make([]string, 0, shownPeers)
-	for _, peer := range peers[:min(len(peers), shownPeers)] {
-		lines = append(lines, fmt.Sprintf("  %-13s %10s %12s  %s", shortPeer(peer.ID), size(peer.Bytes), size(int64(peer.Rate))+"/s", peer.State))
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.peers = lines
+	m.providers = peers
+}
+
+// peers returns a line for each of the providers that gave most.
+func (m *meter) peers() []string {
+	var lines []string
+	for _, peer := range m.providers[:min(len(m.providers), shownPeers)] {
+		lines = append(lines, fmt.Sprintf("  %-13s %10s %12s  %s", shortPeer(peer.ID), size(peer.Bytes), size(int64(peer.Rate))+"/s", peer.State))
+	}
+	return lines
 }
 
 // draw writes the lines anew, over those before.
 func (m *meter) draw(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	lines := append([]string{m.line(now.Sub(m.begun))}, m.peers...)
+	lines := append([]string{m.line(now.Sub(m.begun))}, m.peers()...)
 	width := terminalWidth(m.out)
 	var b strings.Builder
 	m.home(&b)
