@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -102,28 +103,59 @@ func serveHostile(tb testing.TB, s *sample, a adversary) peer.AddrInfo {
 	return peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}
 }
 
-// suite runs a fetch with the adversary and one honest, slower provider: the
-// fetch must complete, and the adversary must be dropped when it can be caught.
+// suite runs a fetch with the adversary and one honest provider: the fetch must
+// complete, and the adversary must be dropped when it can be caught. The honest
+// provider is found only then, so that it cannot be done before; beside an
+// adversary that cannot be caught it is found as soon as that was asked.
 func suite(t *testing.T, a adversary, caught bool) {
 	t.Helper()
-	suiteAt(t, a, caught, 5<<19)
+	t.Parallel()
+	st := newStage(t, a)
+	ready := st.asked
+	if caught {
+		ready = st.seeker.events.whenDropped(st.villain.ID)
+	}
+	join(t, newHost(t), st.finder).provideWhen(st.sample, ready)
+	st.play(t, caught)
 }
 
-// suiteStall is suite with time enough to find out that the adversary stalls.
+// suiteStall is suite with an honest provider beside the adversary from the
+// beginning, too slow to be done before it is found out that the adversary stalls.
 func suiteStall(t *testing.T, a adversary) {
 	t.Helper()
-	suiteAt(t, a, true, 1<<20, func(c *Config) { c.Limits.StallTimeout = 300 * time.Millisecond })
+	t.Parallel()
+	st := newStage(t, a, func(c *Config) { c.Limits.StallTimeout = 300 * time.Millisecond })
+	join(t, newHost(t), st.finder, func(c *Config) { c.UploadRate = 1 << 19 }).provideWhen(st.sample, st.asked)
+	st.play(t, true)
 }
 
-func suiteAt(t *testing.T, a adversary, caught bool, rate int64, mods ...func(*Config)) {
+// stage is what a fetch with an adversary needs, but for an honest provider.
+type stage struct {
+	finder  *finder
+	sample  *sample
+	villain peer.AddrInfo
+	asked   <-chan struct{} // closed when the villain has got its first request
+	seeker  *party
+}
+
+func newStage(t *testing.T, a adversary, mods ...func(*Config)) *stage {
 	t.Helper()
-	t.Parallel()
-	f := newFinder()
-	s := build(77, uniform(50, 16<<10)...)
-	villain := serveHostile(t, s, a)
-	f.add(s.root, villain)
-	join(t, newHost(t), f, func(c *Config) { c.UploadRate = rate }).provide(s)
-	seeker := join(t, newHost(t), f, mods...)
+	asked := make(chan struct{})
+	tellAsked := sync.OnceFunc(func() { close(asked) })
+	st := &stage{finder: newFinder(), sample: build(77, uniform(50, 16<<10)...), asked: asked}
+	st.villain = serveHostile(t, st.sample, func(w io.Writer, req request, s *sample) error {
+		tellAsked()
+		return a(w, req, s)
+	})
+	st.finder.add(st.sample.root, st.villain)
+	st.seeker = join(t, newHost(t), st.finder, mods...)
+	return st
+}
+
+// play fetches and tells whether the villain was caught as it should be.
+func (st *stage) play(t *testing.T, caught bool) {
+	t.Helper()
+	seeker, s, villain := st.seeker, st.sample, st.villain
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	res, err := seeker.x.Fetch(ctx, s.root, FetchOptions{})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -205,30 +206,50 @@ func uniform(n, size int) []int {
 // finder knows providers by block.
 type finder struct {
 	mu        sync.Mutex
-	providers map[block.ID][]peer.AddrInfo
+	providers map[block.ID][]finding
 	searches  map[block.ID]int
 	err       error
 }
 
+// finding is a provider that a search comes upon once ready is closed; nil is at
+// once.
+type finding struct {
+	info  peer.AddrInfo
+	ready <-chan struct{}
+}
+
 func newFinder() *finder {
-	return &finder{providers: map[block.ID][]peer.AddrInfo{}, searches: map[block.ID]int{}}
+	return &finder{providers: map[block.ID][]finding{}, searches: map[block.ID]int{}}
 }
 
 func (f *finder) add(id block.ID, infos ...peer.AddrInfo) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.providers[id] = append(f.providers[id], infos...)
+	for _, info := range infos {
+		f.addWhen(id, info, nil)
+	}
 }
 
-func (f *finder) FindProviders(_ context.Context, id block.ID) iter.Seq2[peer.AddrInfo, error] {
+func (f *finder) addWhen(id block.ID, info peer.AddrInfo, ready <-chan struct{}) {
 	f.mu.Lock()
-	infos := append([]peer.AddrInfo(nil), f.providers[id]...)
+	defer f.mu.Unlock()
+	f.providers[id] = append(f.providers[id], finding{info, ready})
+}
+
+func (f *finder) FindProviders(ctx context.Context, id block.ID) iter.Seq2[peer.AddrInfo, error] {
+	f.mu.Lock()
+	found := slices.Clone(f.providers[id])
 	f.searches[id]++
 	failure := f.err
 	f.mu.Unlock()
 	return func(yield func(peer.AddrInfo, error) bool) {
-		for _, info := range infos {
-			if !yield(info, nil) {
+		for _, p := range found {
+			if p.ready != nil {
+				select {
+				case <-p.ready:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if !yield(p.info, nil) {
 				return
 			}
 		}
@@ -281,7 +302,7 @@ func join(tb testing.TB, h host.Host, f *finder, mods ...func(*Config)) *party {
 	for _, mod := range mods {
 		mod(&cfg)
 	}
-	p := &party{host: h, store: newMemStore(), finder: f, events: &events{dropped: map[peer.ID]error{}}}
+	p := &party{host: h, store: newMemStore(), finder: f, events: newEvents()}
 	x, err := New(h, p.store, f, testLoad, cfg, WithObserver(p.events))
 	if err != nil {
 		tb.Fatal(err)
@@ -300,10 +321,13 @@ func join(tb testing.TB, h host.Host, f *finder, mods ...func(*Config)) *party {
 }
 
 // provide gives a party all of a sample and tells the finder.
-func (p *party) provide(s *sample) *party {
+func (p *party) provide(s *sample) *party { return p.provideWhen(s, nil) }
+
+// provideWhen gives a party all of a sample, which is found once ready is closed.
+func (p *party) provideWhen(s *sample, ready <-chan struct{}) *party {
 	p.store.put(s.meta...)
 	p.store.put(s.blocks...)
-	p.finder.add(s.root, p.info())
+	p.finder.addWhen(s.root, p.info(), ready)
 	return p
 }
 
@@ -313,6 +337,11 @@ type events struct {
 	served  int64
 	fetched int64
 	dropped map[peer.ID]error
+	gone    map[peer.ID]chan struct{} // closed when the peer is dropped
+}
+
+func newEvents() *events {
+	return &events{dropped: map[peer.ID]error{}, gone: map[peer.ID]chan struct{}{}}
 }
 
 func (e *events) Served(_ peer.ID, n int) {
@@ -330,7 +359,24 @@ func (e *events) Fetched(_ peer.ID, n int) {
 func (e *events) Dropped(p peer.ID, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if _, again := e.dropped[p]; !again {
+		close(e.goneLocked(p))
+	}
 	e.dropped[p] = err
+}
+
+// whenDropped is closed when p is dropped.
+func (e *events) whenDropped(p peer.ID) <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.goneLocked(p)
+}
+
+func (e *events) goneLocked(p peer.ID) chan struct{} {
+	if e.gone[p] == nil {
+		e.gone[p] = make(chan struct{})
+	}
+	return e.gone[p]
 }
 
 func (e *events) bytesServed() int64 {
@@ -347,6 +393,8 @@ func (p *party) mustHold(tb testing.TB, s *sample) {
 			tb.Fatalf("%s is missing", b.ID())
 		}
 	}
+	p.store.mu.Lock()
+	defer p.store.mu.Unlock()
 	if got := p.store.pins[s.root]; got != "complete" {
 		tb.Errorf("pin is %q, want complete", got)
 	}
