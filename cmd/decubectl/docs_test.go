@@ -34,7 +34,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestEveryCommandIsExplained keeps commands from being added without help.
+// TestEveryCommandIsExplained keeps commands from being added without help, or twice.
 func TestEveryCommandIsExplained(t *testing.T) {
 	var check func(cmd *cobra.Command)
 	check = func(cmd *cobra.Command) {
@@ -44,13 +44,18 @@ func TestEveryCommandIsExplained(t *testing.T) {
 		if !cmd.HasSubCommands() && cmd.Runnable() && cmd.Example == "" {
 			t.Errorf("%s has no example", cmd.CommandPath())
 		}
+		names := map[string]bool{}
 		for _, sub := range cmd.Commands() {
+			if names[sub.Name()] {
+				t.Errorf("%s is there twice", sub.CommandPath())
+			}
+			names[sub.Name()] = true
 			check(sub)
 		}
 	}
-	for _, cmd := range testApp().command().Commands() {
-		check(cmd)
-	}
+	root := testApp().command()
+	root.Short, root.Example = "the program", "itself"
+	check(root)
 }
 
 func TestManPages(t *testing.T) {
