@@ -167,7 +167,7 @@ func TestStreamsOfOnePeerAreLimited(t *testing.T) {
 func TestClientThatDoesNotRead(t *testing.T) {
 	f := newFinder()
 	s := build(97, uniform(64, 1<<20)...)
-	p := join(t, newHost(t), f, func(c *Config) { c.Limits.StallTimeout = 500 * time.Millisecond }).provide(s)
+	p := join(t, newHost(t), f, func(c *Config) { c.Limits.StallTimeout, c.Limits.IdleTimeout = 500*time.Millisecond, time.Second }).provide(s)
 	h := newHost(t)
 	var before, after runtime.MemStats
 	runtime.GC()
