@@ -10,11 +10,9 @@ TOOLS   := bin/tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint@v2.15.0
 GOVULNCHECK   := $(TOOLS)/govulncheck@v1.9.0
 
-# Rooms that share memory between goroutines: `make check` runs them once, with
-# the race detector, and every other package once without.
-PACKAGES   = $(shell go list ./...)
-CONCURRENT = $(filter $(addprefix $(MODULE)/,api% blockstore% dht% node% protocols% snapshot%),$(PACKAGES))
-SEQUENTIAL = $(filter-out $(CONCURRENT),$(PACKAGES))
+# Rooms that share memory between goroutines: `make check` runs them a second
+# time, with the race detector and shorter loops.
+CONCURRENT := $(addsuffix /...,$(addprefix ./,api blockstore dht node protocols snapshot))
 
 FUZZTIME ?= 20s
 
@@ -33,15 +31,14 @@ demo: build ## a swarm of real processes: snapshot, fetch by CID, restore, compa
 test: ## every test, once
 	go test ./...
 
-race: ## every test under the race detector
+race: ## every test under the race detector, loops at full length
 	go test -race ./...
 
 lint: $(GOLANGCI_LINT) ## go vet, golangci-lint, formatting
 	$(GOLANGCI_LINT) run ./...
 
-check: build lint ## all that a change must pass: build, lint, arch, tests, race where it pays
-	go test $(SEQUENTIAL)
-	go test -race $(CONCURRENT)
+check: build lint test ## all that a change must pass: build, lint, arch, tests, race where it pays
+	go test -race -short $(CONCURRENT)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	go run ./internal/tools/fuzz -time $(FUZZTIME) ./...
