@@ -34,7 +34,7 @@ func (w *widest) Query(ctx context.Context, q query.Query) (query.Results, error
 
 // A key store over parts has all its keys, though no query below it has many.
 func TestKeysAreReadInParts(t *testing.T) {
-	const n = 20000
+	const n = 2000
 	ctx := t.Context()
 	ds := &widest{Batching: namespace.Wrap(dssync.MutexWrap(datastore.NewMapDatastore()), datastore.NewKey("/keys"))}
 	keys, err := keystore.NewResettableKeystore(parts{ds})
