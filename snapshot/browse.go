@@ -38,7 +38,7 @@ func Walk(ctx context.Context, src Source, root block.ID) iter.Seq2[Item, error]
 		}
 		t := &tree{src: src, root: r}
 		top := Item{Path: string(r.Tree.Name), Entry: &r.Tree}
-		t.walk(ctx, top, 0, newCensus(r), yield)
+		t.walk(ctx, top, 0, newCensus(root, r), yield)
 	}
 }
 

@@ -47,7 +47,7 @@ func Diff(ctx context.Context, src Source, a, b block.ID) iter.Seq2[Change, erro
 		}
 		d := &differ{
 			a: tree{src: src, root: ra}, b: tree{src: src, root: rb},
-			ca: newCensus(ra), cb: newCensus(rb), yield: yield,
+			ca: newCensus(a, ra), cb: newCensus(b, rb), yield: yield,
 		}
 		if err := d.pair(ctx, "", &ra.Tree, &rb.Tree, 0); err != nil && !errors.Is(err, errStop) {
 			yield(Change{}, err)

@@ -210,7 +210,7 @@ func (r *restorer) run(ctx context.Context) error {
 		}
 		return err
 	}
-	r.census = newCensus(r.root)
+	r.census = newCensus(r.id, r.root)
 	all.Go(func() error {
 		defer close(r.tasks)
 		defer close(r.larges)

@@ -138,27 +138,28 @@ func slice(x manifest.Extent, chunk block.Block) ([]byte, error) {
 // census counts entries against what the root says, so that a tree which repeats
 // the same nodes without end is noticed before it fills memory or disk.
 type census struct {
+	id    block.ID // of the snapshot
 	stats manifest.Stats
 	limit manifest.Stats
 	links map[[manifest.LinkSize]byte]*Entry
 }
 
-func newCensus(root *Root) *census {
-	return &census{limit: root.Stats, links: make(map[[manifest.LinkSize]byte]*Entry)}
+func newCensus(id block.ID, root *Root) *census {
+	return &census{id: id, limit: root.Stats, links: make(map[[manifest.LinkSize]byte]*Entry)}
 }
 
 // add counts an entry at a depth. It returns the entry that was met first when it
 // is a further name of a hard link, and nil otherwise.
 func (c *census) add(e *Entry, path string, depth int) (first *Entry, err error) {
-	if depth > manifest.MaxDepth {
-		return nil, fmt.Errorf("%w: %q: directories are nested deeper than %d", ErrManifest, path, manifest.MaxDepth)
+	if e.Type == manifest.Dir && depth > manifest.MaxDepth {
+		return nil, c.breach(path, "directories are nested deeper than %d", manifest.MaxDepth)
 	}
 	if e.Link != nil {
 		key := [manifest.LinkSize]byte(e.Link)
 		if first = c.links[key]; first == nil {
 			c.links[key] = e
 		} else if !sameFile(first, e) {
-			return nil, fmt.Errorf("%w: %q: other content or attributes than the hard link %q", ErrManifest, path, first.Name)
+			return nil, c.breach(path, "other content or attributes than the hard link %q", first.Name)
 		}
 	}
 	switch e.Type {
@@ -173,10 +174,20 @@ func (c *census) add(e *Entry, path string, depth int) (first *Entry, err error)
 		c.stats.Others++
 	}
 	if s, l := c.stats, c.limit; s.Files > l.Files || s.Dirs > l.Dirs || s.Others > l.Others || s.Bytes > l.Bytes {
-		return nil, fmt.Errorf("%w: %q: the tree holds more than the root says: %d files, %d directories, %d others, %d bytes",
-			ErrManifest, path, l.Files, l.Dirs, l.Others, l.Bytes)
+		return nil, c.breach(path, "the tree holds more than the root says: %d files, %d directories, %d others, %d bytes",
+			l.Files, l.Dirs, l.Others, l.Bytes)
 	}
 	return first, nil
+}
+
+// breach says which snapshot breaks which rule, and where; of a path that is as
+// long as a liar likes only the end is shown.
+func (c *census) breach(path, rule string, args ...any) error {
+	const shown = 100
+	if len(path) > shown {
+		path = "…" + path[len(path)-shown:]
+	}
+	return fmt.Errorf("%w: snapshot %s: %q: %s", ErrManifest, c.id, path, fmt.Sprintf(rule, args...))
 }
 
 // sameFile reports whether two entries can be names of one file.

@@ -48,7 +48,7 @@ func Verify(ctx context.Context, src Source, id block.ID, opts VerifyOptions) (V
 		return VerifyResult{}, err
 	}
 	v := &verifier{
-		tree: tree{src: src, root: root}, index: index, census: newCensus(root),
+		tree: tree{src: src, root: root}, index: index, census: newCensus(id, root),
 		sizes: make(map[block.ID]int32, index.Len()), used: make(map[block.ID]struct{}, index.Len()),
 	}
 	for i := range index.Len() {

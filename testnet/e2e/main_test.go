@@ -21,8 +21,8 @@ import (
 	"github.com/decube/decube/testnet/compare"
 )
 
-// network is the swarm's name.
-const network = "e2e"
+// swarmName is the swarm's name.
+const swarmName = "e2e"
 
 // bin is the directory of the programs.
 var bin string
@@ -47,7 +47,7 @@ func buildAndRun(m *testing.M) int {
 // swarm returns an empty cluster that is gone at the end of the test.
 func swarm(t *testing.T) *cluster.Cluster {
 	t.Helper()
-	c, err := cluster.New(cluster.Options{Bin: bin, Network: network})
+	c, err := cluster.New(cluster.Options{Bin: bin, Network: swarmName})
 	if err != nil {
 		t.Fatal(err)
 	}
