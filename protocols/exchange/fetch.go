@@ -245,26 +245,16 @@ func (f *fetch) plan(ctx context.Context, index Index) (bitmap, error) {
 	if err := f.x.store.Pin(ctx, f.root, true); err != nil {
 		return nil, fmt.Errorf("pin: %w", err)
 	}
-	held := newBitmap(index.Len())
-	ids := make([]block.ID, 0, min(hasStep, index.Len()))
-	for from := 0; from < index.Len(); from += len(ids) {
-		ids = ids[:0]
-		for i := from; i < min(from+hasStep, index.Len()); i++ {
-			id, _ := index.At(i)
-			ids = append(ids, id)
-		}
-		has, err := f.w.Touch(ctx, ids)
-		if err != nil {
-			return nil, fmt.Errorf("find what is held: %w", err)
-		}
-		for i, ok := range has {
-			_, size := index.At(from + i)
-			f.total += int64(size)
-			if ok {
-				held.set(from + i)
-				f.reused.Reused++
-				f.reused.ReusedBytes += int64(size)
-			}
+	held, err := heldOf(ctx, index, f.w.Touch)
+	if err != nil {
+		return nil, fmt.Errorf("find what is held: %w", err)
+	}
+	for i := range index.Len() {
+		_, size := index.At(i)
+		f.total += int64(size)
+		if held.has(i) {
+			f.reused.Reused++
+			f.reused.ReusedBytes += int64(size)
 		}
 	}
 	return held, nil

@@ -128,7 +128,22 @@ func (m *manifests) recent(root block.ID) bitmap {
 }
 
 func (m *manifests) count(ctx context.Context, root block.ID, index Index) (bitmap, error) {
-	at, held := time.Now(), newBitmap(index.Len())
+	at := time.Now()
+	held, err := heldOf(ctx, index, m.store.Has)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.roots[root]; e != nil {
+		e.held, e.heldAt = held, at
+	}
+	return held, nil
+}
+
+// heldOf asks which of an index's blocks are held.
+func heldOf(ctx context.Context, index Index, has func(context.Context, []block.ID) ([]bool, error)) (bitmap, error) {
+	held := newBitmap(index.Len())
 	ids := make([]block.ID, 0, min(hasStep, index.Len()))
 	for from := 0; from < index.Len(); from += len(ids) {
 		ids = ids[:0]
@@ -136,20 +151,15 @@ func (m *manifests) count(ctx context.Context, root block.ID, index Index) (bitm
 			id, _ := index.At(i)
 			ids = append(ids, id)
 		}
-		has, err := m.store.Has(ctx, ids)
+		part, err := has(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
-		for i, ok := range has {
+		for i, ok := range part {
 			if ok {
 				held.set(from + i)
 			}
 		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if e := m.roots[root]; e != nil {
-		e.held, e.heldAt = held, at
 	}
 	return held, nil
 }

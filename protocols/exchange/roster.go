@@ -59,12 +59,7 @@ func newRoster() *roster {
 func (r *roster) offer(info peer.AddrInfo, now time.Time) *member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := r.members[info.ID]
-	if m == nil {
-		m = &member{info: info}
-		r.members[info.ID] = m
-		r.order = append(r.order, m)
-	}
+	m := r.join(info)
 	for _, a := range info.Addrs {
 		if !slices.ContainsFunc(m.info.Addrs, a.Equal) && len(m.info.Addrs) < maxAddrs {
 			m.info.Addrs = append(slices.Clip(m.info.Addrs), a)
@@ -272,6 +267,11 @@ func (r *roster) failures() []PeerFailure {
 func (r *roster) add(info peer.AddrInfo) *member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.join(info)
+}
+
+// join returns the member for a peer, new where there was none. r.mu is held.
+func (r *roster) join(info peer.AddrInfo) *member {
 	m := r.members[info.ID]
 	if m == nil {
 		m = &member{info: info}

@@ -252,6 +252,15 @@ func (f *FS) ReadDir(dir string) ([]string, error) {
 func (f *FS) ReadFile(name string) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	n, err := f.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(n.cur), nil
+}
+
+// lookup finds an existing file. f.mu is held.
+func (f *FS) lookup(name string) (*node, error) {
 	if f.crashed {
 		return nil, ErrCrashed
 	}
@@ -259,7 +268,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	if n == nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	return slices.Clone(n.cur), nil
+	return n, nil
 }
 
 // WriteFile implements durable.FS in the usual steps, each of which can fail.

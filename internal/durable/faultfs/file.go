@@ -134,12 +134,9 @@ func (f *FS) OpenRead(name string) (durable.File, error) { return f.open(name, f
 func (f *FS) open(name string, direct bool) (durable.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.crashed {
-		return nil, ErrCrashed
-	}
-	n := f.names[clean(name)]
-	if n == nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	n, err := f.lookup(name)
+	if err != nil {
+		return nil, err
 	}
 	return &handle{fs: f, name: clean(name), node: n, direct: direct}, nil
 }
