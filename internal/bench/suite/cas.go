@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -100,7 +101,7 @@ func (s *Suite) measure(o *bench.Operation, processes []bench.Process, work func
 
 // storeObject hashes and adds the object's blocks, then makes them durable.
 func storeObject(ctx context.Context, store *Store, object []byte, ids []block.ID) error {
-	err := each(ctx, len(ids), func(ctx context.Context, i int) error {
+	err := each(ctx, len(ids), func(ctx context.Context, _, i int) error {
 		from := i * casBlock
 		b := block.New(block.Raw, object[from:min(from+casBlock, len(object))])
 		ids[i] = b.ID()
@@ -112,35 +113,36 @@ func storeObject(ctx context.Context, store *Store, object []byte, ids []block.I
 	return store.Flush(ctx)
 }
 
-// retrieve gets every block.
+// retrieve gets every block, each worker into memory of its own, as a reader does
+// that passes the bytes on.
 func retrieve(ctx context.Context, store *Store, ids []block.ID, size int64) error {
-	lengths := make([]int, len(ids))
-	err := each(ctx, len(ids), func(ctx context.Context, i int) error {
-		b, err := store.Get(ctx, ids[i], nil)
-		lengths[i] = b.Len()
+	buffers := make([][]byte, runtime.GOMAXPROCS(0))
+	var total atomic.Int64
+	err := each(ctx, len(ids), func(ctx context.Context, worker, i int) error {
+		if buffers[worker] == nil {
+			buffers[worker] = make([]byte, 0, block.MaxSize)
+		}
+		b, err := store.Get(ctx, ids[i], buffers[worker])
+		total.Add(int64(b.Len()))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	var total int64
-	for _, n := range lengths {
-		total += int64(n)
-	}
-	if total != size {
-		return fmt.Errorf("got %d of %d bytes", total, size)
+	if got := total.Load(); got != size {
+		return fmt.Errorf("got %d of %d bytes", got, size)
 	}
 	return nil
 }
 
-// each calls do for 0 to n-1, on every core.
-func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+// each calls do for 0 to n-1, in a worker for every core.
+func each(ctx context.Context, n int, do func(ctx context.Context, worker, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		group.Go(func() error {
 			for i := w; i < n; i += workers {
-				if err := do(ctx, i); err != nil {
+				if err := do(ctx, w, i); err != nil {
 					return err
 				}
 			}

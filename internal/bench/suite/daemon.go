@@ -151,7 +151,7 @@ func fill(ctx context.Context, open OpenStore, dir string, n int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	err = each(ctx, n, func(ctx context.Context, i int) error {
+	err = each(ctx, n, func(ctx context.Context, _, i int) error {
 		data := make([]byte, 64)
 		binary.LittleEndian.PutUint64(data, uint64(i))
 		return store.Add(ctx, block.New(block.Raw, data))
