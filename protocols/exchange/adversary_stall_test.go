@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"time"
 )
 
 // A provider that stops, at every point where it can.
@@ -75,4 +76,15 @@ func TestAdversarySlowLoris(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// TestStallIsNotWaitedFor has a provider stop in the middle of a block: whoever is
+// idle brings the block, long before the time-out ends the session.
+func TestStallIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	st := newStage(t, honestly(func(w io.Writer, a answer, data []byte) error {
+		return errors.Join(tell(w, a, data[:len(data)/2]), hang(w))
+	}), func(c *Config) { c.Limits.StallTimeout = time.Hour })
+	join(t, newHost(t), st.finder).provideWhen(st.sample, st.asked)
+	st.play(t, false)
 }

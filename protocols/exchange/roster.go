@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -250,14 +251,18 @@ func (r *roster) credit(m *member, bytes int) {
 	m.bytes += int64(bytes)
 }
 
-// failures lists the last failure of each member.
+// failures lists the last failure of each member, and what those brought that were
+// still waited for.
 func (r *roster) failures() []PeerFailure {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []PeerFailure
 	for _, m := range r.order {
-		if m.err != nil {
+		switch {
+		case m.err != nil:
 			all = append(all, PeerFailure{Peer: m.info.ID, Err: m.err})
+		case m.answers > 0:
+			all = append(all, PeerFailure{Peer: m.info.ID, Err: fmt.Errorf("brought %s and then nothing more", plural(int(m.blocks), "block", "blocks"))})
 		}
 	}
 	return all

@@ -54,8 +54,9 @@ type holder struct {
 type lease struct {
 	id       uint64
 	ordinals []int
-	next     int // ordinals before it have been answered
-	keep     int // ordinals from it on were taken over by somebody else
+	next     int  // ordinals before it have been answered
+	underWay bool // the one at next is being sent
+	keep     int  // ordinals from it on were taken over by somebody else
 }
 
 // rest returns the ordinals that l has still to bring. The provider may have sent
@@ -256,12 +257,32 @@ func (s *schedule) advance(l *lease, ordinal int) error {
 		s.copies[ordinal]--
 	}
 	l.next++
+	l.underWay = false
 	return nil
 }
 
-// arrive is called when h begins to send an ordinal in an answer to request id.
-// It reports whether the bytes are needed: then verified must be called once
-// they have come, or failed to.
+// announce is called when h begins to send an ordinal in an answer to request id.
+// It reports whether the bytes are needed as it looks now. Until they have come
+// the ordinal stays leased, so that another provider may bring it first.
+func (s *schedule) announce(h *holder, id uint64, ordinal, length int) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, err := h.current(id)
+	if err != nil {
+		return false, err
+	}
+	if l.next == len(l.ordinals) || l.ordinals[l.next] != ordinal {
+		return false, hostile("ordinal %d, which is not the next one asked for", ordinal)
+	}
+	if want := s.size(ordinal); int64(length) != want {
+		return false, hostile("ordinal %d has %d bytes, want %d", ordinal, length, want)
+	}
+	l.underWay = true
+	return !s.done.has(ordinal) && !s.verifying.has(ordinal), nil
+}
+
+// arrive is called when h has sent an ordinal in an answer to request id. It
+// reports whether the bytes are needed: then verified must be called.
 func (s *schedule) arrive(h *holder, id uint64, ordinal, length int, now time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

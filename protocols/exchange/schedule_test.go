@@ -166,11 +166,18 @@ func (m *model) answer(h *holder, lost bool) {
 		return
 	}
 	o := l.ordinals[l.next]
-	if lost {
+	if lost && !l.underWay {
 		m.must(m.s.missing(h, l.id, o, 1))
 		return
 	}
 	_, size := m.s.index.At(o)
+	if !l.underWay {
+		_, err := m.s.announce(h, l.id, o, size)
+		m.must(err)
+		if rapid.Bool().Draw(m.t, "the block takes its time") {
+			return
+		}
+	}
 	needed, err := m.s.arrive(h, l.id, o, size, m.now)
 	m.must(err)
 	if needed {

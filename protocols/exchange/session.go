@@ -201,26 +201,38 @@ func (f *fetch) receive(ctx context.Context, c *client, m *member, h *holder) er
 }
 
 func (f *fetch) receiveBlock(ctx context.Context, c *client, m *member, h *holder, a answer) error {
-	needed, err := f.sched.arrive(h, a.id, a.position, a.length, time.Now())
+	wanted, err := f.sched.announce(h, a.id, a.position, a.length)
 	if err != nil {
 		return err
 	}
-	if !needed {
+	var buf []byte
+	if wanted {
+		if buf, err = f.buffers.get(ctx); err != nil {
+			return err
+		}
+		c.clock.rearm() // the wait for a buffer was ours
+		err = c.read(buf[:a.length])
+	} else {
+		err = c.discard(a.length)
+	}
+	needed := false
+	if err == nil {
+		needed, err = f.sched.arrive(h, a.id, a.position, a.length, time.Now())
+	}
+	if err != nil || !needed || !wanted {
+		if wanted {
+			f.buffers.put(buf)
+		}
+		if err != nil {
+			return err
+		}
+		if needed { // what was to make it superfluous turned out not to be good
+			f.sched.verified(a.position, false)
+		}
 		f.duplicate.Add(int64(a.length))
-		return c.discard(a.length)
+		return nil
 	}
-	buf, err := f.buffers.get(ctx)
-	if err != nil {
-		f.sched.verified(a.position, false)
-		return err
-	}
-	c.clock.rearm() // the wait for a buffer was ours
 	j := job{ordinal: a.position, data: buf[:a.length], from: m}
-	if err := c.read(j.data); err != nil {
-		f.buffers.put(buf)
-		f.sched.verified(a.position, false)
-		return err
-	}
 	select {
 	case f.jobs <- j:
 		return nil

@@ -28,7 +28,10 @@ func (s *schedule) takeOver(h *holder, now time.Time) []int {
 	for i, l := range slices.Backward(victim.leases) {
 		least := l.next
 		if i == 0 {
-			least++ // under way
+			least++ // under way, or about to be
+		}
+		if l.underWay {
+			least++ // the one after it is on its way already
 		}
 		if from := s.tail(h, l, least, want); from < l.keep {
 			taken := slices.Clone(l.ordinals[from:l.keep])
@@ -171,7 +174,8 @@ func (m *meter) at(now time.Time) float64 {
 }
 
 // eta returns how long bytes will take. A provider that has sent nothing yet is
-// given as long as it has been waited for, and five times the usual step.
+// given as long as it has been waited for, and five times the usual step; one that
+// went silent is taken to stay silent for as long again, however fast it was.
 func (m *meter) eta(bytes int64, now time.Time) time.Duration {
 	r := m.at(now)
 	if r <= 0 {
@@ -180,5 +184,9 @@ func (m *meter) eta(bytes int64, now time.Time) time.Duration {
 		}
 		return 0
 	}
-	return min(maxETA, time.Duration(float64(bytes)/r*float64(time.Second)))
+	eta := min(maxETA, time.Duration(float64(bytes)/r*float64(time.Second)))
+	if silent := now.Sub(m.last); silent >= 5*meterStep {
+		eta = max(eta, silent)
+	}
+	return eta
 }

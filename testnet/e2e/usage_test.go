@@ -92,7 +92,8 @@ func TestStarting(t *testing.T) {
 
 	other := []string{"DECUBE_PATH=" + filepath.Join(t.TempDir(), "other")}
 	program(t, "decube-node", []string{"init"}, other).ends(t, 0)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	var listen net.ListenConfig
+	taken, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
