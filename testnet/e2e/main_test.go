@@ -246,3 +246,6 @@ func lines(t *testing.T, dir string) []string {
 
 // patience bounds what no test should have to wait for.
 const patience = 30 * time.Second
+
+// slow lets a daemon send so many bytes a second.
+const slow = "DECUBE_EXCHANGE_UPLOAD_RATE=8MiB"

@@ -83,9 +83,6 @@ func (j *job) kill(t *testing.T, s syscall.Signal) answer {
 	return j.end()
 }
 
-// slow lets a daemon send so many bytes a second.
-const slow = "DECUBE_EXCHANGE_UPLOAD_RATE=8MiB"
-
 // TestKilledFetch kills, interrupts and stops a fetch in the middle, at either end:
 // it goes on from where it was.
 func TestKilledFetch(t *testing.T) {
