@@ -267,10 +267,16 @@ func (c *creator) result(id block.ID, written WriteStats) Result {
 	return Result{
 		ID: id, Files: int64(s.Files), Dirs: int64(s.Dirs), Others: int64(s.Others), Bytes: int64(s.Bytes),
 		Nodes: int64(s.Nodes), Chunks: int64(s.Chunks), ChunkBytes: int64(s.ChunkBytes),
-		NewChunks: max(0, written.NewBlocks-c.nodes.fresh), NewBytes: written.NewBytes,
+		NewChunks: c.newChunks(written), NewBytes: written.NewBytes,
 		Reused: c.reused.Load(), Created: c.created(), Seconds: time.Since(c.started).Seconds(),
 		Problems: c.problems, Skipped: c.skipped,
 	}
+}
+
+// newChunks is how many of the snapshot's chunks the store did not hold. What an
+// attempt to read a file left behind that changed meanwhile is none of them.
+func (c *creator) newChunks(written WriteStats) int64 {
+	return min(max(0, written.NewBlocks-c.nodes.fresh), int64(c.stats.Chunks))
 }
 
 // text makes any string fit for the manifest.
