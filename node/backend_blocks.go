@@ -47,7 +47,7 @@ func (b blocksBackend) Heal(ctx context.Context, id block.ID) error {
 		return err
 	}
 	if fetchErr := b.exchange.FetchBlocks(ctx, []block.ID{id}); fetchErr != nil {
-		return fmt.Errorf("healing %s: %w; fetching it again: %w", id, err, fetchErr)
+		return fmt.Errorf("%w; fetching it again: %w", err, fetchErr)
 	}
 	return nil
 }
