@@ -1,0 +1,171 @@
+package pbft
+
+import "github.com/decube/decube/ledger/quorum"
+
+// Event is what happens to a replica: a closed set. One Step takes one event.
+type Event interface{ event() }
+
+// Tick is the passing of one unit of time, whose length the driver chooses.
+type Tick struct {
+	// Oldest is for how many ticks the longest waiting valid request has been
+	// waiting at this replica; 0 when none is waiting.
+	Oldest uint64
+}
+
+// Receive is the arrival of a message.
+type Receive struct{ Message Verified }
+
+// Built answers a Build: the block that this leader proposes. Its body and its
+// execution are the driver's and at hand.
+type Built struct {
+	View   uint64
+	Header Header
+}
+
+// Checked answers a Check: the block's body is here, was executed on top of its
+// parent, and is what its header says, or is not (then the leader is faulty).
+type Checked struct {
+	Digest Digest
+	Valid  bool
+}
+
+// Stored says that the chain up to a sequence number and the state after it are
+// durable, outside the log of records.
+type Stored struct{ Seq uint64 }
+
+// Synced says that the driver has fetched, verified and durably stored the chain
+// (or the state) up to a decision that this replica did not take itself.
+type Synced struct{ Decision Verified }
+
+func (Tick) event()    {}
+func (Receive) event() {}
+func (Built) event()   {}
+func (Checked) event() {}
+func (Stored) event()  {}
+func (Synced) event()  {}
+
+// Output is what the driver must do after a step, in the order of the fields:
+// make the records durable, then send, then the rest. Outputs of several steps
+// may be joined, field by field, and share one fsync.
+type Output struct {
+	// Persist are records to append to the log, durable before Send is acted on.
+	Persist []Record
+	// Send are messages for other replicas.
+	Send []Envelope
+	// Deliver are committed blocks, in order and without gaps.
+	Deliver []*Decision
+	// Check are blocks to look at, each after its parent. The answer is Checked.
+	Check []Check
+	// Build asks this leader for the next block. There is one request at a time;
+	// a later one, or a view change, takes its place.
+	Build *Build
+	// Stable is a new certified checkpoint. Records below it are not needed.
+	Stable *Certificate
+	// Sync asks the driver to fetch what others have committed already. It is
+	// repeated while it is of use.
+	Sync *Sync
+	// Forward asks the driver to send the longest waiting requests to everybody:
+	// the leader has not taken them up.
+	Forward bool
+	// Evidence is proof of misbehaviour that was just found.
+	Evidence []Evidence
+	// Notes tell observers what happened. They ask for nothing.
+	Notes []Note
+	// Halt, when not nil, says why this replica must not go on.
+	Halt error
+}
+
+// Envelope is a message with its addressee.
+type Envelope struct {
+	// To is the addressee; All means every other replica.
+	To      quorum.Replica
+	All     bool
+	Message Message
+}
+
+// Check is a block to look at.
+type Check struct {
+	View   uint64
+	Header Header
+	// Vouched is set for blocks that a quorum has accepted in an earlier view:
+	// whether their time is plausible is not asked again.
+	Vouched bool
+}
+
+// Build asks for a block.
+type Build struct {
+	View   uint64
+	Seq    uint64
+	Parent Digest
+	// Fill asks for a block even when no request is waiting.
+	Fill bool
+}
+
+// Sync says what is known to be committed by others.
+type Sync struct {
+	// Seq is how far others say they are. It is their word.
+	Seq uint64
+	// Certified is the highest certificate seen, of a commit or a checkpoint; its
+	// Seq is 0 when there is none above this replica's own.
+	Certified Certificate
+}
+
+// Note is something worth telling observers.
+type Note struct {
+	Kind NoteKind
+	View uint64
+	Seq  uint64
+}
+
+// NoteKind is a kind of note.
+type NoteKind uint8
+
+const (
+	// Accepted a proposal: this replica has voted PREPARE.
+	NoteAccepted NoteKind = iota + 1
+	// Prepared: this replica holds a prepared certificate.
+	NotePrepared
+	// ViewChangeStarted: this replica wants View.
+	NoteViewChangeStarted
+	// ViewEntered: this replica works in View.
+	NoteViewEntered
+	// Slow: the leader did not make the floor of throughput.
+	NoteSlow
+	// Timeout: no progress in time.
+	NoteTimeout
+	// Censored: a request waited longer than the bound.
+	NoteCensored
+	// BadLeader: the leader proposed something invalid.
+	NoteBadLeader
+	// Recovered: a replica that had lost its memory votes again.
+	NoteRecovered
+)
+
+// Record is an entry of the durable log: a closed set. Restore takes them back.
+type Record interface{ record() }
+
+// AcceptedRecord is written before a PREPARE or a proposal leaves. The driver
+// makes the block's body durable with it.
+type AcceptedRecord struct {
+	View   uint64
+	Header Header
+}
+
+// PreparedRecord is written before a COMMIT leaves.
+type PreparedRecord struct{ Lock Lock }
+
+// ChangeRecord is written before a VIEW-CHANGE leaves.
+type ChangeRecord struct{ Change *ViewChange }
+
+// EnteredRecord is written before anything is sent in a new view.
+type EnteredRecord struct{ NewView *NewView }
+
+// DecidedRecord is written when a block is committed. Nothing that is sent
+// depends on it; a lost one is found again.
+type DecidedRecord struct{ Decision *Decision }
+
+func (AcceptedRecord) record() {}
+func (PreparedRecord) record() {}
+func (ChangeRecord) record()   {}
+func (EnteredRecord) record()  {}
+func (DecidedRecord) record()  {}
