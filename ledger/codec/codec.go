@@ -1,0 +1,121 @@
+package codec
+
+import (
+	"fmt"
+
+	"github.com/decube/decube/internal/wire"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+)
+
+// Kinds of what can stand alone. See the package comment.
+const (
+	kindVote       = 0x01
+	kindProposal   = 0x02
+	kindDecision   = 0x03
+	kindViewChange = 0x04
+	kindNewView    = 0x05
+	kindStatus     = 0x06
+	kindRecover    = 0x07
+
+	kindCertificate  = 0x10
+	kindEquivocation = 0x11
+	kindAmnesia      = 0x12
+
+	kindAccepted = 0x21
+	kindPrepared = 0x22
+	kindChange   = 0x23
+	kindEntered  = 0x24
+	kindDecided  = 0x25
+)
+
+// Least sizes of list elements in bytes: a list is allocated only when as many
+// bytes are there as it must at least take.
+const (
+	minSigned     = 1 + len(pbft.Signature{})
+	minSubject    = 4 + 2*len(pbft.Digest{})
+	minCert       = minSubject + 1
+	minLock       = pbft.HeaderSize + minCert
+	minViewChange = 3 + minCert + 1 + len(pbft.Signature{})
+	minProposal   = 1 + pbft.HeaderSize + len(pbft.Signature{})
+)
+
+// malformed makes err, of a value of some name, a pbft.ErrMalformed. A nil err
+// stays nil.
+func malformed(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: decode %s: %w", pbft.ErrMalformed, name, err)
+}
+
+// decoder reads the fields that occur in several formats.
+type decoder struct{ wire.Decoder }
+
+func newDecoder(b []byte) decoder { return decoder{wire.NewDecoder(b)} }
+
+func (d *decoder) uint() uint64 { return d.Uvarint(wire.MaxUvarint) }
+
+// count reads the length of a list of at most limit elements of at least size
+// bytes each.
+func (d *decoder) count(limit, size int) int {
+	n := int(d.Uvarint(uint64(limit))) //nolint:gosec // at most limit, and limit is small
+	if n*size > d.Len() {
+		d.Fail(fmt.Errorf("%w: %d elements in %d bytes", wire.ErrMalformed, n, d.Len()))
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) replica() quorum.Replica {
+	return quorum.Replica(d.Uvarint(quorum.MaxReplicas - 1)) //nolint:gosec // below MaxReplicas
+}
+
+func (d *decoder) bool() bool { return d.Uvarint(1) == 1 }
+
+func (d *decoder) digest() (sum pbft.Digest) {
+	copy(sum[:], d.Bytes(len(sum)))
+	return sum
+}
+
+func (d *decoder) signature() (s pbft.Signature) {
+	copy(s[:], d.Bytes(len(s)))
+	return s
+}
+
+func (d *decoder) header() pbft.Header {
+	b := d.Bytes(pbft.HeaderSize)
+	if b == nil {
+		return pbft.Header{}
+	}
+	h, err := pbft.ParseHeader(b)
+	switch {
+	case err != nil:
+		d.Fail(err)
+	case h.Epoch > wire.MaxUvarint, h.Seq > wire.MaxUvarint:
+		// A vote for it could not be written.
+		d.Fail(fmt.Errorf("%w: a header of epoch %d, sequence %d", wire.ErrTooLarge, h.Epoch, h.Seq))
+	}
+	return h
+}
+
+// appendUints appends integers as varints.
+func appendUints(b []byte, vs ...uint64) []byte {
+	for _, v := range vs {
+		b = wire.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func appendReplica(b []byte, r quorum.Replica) []byte { return wire.AppendUvarint(b, uint64(r)) }
+
+func appendCount(b []byte, n int) []byte {
+	return wire.AppendUvarint(b, uint64(n)) //nolint:gosec // a length
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}

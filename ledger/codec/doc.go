@@ -1,0 +1,63 @@
+// Package codec is how the ledger's messages, certificates, evidence and records
+// look as bytes: between validators, in the write-ahead log and in the store of
+// blocks.
+//
+// Every value has exactly one encoding, and decoding refuses all other bytes
+// with an error that wraps [pbft.ErrMalformed]. Decoding checks form only: what
+// it returns is as trustworthy as the sender until a [pbft.Verifier] has seen it.
+// It copies what it needs, takes memory in proportion to the bytes at hand and
+// never to a count that is merely announced, and bounds every count:
+// [quorum.MaxReplicas] signatures of a certificate and view changes of a NEW-VIEW,
+// [pbft.MaxWindow] locks and proposals.
+//
+// # Format
+//
+// This is version 1. Whatever can stand alone begins with a kind, and no kind is
+// ever used for another format: a change of format takes new kinds, so stored
+// bytes stay readable for as long as their kinds are known.
+//
+//	message     = 0x01 vote | 0x02 proposal | 0x03 decision | 0x04 view change
+//	            | 0x05 new view | 0x06 status | 0x07 recover
+//	certificate = 0x10 cert
+//	evidence    = 0x11 vote, vote          equivocation
+//	            | 0x12 vote, view change   amnesia
+//	record      = 0x21 view, header        accepted
+//	            | 0x22 header, cert        prepared
+//	            | 0x23 view change         change
+//	            | 0x24 new view            entered
+//	            | 0x25 decision            decided
+//
+// Integers are varints of at most 63 bits in shortest form (package
+// internal/wire), except within a header. A replica is a varint below
+// [quorum.MaxReplicas]. Fields follow one another without separators:
+//
+//	vote        = subject, replica, signature          phase 1 to 3
+//	proposal    = view, header, signature
+//	decision    = header, cert
+//	view change = epoch, view, replica, cert, n, n x ( header, cert ), signature
+//	new view    = epoch, view, n, n x view change, n, n x proposal, signature
+//	status      = epoch, view, changing (0 or 1), committed, highest, stable, replica, signature
+//	recover     = epoch, through, replica, signature
+//
+//	cert        = subject, n, n x ( replica, signature )   replicas ascend; phase 0 to 3
+//	subject     = phase (1 byte), epoch, view, seq, digest (32 bytes), state (32 bytes)
+//	header      = the 156 bytes of pbft.Header.AppendTo; epoch and seq fit 63 bits
+//	signature   = 64 bytes
+//
+// A cert of phase 0 stands for no certificate. Encoding expects what an honest
+// replica makes, and panics for integers of 64 bits and for values of no known
+// kind; nothing that was decoded makes it panic.
+//
+// # Sizes
+//
+// In the first 127 epochs and views and up to block 16,383 (each further factor
+// of 128 is a byte more), for a committee of n with a quorum of q, below 128
+// replicas:
+//
+//	PREPARE, COMMIT, CHECKPOINT    135 bytes
+//	proposal                       222 bytes
+//	decision                       227 + 65 q     422 for n = 4, 682 for n = 10
+//	view change, k locks           139 + 65 q + k (226 + 65 q)
+//	status                          75 bytes
+//	recover                         69 bytes
+package codec

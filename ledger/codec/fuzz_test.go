@@ -1,0 +1,72 @@
+package codec_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/decube/decube/ledger/codec"
+)
+
+// Whatever decodes is written back as the same bytes.
+
+func FuzzMessage(f *testing.F) {
+	for _, m := range examples(messages) {
+		f.Add(codec.AppendMessage(nil, m))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := codec.DecodeMessage(b)
+		if err != nil {
+			return
+		}
+		if got := codec.AppendMessage(nil, m); !bytes.Equal(got, b) {
+			t.Errorf("%x is %+v, which is written as %x", b, m, got)
+		}
+	})
+}
+
+func FuzzRecord(f *testing.F) {
+	for _, r := range examples(records) {
+		f.Add(codec.AppendRecord(nil, r))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := codec.DecodeRecord(b)
+		if err != nil {
+			return
+		}
+		if got := codec.AppendRecord(nil, r); !bytes.Equal(got, b) {
+			t.Errorf("%x is %+v, which is written as %x", b, r, got)
+		}
+	})
+}
+
+func FuzzCertificate(f *testing.F) {
+	for _, c := range []int{0, 1, 3} {
+		cert := signed(0, 1, 255)
+		cert.Sigs = cert.Sigs[:c]
+		f.Add(codec.AppendCertificate(nil, &cert))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := codec.DecodeCertificate(b)
+		if err != nil {
+			return
+		}
+		if got := codec.AppendCertificate(nil, c); !bytes.Equal(got, b) {
+			t.Errorf("%x is %+v, which is written as %x", b, c, got)
+		}
+	})
+}
+
+func FuzzEvidence(f *testing.F) {
+	for _, e := range examples(evidence) {
+		f.Add(codec.AppendEvidence(nil, e))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := codec.DecodeEvidence(b)
+		if err != nil {
+			return
+		}
+		if got := codec.AppendEvidence(nil, e); !bytes.Equal(got, b) {
+			t.Errorf("%x is %+v, which is written as %x", b, e, got)
+		}
+	})
+}

@@ -1,0 +1,164 @@
+package codec_test
+
+import (
+	"fmt"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"github.com/decube/decube/internal/wire"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+)
+
+// numbers are small ones, at both ends of each length of a varint, and any.
+var numbers = rapid.OneOf(
+	rapid.Uint64Range(0, 3),
+	rapid.SampledFrom([]uint64{127, 128, 1<<14 - 1, 1 << 14, wire.MaxUvarint - 1, wire.MaxUvarint}),
+	rapid.Uint64Range(0, wire.MaxUvarint),
+)
+
+func drawDigest(t *rapid.T) (d pbft.Digest) {
+	copy(d[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "digest"))
+	return d
+}
+
+// drawSignature draws few bytes of a signature, so that a case is not made of
+// thousands of draws.
+func drawSignature(t *rapid.T) (s pbft.Signature) {
+	s[0], s[63] = rapid.Byte().Draw(t, "first"), rapid.Byte().Draw(t, "last")
+	return s
+}
+
+func drawReplica(t *rapid.T) quorum.Replica {
+	return quorum.Replica(rapid.Uint16Range(0, quorum.MaxReplicas-1).Draw(t, "replica"))
+}
+
+func drawHeader(t *rapid.T) pbft.Header {
+	return pbft.Header{
+		Epoch: numbers.Draw(t, "epoch"), Seq: numbers.Draw(t, "seq"), Parent: drawDigest(t),
+		Time: rapid.Int64().Draw(t, "time"), Count: rapid.Uint32().Draw(t, "count"),
+		Body: drawDigest(t), State: drawDigest(t), Next: drawDigest(t),
+	}
+}
+
+func drawSubject(t *rapid.T, least pbft.Phase) pbft.Subject {
+	return pbft.Subject{
+		Phase: pbft.Phase(rapid.Uint8Range(uint8(least), uint8(pbft.Checkpoint)).Draw(t, "phase")),
+		Epoch: numbers.Draw(t, "epoch"), View: numbers.Draw(t, "view"), Seq: numbers.Draw(t, "seq"),
+		Digest: drawDigest(t), State: drawDigest(t),
+	}
+}
+
+func drawCert(t *rapid.T) pbft.Certificate {
+	c := pbft.Certificate{Subject: drawSubject(t, 0)}
+	replicas := rapid.SliceOfNDistinct(rapid.Uint16Range(0, quorum.MaxReplicas-1), 0, 7, rapid.ID[uint16]).Draw(t, "signers")
+	for r := range quorum.SetOf(toReplicas(replicas)...).All() {
+		c.Sigs = append(c.Sigs, pbft.Signed{Replica: r, Sig: drawSignature(t)})
+	}
+	return c
+}
+
+func toReplicas(in []uint16) []quorum.Replica {
+	out := make([]quorum.Replica, len(in))
+	for i, r := range in {
+		out[i] = quorum.Replica(r)
+	}
+	return out
+}
+
+func drawVote(t *rapid.T) *pbft.Vote {
+	return &pbft.Vote{Subject: drawSubject(t, pbft.Prepare), Replica: drawReplica(t), Sig: drawSignature(t)}
+}
+
+func drawProposal(t *rapid.T) *pbft.Proposal {
+	return &pbft.Proposal{View: numbers.Draw(t, "view"), Header: drawHeader(t), Sig: drawSignature(t)}
+}
+
+func drawDecision(t *rapid.T) *pbft.Decision {
+	return &pbft.Decision{Header: drawHeader(t), Cert: drawCert(t)}
+}
+
+func drawViewChange(t *rapid.T) *pbft.ViewChange {
+	v := &pbft.ViewChange{
+		Epoch: numbers.Draw(t, "epoch"), View: numbers.Draw(t, "view"), Replica: drawReplica(t),
+		Base: drawCert(t), Sig: drawSignature(t),
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "locks") {
+		v.Locks = append(v.Locks, pbft.Lock{Header: drawHeader(t), Cert: drawCert(t)})
+	}
+	return v
+}
+
+func drawNewView(t *rapid.T) *pbft.NewView {
+	v := &pbft.NewView{Epoch: numbers.Draw(t, "epoch"), View: numbers.Draw(t, "view"), Sig: drawSignature(t)}
+	for range rapid.IntRange(0, 3).Draw(t, "changes") {
+		v.Changes = append(v.Changes, drawViewChange(t))
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "proposals") {
+		v.Proposals = append(v.Proposals, drawProposal(t))
+	}
+	return v
+}
+
+func drawStatus(t *rapid.T) *pbft.Status {
+	return &pbft.Status{
+		Epoch: numbers.Draw(t, "epoch"), View: numbers.Draw(t, "view"), Changing: rapid.Bool().Draw(t, "changing"),
+		Committed: numbers.Draw(t, "committed"), Highest: numbers.Draw(t, "highest"), Stable: numbers.Draw(t, "stable"),
+		Replica: drawReplica(t), Sig: drawSignature(t),
+	}
+}
+
+func drawRecover(t *rapid.T) *pbft.Recover {
+	return &pbft.Recover{
+		Epoch: numbers.Draw(t, "epoch"), Through: numbers.Draw(t, "through"),
+		Replica: drawReplica(t), Sig: drawSignature(t),
+	}
+}
+
+// messages, records and evidence draw a value of each kind.
+var (
+	messages = []func(*rapid.T) pbft.Message{
+		func(t *rapid.T) pbft.Message { return drawVote(t) },
+		func(t *rapid.T) pbft.Message { return drawProposal(t) },
+		func(t *rapid.T) pbft.Message { return drawDecision(t) },
+		func(t *rapid.T) pbft.Message { return drawViewChange(t) },
+		func(t *rapid.T) pbft.Message { return drawNewView(t) },
+		func(t *rapid.T) pbft.Message { return drawStatus(t) },
+		func(t *rapid.T) pbft.Message { return drawRecover(t) },
+	}
+	records = []func(*rapid.T) pbft.Record{
+		func(t *rapid.T) pbft.Record {
+			return pbft.AcceptedRecord{View: numbers.Draw(t, "view"), Header: drawHeader(t)}
+		},
+		func(t *rapid.T) pbft.Record {
+			return pbft.PreparedRecord{Lock: pbft.Lock{Header: drawHeader(t), Cert: drawCert(t)}}
+		},
+		func(t *rapid.T) pbft.Record { return pbft.ChangeRecord{Change: drawViewChange(t)} },
+		func(t *rapid.T) pbft.Record { return pbft.EnteredRecord{NewView: drawNewView(t)} },
+		func(t *rapid.T) pbft.Record { return pbft.DecidedRecord{Decision: drawDecision(t)} },
+	}
+	evidence = []func(*rapid.T) *pbft.Evidence{
+		func(t *rapid.T) *pbft.Evidence {
+			return &pbft.Evidence{Kind: pbft.Equivocation, First: *drawVote(t), Second: *drawVote(t)}
+		},
+		func(t *rapid.T) *pbft.Evidence {
+			return &pbft.Evidence{Kind: pbft.Amnesia, First: *drawVote(t), Change: drawViewChange(t)}
+		},
+	}
+)
+
+// examples returns three values of each kind, the same in every run.
+func examples[V any](draws []func(*rapid.T) V) []V {
+	var out []V
+	for _, draw := range draws {
+		g := rapid.Custom(draw)
+		for seed := range 3 {
+			out = append(out, g.Example(seed))
+		}
+	}
+	return out
+}
+
+// name returns the name of a value's type.
+func name(v any) string { return strings.TrimPrefix(fmt.Sprintf("%T", v), "*") }
