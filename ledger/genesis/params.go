@@ -1,0 +1,71 @@
+package genesis
+
+import "github.com/decube/decube/ledger/pbft"
+
+// Params are the numbers that all replicas must share: with two values of one of
+// them, two replicas would disagree on which blocks are valid, or on what a block
+// does. The zero value is not usable; start from [DefaultParams].
+type Params struct {
+	// Window is how many blocks may be in flight above the last committed one.
+	Window uint64
+	// CheckpointInterval is the number of blocks between checkpoints.
+	CheckpointInterval uint64
+	// MaxBlockTransactions is the most transactions of one block.
+	MaxBlockTransactions uint64
+	// MaxBlockBytes is the most bytes of one block's transactions, encoded.
+	MaxBlockBytes uint64
+	// NonceWindow is how far ahead of an owner's lowest unused nonce another of
+	// theirs may be.
+	NonceWindow uint64
+	// MaxSnapshotsPerOwner, MaxNamesPerOwner and MaxRecordsPerOwner bound how many
+	// entries of a kind one owner holds at a time.
+	MaxSnapshotsPerOwner uint64
+	MaxNamesPerOwner     uint64
+	MaxRecordsPerOwner   uint64
+}
+
+// param is what is known of one field of Params.
+type param struct {
+	name     string // in the document, within "consensus"
+	of       func(*Params) *uint64
+	def      uint64
+	min, max uint64
+}
+
+// params are the fields in the order of the encoding, which is theirs in Params.
+//
+// MaxBlockBytes begins where the largest transaction fits, and ends where a block
+// still fits a message of 10 MB.
+var params = [...]param{
+	{"window", func(p *Params) *uint64 { return &p.Window }, 8, 1, pbft.MaxWindow},
+	{"checkpoint_interval", func(p *Params) *uint64 { return &p.CheckpointInterval }, 128, 1, 1 << 20},
+	{"max_block_transactions", func(p *Params) *uint64 { return &p.MaxBlockTransactions }, 1000, 1, 1 << 16},
+	{"max_block_bytes", func(p *Params) *uint64 { return &p.MaxBlockBytes }, 1 << 20, 128 << 10, 8 << 20},
+	{"nonce_window", func(p *Params) *uint64 { return &p.NonceWindow }, 1024, 1, 1 << 16},
+	{"max_snapshots_per_owner", func(p *Params) *uint64 { return &p.MaxSnapshotsPerOwner }, 100_000, 1, 1 << 32},
+	{"max_names_per_owner", func(p *Params) *uint64 { return &p.MaxNamesPerOwner }, 1000, 1, 1 << 32},
+	{"max_records_per_owner", func(p *Params) *uint64 { return &p.MaxRecordsPerOwner }, 10_000, 1, 1 << 32},
+}
+
+// DefaultParams returns what a new ledger has unless it is told otherwise.
+func DefaultParams() Params {
+	var p Params
+	for i := range params {
+		*params[i].of(&p) = params[i].def
+	}
+	return p
+}
+
+// Validate returns ErrInvalid with the parameter that is out of bounds.
+func (p *Params) Validate() error {
+	for i := range params {
+		q := &params[i]
+		if v := *q.of(p); v < q.min || v > q.max {
+			return invalid("consensus."+q.name, "%d, must be %d to %d", v, q.min, q.max)
+		}
+	}
+	if p.CheckpointInterval < p.Window {
+		return invalid("consensus.checkpoint_interval", "%d, must be at least the window, %d", p.CheckpointInterval, p.Window)
+	}
+	return nil
+}
