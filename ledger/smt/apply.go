@@ -1,0 +1,170 @@
+package smt
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// Change puts a key's value, or deletes the key.
+type Change struct {
+	Key, Value []byte
+	Delete     bool // Value is not looked at
+}
+
+// Apply returns the map with the changes made. Of several changes of one key the
+// last counts; deleting a key that is not there does nothing. The new map keeps
+// the keys and values that it puts: the caller must not change their bytes.
+//
+// Each node above the changed keys is built once, so a few large batches cost less
+// than many small ones. Errors are [ErrTooLarge], [ErrCorrupt] or the reader's, and
+// leave the map as it was.
+func (m Map) Apply(changes []Change) (Map, error) {
+	edits, err := prepare(changes)
+	if err != nil {
+		return Map{}, err
+	}
+	if m.line == nil {
+		m.line = new(line)
+	}
+	a := applier{line: m.line, count: m.count}
+	root, err := a.update(m.root, 0, edits)
+	if err != nil {
+		return Map{}, err
+	}
+	return Map{root: root, count: a.count, line: m.line}, nil
+}
+
+// edit is what becomes of a path: a leaf, or nothing.
+type edit struct {
+	path Digest
+	leaf *node
+}
+
+// prepare returns the edits in order of path, one for each key.
+func prepare(changes []Change) ([]edit, error) {
+	// What is sorted is small: the paths are looked at only when their first 8
+	// bytes are equal, which is when they are.
+	type item struct {
+		prefix uint64
+		index  int
+	}
+	paths := make([]Digest, len(changes))
+	items := make([]item, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		if len(c.Key) > MaxKey || (!c.Delete && len(c.Value) > MaxValue) {
+			return nil, fmt.Errorf("smt: %w: key of %d bytes, value of %d; at most %d and %d",
+				ErrTooLarge, len(c.Key), len(c.Value), MaxKey, MaxValue)
+		}
+		paths[i] = Path(c.Key)
+		items[i] = item{binary.BigEndian.Uint64(paths[i][:]), i}
+	}
+	slices.SortFunc(items, func(a, b item) int {
+		if a.prefix != b.prefix {
+			return cmp.Compare(a.prefix, b.prefix)
+		}
+		return cmp.Or(compare(&paths[a.index], &paths[b.index]), cmp.Compare(a.index, b.index))
+	})
+	edits := make([]edit, 0, len(items))
+	for i, it := range items {
+		path := &paths[it.index]
+		if i+1 < len(items) && it.prefix == items[i+1].prefix && *path == paths[items[i+1].index] {
+			continue // a later change of the same key follows
+		}
+		e := edit{path: *path}
+		if c := &changes[it.index]; !c.Delete {
+			e.leaf = newLeaf(path, c.Key, c.Value)
+		}
+		edits = append(edits, e)
+	}
+	return edits, nil
+}
+
+// applier makes one batch of edits.
+type applier struct {
+	line  *line
+	count uint64
+}
+
+// update returns the subtree n of that depth with the edits made, and n itself when
+// they change nothing. All edits are below n.
+func (a *applier) update(n *node, depth int, edits []edit) (*node, error) {
+	switch {
+	case len(edits) == 0:
+		return n, nil
+	case !n.isInner():
+		return a.grow(n, depth, edits), nil
+	}
+	left, right, err := a.line.children(n, depth, &edits[0].path)
+	if err != nil {
+		return nil, err
+	}
+	at := cut(edits, depth)
+	newLeft, err := a.update(left, depth+1, edits[:at])
+	if err != nil {
+		return nil, err
+	}
+	newRight, err := a.update(right, depth+1, edits[at:])
+	if err != nil {
+		return nil, err
+	}
+	if newLeft == left && newRight == right {
+		return n, nil
+	}
+	return join(depth, newLeft, newRight), nil
+}
+
+// grow returns the subtree with the edits made where there was a leaf or nothing.
+func (a *applier) grow(n *node, depth int, edits []edit) *node {
+	if len(edits) == 0 {
+		return n
+	}
+	if e := &edits[0]; len(edits) == 1 && (n == nil || e.leaf == nil || n.leaf.path == e.path) {
+		return a.replace(n, e)
+	}
+	var left, right *node
+	if n != nil && bit(&n.leaf.path, depth) == 0 {
+		left = n
+	} else {
+		right = n
+	}
+	at := cut(edits, depth)
+	return join(depth, a.grow(left, depth+1, edits[:at]), a.grow(right, depth+1, edits[at:]))
+}
+
+// replace makes one edit where there is a leaf or nothing, of the same path unless
+// the edit deletes.
+func (a *applier) replace(n *node, e *edit) *node {
+	switch {
+	case n == nil && e.leaf != nil:
+		a.count++
+		return e.leaf
+	case n == nil || n.leaf.path != e.path:
+		return n
+	case e.leaf == nil:
+		a.count--
+		return nil
+	case e.leaf.hash == n.hash:
+		return n
+	}
+	return e.leaf
+}
+
+// cut returns how many of the edits go left at an inner node of that depth.
+func cut(edits []edit, depth int) int {
+	if len(edits) == 1 {
+		return 1 - int(bit(&edits[0].path, depth))
+	}
+	low, high := 0, len(edits)
+	for low < high {
+		mid := int(uint(low+high) >> 1)
+		if bit(&edits[mid].path, depth) == 0 {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
