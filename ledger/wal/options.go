@@ -49,7 +49,7 @@ func (o Options) Validate() error {
 		return bad("segments of %d bytes: want a multiple of %d up to %d", o.SegmentSize, durable.Align, maxSegmentSize)
 	case o.Segments < 2 || o.Segments > maxSegments:
 		return bad("%d segments: want 2 to %d", o.Segments, maxSegments)
-	case o.MaxRecord < 1 || o.MaxRecord > maxSegmentSize || bufferSize(o.MaxRecord) > o.SegmentSize:
+	case o.MaxRecord < 1 || o.MaxRecord > maxSegmentSize || segmentFor(o.MaxRecord) > o.SegmentSize:
 		return bad("records of up to %d bytes do not fit segments of %d", o.MaxRecord, o.SegmentSize)
 	}
 	return nil
@@ -65,7 +65,11 @@ func (o Options) withFS() Options {
 // bufferSize returns the bytes on disk of a group of one record of n bytes.
 func bufferSize(n int) int64 { return int64(blocksFor(headerSize+recordHeader+n)) * blockSize }
 
+// segmentFor returns the size of the smallest segment that records of up to n
+// bytes fit: one block is left to a marker.
+func segmentFor(n int) int64 { return bufferSize(n) + blockSize }
+
 // groupBuffer returns the size of the buffer in which groups are collected.
 func (o Options) groupBuffer() int {
-	return int(max(bufferSize(o.MaxRecord), min(minBuffer, o.SegmentSize)))
+	return int(max(bufferSize(o.MaxRecord), min(minBuffer, o.SegmentSize-blockSize)))
 }

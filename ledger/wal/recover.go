@@ -56,7 +56,7 @@ func Open(o Options) (_ *Log, err error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("open a log: %w", err)
 	}
-	if bufferSize(o.MaxRecord) > m.segmentSize {
+	if segmentFor(o.MaxRecord) > m.segmentSize {
 		return nil, fmt.Errorf("%w: records of up to %d bytes do not fit the log's segments of %d", ErrOptions, o.MaxRecord, m.segmentSize)
 	}
 	o.SegmentSize = m.segmentSize

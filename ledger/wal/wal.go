@@ -19,11 +19,14 @@ type Log struct {
 	segmentSize int64
 	recovery    Recovery
 
-	pool  *durable.AlignedPool
-	group builder
-	index uint64 // of the next record
+	pool   *durable.AlignedPool
+	buf    []byte
+	group  builder // what was appended since the last Sync
+	marker builder // a group without records
+	index  uint64  // of the next record
 
 	live   []*segment // hold needed groups, oldest first; the last one is written to
+	freed  []*segment // held some before, as the disk still says
 	spare  []*segment // hold none, the next to be used first
 	last   uint64     // newest group, durable
 	sum    uint32     // its sum
@@ -69,15 +72,17 @@ func Create(o Options) (*Log, error) {
 	return l, nil
 }
 
-// start takes the buffer in which groups are collected.
+// start takes the memory in which groups are collected.
 func (l *Log) start() error {
-	l.pool = durable.NewAlignedPool(l.opts.groupBuffer(), 0)
+	size := l.opts.groupBuffer()
+	l.pool = durable.NewAlignedPool(size+blockSize, 0)
 	buf, err := l.pool.Get()
 	if err != nil {
 		return err
 	}
-	l.group = builder{buf: buf}
+	l.buf, l.group, l.marker = buf, builder{buf: buf[:size]}, builder{buf: buf[size:]}
 	l.group.reset()
+	l.marker.reset()
 	return nil
 }
 
@@ -93,7 +98,7 @@ func (l *Log) Append(kind byte, data []byte) (uint64, error) {
 		return 0, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), l.opts.MaxRecord)
 	}
 	if !l.group.fits(len(data)) {
-		if err := l.writeGroup(); err != nil {
+		if err := l.write(&l.group); err != nil {
 			return 0, err
 		}
 	}
@@ -111,13 +116,14 @@ func (l *Log) Sync() error {
 	if l.group.count == 0 {
 		return nil
 	}
-	return l.writeGroup()
+	return l.write(&l.group)
 }
 
 // TruncateBefore says that no record below index is needed any more. Segments
 // that hold only such records become free for new ones, so records go away in
-// large steps and some below index will still be replayed. When it frees any, it
-// makes everything appended so far durable, as Sync does.
+// large steps and some below index will still be replayed. Freeing some takes one
+// more write and flush, which makes nothing else durable; it needs no disk space,
+// so that a log that filled the disk can still be truncated.
 func (l *Log) TruncateBefore(index uint64) error {
 	if l.failed != nil {
 		return l.failed
@@ -132,17 +138,16 @@ func (l *Log) TruncateBefore(index uint64) error {
 	if free == 0 {
 		return nil
 	}
-	// The floor must be on the disk before a segment below it is overwritten.
-	old := l.live[:free]
 	l.peak = max(len(l.live), l.peak-1)
-	l.live = slices.Clone(l.live[free:])
-	if err := l.writeGroup(); err != nil {
+	l.freed, l.live = slices.Clone(l.live[:free]), slices.Clone(l.live[free:])
+	// The floor must be on the disk before a segment below it is overwritten.
+	if err := l.write(&l.marker); err != nil {
 		return err
 	}
-	for _, s := range old {
+	for _, s := range l.freed {
 		s.first, s.last, s.next, s.end = 0, 0, 0, 0
-		l.spare = append(l.spare, s)
 	}
+	l.spare, l.freed = append(l.spare, l.freed...), nil
 	return l.shrink()
 }
 
@@ -170,13 +175,14 @@ func (l *Log) Close() error {
 // release closes the files and gives back the memory.
 func (l *Log) release() error {
 	var errs []error
-	for _, s := range slices.Concat(l.live, l.spare) {
+	for _, s := range slices.Concat(l.live, l.freed, l.spare) {
 		errs = append(errs, s.file.Close())
 	}
-	if l.group.buf != nil {
-		errs = append(errs, l.pool.Put(l.group.buf))
+	if l.buf != nil {
+		errs = append(errs, l.pool.Put(l.buf))
 	}
-	l.live, l.spare, l.group = nil, nil, builder{}
+	l.live, l.freed, l.spare = nil, nil, nil
+	l.buf, l.group, l.marker = nil, builder{}, builder{}
 	return errors.Join(errs...)
 }
 
@@ -189,9 +195,9 @@ func (l *Log) fail(err error) error {
 	return l.failed
 }
 
-// writeGroup writes the group, which may have no records, and makes it durable.
-func (l *Log) writeGroup() error {
-	if err := l.makeRoom(int64(l.group.blocks()) * blockSize); err != nil {
+// write writes a group, makes it durable, and begins the next.
+func (l *Log) write(g *builder) error {
+	if err := l.makeRoom(g); err != nil {
 		return l.fail(err)
 	}
 	s := l.live[len(l.live)-1]
@@ -199,22 +205,28 @@ func (l *Log) writeGroup() error {
 		s.first = l.last + 1
 	}
 	h := header{prev: l.sum, group: l.last + 1, floor: l.live[0].first, index: l.next}
-	out, sum := l.group.seal(h, s.sums, int(s.end/sectorSize))
+	out, sum := g.seal(h, s.sums, int(s.end/sectorSize))
 	if _, err := s.file.WriteAt(out, s.end); err != nil {
 		return l.fail(fmt.Errorf("write group %d: %w", h.group, err))
 	}
 	if err := s.file.Sync(); err != nil {
 		return l.fail(fmt.Errorf("sync group %d: %w", h.group, err))
 	}
-	l.last, l.sum, l.next = h.group, sum, l.index
+	l.last, l.sum, l.next = h.group, sum, l.next+uint64(g.count)
 	s.last, s.next, s.end = h.group, l.next, s.end+int64(len(out))
-	l.group.reset()
+	g.reset()
 	return nil
 }
 
-// makeRoom makes sure that the last live segment has room for n bytes.
-func (l *Log) makeRoom(n int64) error {
-	if len(l.live) > 0 && l.live[len(l.live)-1].end+n <= l.segmentSize {
+// makeRoom makes sure that the last live segment has room for a group. Records
+// leave one block of each segment to a marker, which therefore finds room where
+// it matters most: when there is no other segment and no space to make one.
+func (l *Log) makeRoom(g *builder) error {
+	need := int64(g.blocks()) * blockSize
+	if g.count > 0 {
+		need += blockSize
+	}
+	if len(l.live) > 0 && l.live[len(l.live)-1].end+need <= l.segmentSize {
 		return nil
 	}
 	if len(l.spare) == 0 {
@@ -268,7 +280,7 @@ func (l *Log) shrink() error {
 // numbers returns the numbers of the segments, ascending.
 func (l *Log) numbers() []uint32 {
 	var out []uint32
-	for _, s := range slices.Concat(l.live, l.spare) {
+	for _, s := range slices.Concat(l.live, l.freed, l.spare) {
 		out = append(out, s.number)
 	}
 	slices.Sort(out)
