@@ -1,0 +1,216 @@
+package tx
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/decube/decube/ledger/sig"
+)
+
+// The bounds of the operations' fields, in bytes.
+const (
+	MaxRoot    = 64       // a snapshot's root, a binary CID
+	MaxLabel   = 128      // a snapshot's label
+	MaxName    = 64       // a name, a namespace, a parameter
+	MaxTarget  = 256      // what a name stands for
+	MaxKey     = 128      // a record's key
+	MaxValue   = 64 << 10 // a record's value
+	MaxAddress = 256      // a validator's address
+)
+
+// Op is an operation: one of the types of this package, as a value. Whether the
+// ledger's state permits it is not known here.
+type Op interface {
+	// Type returns which operation it is.
+	Type() Type
+	// Validate returns a *Rejection unless the fields keep the operation's rules.
+	Validate() error
+	// Summary returns the operation in one line of text.
+	Summary() string
+
+	// appendFields appends the fields as the package comment describes them. The
+	// operation is valid.
+	appendFields(b []byte) []byte
+}
+
+// SnapshotRegister records a snapshot under its owner and promises to retain it.
+type SnapshotRegister struct {
+	Root        CID    `json:"root"`
+	Size        uint64 `json:"size"`         // bytes, as the owner states it
+	Label       string `json:"label"`        // printable, may be empty
+	RetainUntil int64  `json:"retain_until"` // Unix seconds, or 0 for no promise
+}
+
+// SnapshotRetire takes a registration of the owner's back.
+type SnapshotRetire struct {
+	Root CID `json:"root"`
+}
+
+// NameClaim takes a name that nobody holds, or gives the owner's own a new target.
+type NameClaim struct {
+	Name   string `json:"name"`
+	Target string `json:"target"` // printable, may be empty
+}
+
+// NameTransfer gives one of the owner's names to somebody.
+type NameTransfer struct {
+	Name string        `json:"name"`
+	To   sig.PublicKey `json:"to"`
+}
+
+// RecordPut writes a record, in place of the one with the same key.
+type RecordPut struct {
+	Namespace string `json:"namespace"` // a name the owner holds, or "" for the owner's own records
+	Key       string `json:"key"`       // printable
+	Value     []byte `json:"value"`     // shares the memory of what it was decoded from
+}
+
+// ValidatorAdd makes a key a validator's.
+type ValidatorAdd struct {
+	Key      sig.PublicKey `json:"key"`
+	Address  string        `json:"address"`           // a multiaddress, may be empty
+	Replaces sig.PublicKey `json:"replaces,omitzero"` // the validator that leaves for it, or zero
+}
+
+// ValidatorRemove takes a validator's key off the list.
+type ValidatorRemove struct {
+	Key sig.PublicKey `json:"key"`
+}
+
+// ParamsSet changes a parameter of the network.
+type ParamsSet struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"`
+}
+
+// Type implements [Op].
+func (SnapshotRegister) Type() Type { return TypeSnapshotRegister }
+
+// Type implements [Op].
+func (SnapshotRetire) Type() Type { return TypeSnapshotRetire }
+
+// Type implements [Op].
+func (NameClaim) Type() Type { return TypeNameClaim }
+
+// Type implements [Op].
+func (NameTransfer) Type() Type { return TypeNameTransfer }
+
+// Type implements [Op].
+func (RecordPut) Type() Type { return TypeRecordPut }
+
+// Type implements [Op].
+func (ValidatorAdd) Type() Type { return TypeValidatorAdd }
+
+// Type implements [Op].
+func (ValidatorRemove) Type() Type { return TypeValidatorRemove }
+
+// Type implements [Op].
+func (ParamsSet) Type() Type { return TypeParamsSet }
+
+// Validate implements [Op].
+func (o SnapshotRegister) Validate() error {
+	if o.RetainUntil < 0 {
+		return Reject(CodeInvalid, "retain_until: %d is before 1970", o.RetainUntil)
+	}
+	return cmp.Or(
+		checkRoot(o.Root),
+		checkNumber("size", o.Size),
+		checkText("label", o.Label, 0, MaxLabel),
+	)
+}
+
+// Validate implements [Op].
+func (o SnapshotRetire) Validate() error { return checkRoot(o.Root) }
+
+// Validate implements [Op].
+func (o NameClaim) Validate() error {
+	return cmp.Or(checkName("name", o.Name), checkText("target", o.Target, 0, MaxTarget))
+}
+
+// Validate implements [Op].
+func (o NameTransfer) Validate() error {
+	return cmp.Or(checkName("name", o.Name), checkKey("to", o.To))
+}
+
+// Validate implements [Op].
+func (o RecordPut) Validate() error {
+	if len(o.Value) > MaxValue {
+		return Reject(CodeTooLarge, "value: %d bytes, at most %d", len(o.Value), MaxValue)
+	}
+	if o.Namespace != "" {
+		if err := checkName("namespace", o.Namespace); err != nil {
+			return err
+		}
+	}
+	return checkText("key", o.Key, 1, MaxKey)
+}
+
+// Validate implements [Op].
+func (o ValidatorAdd) Validate() error {
+	if o.Replaces == o.Key {
+		return Reject(CodeInvalid, "replaces: a validator does not replace itself")
+	}
+	return cmp.Or(checkKey("key", o.Key), checkText("address", o.Address, 0, MaxAddress))
+}
+
+// Validate implements [Op].
+func (o ValidatorRemove) Validate() error {
+	return checkKey("key", o.Key)
+}
+
+// Validate implements [Op].
+func (o ParamsSet) Validate() error {
+	return cmp.Or(checkName("name", o.Name), checkNumber("value", o.Value))
+}
+
+// Summary implements [Op].
+func (o SnapshotRegister) Summary() string {
+	s := fmt.Sprintf("register snapshot %s of %d bytes", o.Root, o.Size)
+	if o.Label != "" {
+		s += fmt.Sprintf(" as %q", o.Label)
+	}
+	if o.RetainUntil != 0 {
+		s += ", retained until " + date(o.RetainUntil)
+	}
+	return s
+}
+
+// Summary implements [Op].
+func (o SnapshotRetire) Summary() string { return fmt.Sprintf("retire snapshot %s", o.Root) }
+
+// Summary implements [Op].
+func (o NameClaim) Summary() string {
+	if o.Target == "" {
+		return "claim name " + o.Name
+	}
+	return fmt.Sprintf("claim name %s for %q", o.Name, o.Target)
+}
+
+// Summary implements [Op].
+func (o NameTransfer) Summary() string { return fmt.Sprintf("transfer name %s to %s", o.Name, o.To) }
+
+// Summary implements [Op].
+func (o RecordPut) Summary() string {
+	if o.Namespace == "" {
+		return fmt.Sprintf("put record %q, %d bytes", o.Key, len(o.Value))
+	}
+	return fmt.Sprintf("put record %q in %s, %d bytes", o.Key, o.Namespace, len(o.Value))
+}
+
+// Summary implements [Op].
+func (o ValidatorAdd) Summary() string {
+	s := fmt.Sprintf("add validator %s", o.Key)
+	if o.Address != "" {
+		s += fmt.Sprintf(" at %q", o.Address)
+	}
+	if !o.Replaces.IsZero() {
+		s += fmt.Sprintf(" in place of %s", o.Replaces)
+	}
+	return s
+}
+
+// Summary implements [Op].
+func (o ValidatorRemove) Summary() string { return fmt.Sprintf("remove validator %s", o.Key) }
+
+// Summary implements [Op].
+func (o ParamsSet) Summary() string { return fmt.Sprintf("set parameter %s to %d", o.Name, o.Value) }
