@@ -29,7 +29,7 @@ func (m Map) Apply(changes []Change) (Map, error) {
 		m.line = new(line)
 	}
 	a := applier{line: m.line, count: m.count}
-	root, err := a.update(m.root, 0, edits)
+	root, err := a.update(&m.root, 0, edits)
 	if err != nil {
 		return Map{}, err
 	}
@@ -39,7 +39,7 @@ func (m Map) Apply(changes []Change) (Map, error) {
 // edit is what becomes of a path: a leaf, or nothing.
 type edit struct {
 	path Digest
-	leaf *node
+	leaf link
 }
 
 // prepare returns the edits in order of path, one for each key.
@@ -88,66 +88,65 @@ type applier struct {
 	count uint64
 }
 
-// update returns the subtree n of that depth with the edits made, and n itself when
-// they change nothing. All edits are below n.
-func (a *applier) update(n *node, depth int, edits []edit) (*node, error) {
+// update returns what becomes of the subtree of that depth when the edits are made,
+// and the same link when they change nothing. All edits are below it.
+func (a *applier) update(at *link, depth int, edits []edit) (link, error) {
 	switch {
 	case len(edits) == 0:
-		return n, nil
-	case !n.isInner():
-		return a.grow(n, depth, edits), nil
+		return *at, nil
+	case !at.isInner():
+		return a.grow(at, depth, edits), nil
 	}
-	left, right, err := a.line.children(n, depth, &edits[0].path)
+	n, err := a.line.inner(at, depth, &edits[0].path)
 	if err != nil {
-		return nil, err
+		return link{}, err
 	}
-	at := cut(edits, depth)
-	newLeft, err := a.update(left, depth+1, edits[:at])
+	half := cut(edits, depth)
+	left, err := a.update(&n.left, depth+1, edits[:half])
 	if err != nil {
-		return nil, err
+		return link{}, err
 	}
-	newRight, err := a.update(right, depth+1, edits[at:])
+	right, err := a.update(&n.right, depth+1, edits[half:])
 	if err != nil {
-		return nil, err
+		return link{}, err
 	}
-	if newLeft == left && newRight == right {
-		return n, nil
+	if left.to == n.left.to && right.to == n.right.to {
+		return *at, nil
 	}
-	return join(depth, newLeft, newRight), nil
+	return join(depth, &left, &right), nil
 }
 
-// grow returns the subtree with the edits made where there was a leaf or nothing.
-func (a *applier) grow(n *node, depth int, edits []edit) *node {
+// grow does the same where there is a leaf or nothing.
+func (a *applier) grow(at *link, depth int, edits []edit) link {
 	if len(edits) == 0 {
-		return n
+		return *at
 	}
-	if e := &edits[0]; len(edits) == 1 && (n == nil || e.leaf == nil || n.leaf.path == e.path) {
-		return a.replace(n, e)
+	n := at.leaf()
+	if e := &edits[0]; len(edits) == 1 && (n == nil || e.leaf.isEmpty() || n.path == e.path) {
+		return a.replace(at, e)
 	}
-	var left, right *node
-	if n != nil && bit(&n.leaf.path, depth) == 0 {
-		left = n
-	} else {
-		right = n
+	var old inner
+	if n != nil {
+		*old.child(bit(&n.path, depth)) = *at
 	}
-	at := cut(edits, depth)
-	return join(depth, a.grow(left, depth+1, edits[:at]), a.grow(right, depth+1, edits[at:]))
+	half := cut(edits, depth)
+	left := a.grow(&old.left, depth+1, edits[:half])
+	right := a.grow(&old.right, depth+1, edits[half:])
+	return join(depth, &left, &right)
 }
 
-// replace makes one edit where there is a leaf or nothing, of the same path unless
+// replace makes one edit where there is nothing or a leaf, of the same path unless
 // the edit deletes.
-func (a *applier) replace(n *node, e *edit) *node {
+func (a *applier) replace(at *link, e *edit) link {
+	n := at.leaf()
 	switch {
-	case n == nil && e.leaf != nil:
+	case n == nil && !e.leaf.isEmpty():
 		a.count++
 		return e.leaf
-	case n == nil || n.leaf.path != e.path:
-		return n
-	case e.leaf == nil:
+	case n == nil || n.path != e.path || at.hash == e.leaf.hash:
+		return *at
+	case e.leaf.isEmpty():
 		a.count--
-		return nil
-	case e.leaf.hash == n.hash:
-		return n
 	}
 	return e.leaf
 }

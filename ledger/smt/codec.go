@@ -40,66 +40,72 @@ func recordKey(version uint64, path *Digest) []byte {
 	return append(key, path[:]...)
 }
 
-// encodePage returns a page whose top is at that depth. What is not in the store
-// yet is taken to be at version.
-func encodePage(k *kids, depth int, version uint64) []byte {
-	size := treeSize(k.left, depth+1, depth+pageBits) + treeSize(k.right, depth+1, depth+pageBits)
-	b := make([]byte, 0, size)
-	b = appendTree(b, k.left, depth+1, depth+pageBits, version)
-	return appendTree(b, k.right, depth+1, depth+pageBits, version)
+// encodePage returns the page whose top is given. What is not in the store yet is
+// taken to be at version.
+func encodePage(top *inner, version uint64) []byte {
+	b := make([]byte, 0, treeSize(&top.left)+treeSize(&top.right))
+	b = appendTree(b, &top.left, version)
+	return appendTree(b, &top.right, version)
 }
 
 // treeSize returns the length of what appendTree appends.
-func treeSize(n *node, depth, edge int) int {
-	switch {
-	case n == nil:
-		return 1
-	case n.leaf != nil && n.leaf.record != nil:
-		return 1 + 8 + 2*sha256.Size
-	case n.leaf != nil:
-		return 3 + len(n.leaf.key) + len(n.leaf.value)
-	case depth == edge:
+func treeSize(at *link) int {
+	switch n := at.to.(type) {
+	case *leaf:
+		if n.record != nil {
+			return 1 + 8 + 2*sha256.Size
+		}
+		return 3 + len(n.key) + len(n.value)
+	case *page:
 		return 1 + 8 + sha256.Size
+	case *inner:
+		return 1 + treeSize(&n.left) + treeSize(&n.right)
 	default:
-		return 1 + treeSize(n.left, depth+1, edge) + treeSize(n.right, depth+1, edge)
+		return 1
 	}
 }
 
-// appendTree appends the subtree n of that depth in a page whose lower edge is at
-// depth edge.
-func appendTree(b []byte, n *node, depth, edge int, version uint64) []byte {
-	at := func(c *cell) uint64 {
-		if v, flushed := c.version(); flushed {
-			return v
-		}
-		return version
-	}
-	switch {
-	case n == nil:
-		return append(b, tagEmpty)
-	case n.leaf != nil && n.leaf.record != nil:
-		b = binary.BigEndian.AppendUint64(append(b, tagRecord), at(&n.leaf.record.cell))
-		b = append(b, n.leaf.path[:]...)
-		return append(b, n.leaf.record.valueHash[:]...)
-	case n.leaf != nil:
-		b = append(b, tagLeaf, byte(len(n.leaf.key)), byte(len(n.leaf.value)))
-		b = append(b, n.leaf.key...)
-		return append(b, n.leaf.value...)
-	case depth == edge:
-		b = binary.BigEndian.AppendUint64(append(b, tagPage), at(&n.page.cell))
-		return append(b, n.hash[:]...)
+// appendTree appends a subtree down to the pages below.
+func appendTree(b []byte, at *link, version uint64) []byte {
+	switch n := at.to.(type) {
+	case *leaf:
+		return appendLeaf(b, n, version)
+	case *page:
+		b = binary.BigEndian.AppendUint64(append(b, tagPage), n.versionOr(version))
+		return append(b, at.hash[:]...)
+	case *inner:
+		b = appendTree(append(b, tagInner), &n.left, version)
+		return appendTree(b, &n.right, version)
 	default:
-		b = appendTree(append(b, tagInner), n.left, depth+1, edge, version)
-		return appendTree(b, n.right, depth+1, edge, version)
+		return append(b, tagEmpty)
 	}
+}
+
+func appendLeaf(b []byte, n *leaf, version uint64) []byte {
+	if rec := n.record; rec != nil {
+		b = binary.BigEndian.AppendUint64(append(b, tagRecord), rec.versionOr(version))
+		b = append(b, n.path[:]...)
+		return append(b, rec.valueHash[:]...)
+	}
+	b = append(b, tagLeaf, byte(len(n.key)), byte(len(n.value)))
+	b = append(b, n.key...)
+	return append(b, n.value...)
+}
+
+// versionOr returns the version the cell was flushed with, or else the one given.
+func (c *cell) versionOr(version uint64) uint64 {
+	if v, flushed := c.version(); flushed {
+		return v
+	}
+	return version
 }
 
 // decodePage decodes a page whose top is at that depth. The leaves share b's memory.
-func decodePage(b []byte, depth int) (*kids, error) {
+func decodePage(b []byte, depth int) (*inner, error) {
 	d := decoder{rest: b}
-	k := &kids{left: d.tree(depth+1, depth+pageBits)}
-	k.right = d.tree(depth+1, depth+pageBits)
-	return k, d.finish()
+	top := &inner{left: d.tree(depth+1, depth+pageBits)}
+	top.right = d.tree(depth+1, depth+pageBits)
+	return top, d.finish()
 }
 
 // encodeRecord returns the record of a leaf.
@@ -189,18 +195,18 @@ func (d *decoder) version() uint64 {
 }
 
 // tree reads what appendTree writes.
-func (d *decoder) tree(depth, edge int) *node {
+func (d *decoder) tree(depth, edge int) link {
 	switch tag := d.byte(); {
 	case tag == tagEmpty:
-		return nil
+		return link{}
 	case tag == tagInner && depth < edge:
 		return d.inner(depth, edge)
 	case tag == tagPage && depth == edge:
 		version, hash := d.version(), d.digest()
-		if hash == empty {
+		if hash == (Digest{}) {
 			d.fail("page with an empty hash")
 		}
-		return storedPage(version, &hash)
+		return storedPage(version, hash)
 	case tag == tagLeaf:
 		keyLen, valueLen := int(d.byte()), int(d.byte())
 		key, value := d.bytes(keyLen), d.bytes(valueLen)
@@ -214,15 +220,15 @@ func (d *decoder) tree(depth, edge int) *node {
 		return storedLeaf(version, &path, &valueHash)
 	default:
 		d.fail("tag %#x at depth %d", tag, depth)
-		return nil
+		return link{}
 	}
 }
 
-func (d *decoder) inner(depth, edge int) *node {
-	left := d.tree(depth+1, edge)
-	n := join(depth, left, d.tree(depth+1, edge))
+func (d *decoder) inner(depth, edge int) link {
+	left, right := d.tree(depth+1, edge), d.tree(depth+1, edge)
+	n := join(depth, &left, &right)
 	if !n.isInner() {
-		d.fail("inner node with one leaf at depth %d", depth)
+		d.fail("inner node with less than two leaves at depth %d", depth)
 	}
 	return n
 }

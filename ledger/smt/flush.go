@@ -42,7 +42,7 @@ func (m Map) Flush(version uint64, sink Sink) (RootRef, error) {
 
 func (m Map) flush(version uint64, sink Sink) (RootRef, error) {
 	f := flusher{line: m.line, version: version, sink: sink}
-	if err := f.walk(m.root, m.line.base, 0); err != nil {
+	if err := f.walk(&m.root, &m.line.base, 0); err != nil {
 		return RootRef{}, err
 	}
 	for _, c := range f.written {
@@ -62,84 +62,84 @@ type flusher struct {
 	written []*cell
 }
 
-// walk visits one position: n in the new map, old in the one before. A leaf whose
+// walk visits one position: at in the new map, old in the one before. A leaf whose
 // position is above the walk's is seen on its way down to where the other map has
 // something.
-func (f *flusher) walk(n, old *node, depth int) error {
-	if n == old {
+func (f *flusher) walk(at, old *link, depth int) error {
+	if at.to == old.to {
 		return nil
 	}
-	if !n.isInner() && !old.isInner() {
-		return f.leaf(n, old)
+	if !at.isInner() && !old.isInner() {
+		return f.leaf(at, old)
 	}
-	if done, err := f.page(n, old, depth); done || err != nil {
+	if same, err := f.page(at, old, depth); same || err != nil {
 		return err
 	}
-	left, right, err := f.line.split(n, depth, &f.path)
+	n, err := f.line.split(at, depth, &f.path)
 	if err != nil {
 		return err
 	}
-	oldLeft, oldRight, err := f.line.split(old, depth, &f.path)
+	o, err := f.line.split(old, depth, &f.path)
 	if err != nil {
 		return err
 	}
-	if err := f.walk(left, oldLeft, depth+1); err != nil {
+	if err := f.walk(&n.left, &o.left, depth+1); err != nil {
 		return err
 	}
 	setBit(&f.path, depth)
-	err = f.walk(right, oldRight, depth+1)
+	err = f.walk(&n.right, &o.right, depth+1)
 	clearBit(&f.path, depth)
 	return err
 }
 
-// page compares the tops of two pages, if they are that. It reports whether they
-// are the same page, below which nothing differs.
-func (f *flusher) page(n, old *node, depth int) (same bool, err error) {
-	if n.isPage() {
-		if old.isPage() && n.page.is(&old.page.cell) {
+// page compares two pages, each of which may be another node. It reports whether
+// they are the same page, below which nothing differs.
+func (f *flusher) page(at, old *link, depth int) (same bool, err error) {
+	p, oldPage := at.page(), old.page()
+	if p != nil {
+		if oldPage != nil && p.is(&oldPage.cell) {
 			return true, nil
 		}
-		if _, flushed := n.page.version(); flushed {
-			return false, fmt.Errorf("smt: flush version %d: %w", f.version, ErrFork)
-		}
-		value := encodePage(n.page.kids.Load(), depth, f.version)
-		if err := f.put(pageKey(f.version, depth, &f.path), value, &n.page.cell); err != nil {
+		value := func() []byte { return encodePage(p.top.Load(), f.version) }
+		if err := f.put(&p.cell, pageKey(f.version, depth, &f.path), value); err != nil {
 			return false, err
 		}
 	}
-	if old.isPage() {
-		if v, _ := old.page.version(); v != f.version {
+	if oldPage != nil {
+		if v, _ := oldPage.version(); v != f.version {
 			return false, f.sink.Stale(pageKey(v, depth, &f.path))
 		}
 	}
 	return false, nil
 }
 
-// leaf compares two leaves, each of which may be nil.
-func (f *flusher) leaf(n, old *node) error {
-	rec, oldRec := n.ownRecord(), old.ownRecord()
+// leaf compares two leaves, each of which may be nothing.
+func (f *flusher) leaf(at, old *link) error {
+	rec, oldRec := at.record(), old.record()
 	if rec != nil {
-		if oldRec != nil && n.leaf.path == old.leaf.path && rec.is(&oldRec.cell) {
+		if oldRec != nil && at.leaf().path == old.leaf().path && rec.is(&oldRec.cell) {
 			return nil
 		}
-		if _, flushed := rec.version(); flushed {
-			return fmt.Errorf("smt: flush version %d: %w", f.version, ErrFork)
-		}
-		value := encodeRecord(rec.entry.Load())
-		if err := f.put(recordKey(f.version, &n.leaf.path), value, &rec.cell); err != nil {
+		value := func() []byte { return encodeRecord(rec.entry.Load()) }
+		if err := f.put(&rec.cell, recordKey(f.version, &at.leaf().path), value); err != nil {
 			return err
 		}
 	}
 	if oldRec != nil {
 		v, _ := oldRec.version()
-		return f.sink.Stale(recordKey(v, &old.leaf.path))
+		return f.sink.Stale(recordKey(v, &old.leaf().path))
 	}
 	return nil
 }
 
-func (f *flusher) put(key, value []byte, c *cell) error {
+// put gives the sink what is not in the store. What is, and is not in the map
+// before, belongs to another line of descent.
+func (f *flusher) put(c *cell, key []byte, value func() []byte) error {
+	if _, flushed := c.version(); flushed {
+		return fmt.Errorf("smt: flush version %d: %w", f.version, ErrFork)
+	}
 	f.written = append(f.written, c)
-	return f.sink.Put(key, value)
+	return f.sink.Put(key, value())
 }
 
 // Keys returns the store's keys of everything a flushed map is made of, so that a
@@ -148,7 +148,7 @@ func (f *flusher) put(key, value []byte, c *cell) error {
 func (m Map) Keys() iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		k := keyWalker{line: m.line, yield: yield}
-		k.walk(m.root, 0)
+		k.walk(&m.root, 0)
 	}
 }
 
@@ -159,44 +159,41 @@ type keyWalker struct {
 }
 
 // walk reports whether to go on.
-func (k *keyWalker) walk(n *node, depth int) bool {
-	if n == nil {
-		return true
-	}
-	if !k.own(n, depth) {
+func (k *keyWalker) walk(at *link, depth int) bool {
+	if !k.own(at, depth) {
 		return false
 	}
-	if n.leaf != nil {
+	if !at.isInner() {
 		return true
 	}
-	left, right, err := k.line.children(n, depth, &k.path)
+	n, err := k.line.inner(at, depth, &k.path)
 	if err != nil {
 		k.yield(nil, err)
 		return false
 	}
-	if !k.walk(left, depth+1) {
+	if !k.walk(&n.left, depth+1) {
 		return false
 	}
 	setBit(&k.path, depth)
-	more := k.walk(right, depth+1)
+	more := k.walk(&n.right, depth+1)
 	clearBit(&k.path, depth)
 	return more
 }
 
-// own yields the key of a node that has a record or a page of its own.
-func (k *keyWalker) own(n *node, depth int) bool {
-	switch rec := n.ownRecord(); {
-	case rec != nil:
+// own yields the key of what has a key of its own.
+func (k *keyWalker) own(at *link, depth int) bool {
+	if p := at.page(); p != nil {
+		version, flushed := p.version()
+		return k.key(pageKey(version, depth, &k.path), flushed)
+	}
+	if rec := at.record(); rec != nil {
 		version, flushed := rec.version()
-		return k.yieldKey(recordKey(version, &n.leaf.path), flushed)
-	case n.page != nil:
-		version, flushed := n.page.version()
-		return k.yieldKey(pageKey(version, depth, &k.path), flushed)
+		return k.key(recordKey(version, &at.leaf().path), flushed)
 	}
 	return true
 }
 
-func (k *keyWalker) yieldKey(key []byte, flushed bool) bool {
+func (k *keyWalker) key(key []byte, flushed bool) bool {
 	if !flushed {
 		k.yield(nil, ErrNotFlushed)
 		return false

@@ -1,6 +1,7 @@
 package smt
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -46,7 +47,7 @@ type Reader interface {
 // nodes with. [Map.Flush] and [Map.Shed] may run beside them, but only one of the
 // two at a time among maps that descend from one another.
 type Map struct {
-	root  *node
+	root  link
 	count uint64
 	line  *line
 }
@@ -56,7 +57,7 @@ type line struct {
 	reader Reader // nil for maps that live in memory only
 
 	// What follows is Flush's.
-	base *node  // the root that was flushed last
+	base link   // the root that was flushed last
 	next uint64 // the lowest version that may be flushed
 }
 
@@ -65,12 +66,12 @@ type line struct {
 // the store and shed. Two maps that are opened separately do not know of each
 // other: of those, one may be derived from and flushed.
 func Open(reader Reader, ref RootRef) Map {
-	root := ref.node()
+	root := ref.link()
 	return Map{root: root, count: ref.count, line: &line{reader: reader, base: root, next: ref.stored}}
 }
 
 // Root returns the digest of the map's content.
-func (m Map) Root() Digest { return *digest(m.root) }
+func (m Map) Root() Digest { return m.root.hash }
 
 // Len returns the number of keys.
 func (m Map) Len() uint64 { return m.count }
@@ -79,21 +80,19 @@ func (m Map) Len() uint64 { return m.count }
 // change the bytes. Errors are the reader's, or [ErrCorrupt].
 func (m Map) Get(key []byte) (value []byte, ok bool, err error) {
 	path := Path(key)
-	n := m.root
-	for depth := 0; n.isInner(); depth++ {
-		left, right, err := m.line.children(n, depth, &path)
+	at := &m.root
+	for depth := 0; at.isInner(); depth++ {
+		n, err := m.line.inner(at, depth, &path)
 		if err != nil {
 			return nil, false, err
 		}
-		n = left
-		if bit(&path, depth) == 1 {
-			n = right
-		}
+		at = n.child(bit(&path, depth))
 	}
-	if n == nil || n.leaf.path != path {
+	n := at.leaf()
+	if n == nil || n.path != path {
 		return nil, false, nil
 	}
-	e, err := m.line.entry(n.leaf)
+	e, err := m.line.entry(n)
 	return e.Value, err == nil, err
 }
 
@@ -105,7 +104,7 @@ func (m Map) All() iter.Seq2[Entry, error] { return m.From(Digest{}) }
 func (m Map) From(start Digest) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		w := walker{line: m.line, start: start, yield: yield}
-		w.walk(m.root, 0)
+		w.walk(&m.root, 0)
 	}
 }
 
@@ -118,100 +117,112 @@ type walker struct {
 }
 
 // walk reports whether to go on.
-func (w *walker) walk(n *node, depth int) bool {
-	if n == nil || comparePrefix(&w.path, &w.start, depth) < 0 {
+func (w *walker) walk(at *link, depth int) bool {
+	if at.isEmpty() || comparePrefix(&w.path, &w.start, depth) < 0 {
 		return true
 	}
-	if n.leaf != nil {
-		if compare(&n.leaf.path, &w.start) < 0 {
+	if n := at.leaf(); n != nil {
+		if compare(&n.path, &w.start) < 0 {
 			return true
 		}
-		e, err := w.line.entry(n.leaf)
+		e, err := w.line.entry(n)
 		return w.yield(e, err) && err == nil
 	}
-	left, right, err := w.line.children(n, depth, &w.path)
+	n, err := w.line.inner(at, depth, &w.path)
 	if err != nil {
 		w.yield(Entry{}, err)
 		return false
 	}
-	if !w.walk(left, depth+1) {
+	if !w.walk(&n.left, depth+1) {
 		return false
 	}
 	setBit(&w.path, depth)
-	more := w.walk(right, depth+1)
+	more := w.walk(&n.right, depth+1)
 	clearBit(&w.path, depth)
 	return more
 }
 
-// children returns the children of an inner node, of whose path the first depth
-// bits are looked at. A page that is not in memory is loaded, and stays.
-func (s *line) children(n *node, depth int, path *Digest) (left, right *node, err error) {
-	if n.page == nil {
-		return n.left, n.right, nil
+// child returns a node's child on the side of a path's bit.
+func (n *inner) child(bit byte) *link {
+	if bit == 0 {
+		return &n.left
 	}
-	n.page.touch()
-	k := n.page.kids.Load()
-	if k == nil {
-		if k, err = s.loadPage(n, depth, path); err != nil {
-			return nil, nil, err
-		}
-		n.page.kids.Store(k)
-	}
-	return k.left, k.right, nil
+	return &n.right
 }
 
-// split returns what is below a subtree on either side. A leaf is on its own side.
-func (s *line) split(n *node, depth int, path *Digest) (left, right *node, err error) {
+// inner returns the inner node that a link of that depth leads to. Of path, the
+// first depth bits are looked at. A page that is not in memory is loaded, and stays.
+func (s *line) inner(at *link, depth int, path *Digest) (*inner, error) {
+	p := at.page()
+	if p == nil {
+		n, _ := at.to.(*inner)
+		return n, nil
+	}
+	p.touch()
+	if top := p.top.Load(); top != nil {
+		return top, nil
+	}
+	top, err := s.loadPage(at, depth, path)
+	if err != nil {
+		return nil, err
+	}
+	p.top.Store(top)
+	return top, nil
+}
+
+// split returns what is below a link on either side. A leaf is on its own side.
+func (s *line) split(at *link, depth int, path *Digest) (*inner, error) {
+	n := at.leaf()
 	switch {
+	case at.isEmpty():
+		return &inner{}, nil
 	case n == nil:
-		return nil, nil, nil
-	case n.leaf == nil:
-		return s.children(n, depth, path)
-	case bit(&n.leaf.path, depth) == 0:
-		return n, nil, nil
+		return s.inner(at, depth, path)
+	case bit(&n.path, depth) == 0:
+		return &inner{left: *at}, nil
 	default:
-		return nil, n, nil
+		return &inner{right: *at}, nil
 	}
 }
 
 // entry returns a leaf's key and value. A record that is not in memory is loaded,
 // and stays.
-func (s *line) entry(l *leaf) (Entry, error) {
-	if l.record == nil {
-		return Entry{l.key, l.value}, nil
+func (s *line) entry(n *leaf) (Entry, error) {
+	if n.record == nil {
+		return Entry{n.key, n.value}, nil
 	}
-	l.record.touch()
-	e := l.record.entry.Load()
-	if e == nil {
-		var err error
-		if e, err = s.loadRecord(l); err != nil {
-			return Entry{}, err
-		}
-		l.record.entry.Store(e)
+	n.record.touch()
+	if e := n.record.entry.Load(); e != nil {
+		return *e, nil
 	}
+	e, err := s.loadRecord(n)
+	if err != nil {
+		return Entry{}, err
+	}
+	n.record.entry.Store(e)
 	return *e, nil
 }
 
-func (s *line) loadPage(n *node, depth int, path *Digest) (*kids, error) {
-	version, _ := n.page.version()
+func (s *line) loadPage(at *link, depth int, path *Digest) (*inner, error) {
+	version, _ := at.page().version()
 	key := pageKey(version, depth, path)
 	b, err := s.reader.Get(key)
 	if err != nil {
 		return nil, fmt.Errorf("smt: read page %x: %w", key, err)
 	}
-	k, err := decodePage(b, depth)
+	top, err := decodePage(b, depth)
 	if err != nil {
 		return nil, fmt.Errorf("smt: page %x: %w: %w", key, ErrCorrupt, err)
 	}
-	if hashInner(digest(k.left), digest(k.right)) != n.hash {
+	if hashInner(&top.left.hash, &top.right.hash) != at.hash {
 		return nil, fmt.Errorf("smt: page %x: %w", key, ErrCorrupt)
 	}
-	return k, nil
+	return top, nil
 }
 
-func (s *line) loadRecord(l *leaf) (*Entry, error) {
-	version, _ := l.record.version()
-	key := recordKey(version, &l.path)
+func (s *line) loadRecord(n *leaf) (*Entry, error) {
+	version, _ := n.record.version()
+	key := recordKey(version, &n.path)
 	b, err := s.reader.Get(key)
 	if err != nil {
 		return nil, fmt.Errorf("smt: read leaf %x: %w", key, err)
@@ -220,7 +231,7 @@ func (s *line) loadRecord(l *leaf) (*Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("smt: leaf %x: %w: %w", key, ErrCorrupt, err)
 	}
-	if Path(e.Key) != l.path || Path(e.Value) != l.record.valueHash {
+	if Path(e.Key) != n.path || sha256.Sum256(e.Value) != n.record.valueHash {
 		return nil, fmt.Errorf("smt: leaf %x: %w", key, ErrCorrupt)
 	}
 	return e, nil

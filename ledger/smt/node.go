@@ -13,14 +13,31 @@ const (
 	maxInline = 128
 )
 
-// node is a leaf or an inner node; an empty subtree is nil. A node's content
-// never changes. What may change is whether it is stored, and, once it is, whether
-// it is in memory: those are a page's and a record's cells.
-type node struct {
-	hash        Digest
-	left, right *node // of an inner node that is not the top of a page
-	leaf        *leaf
-	page        *page // of an inner node at the top of a page
+// link is a subtree. The zero link is the empty one. The hash is kept with the
+// parent rather than in the node, so that whoever changes one child need not bring
+// the other from memory to hash both.
+type link struct {
+	hash Digest
+	to   node
+}
+
+// node is what a link leads to: a *leaf, an *inner, or a *page in place of an inner
+// node whose depth is a multiple of pageBits. A node's content never changes. What
+// may change is whether it is stored and, once it is, whether it is in memory: those
+// are the cells of pages and records.
+type node interface{ isNode() }
+
+func (*leaf) isNode()  {}
+func (*inner) isNode() {}
+func (*page) isNode()  {}
+
+// inner is an inner node.
+type inner struct{ left, right link }
+
+// page is the part of the tree from an inner node down to the pages below.
+type page struct {
+	cell
+	top atomic.Pointer[inner] // nil when not in memory
 }
 
 // leaf is a key's leaf. Exactly one of (key, value) and record is used.
@@ -30,25 +47,17 @@ type leaf struct {
 	record     *record // nil when the leaf is kept within its page
 }
 
-// cell is what a page or a record knows about its copy in the store.
-type cell struct {
-	stored atomic.Uint64 // 1 + the version it was flushed with; 0 when it was not
-	used   atomic.Bool   // read since the last Shed
-}
-
-// page holds the children of an inner node at the top of a page.
-type page struct {
-	cell
-	kids atomic.Pointer[kids] // nil when not in memory
-}
-
-type kids struct{ left, right *node }
-
-// record holds a leaf that is stored on its own.
+// record holds a key and value that are stored on their own.
 type record struct {
 	cell
 	valueHash Digest
 	entry     atomic.Pointer[Entry] // nil when not in memory
+}
+
+// cell is what a page or a record knows of its copy in the store.
+type cell struct {
+	stored atomic.Uint64 // 1 + the version it was flushed with; 0 when it was not
+	used   atomic.Bool   // made or read since the last Shed
 }
 
 // Entry is a key with its value. Whoever gets one from a map must not change the
@@ -69,103 +78,92 @@ func (c *cell) version() (version uint64, flushed bool) {
 	return s - 1, s != 0
 }
 
-// is reports whether both are the same thing in the store.
+// is reports whether two cells of one path are the same in the store.
 func (c *cell) is(other *cell) bool {
 	s := c.stored.Load()
 	return s != 0 && s == other.stored.Load()
 }
 
+// leaf returns the leaf that the link leads to, nil when it is another node.
+func (l *link) leaf() *leaf {
+	n, _ := l.to.(*leaf)
+	return n
+}
+
+// page returns the page that the link leads to, nil when it is another node.
+func (l *link) page() *page {
+	n, _ := l.to.(*page)
+	return n
+}
+
+// record returns the record of the leaf that the link leads to, nil when it has
+// none or is another node.
+func (l *link) record() *record {
+	if n := l.leaf(); n != nil {
+		return n.record
+	}
+	return nil
+}
+
+func (l *link) isEmpty() bool { return l.to == nil }
+func (l *link) isInner() bool { return l.to != nil && l.leaf() == nil }
+
 // inlined reports whether a leaf of these sizes is kept within its page.
 func inlined(key, value []byte) bool { return len(key)+len(value) <= maxInline }
 
 // newLeaf returns the leaf of a key whose path is known. It keeps key and value.
-func newLeaf(path *Digest, key, value []byte) *node {
+func newLeaf(path *Digest, key, value []byte) link {
 	valueHash := sha256.Sum256(value)
-	n := &struct {
-		node
-		at leaf
-	}{}
-	n.at.path = *path
-	n.node.leaf = &n.at
-	n.node.hash = hashLeaf(path, &valueHash)
+	n := &leaf{path: *path}
 	if inlined(key, value) {
-		n.at.key, n.at.value = key, value
+		n.key, n.value = key, value
 	} else {
-		n.at.record = &record{valueHash: valueHash}
-		n.at.record.entry.Store(&Entry{key, value})
-		n.at.record.used.Store(true)
+		n.record = &record{valueHash: valueHash}
+		n.record.entry.Store(&Entry{key, value})
+		n.record.used.Store(true)
 	}
-	return &n.node
+	return link{hashLeaf(path, &valueHash), n}
 }
 
 // storedLeaf returns a leaf whose record is in the store.
-func storedLeaf(version uint64, path, valueHash *Digest) *node {
+func storedLeaf(version uint64, path, valueHash *Digest) link {
 	rec := &record{valueHash: *valueHash}
 	rec.stored.Store(version + 1)
-	return &node{hash: hashLeaf(path, valueHash), leaf: &leaf{path: *path, record: rec}}
+	return link{hashLeaf(path, valueHash), &leaf{path: *path, record: rec}}
 }
 
-// storedPage returns the top of a page that is in the store.
-func storedPage(version uint64, hash *Digest) *node {
-	n := newPage(hash)
-	n.page.stored.Store(version + 1)
-	return n
-}
-
-func newPage(hash *Digest) *node {
-	n := &struct {
-		node
-		at page
-	}{}
-	n.node.page = &n.at
-	n.node.hash = *hash
-	return &n.node
+// storedPage returns a page that is in the store.
+func storedPage(version uint64, hash Digest) link {
+	p := new(page)
+	p.stored.Store(version + 1)
+	return link{hash, p}
 }
 
 // join returns the subtree at a depth that has these children.
-func join(depth int, left, right *node) *node {
+func join(depth int, left, right *link) link {
 	switch {
-	case left == nil && (right == nil || right.leaf != nil):
-		return right
-	case right == nil && left.leaf != nil:
-		return left
+	case left.isEmpty() && !right.isInner():
+		return *right
+	case right.isEmpty() && !left.isInner():
+		return *left
 	}
-	hash := hashInner(digest(left), digest(right))
+	l := link{hash: hashInner(&left.hash, &right.hash)}
+	n := &inner{*left, *right}
 	if depth%pageBits != 0 {
-		return &node{hash: hash, left: left, right: right}
+		l.to = n
+		return l
 	}
-	n := newPage(&hash)
-	n.page.kids.Store(&kids{left, right})
-	n.page.used.Store(true)
-	return n
+	p := new(page)
+	p.top.Store(n)
+	p.used.Store(true)
+	l.to = p
+	return l
 }
 
-// empty is the digest of an empty subtree. It is read only.
-var empty Digest
-
-// digest returns the hash of a subtree.
-func digest(n *node) *Digest {
-	if n == nil {
-		return &empty
+// valueHash returns the digest of the leaf's value.
+func (n *leaf) valueHash() Digest {
+	if n.record != nil {
+		return n.record.valueHash
 	}
-	return &n.hash
-}
-
-func (n *node) isInner() bool { return n != nil && n.leaf == nil }
-func (n *node) isPage() bool  { return n != nil && n.page != nil }
-
-// ownRecord returns the record of a leaf that has one, nil otherwise.
-func (n *node) ownRecord() *record {
-	if n == nil || n.leaf == nil {
-		return nil
-	}
-	return n.leaf.record
-}
-
-// valueHash returns the digest of a leaf's value.
-func (l *leaf) valueHash() Digest {
-	if l.record != nil {
-		return l.record.valueHash
-	}
-	return sha256.Sum256(l.value)
+	return sha256.Sum256(n.value)
 }

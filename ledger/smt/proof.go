@@ -30,23 +30,21 @@ type Proof struct {
 func (m Map) Prove(key []byte) (Proof, error) {
 	path := Path(key)
 	p := Proof{siblings: make([]Digest, 0, 32)}
-	n := m.root
-	for depth := 0; n.isInner(); depth++ {
-		left, right, err := m.line.children(n, depth, &path)
+	at := &m.root
+	for depth := 0; at.isInner(); depth++ {
+		n, err := m.line.inner(at, depth, &path)
 		if err != nil {
 			return Proof{}, err
 		}
-		if bit(&path, depth) == 1 {
-			left, right = right, left
-		}
-		p.siblings = append(p.siblings, *digest(right))
-		n = left
+		side := bit(&path, depth)
+		p.siblings = append(p.siblings, n.child(side^1).hash)
+		at = n.child(side)
 	}
-	switch {
+	switch n := at.leaf(); {
 	case n == nil:
 		p.kind = proofEmpty
-	case n.leaf.path != path:
-		p.kind, p.other, p.value = proofOther, n.leaf.path, n.leaf.valueHash()
+	case n.path != path:
+		p.kind, p.other, p.value = proofOther, n.path, n.valueHash()
 	}
 	return p, nil
 }
@@ -100,13 +98,13 @@ func (p Proof) AppendBinary(b []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(p.siblings)))
 	var bitmap Digest
 	for i := range p.siblings {
-		if p.siblings[i] != empty {
+		if p.siblings[i] != (Digest{}) {
 			setBit(&bitmap, i)
 		}
 	}
 	b = append(b, bitmap[:(len(p.siblings)+7)/8]...)
 	for i := range p.siblings {
-		if p.siblings[i] != empty {
+		if p.siblings[i] != (Digest{}) {
 			b = append(b, p.siblings[i][:]...)
 		}
 	}
@@ -136,12 +134,12 @@ func ParseProof(b []byte) (Proof, error) {
 		if bit(&bitmap, i) == 0 {
 			continue
 		}
-		if p.siblings[i] = d.digest(); p.siblings[i] == empty {
+		if p.siblings[i] = d.digest(); p.siblings[i] == (Digest{}) {
 			d.fail("empty sibling at depth %d", i+1)
 		}
 		clearBit(&bitmap, i)
 	}
-	if bitmap != empty {
+	if bitmap != (Digest{}) {
 		d.fail("siblings beyond depth %d", depth)
 	}
 	if err := d.finish(); err != nil {

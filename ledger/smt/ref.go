@@ -21,16 +21,17 @@ type RootRef struct {
 // Ref returns where a flushed map's root is, and [ErrNotFlushed] for another map.
 func (m Map) Ref() (RootRef, error) {
 	ref := RootRef{count: m.count}
-	switch n := m.root; {
-	case n == nil:
-		return ref, nil
-	case n.page != nil:
-		ref.kind, ref.stored, ref.hash = tagPage, n.page.stored.Load(), n.hash
-	case n.leaf.record != nil:
-		ref.kind, ref.stored = tagRecord, n.leaf.record.stored.Load()
-		ref.path, ref.hash = n.leaf.path, n.leaf.record.valueHash
+	switch n := m.root.to.(type) {
+	case *page:
+		ref.kind, ref.stored, ref.hash = tagPage, n.stored.Load(), m.root.hash
+	case *leaf:
+		if n.record == nil {
+			ref.kind, ref.key, ref.value = tagLeaf, string(n.key), string(n.value)
+			return ref, nil
+		}
+		ref.kind, ref.stored = tagRecord, n.record.stored.Load()
+		ref.path, ref.hash = n.path, n.record.valueHash
 	default:
-		ref.kind, ref.key, ref.value = tagLeaf, string(n.leaf.key), string(n.leaf.value)
 		return ref, nil
 	}
 	if ref.stored == 0 {
@@ -40,16 +41,16 @@ func (m Map) Ref() (RootRef, error) {
 }
 
 // Root returns the digest of the map's content.
-func (r RootRef) Root() Digest { return *digest(r.node()) }
+func (r RootRef) Root() Digest { return r.link().hash }
 
 // Len returns the map's number of keys.
 func (r RootRef) Len() uint64 { return r.count }
 
-// node returns the root, of which nothing is loaded.
-func (r RootRef) node() *node {
+// link returns the root, of which nothing is loaded.
+func (r RootRef) link() link {
 	switch r.kind {
 	case tagPage:
-		return storedPage(r.stored-1, &r.hash)
+		return storedPage(r.stored-1, r.hash)
 	case tagRecord:
 		return storedLeaf(r.stored-1, &r.path, &r.hash)
 	case tagLeaf:
@@ -57,14 +58,15 @@ func (r RootRef) node() *node {
 		path := Path(key)
 		return newLeaf(&path, key, []byte(r.value))
 	default:
-		return nil
+		return link{}
 	}
 }
 
 // AppendBinary appends the ref's one encoding, of at most [MaxRootRef] bytes. The
 // error is nil.
 func (r RootRef) AppendBinary(b []byte) ([]byte, error) {
-	b = appendTree(b, r.node(), 0, 0, 0)
+	root := r.link()
+	b = appendTree(b, &root, 0)
 	return binary.BigEndian.AppendUint64(b, r.count), nil
 }
 
@@ -72,7 +74,7 @@ func (r RootRef) AppendBinary(b []byte) ([]byte, error) {
 func ParseRootRef(b []byte) (RootRef, error) {
 	d := decoder{rest: b}
 	m := Map{root: d.tree(0, 0), count: d.uint64()}
-	if m.root.isInner() == (m.count < 2) || (m.root == nil) != (m.count == 0) {
+	if m.root.isInner() != (m.count > 1) || m.root.isEmpty() != (m.count == 0) {
 		d.fail("root of %d keys", m.count)
 	}
 	if err := d.finish(); err != nil {

@@ -2,10 +2,10 @@ package smt
 
 // Memory that nodes take, in bytes, with what the allocator adds. Estimates.
 const (
-	costNode   = 64
+	costInner  = 96
+	costPage   = 24
 	costLeaf   = 96
-	costPage   = 48
-	costRecord = 64
+	costRecord = 112
 )
 
 // recordClass is the class of records, which are shed before pages that were read
@@ -24,9 +24,9 @@ func (m Map) Shed(limit int) int {
 		return 0
 	}
 	var s shedder
-	s.total += visit(m.root, 0, s.measure)
+	s.total += visit(&m.root, 0, s.measure)
 	s.plan(s.total - limit)
-	visit(m.root, 0, s.drop)
+	visit(&m.root, 0, s.drop)
 	return s.total
 }
 
@@ -81,27 +81,28 @@ func (s *shedder) drop(c *cell, depth, bytes int) bool {
 // the page itself, with its depth in pages and the bytes it takes without what is
 // below. Where what returns true the page or record is dropped. It returns the bytes
 // that the subtree takes in the page above.
-func visit(n *node, depth int, what func(c *cell, depth, bytes int) bool) int {
-	switch {
-	case n == nil:
-		return 0
-	case n.leaf != nil && n.leaf.record != nil:
-		rec := n.leaf.record
+func visit(at *link, depth int, what func(c *cell, depth, bytes int) bool) int {
+	switch n := at.to.(type) {
+	case *leaf:
+		rec := n.record
+		if rec == nil {
+			return costLeaf + len(n.key) + len(n.value)
+		}
 		if e := rec.entry.Load(); e != nil && what(&rec.cell, recordClass, len(e.Key)+len(e.Value)) {
 			rec.entry.Store(nil)
 		}
-		return costNode + costLeaf + costRecord
-	case n.leaf != nil:
-		return costNode + costLeaf + len(n.leaf.key) + len(n.leaf.value)
-	case n.page != nil:
-		if k := n.page.kids.Load(); k != nil {
-			bytes := visit(k.left, depth+1, what) + visit(k.right, depth+1, what)
-			if what(&n.page.cell, depth/pageBits, bytes) {
-				n.page.kids.Store(nil)
+		return costLeaf + costRecord
+	case *page:
+		if top := n.top.Load(); top != nil {
+			bytes := costInner + visit(&top.left, depth+1, what) + visit(&top.right, depth+1, what)
+			if what(&n.cell, depth/pageBits, bytes) {
+				n.top.Store(nil)
 			}
 		}
-		return costNode + costPage
+		return costPage
+	case *inner:
+		return costInner + visit(&n.left, depth+1, what) + visit(&n.right, depth+1, what)
 	default:
-		return costNode + visit(n.left, depth+1, what) + visit(n.right, depth+1, what)
+		return 0
 	}
 }
