@@ -1,6 +1,9 @@
 package genesis
 
-import "github.com/decube/decube/ledger/pbft"
+import (
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/tx"
+)
 
 // Params are the numbers that all replicas must share: with two values of one of
 // them, two replicas would disagree on which blocks are valid, or on what a block
@@ -34,13 +37,12 @@ type param struct {
 
 // params are the fields in the order of the encoding, which is theirs in Params.
 //
-// MaxBlockBytes begins where the largest transaction fits, and ends where a block
-// still fits a message of 10 MB.
+// MaxBlockBytes begins where the largest transaction fits, with room to spare.
 var params = [...]param{
 	{"window", func(p *Params) *uint64 { return &p.Window }, 8, 1, pbft.MaxWindow},
 	{"checkpoint_interval", func(p *Params) *uint64 { return &p.CheckpointInterval }, 128, 1, 1 << 20},
-	{"max_block_transactions", func(p *Params) *uint64 { return &p.MaxBlockTransactions }, 1000, 1, 1 << 16},
-	{"max_block_bytes", func(p *Params) *uint64 { return &p.MaxBlockBytes }, 1 << 20, 128 << 10, 8 << 20},
+	{"max_block_transactions", func(p *Params) *uint64 { return &p.MaxBlockTransactions }, 1000, 1, tx.MaxBatch},
+	{"max_block_bytes", func(p *Params) *uint64 { return &p.MaxBlockBytes }, 1 << 20, 128 << 10, tx.MaxBatchSize},
 	{"nonce_window", func(p *Params) *uint64 { return &p.NonceWindow }, 1024, 1, 1 << 16},
 	{"max_snapshots_per_owner", func(p *Params) *uint64 { return &p.MaxSnapshotsPerOwner }, 100_000, 1, 1 << 32},
 	{"max_names_per_owner", func(p *Params) *uint64 { return &p.MaxNamesPerOwner }, 1000, 1, 1 << 32},

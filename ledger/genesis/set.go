@@ -50,6 +50,28 @@ func (s ValidatorSet) Replica(key sig.PublicKey) (r quorum.Replica, ok bool) {
 	return 0, false
 }
 
+// Checker returns what pbft.Verifier asks to check signatures of the set's
+// replicas with: all of a call at once. It is safe for concurrent use. The set
+// must not change any more.
+func (s ValidatorSet) Checker(v *sig.Verifier) func([]pbft.Item) []bool {
+	return func(items []pbft.Item) []bool {
+		good := make([]bool, len(items))
+		known := make([]sig.Item, 0, len(items))
+		which := make([]int, 0, len(items))
+		for i := range items {
+			if r := int(items[i].Replica); r < len(s) {
+				known = append(known, sig.Item{Key: s[r], Message: items[i].Statement, Signature: sig.Signature(items[i].Sig)})
+				which = append(which, i)
+				good[i] = true
+			}
+		}
+		for _, bad := range v.VerifyBatch(known) {
+			good[which[bad]] = false
+		}
+		return good
+	}
+}
+
 // AppendTo appends the set's encoding to b. The set must be valid.
 func (s ValidatorSet) AppendTo(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(s))) //nolint:gosec // at most quorum.MaxReplicas

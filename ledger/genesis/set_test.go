@@ -70,6 +70,25 @@ func TestParseValidatorSetRefuses(t *testing.T) {
 	}
 }
 
+func TestChecker(t *testing.T) {
+	s := set(4)
+	var items []pbft.Item
+	add := func(r quorum.Replica, signer int, statement string) {
+		k := sig.FromSeed([sig.SeedSize]byte{byte(signer), 0, 'g'})
+		items = append(items, pbft.Item{Replica: r, Statement: []byte(statement), Sig: pbft.Signature(k.Sign([]byte("yes")))})
+	}
+	add(0, 0, "yes")
+	add(1, 2, "yes") // another's signature
+	add(2, 2, "yes")
+	add(3, 3, "no")  // of something else
+	add(4, 4, "yes") // no replica
+	add(3, 3, "yes")
+	want := []bool{true, false, true, false, false, true}
+	if got := s.Checker(sig.NewVerifier(0))(items); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func FuzzParseValidatorSet(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(set(1).AppendTo(nil))
