@@ -1,0 +1,76 @@
+package receipt
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+)
+
+// Which part of a receipt is wrong. An error about a block's proof wraps one of
+// these and one of the reasons below: a transition whose certificate has too few
+// signatures is ErrTransition and ErrQuorum.
+var (
+	// ErrMalformed is returned for bytes that are not a receipt, and for a receipt
+	// that has no encoding.
+	ErrMalformed = errors.New("malformed receipt")
+	// ErrGenesis is returned for what belongs to another ledger.
+	ErrGenesis = errors.New("of another ledger")
+	// ErrTransition is returned when the chain of validator sets breaks.
+	ErrTransition = errors.New("the chain of validator sets is broken")
+	// ErrBlock is returned when the transaction's block is not proved.
+	ErrBlock = errors.New("the transaction's block is not proved")
+	// ErrTransaction is returned for a transaction that is not its owner's.
+	ErrTransaction = errors.New("transaction is not its owner's")
+	// ErrInclusion is returned for a transaction that is not proved to be in the
+	// block.
+	ErrInclusion = errors.New("transaction is not in the block")
+)
+
+// Why a block is not proved.
+var (
+	// ErrEpoch is returned for a block of another epoch than the one at hand.
+	ErrEpoch = errors.New("block of another epoch")
+	// ErrOrder is returned for a block that does not come after the one before the
+	// epoch, in sequence and in time.
+	ErrOrder = errors.New("blocks out of order")
+	// ErrCertificate is returned for a certificate that is not a commit certificate
+	// for the block beside it.
+	ErrCertificate = errors.New("certificate does not prove the block")
+	// ErrSigner is returned for a certificate signed by whom the epoch has not.
+	ErrSigner = errors.New("signer is not a validator of the epoch")
+	// ErrQuorum is returned for a certificate with too few signatures.
+	ErrQuorum = errors.New("certificate lacks a quorum")
+	// ErrSignature is returned when a validator's signature does not verify.
+	ErrSignature = errors.New("validator's signature does not verify")
+)
+
+// explain says for which of the reasons the core's verifier refused a
+// decision. The verdict is the core's.
+func explain(err error, d *pbft.Decision, committee quorum.Committee) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pbft.ErrSignature):
+		return fmt.Errorf("%w: %w", ErrSignature, err)
+	case errors.Is(err, pbft.ErrEpoch):
+		return fmt.Errorf("%w: %w", ErrEpoch, err)
+	case errors.Is(err, quorum.ErrReplica):
+		return fmt.Errorf("%w: %w", ErrSigner, err)
+	case lacksQuorum(&d.Cert, committee):
+		return fmt.Errorf("%w: %d signatures, %d are needed: %w", ErrQuorum, len(d.Cert.Sigs), committee.Quorum(), err)
+	default:
+		return fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
+}
+
+// lacksQuorum reports whether too few signed a certificate that is otherwise of
+// the right kind.
+func lacksQuorum(cert *pbft.Certificate, committee quorum.Committee) bool {
+	var signers quorum.Set
+	for i := range cert.Sigs {
+		signers.Add(cert.Sigs[i].Replica)
+	}
+	return cert.Phase == pbft.Commit && !committee.Certifies(signers)
+}
