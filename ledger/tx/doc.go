@@ -34,7 +34,7 @@
 //	      08 params.set          name text, value number
 //	64  signature
 //
-// What the owner signs is the [Statement]
+// What the owner signs is the statement ([Transaction.Statement])
 //
 //	"decube/tx/1" | all of the above but the signature
 //

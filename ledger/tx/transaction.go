@@ -29,7 +29,7 @@ type Transaction struct {
 	Owner     sig.PublicKey // who asks, and signs
 	Nonce     uint64        // one that the owner has not used before
 	Op        Op            // what is asked for
-	Signature sig.Signature // the owner's, of the Statement
+	Signature sig.Signature // the owner's, of the statement
 
 	raw []byte
 	id  ID
@@ -46,9 +46,10 @@ func Sign(key sig.PrivateKey, network [32]byte, nonce uint64, op Op) (*Transacti
 	return t, nil
 }
 
-// New makes a transaction whose signature was made elsewhere, of the [Statement]
-// of the transaction that New makes with any other signature. It returns a
-// *Rejection for an operation that is not valid; the signature is not verified.
+// New makes a transaction of its parts, for a signature that was made elsewhere. A
+// statement to sign does not depend on the signature: that of a transaction made
+// with a zero one will do. New returns a *Rejection for an operation that is not
+// valid; the signature is not verified.
 func New(network [32]byte, owner sig.PublicKey, nonce uint64, op Op, signature sig.Signature) (*Transaction, error) {
 	t := &Transaction{Network: network, Owner: owner, Nonce: nonce, Op: op}
 	if err := t.encode(); err != nil {
@@ -98,7 +99,7 @@ func (t *Transaction) validate() error {
 
 // Decode returns the transaction of an encoding, which it keeps: b must not change
 // as long as the transaction is in use, and byte strings of the operation share
-// its memory. It returns a *Rejection for anything but a well-formed transaction.
+// its memory; what outlives the transaction should be a copy. It returns a *Rejection for anything but a well-formed transaction.
 func Decode(b []byte) (*Transaction, error) {
 	t := new(Transaction)
 	if err := t.decode(b, newLeafHasher()); err != nil {

@@ -325,6 +325,36 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 	}
 }
 
+func TestTypes(t *testing.T) {
+	for _, op := range ops(t) {
+		text, err := op.Type().MarshalText()
+		var back tx.Type
+		if err != nil || back.UnmarshalText(text) != nil || back != op.Type() {
+			t.Errorf("%s becomes %s, %v", op.Type(), back, err)
+		}
+	}
+	for _, unknown := range []tx.Type{0, 9} {
+		if _, err := unknown.MarshalText(); !errors.Is(err, tx.ErrType) || unknown.Valid() {
+			t.Errorf("%s: %v", unknown, err)
+		}
+	}
+}
+
+func TestIDText(t *testing.T) {
+	id := sign(t, key(1), 1, tx.NameClaim{Name: "a"}).ID()
+	if got, err := tx.ParseID(id.String()); err != nil || got != id {
+		t.Errorf("%s becomes %s, %v", id, got, err)
+	}
+	for _, s := range []string{"", id.String()[1:], strings.Repeat("A", 64), strings.Repeat("g", 64)} {
+		if _, err := tx.ParseID(s); !errors.Is(err, tx.ErrID) {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+	if got := tx.CID("no").String(); got != "6e6f" {
+		t.Errorf("bytes that are no CID: %s", got)
+	}
+}
+
 func TestCodes(t *testing.T) {
 	names := map[string]bool{}
 	for c := tx.CodeOK; c.Valid(); c++ {
