@@ -121,23 +121,23 @@ type Note struct {
 type NoteKind uint8
 
 const (
-	// Accepted a proposal: this replica has voted PREPARE.
+	// NoteAccepted says: this replica has voted PREPARE.
 	NoteAccepted NoteKind = iota + 1
-	// Prepared: this replica holds a prepared certificate.
+	// NotePrepared says: this replica holds a prepared certificate.
 	NotePrepared
-	// ViewChangeStarted: this replica wants View.
+	// NoteViewChangeStarted says: this replica wants View.
 	NoteViewChangeStarted
-	// ViewEntered: this replica works in View.
+	// NoteViewEntered says: this replica works in View.
 	NoteViewEntered
-	// Slow: the leader did not make the floor of throughput.
+	// NoteSlow says: the leader did not make the floor of throughput.
 	NoteSlow
-	// Timeout: no progress in time.
+	// NoteTimeout says: no progress in time.
 	NoteTimeout
-	// Censored: a request waited longer than the bound.
+	// NoteCensored says: a request waited longer than the bound.
 	NoteCensored
-	// BadLeader: the leader proposed something invalid.
+	// NoteBadLeader says: the leader proposed something invalid.
 	NoteBadLeader
-	// Recovered: a replica that had lost its memory votes again.
+	// NoteRecovered says: a replica that had lost its memory votes again.
 	NoteRecovered
 )
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/decube/decube/ledger/quorum"
 )
@@ -140,6 +141,10 @@ type Lock struct {
 	Cert   Certificate // phase Prepare
 }
 
+// Certified is the proof of a checkpoint, for a replica that has not seen enough
+// votes.
+type Certified struct{ Cert Certificate } // phase Checkpoint
+
 // ViewChange is a replica's vote for moving to a view, with all that it may have
 // helped to commit.
 type ViewChange struct {
@@ -245,6 +250,7 @@ func (r *Recover) Statement(cluster Digest) []byte {
 func (*Vote) message()       {}
 func (*Proposal) message()   {}
 func (*Decision) message()   {}
+func (*Certified) message()  {}
 func (*ViewChange) message() {}
 func (*NewView) message()    {}
 func (*Status) message()     {}
@@ -271,26 +277,31 @@ func (c *Certificate) String() string {
 // String returns the decision as transcripts print it.
 func (d *Decision) String() string { return "DECISION " + d.Header.String() }
 
+// String returns the proof as transcripts print it.
+func (c *Certified) String() string { return "CERTIFIED " + c.Cert.Subject.String() }
+
 // String returns the view change as transcripts print it.
 func (v *ViewChange) String() string {
-	s := fmt.Sprintf("VIEW-CHANGE %d/%d by %d, base %d:%s", v.Epoch, v.View, v.Replica, v.Base.Seq, v.Base.Digest.Short())
+	var s strings.Builder
+	s.WriteString(fmt.Sprintf("VIEW-CHANGE %d/%d by %d, base %d:%s", v.Epoch, v.View, v.Replica, v.Base.Seq, v.Base.Digest.Short()))
 	for i := range v.Locks {
 		c := v.Locks[i].Claim()
-		s += fmt.Sprintf(", %d:%s in view %d", c.Seq, c.Digest.Short(), c.View)
+		s.WriteString(fmt.Sprintf(", %d:%s in view %d", c.Seq, c.Digest.Short(), c.View))
 	}
-	return s
+	return s.String()
 }
 
 // String returns the new view as transcripts print it.
 func (n *NewView) String() string {
-	s := fmt.Sprintf("NEW-VIEW %d/%d of", n.Epoch, n.View)
+	var s strings.Builder
+	s.WriteString(fmt.Sprintf("NEW-VIEW %d/%d of", n.Epoch, n.View))
 	for _, c := range n.Changes {
-		s += fmt.Sprintf(" %d", c.Replica)
+		s.WriteString(fmt.Sprintf(" %d", c.Replica))
 	}
 	for _, p := range n.Proposals {
-		s += fmt.Sprintf(", %d:%s", p.Header.Seq, p.Header.Digest().Short())
+		s.WriteString(fmt.Sprintf(", %d:%s", p.Header.Seq, p.Header.Digest().Short()))
 	}
-	return s
+	return s.String()
 }
 
 // String returns the status as transcripts print it.

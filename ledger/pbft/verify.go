@@ -128,6 +128,8 @@ func (v *Verifier) collect(c *collector, m Message) error {
 		return v.proposal(c, m)
 	case *Decision:
 		return v.decision(c, m)
+	case *Certified:
+		return v.certificate(c, &m.Cert, Checkpoint)
 	case *ViewChange:
 		return v.viewChange(c, m)
 	case *NewView:

@@ -1,0 +1,265 @@
+package pbft
+
+import "fmt"
+
+// suspect gives the leader up, for a reason.
+func (r *Replica) suspect(why NoteKind, seq uint64) {
+	if !r.voting() || r.ended() {
+		return
+	}
+	r.note(why, seq)
+	r.change(r.view + 1)
+}
+
+// change asks for a view, and takes part in no other until it has begun. What it
+// asks with is recorded: after a restart the very same message is sent again.
+func (r *Replica) change(view uint64) {
+	if r.changing || r.pace.decisions == 0 {
+		r.failed++
+	}
+	r.view, r.changing = view, true
+	r.changeAt, r.quorumAt = r.now, 0
+	r.clearSlots()
+	vc := &ViewChange{Epoch: r.start.Epoch, View: view, Replica: r.start.Self, Base: r.base.cert, Locks: r.lockSet()}
+	vc.Sig = r.start.Sign(vc.Statement(r.cfg.Cluster))
+	r.changes[r.start.Self] = vc
+	r.persist(ChangeRecord{vc})
+	r.send(vc)
+	r.pace.left()
+	r.note(NoteViewChangeStarted, r.base.header.Seq)
+	r.assemble()
+}
+
+// lockSet returns PBFT's set P: what was prepared above the base, each with the
+// certificate of the highest view.
+func (r *Replica) lockSet() []Lock {
+	var out []Lock
+	for seq := r.base.header.Seq + 1; seq <= r.base.header.Seq+r.cfg.Window; seq++ {
+		if l := r.locks[seq]; l != nil {
+			out = append(out, *l)
+		}
+	}
+	return out
+}
+
+// onViewChange takes another replica's wish for a view.
+func (r *Replica) onViewChange(vc *ViewChange) {
+	if vc.Replica == r.start.Self {
+		return
+	}
+	r.findAmnesia(vc)
+	if known := r.changes[vc.Replica]; known != nil && known.View >= vc.View {
+		return
+	}
+	r.changes[vc.Replica] = vc
+	r.catchUp.certified(r, &vc.Base)
+	if vc.View <= r.view && !r.changing {
+		r.help(vc.Replica, vc.Base.Seq, true)
+		return
+	}
+	r.join()
+	r.assemble()
+}
+
+// findAmnesia compares a view change with the COMMITs that its author has sent
+// for what is still in flight here.
+func (r *Replica) findAmnesia(vc *ViewChange) {
+	for seq := r.base.header.Seq + 1; seq <= r.horizon(); seq++ {
+		s := r.slots[seq]
+		if s == nil {
+			continue
+		}
+		if v := s.commits.of(vc.Replica); v != nil && forgets(v, vc) {
+			r.blame(&Evidence{Kind: Amnesia, First: *v, Change: vc})
+		}
+	}
+}
+
+// join follows f+1 replicas that want later views to the lowest of those: at
+// least one of them is honest.
+func (r *Replica) join() {
+	if !r.voting() || r.ended() {
+		return
+	}
+	later, lowest := 0, uint64(0)
+	for _, vc := range r.changes {
+		if vc == nil || vc.View <= r.view {
+			continue
+		}
+		later++
+		if lowest == 0 || vc.View < lowest {
+			lowest = vc.View
+		}
+	}
+	if later >= r.start.Committee.Weak() {
+		r.change(lowest)
+	}
+}
+
+// assemble begins the view when this replica leads it and a quorum wants it. The
+// others' patience with the new leader runs from the moment that there is a
+// quorum.
+func (r *Replica) assemble() {
+	if !r.changing {
+		return
+	}
+	var wanted []*ViewChange
+	for _, vc := range r.changes {
+		if vc != nil && vc.View == r.view {
+			wanted = append(wanted, vc)
+		}
+	}
+	if len(wanted) < r.start.Committee.Quorum() {
+		return
+	}
+	if r.quorumAt == 0 {
+		r.quorumAt = max(1, r.now)
+	}
+	if !r.leads() || !r.voting() {
+		return
+	}
+	n := &NewView{Epoch: r.start.Epoch, View: r.view, Changes: wanted}
+	for _, h := range carriedOver(wanted) {
+		p := &Proposal{View: r.view, Header: h}
+		p.Sig = r.sign(p.Subject()).Sig
+		n.Proposals = append(n.Proposals, p)
+		r.highest = max(r.highest, h.Seq)
+	}
+	n.Sig = r.start.Sign(n.Statement(r.cfg.Cluster))
+	r.enter(n)
+	r.send(n)
+}
+
+// onNewView enters a view that a quorum wants. The verifier has checked that the
+// proposals follow from the view changes.
+func (r *Replica) onNewView(n *NewView) {
+	if n.View < r.view || (n.View == r.view && !r.changing) || r.ended() {
+		return
+	}
+	r.enter(n)
+}
+
+// enter begins a view.
+func (r *Replica) enter(n *NewView) {
+	r.view, r.changing, r.newView = n.View, false, n
+	r.enteredAt = r.now
+	r.persist(EnteredRecord{n})
+	r.catchUp.certified(r, baseOf(n.Changes))
+	r.clearSlots()
+	r.carry(n)
+	r.pace.entered(r.now)
+	r.note(NoteViewEntered, r.base.header.Seq)
+	r.replay()
+}
+
+// carry puts a new view's proposals into their slots.
+func (r *Replica) carry(n *NewView) {
+	for _, p := range n.Proposals {
+		s := r.slot(p.Header.Seq)
+		if s == nil {
+			continue // committed here already
+		}
+		sub := p.Subject()
+		s.prepares.add(&Vote{Subject: sub, Replica: r.start.leader(n.View), Sig: p.Sig})
+		if s.certain != nil {
+			continue
+		}
+		s.header, s.digest, s.vouched = &p.Header, sub.Digest, true
+		_, s.checked = r.checked[s.digest]
+	}
+}
+
+// resume takes back what the driver has kept.
+func (r *Replica) resume(from *Resume) error {
+	if from.Stable != nil && from.Stable.Seq > r.stable.Seq {
+		r.stable = *from.Stable
+	}
+	for _, d := range from.Checkpoints {
+		if d.Header.Seq > r.stable.Seq {
+			r.mark(d)
+		}
+	}
+	if d := from.Committed; d != nil {
+		marks := r.marks
+		r.settle(d)
+		if len(marks) > 0 && marks[len(marks)-1].subject.Seq == d.Header.Seq {
+			r.marks = marks
+		}
+		r.stored = d.Header.Seq
+	}
+	return r.restore(from.Records)
+}
+
+// restore takes back what the log holds. A replica votes after a restart as it
+// would have without one.
+func (r *Replica) restore(records []Record) error {
+	for _, rec := range records {
+		switch rec := rec.(type) {
+		case AcceptedRecord:
+			r.restoreAccepted(&rec)
+		case PreparedRecord:
+			r.restorePrepared(&rec.Lock)
+		case ChangeRecord:
+			r.view, r.changing = rec.Change.View, true
+			r.changes[r.start.Self] = rec.Change
+			r.clearSlots()
+		case EnteredRecord:
+			r.view, r.changing, r.newView = rec.NewView.View, false, rec.NewView
+			r.clearSlots()
+			r.carry(rec.NewView)
+			for _, p := range rec.NewView.Proposals {
+				if r.leads() {
+					r.highest = max(r.highest, p.Header.Seq)
+				}
+			}
+		case DecidedRecord:
+			seq := rec.Decision.Header.Seq
+			if s := r.slot(seq); s != nil {
+				s.decided(rec.Decision)
+			} else if seq > r.horizon() {
+				return fmt.Errorf("%w: the log has decision %d, the store ends at %d: decisions in the log are stored before a replica starts",
+					ErrMalformed, seq, r.base.header.Seq)
+			}
+		}
+	}
+	if r.changing {
+		r.send(r.changes[r.start.Self])
+	}
+	r.pace.entered(r.now)
+	return nil
+}
+
+// restoreAccepted casts a PREPARE again.
+func (r *Replica) restoreAccepted(rec *AcceptedRecord) {
+	r.highest = max(r.highest, rec.Header.Seq)
+	s := r.slot(rec.Header.Seq)
+	if s == nil || rec.View != r.view || r.changing {
+		return
+	}
+	h := rec.Header
+	if s.certain == nil {
+		s.header, s.digest = &h, h.Digest()
+	}
+	s.voted = true
+	v := r.sign(subject(Prepare, r.view, &h, h.Digest()))
+	s.prepares.add(v)
+	if r.leads() {
+		s.proposal = &Proposal{View: r.view, Header: h, Sig: v.Sig}
+	}
+}
+
+// restorePrepared takes a lock back; COMMIT is sent again once the block is
+// executed.
+func (r *Replica) restorePrepared(l *Lock) {
+	seq := l.Header.Seq
+	if seq <= r.base.header.Seq || seq > r.horizon() {
+		return
+	}
+	r.locks[seq] = l
+	if s := r.slots[seq]; s != nil && l.Cert.View == r.view && !r.changing && s.digest == l.Cert.Digest {
+		s.lock = l
+		for _, signed := range l.Cert.Sigs {
+			s.prepares.add(&Vote{l.Cert.Subject, signed.Replica, signed.Sig})
+		}
+	}
+}
