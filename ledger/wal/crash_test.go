@@ -129,7 +129,7 @@ func (m *model) check(o Options) error {
 // The power fails during every operation of a random workload, and again during
 // the recovery and the work that follow, several times.
 func TestCrashAnywhere(t *testing.T) {
-	seeds, again := uint64(12), 4
+	seeds, again := uint64(6), 4
 	if testing.Short() {
 		seeds = 2
 	}

@@ -50,9 +50,10 @@
 //   - a group is missing or broken that the newest whole group, or the manifest,
 //     says is needed;
 //   - a sector of a later group exists than the one after the last whole group;
-//   - a sector after the last whole group was completely written, for its last
-//     bytes are there, but its checksum fails: a torn write leaves sectors old or
-//     new (a prefix of one is tolerated too), a disk that rots leaves neither;
+//   - a sector after the last whole group was completely written as part of a
+//     later one, for its last bytes are there, but its checksum fails: a torn
+//     write leaves sectors old or new (a new prefix and an old rest is tolerated
+//     too), a disk that rots leaves neither;
 //   - a segment is missing or has another size, or the manifest is damaged.
 //
 // So a flipped bit is noticed even in the very last group. What cannot be noticed
@@ -62,7 +63,8 @@
 // was replaced with an older copy of itself; the committee's checkpoints can.
 // After a Close the end of the log is in the manifest, and any loss is noticed.
 //
-// Blocks without needed records may rot without notice or harm.
+// Rot in blocks without needed records does no harm. It goes without notice where
+// it cannot be taken for a part of a later group.
 //
 // # Format, version 1
 //

@@ -169,8 +169,8 @@ func checkEnd(segments []*scanned, end tail, m manifest) error {
 			return s.corrupt(at, "there is a part of group %d, but group %d is not whole", newest, end.group+1)
 		}
 		for _, b := range s.broken {
-			if s.listed && b.claim == end.group+1 {
-				return s.corrupt(b.sector, "group %d was written here, and is damaged", b.claim)
+			if s.listed && b.claim > end.group {
+				return s.corrupt(b.sector, "group %d was written here, and is damaged; group %d is the last whole one", b.claim, end.group)
 			}
 		}
 	}
