@@ -17,6 +17,7 @@ const (
 	kindNewView    = 0x05
 	kindStatus     = 0x06
 	kindRecover    = 0x07
+	kindCertified  = 0x08
 
 	kindCertificate  = 0x10
 	kindEquivocation = 0x11

@@ -24,13 +24,15 @@ func AppendMessage(b []byte, m pbft.Message) []byte {
 	case *pbft.Status:
 		b = appendUints(append(b, kindStatus), m.Epoch, m.View)
 		b = appendBool(b, m.Changing)
-		b = appendUints(b, m.Committed, m.Highest, m.Stable)
+		b = appendUints(b, m.Committed, m.Highest, m.Stable, m.Echo)
 		b = appendReplica(b, m.Replica)
 		return append(b, m.Sig[:]...)
 	case *pbft.Recover:
-		b = appendUints(append(b, kindRecover), m.Epoch, m.Through)
+		b = appendUints(append(b, kindRecover), m.Epoch, m.Through, m.Nonce)
 		b = appendReplica(b, m.Replica)
 		return append(b, m.Sig[:]...)
+	case *pbft.Certified:
+		return appendCert(append(b, kindCertified), &m.Cert)
 	default:
 		panic(fmt.Sprintf("codec: no encoding for message %T", m))
 	}
@@ -62,11 +64,13 @@ func (d *decoder) message(kind byte) pbft.Message {
 	case kindStatus:
 		return &pbft.Status{
 			Epoch: d.uint(), View: d.uint(), Changing: d.bool(),
-			Committed: d.uint(), Highest: d.uint(), Stable: d.uint(),
+			Committed: d.uint(), Highest: d.uint(), Stable: d.uint(), Echo: d.uint(),
 			Replica: d.replica(), Sig: d.signature(),
 		}
 	case kindRecover:
-		return &pbft.Recover{Epoch: d.uint(), Through: d.uint(), Replica: d.replica(), Sig: d.signature()}
+		return &pbft.Recover{Epoch: d.uint(), Through: d.uint(), Nonce: d.uint(), Replica: d.replica(), Sig: d.signature()}
+	case kindCertified:
+		return &pbft.Certified{Cert: d.cert()}
 	default:
 		d.Fail(fmt.Errorf("%w: kind 0x%02x", wire.ErrMalformed, kind))
 		return nil
