@@ -1,0 +1,35 @@
+// Command sim explores and replays runs of the ledger's simulator.
+//
+//	go run ./testnet/sim/cmd/sim -runs 10000                 explore all profiles
+//	go run ./testnet/sim/cmd/sim -seed 7 -profile crash -v   replay one run, event by event
+//
+// Runs that break a rule are printed with their last events. It exits with 1 when
+// there was one.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+)
+
+func main() {
+	o := options{out: os.Stdout}
+	flag.Uint64Var(&o.seed, "seed", 1, "the first seed")
+	flag.IntVar(&o.runs, "runs", 1, "how many seeds to run")
+	flag.StringVar(&o.profile, "profile", "all", "the profile of the runs, or all")
+	flag.BoolVar(&o.verbose, "v", false, "write every event of the runs")
+	flag.BoolVar(&o.each, "each", false, "write a line for each run")
+	flag.IntVar(&o.workers, "workers", 0, "runs at a time; 0 means one for each processor")
+	flag.IntVar(&o.failures, "failures", 1, "stop after so many runs that break a rule")
+	flag.BoolVar(&o.ed25519, "ed25519", false, "sign as in production")
+	flag.Parse()
+	failed, err := o.explore()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if failed > 0 {
+		os.Exit(1)
+	}
+}

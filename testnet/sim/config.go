@@ -1,0 +1,94 @@
+package sim
+
+import (
+	"io"
+
+	"github.com/decube/decube/ledger/pbft"
+)
+
+// Config is one run. Everything that is not in it follows from the seed. Configs
+// are drawn by a [Profile], which may leave fields as they are for tests to set.
+type Config struct {
+	Seed    uint64
+	Profile string
+
+	// Replicas is the size of the first committee; Identities is how many keys there
+	// are, for committees to come. Committees are asked for one after the other.
+	Replicas   int
+	Identities int
+	Committees []members
+	// EpochLength is the least number of blocks in an epoch.
+	EpochLength uint64
+
+	Core pbft.Config
+	// MaxBatch is how many requests fit into a block.
+	MaxBatch int
+	// KeepBlocks is how many blocks a store keeps, 0 for all of them.
+	KeepBlocks int
+
+	// GST is when faults end and the network settles; Load is for how long clients
+	// go on after it.
+	GST, Load Time
+	// Before and After are the network before and after GST.
+	Before, After Network
+	// Fsync and Store are the longest times that writing the log and the store take.
+	Fsync, Store Time
+
+	Faults  Faults
+	Clients []Client
+	// Faulty are the faulty replicas, Twins those that run twice with one key.
+	Faulty []Fault
+	Twins  []int
+
+	// Ed25519 has messages signed as in production: slowly.
+	Ed25519 bool
+	// Fork allows more faulty replicas than a committee withstands: the ledger may
+	// fork, and the evidence must say whose fault it is.
+	Fork bool
+	// Probe stops a leader when all is calm, to see that timeouts are short again.
+	Probe bool
+
+	// Bug is planted to see whether the oracle finds it.
+	Bug *Bug
+	// Trace, unless it is nil, is written while the run goes on.
+	Trace io.Writer
+}
+
+// Network is how messages travel.
+type Network struct {
+	Min, Max  Time    // delay, evenly distributed
+	Tail      float64 // share of messages that take up to TailTimes as long
+	TailTimes int
+	Drop      float64 // share that is lost
+	Duplicate float64 // share that arrives twice
+}
+
+// Faults are how many of each kind happen before GST.
+type Faults struct {
+	Crashes, CrashAll       int
+	Pauses, Clocks          int
+	Partitions, Flaps       int
+	FullDisks               int
+	BitFlips, LostFsyncs    int
+	StaleDisks, Wipes       int
+	MaxDown                 Time
+	MaxPartition, MaxPaused Time
+}
+
+// Client is how one client behaves.
+type Client struct {
+	// Every is the mean time between two requests, Ahead how many it may have open.
+	Every Time
+	Ahead int
+	// Copies is how many nodes get each request at once.
+	Copies int
+	// Invalid is the share of requests with a wrong signature or nonce, which are
+	// sent besides the good ones; Duplicate the share of executed ones sent again.
+	Invalid, Duplicate float64
+}
+
+// Fault is a faulty replica.
+type Fault struct {
+	Identity int
+	Strategy string
+}

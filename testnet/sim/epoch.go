@@ -1,0 +1,185 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+)
+
+// epoch is one committee's term. Nodes that agree on how it began share it.
+type epoch struct {
+	number   uint64
+	start    pbft.Header
+	members  members
+	order    []identity // the members, by replica
+	verifier *pbft.Verifier
+
+	// verdicts are of messages that travel by reference: all who get one would come
+	// to the same.
+	verdicts map[pbft.Message]verdict
+}
+
+type verdict struct {
+	verified pbft.Verified
+	err      error
+}
+
+// maxVerdicts bounds the memory of an epoch.
+const maxVerdicts = 1 << 14
+
+func newEpoch(cfg *pbft.Config, keys keyring, number uint64, start pbft.Header, m members) *epoch {
+	committee, _ := quorum.New(m.size()) // states hold no other sizes
+	e := &epoch{number: number, start: start, members: m, order: m.list(), verdicts: map[pbft.Message]verdict{}}
+	check := func(items []pbft.Item) []bool {
+		good := make([]bool, len(items))
+		for i := range items {
+			it := &items[i]
+			good[i] = int(it.Replica) < len(e.order) && keys.check(e.order[it.Replica], it.Statement, it.Sig)
+		}
+		return good
+	}
+	e.verifier = pbft.NewVerifier(cfg, &pbft.Start{Epoch: number, Committee: committee, Header: start}, check)
+	return e
+}
+
+// replica returns an identity's place in the committee.
+func (e *epoch) replica(who identity) (quorum.Replica, bool) {
+	for i, m := range e.order {
+		if m == who {
+			return quorum.Replica(i), true //nolint:gosec // committees are small
+		}
+	}
+	return 0, false
+}
+
+func (e *epoch) verify(m pbft.Message) (pbft.Verified, error) {
+	if v, ok := e.verdicts[m]; ok {
+		return v.verified, v.err
+	}
+	verified, errs := e.verifier.Verify(m)
+	if len(e.verdicts) >= maxVerdicts {
+		clear(e.verdicts)
+	}
+	e.verdicts[m] = verdict{verified[0], errs[0]}
+	return verified[0], errs[0]
+}
+
+// certifies checks a certificate that comes by itself.
+func (e *epoch) certifies(c *pbft.Certificate, phase pbft.Phase) bool {
+	if c.Phase != phase || c.Epoch != e.number {
+		return false
+	}
+	var voters quorum.Set
+	items := make([]pbft.Item, 0, len(c.Sigs))
+	statement := c.Statement(e.verifier.Cluster)
+	for _, s := range c.Sigs {
+		voters.Add(s.Replica)
+		items = append(items, pbft.Item{Replica: s.Replica, Statement: statement, Sig: s.Sig})
+	}
+	return !slices.Contains(e.verifier.Check(items), false) && e.verifier.Committee.Certifies(voters)
+}
+
+// enter starts the core of the epoch that the store has come to.
+func (n *node) enter() {
+	e := n.w.epochAfter(&n.disk.store)
+	n.w.oracle.entered(n, e)
+	n.begin(e, nil)
+}
+
+// begin starts the core of an epoch with what the log holds of it.
+func (n *node) begin(e *epoch, log []entry) {
+	n.epoch, n.core, n.inbox, n.build, n.checks = e, nil, nil, nil, nil
+	n.branch = map[pbft.Digest]*branch{}
+	self, member := e.replica(n.who)
+	if !member {
+		n.trace("follows epoch", e.number)
+		return
+	}
+	n.self = self
+	n.trace("starts in epoch", e)
+	start := pbft.Start{
+		Epoch: e.number, Committee: e.verifier.Committee, Self: self, Header: e.start, Recovering: n.recover,
+		Sign:  func(statement []byte) pbft.Signature { return n.w.keys.sign(n.who, statement) },
+		Nonce: n.w.rnd.app.Uint64() | 1,
+	}
+	core, out, err := pbft.New(n.w.cfg.Core, start, n.resume(log))
+	if err != nil {
+		n.halt(err)
+		return
+	}
+	n.core = core
+	n.place = n.w.placeOf(n)
+	n.perform(&out)
+}
+
+// committed returns the last decision of the store, if it is of this epoch.
+func (n *node) committed() *pbft.Decision {
+	head := &n.disk.store.head
+	b := n.disk.store.at(head.Seq)
+	if b == nil || head.Epoch != n.epoch.number {
+		return nil
+	}
+	return b.decision
+}
+
+// resume takes up what the disk holds of the epoch. Decisions that the log has
+// beyond the store are executed again.
+func (n *node) resume(log []entry) pbft.Resume {
+	var from pbft.Resume
+	for i := range log {
+		e := &log[i]
+		if e.epoch != n.epoch.number {
+			continue
+		}
+		from.Records = append(from.Records, e.record)
+		if e.hasBody {
+			n.bodies.add(e.body)
+		}
+		if d, ok := e.record.(pbft.DecidedRecord); ok && d.Decision.Header.Seq == n.disk.store.head.Seq+1 && e.hasBody {
+			after, _, err := n.disk.store.after.execute(d.Decision.Header.Seq, e.body, n.w.cfg.EpochLength)
+			if err == nil {
+				n.w.oracle.delivered(n, d.Decision, e.body, &after)
+				n.disk.store.append(block{d.Decision, e.body, after})
+			}
+		}
+	}
+	n.disk.keep(n.disk.store)
+	from.Committed = n.committed()
+	if c := n.disk.store.stable; c != nil && c.Epoch == n.epoch.number {
+		from.Stable = c
+	}
+	for i := range n.disk.store.blocks {
+		d := n.disk.store.blocks[i].decision
+		due := d.Header.Seq%n.w.cfg.Core.CheckpointInterval == 0 || d.Header.Last()
+		if due && d.Header.Epoch == n.epoch.number && (from.Stable == nil || d.Header.Seq > from.Stable.Seq) {
+			from.Checkpoints = append(from.Checkpoints, d)
+		}
+	}
+	return from
+}
+
+// start boots the node from its disk.
+func (n *node) start() {
+	if n.up || n.halted != nil {
+		return
+	}
+	log, err := n.disk.open()
+	n.up = true
+	n.disk.store = n.disk.durable.clip()
+	if err != nil {
+		n.halt(err)
+		return
+	}
+	n.recover = !n.disk.provisioned
+	n.trace("boots at", &n.disk.store.head)
+	n.w.oracle.booted(n)
+	n.begin(n.w.epochAfter(&n.disk.store), log)
+	n.run()
+	n.catchUp()
+}
+
+func (e *epoch) String() string {
+	return fmt.Sprintf("%d of %v after %v", e.number, e.members, &e.start)
+}

@@ -1,0 +1,112 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/decube/decube/ledger/pbft"
+)
+
+// Violation is a rule that a run broke.
+type Violation struct {
+	Rule string // S1 to S11, L1 to L6, or "simulator" for a fault of the simulation itself
+	At   Time
+	What string
+}
+
+func (v *Violation) String() string { return fmt.Sprintf("%s at %v ms: %s", v.Rule, v.At, v.What) }
+
+// oracle judges a run. It sees everything that leaves a replica, everything that a
+// replica commits or installs, and the disks. It shares no logic with the code
+// under test: it counts votes itself, in its own structures, with its own
+// arithmetic.
+type oracle struct {
+	w      *world
+	failed *Violation // the first one
+
+	votes    votes
+	order    order
+	requests map[request]*asked
+	evil     int // pieces of evidence against faulty replicas
+}
+
+func newOracle(w *world) *oracle {
+	o := &oracle{w: w, requests: map[request]*asked{}}
+	o.votes = newVotes(o)
+	o.order = newOrder(o)
+	return o
+}
+
+// broken reports a violation. The first one ends the run.
+func (o *oracle) broken(rule, format string, args ...any) {
+	if o.failed == nil {
+		o.failed = &Violation{rule, o.w.now, fmt.Sprintf(format, args...)}
+		o.w.trace(nobody, "VIOLATION", nobody, o.failed)
+	}
+}
+
+// committee is who decides in an epoch.
+type committee struct {
+	members members
+	order   []identity
+}
+
+// quorum is the least number of votes of which any two sets share an honest
+// replica, by trying.
+func (c *committee) quorum() int {
+	n := len(c.order)
+	faulty := 0
+	for 3*(faulty+1) < n {
+		faulty++
+	}
+	q := 1
+	for 2*q-n <= faulty {
+		q++
+	}
+	return q
+}
+
+// faulty is how many replicas of a committee of n may be faulty.
+func maxFaulty(n int) int {
+	f := 0
+	for 3*(f+1)+1 <= n {
+		f++
+	}
+	return f
+}
+
+// honest reports whether a node runs honest code, alone with its key, on a disk
+// that does not lie.
+func (o *oracle) honest(n *node) bool { return o.trusted(n.who) }
+
+// trusted reports whether an identity's every signature must be by the rules.
+func (o *oracle) trusted(who identity) bool {
+	hosts := o.w.hosts[who]
+	return len(hosts) == 1 && hosts[0].strategy == nil && !o.w.faults.amnesiac[who]
+}
+
+// evidence checks that what honest replicas put forward as evidence names the
+// guilty only.
+func (o *oracle) evidence(n *node, found []pbft.Evidence) {
+	if !o.honest(n) {
+		return
+	}
+	for i := range found {
+		e := &found[i]
+		who := n.epoch.order[e.Guilty()]
+		o.w.trace(n.id, "has evidence:", nobody, e)
+		o.evil++
+		if o.trusted(who) {
+			o.broken("S9", "node %d accuses replica %d, who is honest: %v", n.id, e.Guilty(), e)
+		}
+		if err := n.epoch.verifier.Proves(e); err != nil {
+			o.broken("S9", "node %d has evidence that proves nothing: %v: %v", n.id, e, err)
+		}
+	}
+}
+
+// halted looks at why a node gave up.
+func (o *oracle) halted(n *node, err error) {
+	if o.honest(n) && !o.w.faults.excuses(n, err) {
+		o.broken("halt", "honest node %d halts: %v", n.id, err)
+	}
+}

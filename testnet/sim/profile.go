@@ -1,0 +1,185 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/decube/decube/ledger/pbft"
+)
+
+// Profile is a family of runs: what its seeds have in common.
+type Profile struct {
+	Name string
+	What string
+	draw func(c *Config, rnd *rand.Rand)
+}
+
+// Profiles returns all profiles, in a fixed order.
+func Profiles() []Profile {
+	return []Profile{
+		{"calm", "no faults: everything commits at once", calm},
+		{"lossy", "messages are lost, doubled, late and out of order", lossy},
+		{"partition", "partitions of all shapes, flapping links", partitions},
+		{"crash", "crashes at output boundaries, also of all at once, full disks", crashes},
+		{"disk", "bit flips, fsyncs that do nothing, old copies of disks", disks},
+		{"wipe", "empty disks: recovery without a log", wipes},
+		{"clock", "long pauses, clocks that run wrong or jump", clocks},
+		{"reconfigure", "committees of 4, 5, 7 and 10 follow one another", reconfigure},
+		{"clients", "clients that flood, repeat and send what is invalid", clients},
+		{"mixed", "a little of everything", mixed},
+	}
+}
+
+// Draw draws a run of a profile from a seed.
+func Draw(profile string, seed uint64) (Config, error) {
+	profiles := Profiles()
+	i := slices.IndexFunc(profiles, func(p Profile) bool { return p.Name == profile })
+	if i < 0 {
+		return Config{}, fmt.Errorf("no profile %q", profile)
+	}
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	c := base(rnd, seed)
+	c.Profile = profile
+	profiles[i].draw(&c, rnd)
+	return c, nil
+}
+
+// base draws what all runs have in common.
+func base(rnd *rand.Rand, seed uint64) Config {
+	n := []int{4, 4, 4, 5, 7, 10}[rnd.IntN(6)]
+	c := Config{
+		Seed: seed, Replicas: n, Identities: n, EpochLength: 5 + rnd.Uint64N(20), Core: coreConfig(rnd), MaxBatch: 1 + rnd.IntN(4),
+		GST: between(rnd, Second, 4*Second), Load: between(rnd, 200*Millisecond, Second),
+		Fsync: between(rnd, 0, 8*Millisecond), Store: between(rnd, Millisecond, 40*Millisecond),
+		Before: Network{Min: Millisecond, Max: between(rnd, 2*Millisecond, 20*Millisecond)},
+		After:  Network{Min: Millisecond, Max: between(rnd, 2*Millisecond, 10*Millisecond)},
+		Faults: Faults{MaxDown: 2 * Second, MaxPartition: 2 * Second, MaxPaused: 2 * Second},
+	}
+	if rnd.IntN(2) == 0 {
+		c.KeepBlocks = int(2*c.Core.CheckpointInterval) + rnd.IntN(20) //nolint:gosec // small
+	}
+	for range 2 + rnd.IntN(3) {
+		c.Clients = append(c.Clients, Client{Every: between(rnd, 30*Millisecond, 300*Millisecond), Ahead: 1 + rnd.IntN(8), Copies: 1 + rnd.IntN(3)})
+	}
+	return c
+}
+
+func coreConfig(rnd *rand.Rand) pbft.Config {
+	c := pbft.Default()
+	c.Cluster = pbft.Digest{0xdc}
+	c.Window = 1 + rnd.Uint64N(8)
+	c.CheckpointInterval = c.Window + rnd.Uint64N(12)
+	c.MaxTimeout = 400
+	c.CensorTimeout = 200
+	c.IdleStatus = 100
+	return c
+}
+
+func calm(*Config, *rand.Rand) {}
+
+func lossy(c *Config, rnd *rand.Rand) {
+	c.Before = Network{
+		Min: Millisecond, Max: between(rnd, 2*Millisecond, 80*Millisecond), Tail: 0.1 * rnd.Float64(), TailTimes: 2 + rnd.IntN(30),
+		Drop: 0.3 * rnd.Float64(), Duplicate: 0.2 * rnd.Float64(),
+	}
+}
+
+func partitions(c *Config, rnd *rand.Rand) {
+	c.Faults.Partitions = 1 + rnd.IntN(6)
+	c.Faults.Flaps = rnd.IntN(4)
+	if rnd.IntN(2) == 0 {
+		lossy(c, rnd)
+	}
+}
+
+func crashes(c *Config, rnd *rand.Rand) {
+	c.Faults.Crashes = 1 + rnd.IntN(12)
+	c.Faults.CrashAll = rnd.IntN(3)
+	c.Faults.FullDisks = rnd.IntN(3)
+	c.Faults.MaxDown = between(rnd, 100*Millisecond, 2*Second)
+	if rnd.IntN(2) == 0 {
+		lossy(c, rnd)
+	}
+}
+
+func disks(c *Config, rnd *rand.Rand) {
+	switch rnd.IntN(3) {
+	case 0:
+		c.Faults.BitFlips = 1 + rnd.IntN(2)
+	case 1:
+		c.Faults.LostFsyncs = 1 + rnd.IntN(2)
+	default:
+		c.Faults.StaleDisks = 1 + rnd.IntN(2)
+	}
+	c.Faults.Crashes = rnd.IntN(6)
+	c.Faults.FullDisks = rnd.IntN(3)
+	if rnd.IntN(2) == 0 {
+		lossy(c, rnd)
+	}
+}
+
+func wipes(c *Config, rnd *rand.Rand) {
+	c.Faults.Wipes = 1 + rnd.IntN(3)
+	c.Faults.Crashes = rnd.IntN(4)
+	if rnd.IntN(3) == 0 {
+		lossy(c, rnd)
+	}
+	if rnd.IntN(3) == 0 {
+		c.Faults.Partitions = 1 + rnd.IntN(3)
+	}
+}
+
+func clocks(c *Config, rnd *rand.Rand) {
+	c.Faults.Pauses = 1 + rnd.IntN(6)
+	c.Faults.Clocks = 1 + rnd.IntN(6)
+}
+
+func reconfigure(c *Config, rnd *rand.Rand) {
+	c.Identities = 7 + rnd.IntN(4)
+	c.Replicas = min(c.Replicas, c.Identities)
+	c.EpochLength = 1 + rnd.Uint64N(8)
+	for range 1 + rnd.IntN(4) {
+		c.Committees = append(c.Committees, someMembers(rnd, c.Identities))
+	}
+	switch rnd.IntN(4) {
+	case 0:
+		lossy(c, rnd)
+	case 1:
+		partitions(c, rnd)
+	case 2:
+		crashes(c, rnd)
+	}
+}
+
+// someMembers draws a committee.
+func someMembers(rnd *rand.Rand, identities int) members {
+	size := []int{4, 4, 5, 7, 10}[rnd.IntN(5)]
+	var m members
+	for _, who := range rnd.Perm(identities)[:min(size, identities)] {
+		m |= 1 << who
+	}
+	return m
+}
+
+func clients(c *Config, rnd *rand.Rand) {
+	for i := range c.Clients {
+		x := &c.Clients[i]
+		x.Every = between(rnd, 2*Millisecond, 50*Millisecond)
+		x.Ahead = 1 + rnd.IntN(nonceWindow)
+		x.Copies = 1 + rnd.IntN(c.Identities)
+		x.Invalid, x.Duplicate = rnd.Float64(), rnd.Float64()
+	}
+	c.MaxBatch = 4 + rnd.IntN(12)
+	if rnd.IntN(2) == 0 {
+		lossy(c, rnd)
+	}
+}
+
+// mixed draws from several of the others.
+func mixed(c *Config, rnd *rand.Rand) {
+	kinds := []func(*Config, *rand.Rand){lossy, partitions, crashes, clocks, reconfigure, clients, wipes, disks}
+	for _, i := range rnd.Perm(len(kinds))[:2+rnd.IntN(3)] {
+		kinds[i](c, rnd)
+	}
+}
