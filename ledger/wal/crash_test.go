@@ -251,3 +251,23 @@ func TestNoSpace(t *testing.T) {
 	}
 	expect(t, l, l.Recovery().First, acked+2)
 }
+
+// A Create that finds no space leaves the disk as it was, and can be tried again.
+func TestCreateWithoutSpace(t *testing.T) {
+	fsys := faultfs.New(1)
+	o := small(fsys)
+	fsys.SetCapacity(2*o.SegmentSize + 1)
+	if _, err := Create(o); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	if free, err := fsys.Free(dir); err != nil || free != 2*o.SegmentSize+1 {
+		t.Errorf("%d bytes free, %v", free, err)
+	}
+	if _, err := Open(o); !errors.Is(err, ErrNotExist) {
+		t.Errorf("Open: %v", err)
+	}
+	fsys.SetCapacity(4 * o.SegmentSize)
+	l := create(t, o)
+	add(t, l, 1)
+	must(t, l.Close())
+}

@@ -259,7 +259,7 @@ func TestLostSectors(t *testing.T) {
 		file   string // that is named, or "" if nothing is noticed
 	}{
 		{"a sector in the first segment", crashed, func(d disk) { clear(d[head][3*sectorSize:][:sectorSize]) }, head},
-		{"the first segment", crashed, func(d disk) { clear(d[head]) }, last},
+		{"the first segment", crashed, func(d disk) { clear(d[head]) }, min(head, last)},
 		{"the first segment swapped with the last", crashed, func(d disk) { d[head], d[last] = d[last], d[head] }, min(head, last)},
 		{"a sector of the last group", crashed, func(d disk) { clear(d[last][newest:][:sectorSize]) }, ""},
 		{"the last group", crashed, func(d disk) { clear(d[last][newest:][:blockSize]) }, ""},
@@ -290,5 +290,41 @@ func TestLostSectors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A manifest older than the segments beside it must not cost their records.
+func TestOldManifest(t *testing.T) {
+	fsys := faultfs.New(1)
+	l := create(t, tiny(fsys))
+	old := snapshot(t, fsys)[manifestName]
+	for len(l.numbers()) == 2 {
+		add(t, l, 1000)
+	}
+	d := snapshot(t, fsys)
+	d[manifestName] = old
+	var e *CorruptError
+	if _, err := Open(tiny(d.mount(t))); !errors.As(err, &e) || filepath.Base(e.File) != "00000002.wal" {
+		t.Errorf("Open: %v", err)
+	}
+}
+
+// The error says where the damage is.
+func TestDamageIsLocated(t *testing.T) {
+	fsys := faultfs.New(1)
+	l := create(t, small(fsys))
+	add(t, l, 100)
+	add(t, l, 5000)
+	add(t, l, 100)
+	for _, c := range []struct{ flipped, group int64 }{{0, 0}, {100, 0}, {blockSize + 3000, blockSize}, {2*blockSize + 40, blockSize}, {3*blockSize + 499, 3 * blockSize}} {
+		must(t, fsys.Flip(l.live[0].name, c.flipped))
+		var e *CorruptError
+		if _, err := Open(small(fsys)); !errors.As(err, &e) || e.File != l.live[0].name || e.Offset/blockSize != c.group/blockSize {
+			t.Errorf("bit at %d: Open: %v", c.flipped, err)
+		}
+		if _, err := replayed(l); !errors.As(err, &e) || e.Offset != c.group {
+			t.Errorf("bit at %d: Replay: %v", c.flipped, err)
+		}
+		must(t, fsys.Flip(l.live[0].name, c.flipped))
 	}
 }

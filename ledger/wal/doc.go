@@ -63,6 +63,9 @@
 // was replaced with an older copy of itself; the committee's checkpoints can.
 // After a Close the end of the log is in the manifest, and any loss is noticed.
 //
+// A block that cannot be read at all makes Open fail with the disk's error.
+// Whatever Open returns, a replica without a log must not vote.
+//
 // Rot in blocks without needed records does no harm. It goes without notice where
 // it cannot be taken for a part of a later group.
 //

@@ -161,12 +161,17 @@ func checkEnd(segments []*scanned, end tail, m manifest) error {
 		if m.closed || !s.listed {
 			limit = end.group
 		}
-		newest, at := s.newest, s.from
-		if k := len(s.groups); !s.listed && k > 0 && s.groups[k-1].group > newest {
-			newest, at = s.groups[k-1].group, 0
+		newest := s.newest
+		if k := len(s.groups); !s.listed && k > 0 {
+			newest = max(newest, s.groups[k-1].group)
 		}
-		if newest > limit {
-			return s.corrupt(at, "there is a part of group %d, but group %d is not whole", newest, end.group+1)
+		switch {
+		case newest > limit && !s.listed:
+			return s.corrupt(0, "there is group %d or a part of it, but the manifest does not name the segment", newest)
+		case newest > limit && m.closed:
+			return s.corrupt(s.from, "there is a part of group %d, but the log was closed after group %d", newest, m.last)
+		case newest > limit:
+			return missing(segments, end.group+1, newest)
 		}
 		for _, b := range s.broken {
 			if s.listed && b.claim > end.group {
@@ -195,7 +200,7 @@ func (l *Log) chain(segments []*scanned, end tail) error {
 			return s.listed && len(s.groups) > 0 && s.groups[0].group == group
 		})
 		if i < 0 {
-			return missing(segments, end, group)
+			return missing(segments, group, end.group)
 		}
 		s := segments[i]
 		for k, h := range s.groups {
@@ -220,20 +225,23 @@ func firstIndex(segments []*scanned, live *segment) uint64 {
 	return segments[i].groups[0].index
 }
 
-// missing says where a group that is not found should have been: behind the one
-// before it, or else in a segment that has no groups of its own.
-func missing(segments []*scanned, end tail, group uint64) error {
+// missing says where a group should be of which a later one tells: behind the one
+// before it, or at the beginning of a segment, whichever shows traces of it.
+func missing(segments []*scanned, group, later uint64) error {
+	const what = "group %d is damaged or missing, but there is group %d or a part of it"
+	var where *scanned
 	for _, s := range segments {
-		if k := len(s.groups); k > 0 && s.groups[k-1].group+1 == group {
-			return s.corrupt(s.whole*blockSectors, "group %d is damaged or missing, group %d is there", group, end.group)
+		traces := s.newest >= group || len(s.broken) > 0
+		follows := len(s.groups) > 0 && s.groups[len(s.groups)-1].group+1 == group
+		switch {
+		case !s.listed:
+		case traces && (follows || len(s.groups) == 0):
+			return s.corrupt(s.whole*blockSectors, what, group, later)
+		case where == nil || follows:
+			where = s
 		}
 	}
-	for _, s := range segments {
-		if s.listed && len(s.groups) == 0 && s.newest >= group {
-			return s.corrupt(0, "group %d is damaged or missing, group %d is there", group, end.group)
-		}
-	}
-	return end.at.corrupt(end.block*blockSectors, "group %d is there, but group %d is missing", end.group, group)
+	return where.corrupt(where.whole*blockSectors, what, group, later)
 }
 
 // settle makes what was found durable and erases what was not acknowledged.

@@ -63,7 +63,9 @@ func Create(o Options) (*Log, error) {
 	}
 	for range o.Segments {
 		if err := l.addSegment(); err != nil {
-			return nil, errors.Join(err, l.release())
+			err = errors.Join(err, l.release())
+			_ = removeBlank(o.FS, o.Dir) // the next Create does otherwise
+			return nil, err
 		}
 	}
 	if err := errors.Join(o.FS.SyncDir(o.Dir), l.writeManifest(false)); err != nil {

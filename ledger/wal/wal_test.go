@@ -172,6 +172,58 @@ func TestTruncateRecyclesSegments(t *testing.T) {
 	must(t, l.TruncateBefore(0))
 }
 
+// Once there is a segment to use again, a Sync is one write and one flush, also
+// where a segment begins, and a TruncateBefore that frees some is one more of each.
+func TestSyncIsOneWriteAndOneFlush(t *testing.T) {
+	fsys := faultfs.New(1)
+	l := create(t, small(fsys))
+	starts := 0
+	for round := range 200 {
+		before, segment := fsys.Ops(), l.spare[0]
+		add(t, l, round*17%4000, 10)
+		if got := fsys.Ops() - before; got != 2 {
+			t.Fatalf("round %d: %d operations", round, got)
+		}
+		if l.live[len(l.live)-1] == segment {
+			starts++
+		}
+		before, live := fsys.Ops(), len(l.live)
+		must(t, l.TruncateBefore(l.Next()))
+		want := 0
+		if len(l.live) < live {
+			want = 2
+		}
+		if got := fsys.Ops() - before; got != want {
+			t.Fatalf("round %d: %d operations to truncate, want %d", round, got, want)
+		}
+	}
+	if starts < 50 {
+		t.Errorf("%d segments were begun", starts)
+	}
+}
+
+// Two attempts to write one group can leave a mixture of sectors each of which is
+// sound.
+func TestMixedAttempts(t *testing.T) {
+	sums := newChecksummer(logID{1}, 2)
+	attempt := func(fill byte) []byte {
+		g := builder{buf: make([]byte, 2*blockSize)}
+		g.reset()
+		g.add(1, bytes.Repeat([]byte{fill}, 5000))
+		b, _ := g.seal(header{group: 5, floor: 5, index: 9}, sums, 0)
+		return b
+	}
+	a, b := attempt('a'), attempt('b')
+	for sector := range len(a) / sectorSize {
+		mixed := bytes.Clone(a)
+		copy(mixed[sector*sectorSize:], b[sector*sectorSize:(sector+1)*sectorSize])
+		_, ok := image{mixed, sums}.groupAt(0, 5, nil)
+		if padding := sector*sectorData >= headerSize+recordHeader+5000; ok != padding {
+			t.Errorf("sector %d of another attempt: whole %v", sector, ok)
+		}
+	}
+}
+
 // A log that nobody truncates grows, and shrinks again when it is.
 func TestGrowAndShrink(t *testing.T) {
 	fsys := faultfs.New(1)
