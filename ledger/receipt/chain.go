@@ -103,9 +103,26 @@ func (c *Chain) Verify(decisions ...*pbft.Decision) (verified []pbft.Verified, e
 			verified[i], errs[i] = pbft.Verified{}, err
 			continue
 		}
-		errs[i] = explain(errs[i], d, c.epoch.committee)
+		errs[i] = explain(errs[i], &d.Cert, c.epoch.committee)
 	}
 	return verified, errs
+}
+
+// VerifyCheckpoint returns nil if the header is that of a block of this epoch and
+// the certificate, of CHECKPOINT votes, proves that a quorum has executed and
+// stored the chain up to it: the state with its root can be had. Otherwise the
+// error says why not.
+func (c *Chain) VerifyCheckpoint(h *pbft.Header, cert *pbft.Certificate) error {
+	e := &c.epoch
+	if err := e.place(h); err != nil {
+		return err
+	}
+	want := pbft.Subject{Phase: pbft.Checkpoint, Epoch: h.Epoch, Seq: h.Seq, Digest: h.Digest(), State: h.State}
+	if cert.Subject != want {
+		return fmt.Errorf("%w: %v beside checkpoint %v", ErrCertificate, cert.Subject, h)
+	}
+	_, errs := e.verifier(c.cluster, e.validators.Checker(c.sigs)).Verify(&pbft.Certified{Cert: *cert})
+	return explain(errs[0], cert, e.committee)
 }
 
 // walk checks the form of transitions, one after the other, and returns the epoch
@@ -156,10 +173,9 @@ func (e *epoch) committed(b *batch, part error, cluster pbft.Digest, h *pbft.Hea
 	if err := e.place(h); err != nil {
 		return err
 	}
-	d := &pbft.Decision{Header: *h, Cert: *cert}
 	// The Verified is dropped: nobody has looked at its signatures.
-	_, errs := e.verifier(cluster, b.gather(part, e.validators, h)).Verify(d)
-	return explain(errs[0], d, e.committee)
+	_, errs := e.verifier(cluster, b.gather(part, e.validators, h)).Verify(&pbft.Decision{Header: *h, Cert: *cert})
+	return explain(errs[0], cert, e.committee)
 }
 
 // place checks that a block can be where it says it is.
@@ -177,7 +193,7 @@ func (e *epoch) place(h *pbft.Header) error {
 	return nil
 }
 
-// verifier returns the core's verifier for the epoch's decisions.
+// verifier returns the core's verifier for the epoch's certificates.
 func (e *epoch) verifier(cluster pbft.Digest, check func([]pbft.Item) []bool) *pbft.Verifier {
 	return &pbft.Verifier{
 		Cluster: cluster, Epoch: e.number, Committee: e.committee,

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/receipt"
 )
 
@@ -93,5 +94,41 @@ func TestChainVerify(t *testing.T) {
 	}
 	if verified, errs := c.Verify(); len(verified) != 0 || len(errs) != 0 {
 		t.Errorf("nothing: %v, %v", verified, errs)
+	}
+}
+
+// A state can be had from anybody when a quorum has signed for it.
+func TestVerifyCheckpoint(t *testing.T) {
+	w := newWorld(t, "test", 4, 7)
+	c := newChain(t, w)
+	h := w.blocks[1].decision.Header
+	sign := func(signers ...quorum.Replica) pbft.Certificate {
+		cert := w.sign(pbft.Checkpoint, &h, signers...)
+		cert.View = 0 // a checkpoint belongs to no view
+		for i, s := range cert.Sigs {
+			cert.Sigs[i].Sig = pbft.Signature(w.epochs[0][s.Replica].Sign(cert.Statement(w.g.ID())))
+		}
+		return cert
+	}
+	other := w.blocks[0].decision.Header
+	bad := sign(0, 1, 2)
+	bad.Sigs[0].Sig[0] ^= 1
+	for name, v := range map[string]struct {
+		h    *pbft.Header
+		cert pbft.Certificate
+		want error
+	}{
+		"good":             {&h, sign(0, 1, 2), nil},
+		"too few":          {&h, sign(0, 1), receipt.ErrQuorum},
+		"a stranger":       {&h, pbft.Certificate{Subject: bad.Subject, Sigs: []pbft.Signed{{}, {Replica: 1}, {Replica: 4}}}, receipt.ErrSigner},
+		"a bad signature":  {&h, bad, receipt.ErrSignature},
+		"in a view":        {&h, w.sign(pbft.Checkpoint, &h, 0, 1, 2), receipt.ErrCertificate},
+		"COMMIT":           {&h, w.commit(&h), receipt.ErrCertificate},
+		"of another block": {&other, sign(0, 1, 2), receipt.ErrCertificate},
+		"of another epoch": {&w.blocks[4].decision.Header, sign(0, 1, 2), receipt.ErrEpoch},
+	} {
+		if err := c.VerifyCheckpoint(v.h, &v.cert); !errors.Is(err, v.want) {
+			t.Errorf("%s: %v, want %v", name, err, v.want)
+		}
 	}
 }

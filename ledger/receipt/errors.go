@@ -35,7 +35,7 @@ var (
 	// ErrOrder is returned for a block that does not come after the one before the
 	// epoch, in sequence and in time.
 	ErrOrder = errors.New("blocks out of order")
-	// ErrCertificate is returned for a certificate that is not a commit certificate
+	// ErrCertificate is returned for a certificate that is not of the kind wanted
 	// for the block beside it.
 	ErrCertificate = errors.New("certificate does not prove the block")
 	// ErrSigner is returned for a certificate signed by whom the epoch has not.
@@ -46,9 +46,9 @@ var (
 	ErrSignature = errors.New("validator's signature does not verify")
 )
 
-// explain says for which of the reasons the core's verifier refused a
-// decision. The verdict is the core's.
-func explain(err error, d *pbft.Decision, committee quorum.Committee) error {
+// explain says for which of the reasons the core's verifier refused a certificate.
+// The verdict is the core's.
+func explain(err error, cert *pbft.Certificate, committee quorum.Committee) error {
 	switch {
 	case err == nil:
 		return nil
@@ -58,19 +58,18 @@ func explain(err error, d *pbft.Decision, committee quorum.Committee) error {
 		return fmt.Errorf("%w: %w", ErrEpoch, err)
 	case errors.Is(err, quorum.ErrReplica):
 		return fmt.Errorf("%w: %w", ErrSigner, err)
-	case lacksQuorum(&d.Cert, committee):
-		return fmt.Errorf("%w: %d signatures, %d are needed: %w", ErrQuorum, len(d.Cert.Sigs), committee.Quorum(), err)
+	case cert.Phase != pbft.Prepare && !committee.Certifies(signers(cert)):
+		return fmt.Errorf("%w: %d signatures, %d are needed: %w", ErrQuorum, len(cert.Sigs), committee.Quorum(), err)
 	default:
 		return fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
 }
 
-// lacksQuorum reports whether too few signed a certificate that is otherwise of
-// the right kind.
-func lacksQuorum(cert *pbft.Certificate, committee quorum.Committee) bool {
-	var signers quorum.Set
+// signers returns who signed a certificate.
+func signers(cert *pbft.Certificate) quorum.Set {
+	var set quorum.Set
 	for i := range cert.Sigs {
-		signers.Add(cert.Sigs[i].Replica)
+		set.Add(cert.Sigs[i].Replica)
 	}
-	return cert.Phase == pbft.Commit && !committee.Certifies(signers)
+	return set
 }
