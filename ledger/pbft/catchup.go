@@ -109,7 +109,7 @@ func (r *Replica) help(to quorum.Replica, committed uint64, view bool) {
 // synced takes up what the driver has fetched and stored.
 func (r *Replica) synced(v Verified) {
 	d, ok := v.m.(*Decision)
-	if !ok || d.Header.Seq <= r.base.header.Seq {
+	if !ok || v.epoch != r.start.Epoch || d.Header.Seq <= r.base.header.Seq {
 		return
 	}
 	r.pace.decided(r, nil, 0)

@@ -234,7 +234,7 @@ func (r *Replica) remember(d Digest, seq uint64) {
 
 // onProposal takes a leader's proposal. It is a vote too.
 func (r *Replica) onProposal(p *Proposal) {
-	if r.putOff(p.View, Verified{p}, r.start.leader(p.View)) || p.View != r.view {
+	if r.putOff(p.View, Verified{p, r.start.Epoch}, r.start.leader(p.View)) || p.View != r.view {
 		return
 	}
 	s := r.slot(p.Header.Seq)
@@ -258,7 +258,7 @@ func (r *Replica) onVote(v *Vote) {
 		r.onCheckpoint(v)
 		return
 	}
-	if r.putOff(v.View, Verified{v}, v.Replica) || v.View != r.view {
+	if r.putOff(v.View, Verified{v, r.start.Epoch}, v.Replica) || v.View != r.view {
 		return
 	}
 	s := r.slot(v.Seq)

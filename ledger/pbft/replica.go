@@ -157,8 +157,12 @@ func (r *Replica) Step(e Event) Output {
 	return out
 }
 
-// receive passes a message on to its handler.
+// receive passes a message on to its handler. What was verified for another
+// epoch, by another committee's keys, is not for this replica.
 func (r *Replica) receive(v Verified) {
+	if v.epoch != r.start.Epoch {
+		return
+	}
 	switch m := v.m.(type) {
 	case *Vote:
 		r.onVote(m)

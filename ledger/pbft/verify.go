@@ -16,7 +16,10 @@ var ErrEpoch = errors.New("message of another epoch")
 // Verified is a message whose form and signatures were checked, all the way down
 // to the certificates in it. Only a Verifier makes one, so that nothing else can
 // enter a Replica.
-type Verified struct{ m Message }
+type Verified struct {
+	m     Message
+	epoch uint64
+}
 
 // Message returns the message, which nobody may change any more.
 func (v Verified) Message() Message { return v.m }
@@ -74,7 +77,7 @@ func (v *Verifier) Verify(messages ...Message) (verified []Verified, errs []erro
 			}
 		}
 		if errs[i] == nil {
-			verified[i] = Verified{m}
+			verified[i] = Verified{m, v.Epoch}
 		}
 	}
 	return verified, errs
