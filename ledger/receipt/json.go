@@ -20,7 +20,7 @@ import (
 const Format = "decube/receipt/1"
 
 // MaxSize is the most bytes of a receipt's file. A change of a committee of seven
-// takes about 2.5 KB of it.
+// takes about 2 KB of it.
 const MaxSize = 8 << 20
 
 // timeLayout is RFC 3339 in UTC, in milliseconds.
