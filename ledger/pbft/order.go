@@ -22,7 +22,7 @@ func (r *Replica) climb() bool {
 		if s == nil || s.header == nil || (below.Last() && below.Epoch == r.start.Epoch) {
 			return false
 		}
-		if s.certain == nil && (r.changing || seq > r.limit()) {
+		if s.certain == nil && (r.changing || seq > r.limit() || seq <= r.floor) {
 			return false
 		}
 		if !r.stands(s, digest, &below) {
@@ -45,14 +45,15 @@ func (r *Replica) climb() bool {
 }
 
 // stands reports whether a slot's block stands on the one before. A leader that
-// proposes another is faulty.
+// proposes another is faulty. If the block is certain, the one below is wrong, and
+// that is over once the right one is known.
 func (r *Replica) stands(s *slot, parent Digest, below *Header) bool {
-	if s.header.Parent == parent && s.header.Time >= below.Time {
+	switch {
+	case s.header.Parent == parent && s.header.Time >= below.Time:
 		return true
-	}
-	if s.certain != nil {
+	case s.certain != nil && below.Seq == r.base.header.Seq:
 		r.halt(ErrDiverged)
-	} else if !r.leads() {
+	case s.certain == nil && !r.leads():
 		r.suspect(NoteBadLeader, s.header.Seq)
 	}
 	return false
@@ -143,6 +144,7 @@ func (r *Replica) settle(d *Decision) {
 	if keep := 2 * int(r.cfg.Window); len(r.recent) > keep { //nolint:gosec // at most MaxWindow
 		r.recent = append(r.recent[:0], r.recent[len(r.recent)-keep:]...)
 	}
+	r.carry()
 	r.mark(d)
 	r.probation.passed(r)
 }
@@ -157,7 +159,7 @@ func (s *slot) decided(d *Decision) {
 
 // offer asks for the next block when this replica leads and may propose it.
 func (r *Replica) offer() {
-	if r.halted != nil || r.changing || !r.leads() || !r.voting() || r.ended() {
+	if r.halted != nil || r.changing || !r.leads() || !r.voting() || r.ended() || r.base.header.Seq < r.floor {
 		return
 	}
 	tip, digest := &r.base.header, r.base.digest
@@ -247,7 +249,7 @@ func (r *Replica) onProposal(p *Proposal) {
 	if !r.count(s.prepares, s, v) {
 		return
 	}
-	if s.header == nil {
+	if s.header == nil && p.Header.Seq > r.floor {
 		s.header, s.digest, s.since = &p.Header, sub.Digest, r.now
 	}
 }

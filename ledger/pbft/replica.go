@@ -34,6 +34,7 @@ type Replica struct {
 
 	changes   []*ViewChange // by replica, the latest of each
 	newView   *NewView      // how the view began, if it is not the first
+	floor     uint64        // nothing up to here is voted for in the view: it was committed before it
 	enteredAt uint64        // when the view began
 	changeAt  uint64        // when the view change began
 	quorumAt  uint64        // when a quorum wanted the view; 0 before

@@ -97,25 +97,28 @@ func (r *Replica) join() {
 }
 
 // assemble begins the view when this replica leads it and a quorum wants it. The
-// others' patience with the new leader runs from the moment that there is a
-// quorum.
+// others' patience with the new leader runs from the moment that a quorum wants
+// the view or a later one: those who want a later one do not repeat that they
+// wanted this.
 func (r *Replica) assemble() {
 	if !r.changing {
 		return
 	}
 	var wanted []*ViewChange
+	later := 0
 	for _, vc := range r.changes {
-		if vc != nil && vc.View == r.view {
+		switch {
+		case vc == nil:
+		case vc.View == r.view:
 			wanted = append(wanted, vc)
+		case vc.View > r.view:
+			later++
 		}
 	}
-	if len(wanted) < r.start.Committee.Quorum() {
-		return
-	}
-	if r.quorumAt == 0 {
+	if r.quorumAt == 0 && len(wanted)+later >= r.start.Committee.Quorum() {
 		r.quorumAt = max(1, r.now)
 	}
-	if !r.leads() || !r.voting() {
+	if len(wanted) < r.start.Committee.Quorum() || !r.leads() || !r.voting() {
 		return
 	}
 	n := &NewView{Epoch: r.start.Epoch, View: r.view, Changes: wanted}
@@ -141,29 +144,38 @@ func (r *Replica) onNewView(n *NewView) {
 
 // enter begins a view.
 func (r *Replica) enter(n *NewView) {
-	r.view, r.changing, r.newView = n.View, false, n
+	r.begin(n)
 	r.enteredAt = r.now
 	r.persist(EnteredRecord{n})
 	r.catchUp.certified(r, baseOf(n.Changes))
-	r.clearSlots()
-	r.carry(n)
 	r.pace.entered(r.now)
 	r.note(NoteViewEntered, r.base.header.Seq)
 	r.replay()
 }
 
-// carry puts a new view's proposals into their slots.
-func (r *Replica) carry(n *NewView) {
-	for _, p := range n.Proposals {
+// begin makes a new view's state. What it is based on was committed in an earlier
+// view, whether this replica has it or not: up to there blocks are taken by
+// certificate only.
+func (r *Replica) begin(n *NewView) {
+	r.view, r.changing, r.newView = n.View, false, n
+	r.floor = baseOf(n.Changes).Seq
+	r.clearSlots()
+	r.carry()
+}
+
+// carry puts the new view's proposals into their slots, as far as this replica
+// has come: the rest follows when it has committed more.
+func (r *Replica) carry() {
+	if r.changing || r.newView == nil || r.newView.View != r.view {
+		return
+	}
+	for _, p := range r.newView.Proposals {
 		s := r.slot(p.Header.Seq)
-		if s == nil {
-			continue // committed here already
-		}
-		sub := p.Subject()
-		s.prepares.add(&Vote{Subject: sub, Replica: r.start.leader(n.View), Sig: p.Sig})
-		if s.certain != nil {
+		if s == nil || s.header != nil {
 			continue
 		}
+		sub := p.Subject()
+		s.prepares.add(&Vote{Subject: sub, Replica: r.leader(), Sig: p.Sig})
 		s.header, s.digest, s.vouched = &p.Header, sub.Digest, true
 		_, s.checked = r.checked[s.digest]
 	}
@@ -204,9 +216,7 @@ func (r *Replica) restore(records []Record) error {
 			r.changes[r.start.Self] = rec.Change
 			r.clearSlots()
 		case EnteredRecord:
-			r.view, r.changing, r.newView = rec.NewView.View, false, rec.NewView
-			r.clearSlots()
-			r.carry(rec.NewView)
+			r.begin(rec.NewView)
 			for _, p := range rec.NewView.Proposals {
 				if r.leads() {
 					r.highest = max(r.highest, p.Header.Seq)

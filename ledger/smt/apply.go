@@ -28,6 +28,7 @@ func (m Map) Apply(changes []Change) (Map, error) {
 	if m.line == nil {
 		m.line = new(line)
 	}
+	warm(&m.root, edits)
 	a := applier{line: m.line, count: m.count}
 	root, err := a.update(&m.root, 0, edits)
 	if err != nil {
@@ -86,6 +87,41 @@ func prepare(changes []Change) ([]edit, error) {
 type applier struct {
 	line  *line
 	count uint64
+}
+
+// warm reads the nodes that the edits will meet, level by level. The reads of a level
+// do not wait for one another, as those of update do, so that the time is that of a
+// few misses of the cache and not of all of them. It returns a value that depends on
+// what was read last.
+func warm(root *link, edits []edit) (sum byte) {
+	type visit struct {
+		at   *link
+		path *Digest
+	}
+	visits := make([]visit, len(edits))
+	for i := range edits {
+		visits[i] = visit{root, &edits[i].path}
+	}
+	for depth := 0; len(visits) > 0; depth++ {
+		rest := visits[:0]
+		for _, v := range visits {
+			var n *inner
+			switch to := v.at.to.(type) {
+			case *inner:
+				n = to
+			case *page:
+				n = to.top.Load()
+			case *leaf:
+				sum += to.path[0]
+			}
+			if n != nil {
+				v.at = n.child(bit(v.path, depth))
+				rest = append(rest, v)
+			}
+		}
+		visits = rest
+	}
+	return sum
 }
 
 // update returns what becomes of the subtree of that depth when the edits are made,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -121,10 +122,8 @@ func TestBuilderBuildsTheMap(t *testing.T) {
 		s := newStore()
 		const version = 7
 		b := smt.NewBuilder(m.Root(), version, s)
-		var ref smt.RootRef
 		for _, c := range chunks(rt, m, rapid.IntRange(0, 1000).Draw(rt, "max bytes")) {
-			next, more := b.Next()
-			if !more {
+			if _, more := b.Next(); !more {
 				break // the empty map has one chunk, and needs none
 			}
 			if _, err := b.Map(); !errors.Is(err, smt.ErrIncomplete) {
@@ -138,17 +137,17 @@ func TestBuilderBuildsTheMap(t *testing.T) {
 			}
 			switch rapid.IntRange(0, 2).Draw(rt, "then") {
 			case 1:
-				ref = s.rebuild(rt, b)
+				s.rebuild(rt, b)
 				b.Shed(0)
 			case 2:
-				ref = s.rebuild(rt, b)
-				next, _ = b.Next()
+				ref := s.rebuild(rt, b)
+				next, _ := b.Next()
 				b = smt.ResumeBuilder(m.Root(), version, s, ref, next)
 			}
 		}
 		built := must(b.Map())(t)
 		check(rt, built, d)
-		ref = s.rebuild(rt, b)
+		ref := s.rebuild(rt, b)
 		check(rt, smt.Open(s, ref), d)
 		s.holdsExactly(rt, smt.Open(s, ref))
 		// It goes on as any map does.
@@ -166,9 +165,7 @@ func (s *store) rebuild(tb rapid.TB, b *smt.Builder) smt.RootRef {
 	if err != nil || len(flushed.stale) > 0 {
 		tb.Fatalf("flush of a builder: %d stale, %v", len(flushed.stale), err)
 	}
-	for k, v := range flushed.put {
-		s.data[k] = v
-	}
+	maps.Copy(s.data, flushed.put)
 	return ref
 }
 

@@ -40,7 +40,6 @@ func (s *store) holdsExactly(tb rapid.TB, all ...smt.Map) {
 type ledger struct {
 	store   *store
 	version uint64 // the next to flush
-	oldest  uint64 // the oldest that is readable
 	flushed map[uint64]dumb
 
 	ahead []smt.Map // the last flushed, and what was derived from it, in order
@@ -179,10 +178,7 @@ func TestFlushOfAnotherLine(t *testing.T) {
 }
 
 // failingSink fails at its n-th call.
-type failingSink struct {
-	batch
-	calls int
-}
+type failingSink struct{ calls int }
 
 var errSink = errors.New("sink is full")
 

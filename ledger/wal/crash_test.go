@@ -169,7 +169,7 @@ func TestCrashAnywhere(t *testing.T) {
 		}
 	}
 	t.Logf("%d crashes, %d groups in flight survived, up to %d segments", crashes, torn, grown)
-	if torn == 0 || grown <= 3 {
+	if torn == 0 || grown <= 3 && !testing.Short() {
 		t.Error("the workload is not varied")
 	}
 }

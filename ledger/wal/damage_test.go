@@ -151,6 +151,9 @@ func TestTornAfterEveryByte(t *testing.T) {
 			start := int(s.end) - blockSize
 			whole, torn := 0, 0
 			for cut := 0; cut <= blockSize; cut++ {
+				if at := cut % sectorSize; testing.Short() && at%10 > 0 && at < sectorData {
+					continue
+				}
 				d := before.copy()
 				copy(d[name][start:start+cut], after[name][start:])
 				o.FS = d.mount(t)
@@ -167,7 +170,7 @@ func TestTornAfterEveryByte(t *testing.T) {
 					expect(t, open(t, o), from, want+1)
 				}
 			}
-			if whole == 0 || torn < blockSize-sectorSize {
+			if whole == 0 || torn == 0 || torn < blockSize-sectorSize && !testing.Short() {
 				t.Errorf("the group was whole %d times and torn %d times", whole, torn)
 			}
 		})
@@ -217,14 +220,14 @@ func TestFlippedBits(t *testing.T) {
 					for bit := range 8 {
 						flip(name, off, bit)
 					}
-				case off < live[name] && !closed, off%32 == 0, at >= sectorData && off/sectorSize%3 == 0:
+				case off < live[name] && !closed && !testing.Short(), off%32 == 0, at >= sectorData && off/sectorSize%3 == 0:
 					flip(name, off, off%8)
 				}
 			}
 		}
 		t.Logf("closed %v: %d detected, %d harmless", closed, detected, harmless)
 		// Harmless: the numbers at the ends of the sectors, and the old groups.
-		if !closed && detected < 4*blockSize || harmless == 0 {
+		if detected < 1000 || harmless == 0 {
 			t.Error("that is not what the format should give")
 		}
 	}

@@ -65,12 +65,14 @@ type Network struct {
 
 // Faults are how many of each kind happen before GST.
 type Faults struct {
-	Crashes, CrashAll       int
-	Pauses, Clocks          int
-	Partitions, Flaps       int
-	FullDisks               int
-	BitFlips, LostFsyncs    int
-	StaleDisks, Wipes       int
+	Crashes, CrashAll    int
+	Pauses, Clocks       int
+	Partitions, Flaps    int
+	FullDisks            int
+	BitFlips, LostFsyncs int
+	StaleDisks, Wipes    int
+	// Rounds divide the time before GST, each with a partition into Groups of its own.
+	Rounds, Groups          int
 	MaxDown                 Time
 	MaxPartition, MaxPaused Time
 }

@@ -216,12 +216,19 @@ func (n *node) stabilized(c *pbft.Certificate) bool {
 	}
 	below := min(c.Seq, n.disk.durable.head.Seq)
 	n.disk.prune(func(e *entry) bool { return n.needed(e, below) })
-	b := n.disk.store.at(c.Seq)
-	if b == nil || !b.decision.Header.Last() || b.decision.Header.Epoch != n.epoch.number {
+	return n.ended()
+}
+
+// ended goes on to the next epoch if the store's head is the certified end of this
+// one.
+func (n *node) ended() bool {
+	store := &n.disk.store
+	c, b := store.stable, store.at(store.head.Seq)
+	if c == nil || b == nil || c.Digest != b.decision.Cert.Digest || !store.head.Last() || store.head.Epoch != n.epoch.number {
 		return false
 	}
-	n.disk.store.endings = append(n.disk.store.endings, ending{b.decision, c, b.after.current})
-	n.disk.keep(n.disk.store)
+	store.endings = append(store.endings, ending{b.decision, c, b.after.current})
+	n.disk.keep(*store)
 	n.enter()
 	return true
 }

@@ -63,6 +63,7 @@ func (f *faults) victim() *node {
 // schedule draws when what will happen.
 func (f *faults) schedule() {
 	c := &f.w.cfg.Faults
+	f.rounds()
 	for _, kind := range []struct {
 		count int
 		do    func()
@@ -85,6 +86,31 @@ func (f *faults) schedule() {
 					kind.do()
 				}
 			})
+		}
+	}
+}
+
+// rounds draws a partition into groups for each round.
+func (f *faults) rounds() {
+	w, c := f.w, &f.w.cfg.Faults
+	for i := range c.Rounds {
+		w.after(w.cfg.GST*Time(i)/Time(c.Rounds), func() { f.round(c.Groups) })
+	}
+}
+
+func (f *faults) round(groups int) {
+	w := f.w
+	clear(w.net.cut)
+	group := make([]int, len(w.nodes))
+	for i := range group {
+		group[i] = w.rnd.faults.IntN(groups)
+	}
+	w.trace(nobody, "round in groups", nobody, group)
+	for a, ga := range group {
+		for b, gb := range group {
+			if ga != gb {
+				*w.net.link(a, b)++
+			}
 		}
 	}
 }

@@ -67,7 +67,7 @@ func (n *node) otherEpoch(it *item) {
 	switch theirs := epochOf(it.message); {
 	case theirs > n.epoch.number:
 		n.catchUp()
-	case n.w.rnd.net.IntN(4) == 0:
+	case theirs < n.epoch.number && n.w.rnd.net.IntN(4) == 0:
 		n.w.send(n.id, it.from, tip{n.disk.store.head.Seq, n.epoch.number})
 	}
 }
@@ -248,8 +248,13 @@ func (x *extension) link(b *block) error {
 	return nil
 }
 
-// install makes what was fetched durable, and tells the core.
+// install makes what was fetched durable, and tells the core. What the core asked
+// for before is done first.
 func (n *node) install(c chain) {
+	if n.busy {
+		n.after(Millisecond, func() { n.install(c) })
+		return
+	}
 	if !c.beyond(&n.disk.store) {
 		return // overtaken
 	}
@@ -262,6 +267,8 @@ func (n *node) install(c chain) {
 	if e := n.w.epochAfter(&c); e != n.epoch {
 		n.disk.prune(func(*entry) bool { return false })
 		n.enter()
+	} else if n.ended() {
+		n.trace("ends its epoch", nil)
 	} else if d := n.committed(); d != nil && n.core != nil {
 		if verified, err := e.verify(d); err == nil {
 			n.post(item{event: pbft.Synced{Decision: verified}, from: n.id})

@@ -266,7 +266,7 @@ func (n *node) finish(out *pbft.Output) {
 	if out.Forward {
 		n.forward()
 	}
-	if out.Stable != nil && n.stabilized(out.Stable) {
+	if out.Stable != nil && n.stabilized(out.Stable) || len(out.Deliver) > 0 && n.ended() {
 		return
 	}
 	n.examine()

@@ -48,6 +48,7 @@ func (o *oracle) delivered(n *node, dec *pbft.Decision, b body, after *state) {
 		o.broken("S2", "node %d commits %v on top of %v", n.id, h, &n.disk.store.head)
 		return
 	}
+	o.votes.certificate(&dec.Cert)
 	f := o.votes.committed[h.Seq]
 	if f == nil || f.digest != h.Digest() {
 		o.broken("S1", "node %d commits %v without a certificate", n.id, h)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/testnet/sim/adversary"
 )
 
 // Profile is a family of runs: what its seeds have in common.
@@ -27,6 +28,8 @@ func Profiles() []Profile {
 		{"clock", "long pauses, clocks that run wrong or jump", clocks},
 		{"reconfigure", "committees of 4, 5, 7 and 10 follow one another", reconfigure},
 		{"clients", "clients that flood, repeat and send what is invalid", clients},
+		{"byzantine", "as many faulty replicas as the committee withstands, of all kinds", byzantine},
+		{"twins", "replicas that run twice with one key, in changing partitions", twins},
 		{"mixed", "a little of everything", mixed},
 	}
 }
@@ -176,10 +179,39 @@ func clients(c *Config, rnd *rand.Rand) {
 	}
 }
 
+// byzantine makes up to f replicas faulty, each with a strategy of its own.
+func byzantine(c *Config, rnd *rand.Rand) {
+	names := adversary.Names()
+	f := maxFaulty(c.Replicas)
+	for _, who := range rnd.Perm(c.Replicas)[:1+rnd.IntN(f)] {
+		c.Faulty = append(c.Faulty, Fault{who, names[rnd.IntN(len(names))]})
+	}
+	switch rnd.IntN(4) {
+	case 0:
+		lossy(c, rnd)
+	case 1:
+		partitions(c, rnd)
+	case 2:
+		crashes(c, rnd)
+	}
+}
+
+// twins runs up to f replicas twice, and draws partitions round by round.
+func twins(c *Config, rnd *rand.Rand) {
+	c.Twins = rnd.Perm(c.Replicas)[:1+rnd.IntN(maxFaulty(c.Replicas))]
+	c.Faults.Rounds = 2 + rnd.IntN(7)
+	c.Faults.Groups = 2 + rnd.IntN(2)
+	if rnd.IntN(3) == 0 {
+		lossy(c, rnd)
+	}
+}
+
 // mixed draws from several of the others.
 func mixed(c *Config, rnd *rand.Rand) {
-	kinds := []func(*Config, *rand.Rand){lossy, partitions, crashes, clocks, reconfigure, clients, wipes, disks}
-	for _, i := range rnd.Perm(len(kinds))[:2+rnd.IntN(3)] {
+	kinds := []func(*Config, *rand.Rand){reconfigure, lossy, partitions, crashes, clocks, clients, wipes, disks, byzantine}
+	picked := rnd.Perm(len(kinds))[:2+rnd.IntN(3)]
+	slices.Sort(picked)
+	for _, i := range picked {
 		kinds[i](c, rnd)
 	}
 }

@@ -232,9 +232,7 @@ func (n *node) hear(from int, c *consensus) {
 	n.w.trace(n.id, "hears from", from, c.message)
 	it := item{message: c.message, from: from}
 	if n.core == nil {
-		if epochOf(c.message) > n.epoch.number {
-			n.catchUp()
-		}
+		n.otherEpoch(&it)
 		return
 	}
 	n.post(it)

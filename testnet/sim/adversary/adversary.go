@@ -26,18 +26,17 @@ type Replica struct {
 	Committee quorum.Committee
 	Self      quorum.Replica
 	Start     pbft.Header // the block before the epoch's first
+	Window    uint64
 	Rand      *rand.Rand
 	// Sign signs with the replica's own key.
 	Sign func(statement []byte) pbft.Signature
 	// Heard are the messages received last, oldest first.
-	Heard  []pbft.Message
-	Window uint64
+	Heard []pbft.Message
 }
 
-// Strategy is a way to misbehave.
+// Strategy is a way to misbehave. It lasts for a run, while the place that it acts
+// from changes with each epoch and restart.
 type Strategy interface {
-	// Name names the strategy in traces.
-	Name() string
 	// Send is given what an honest replica would send now, and returns what is sent
 	// instead. It must not change the messages: others hold them too.
 	Send(r *Replica, honest []pbft.Envelope) []Packet
@@ -59,11 +58,6 @@ type Slow interface {
 	Delay(r *Replica) int
 }
 
-// Liar is a Strategy that answers wrongly when others ask for blocks.
-type Liar interface {
-	Lies() bool
-}
-
 // maxHeard bounds what an adversary remembers.
 const maxHeard = 256
 
@@ -75,6 +69,52 @@ func (r *Replica) Hear(m pbft.Message) {
 	}
 }
 
+// kind is a strategy by name.
+type kind struct {
+	name string
+	make func() Strategy
+}
+
+func kinds() []kind {
+	return []kind{
+		{"silent", func() Strategy { return silent{} }},
+		{"equivocating-leader", func() Strategy { return &equivocator{} }},
+		{"selective", func() Strategy { return selective{} }},
+		{"body-withholder", func() Strategy { return withholder{} }},
+		{"vote-equivocator", func() Strategy { return doubleVoter{} }},
+		{"forgetful", func() Strategy { return forgetful{} }},
+		{"forger", func() Strategy { return forger{} }},
+		{"replayer", func() Strategy { return replayer{} }},
+		{"mutator", func() Strategy { return mutator{} }},
+		{"censor", func() Strategy { return censor{} }},
+		{"slow-leader", func() Strategy { return slow{} }},
+		{"view-change-spammer", func() Strategy { return &spammer{} }},
+		{"checkpoint-liar", func() Strategy { return checkpointLiar{} }},
+		{"status-liar", func() Strategy { return statusLiar{} }},
+		{"new-view-bender", func() Strategy { return newViewBender{} }},
+		{"fickle", func() Strategy { return &fickle{} }},
+	}
+}
+
+// Names returns the names of all strategies, in a fixed order.
+func Names() []string {
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// New returns a strategy by its name, and nil when there is none.
+func New(name string) Strategy {
+	for _, k := range kinds() {
+		if k.name == name {
+			return k.make()
+		}
+	}
+	return nil
+}
+
 // honest passes envelopes on as they are.
 func honest(envelopes []pbft.Envelope) []Packet {
 	out := make([]Packet, 0, len(envelopes))
@@ -84,12 +124,27 @@ func honest(envelopes []pbft.Envelope) []Packet {
 	return out
 }
 
-// New returns the strategy of a name, and nil when there is none.
-func New(name string) Strategy {
-	switch name {
-	case "silent":
-		return Silent{}
-	default:
-		return nil
+func toAll(m pbft.Message) Packet {
+	return Packet{Envelope: pbft.Envelope{All: true, Message: m}}
+}
+
+func toOne(to quorum.Replica, m pbft.Message) Packet {
+	return Packet{Envelope: pbft.Envelope{To: to, Message: m}}
+}
+
+// others yields everybody else's place in the committee.
+func (r *Replica) others() []quorum.Replica {
+	var out []quorum.Replica
+	for i := range r.Committee.Size() {
+		if to := quorum.Replica(i); to != r.Self { //nolint:gosec // committees are small
+			out = append(out, to)
+		}
 	}
+	return out
+}
+
+// someone draws another replica.
+func (r *Replica) someone() quorum.Replica {
+	others := r.others()
+	return others[r.Rand.IntN(len(others))]
 }

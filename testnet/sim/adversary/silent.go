@@ -2,11 +2,7 @@ package adversary
 
 import "github.com/decube/decube/ledger/pbft"
 
-// Silent says nothing at all.
-type Silent struct{}
+// silent says nothing at all.
+type silent struct{}
 
-// Name implements Strategy.
-func (Silent) Name() string { return "silent" }
-
-// Send implements Strategy.
-func (Silent) Send(*Replica, []pbft.Envelope) []Packet { return nil }
+func (silent) Send(*Replica, []pbft.Envelope) []Packet { return nil }
