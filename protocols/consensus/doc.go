@@ -1,0 +1,60 @@
+// Package consensus carries messages between the validators of a ledger. It knows
+// who the validators are and keeps streams to all of them open; what it carries is
+// opaque.
+//
+// # Protocol
+//
+// A stream of /decube/consensus/1.0.0 carries the frames of one class one way.
+// Each validator opens three streams to each other one and only writes to those,
+// so that a vote never waits behind a body in a queue of this package. libp2p has
+// authenticated the peer before a stream begins; a validator is its Ed25519 key,
+// from which its peer ID follows. Numbers are varints in shortest form (package
+// internal/wire), a frame is varint length | bytes.
+//
+// The opener begins with a frame:
+//
+//	hello = version (1 byte, 0x01) | class (1 byte) | boot (8 bytes) | network (32 bytes)
+//
+//	class 1  votes: frames of at most 64 KiB
+//	class 2  proposals: frames of at most 10 MiB
+//	class 3  bulk, such as transactions and bodies: frames of at most 10 MiB
+//
+// Boot is a random number that each start of a validator draws anew; network is
+// the digest of the genesis. The other side answers with a frame:
+//
+//	reply = code (1 byte) | network of who replies (32 bytes), with code 2 only
+//
+//	code 0  welcome
+//	code 1  another version is spoken here
+//	code 2  another network is spoken of: one of the two has the wrong genesis
+//	code 3  the opener is no validator here (any more, or yet)
+//	code 4  a later start of the same key has taken the place
+//	code 5  too busy; come back later
+//	code 6  what was sent is malformed
+//
+// After the welcome the opener sends its frames, none of them empty. The other
+// side says nothing more, except for another reply before it ends the stream.
+// A malformed frame ends its stream.
+//
+// # Sending
+//
+//	Send ──> queue per validator and class ──> writer ──> stream
+//
+// A queue is bounded in frames and in bytes. Its writer packs what is queued into
+// as few writes as it can and writes at once when the queue is empty: it never
+// waits for more. Nothing is repeated after a stream broke; who sends votes must
+// be prepared to send them again. A validator that does not read costs its
+// queues, and its streams are begun anew when they stand still for too long. While
+// a validator is away, the newest frames for it are kept, and it is dialled for
+// ever, with growing pauses that end at once when it dials itself.
+//
+// # Receiving
+//
+// Frames of one validator and class are handed to Options.Receive one after the
+// other. While it blocks, only that stream is not read from. When a validator is
+// killed its last stream ends at once and Options.Lost is told.
+//
+// A second process with the same key is the other side's error, and a dangerous
+// one: the latest start wins, and when an earlier one comes back it is proven to be
+// alive, which Options.Duplicate is told. So is the process that lost its place.
+package consensus

@@ -1,0 +1,120 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/decube/decube/ledger/quorum"
+)
+
+const (
+	// MaxVoteSize is the largest frame of class Votes in bytes.
+	MaxVoteSize = 64 << 10
+	// MaxMessageSize is the largest frame of the other classes in bytes.
+	MaxMessageSize = 10 << 20
+)
+
+// Queue bounds what waits to be sent to one validator in one class.
+type Queue struct {
+	Frames int
+	Bytes  int
+}
+
+// Limits bounds what the protocol takes from its host and its peers. The zero
+// value stands for DefaultLimits.
+type Limits struct {
+	// Votes, Proposals and Bulk bound the queues of each validator. A queue has
+	// room for the largest frame of its class.
+	Votes, Proposals, Bulk Queue
+	// Handshakes is the most streams of one validator that have not been welcomed
+	// yet, or that wait for the one that they replace to end.
+	Handshakes int
+	// Strangers is the most peers at a time that are being told that they are not
+	// welcome. Further ones are not told.
+	Strangers int
+	// HandshakeTimeout bounds the time from opening a stream to the reply.
+	HandshakeTimeout time.Duration
+	// DialTimeout bounds a try to connect, and a search for addresses.
+	DialTimeout time.Duration
+	// FindInterval is the least time between two searches for one validator.
+	FindInterval time.Duration
+	// StallTimeout is the longest that a stream may stand still in the middle of
+	// a frame; it is extended with every MinProgress bytes.
+	StallTimeout time.Duration
+	MinProgress  int
+	// RetryMin and RetryMax bound the pause before a validator is dialled again.
+	// It doubles, and varies by half.
+	RetryMin, RetryMax time.Duration
+}
+
+// DefaultLimits returns the limits of an ordinary validator.
+func DefaultLimits() Limits {
+	return Limits{
+		Votes:            Queue{Frames: 8192, Bytes: 4 << 20},
+		Proposals:        Queue{Frames: 256, Bytes: 32 << 20},
+		Bulk:             Queue{Frames: 4096, Bytes: 64 << 20},
+		Handshakes:       6,
+		Strangers:        16,
+		HandshakeTimeout: 10 * time.Second,
+		DialTimeout:      10 * time.Second,
+		FindInterval:     10 * time.Second,
+		StallTimeout:     10 * time.Second,
+		MinProgress:      64 << 10,
+		RetryMin:         20 * time.Millisecond,
+		RetryMax:         2 * time.Second,
+	}
+}
+
+// Validate returns every limit that cannot work, joined.
+func (l Limits) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("consensus: "+format, args...))
+	}
+	for _, class := range classes {
+		if q := l.queue(class); q.Frames < 1 || q.Bytes < class.maxFrame() {
+			bad("queue of %v for %d frames and %d bytes: want at least one of the largest, %d bytes", class, q.Frames, q.Bytes, class.maxFrame())
+		}
+	}
+	if l.Handshakes < len(classes) {
+		bad("%d handshakes: want at least one for each class, %d", l.Handshakes, len(classes))
+	}
+	if l.Strangers < 1 || l.MinProgress < 1 {
+		bad("strangers %d and min progress %d: want more than 0", l.Strangers, l.MinProgress)
+	}
+	if min(l.HandshakeTimeout, l.DialTimeout, l.StallTimeout, l.RetryMin) <= 0 || l.FindInterval < 0 {
+		bad("handshake, dial and stall time-outs and the pause before retries must be more than 0: %+v", l)
+	}
+	if l.RetryMax < l.RetryMin {
+		bad("longest pause %v before retries: want at least the shortest, %v", l.RetryMax, l.RetryMin)
+	}
+	return errors.Join(errs...)
+}
+
+func (l Limits) queue(c Class) Queue {
+	switch c {
+	case Votes:
+		return l.Votes
+	case Proposals:
+		return l.Proposals
+	default:
+		return l.Bulk
+	}
+}
+
+// memory returns the most bytes that the streams to and from one validator
+// reserve.
+func memory() int64 {
+	var all int64
+	for _, class := range classes {
+		all += int64(reserved + writeBuffer)
+		if class.maxFrame() > MaxVoteSize {
+			all += int64(class.maxFrame())
+		}
+	}
+	return all
+}
+
+// everybody is the most bytes that all validators' streams reserve.
+func everybody() int64 { return memory() * quorum.MaxReplicas }

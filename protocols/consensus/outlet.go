@@ -1,0 +1,221 @@
+package consensus
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/decube/decube/internal/wire"
+)
+
+const (
+	// writeBuffer is the size of the buffer that small frames are packed in.
+	writeBuffer = 32 << 10
+	// writeStep is the most bytes written at a time: each step has a deadline.
+	writeStep = 256 << 10
+	// reportStep is the most frames that the observer is told of at a time.
+	reportStep = 256
+)
+
+// outlet sends the frames of one class to one validator.
+type outlet struct {
+	to    *remote
+	class Class
+	queue *queue
+	kick  chan struct{} // holds a token when the validator is known to be there
+	told  string        // what the log was told last
+}
+
+func newOutlet(to *remote, class Class) *outlet {
+	return &outlet{to: to, class: class, queue: newQueue(to.c.o.Limits.queue(class)), kick: make(chan struct{}, 1)}
+}
+
+// run opens a stream as often as one breaks, until ctx ends.
+func (o *outlet) run(ctx context.Context) {
+	l := o.to.c.o.Limits
+	pause := l.RetryMin
+	for {
+		began := time.Now()
+		err := o.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		o.tell(err)
+		if time.Since(began) > l.RetryMax {
+			pause = l.RetryMin
+		}
+		if errors.Is(err, ErrSuperseded) {
+			pause = l.RetryMax
+			o.to.c.o.Duplicate(o.to.c.self)
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-timer.C:
+			pause = min(2*pause, l.RetryMax)
+		case <-o.kick:
+			pause = l.RetryMin
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// tell logs why there is no stream, once for each reason. What an operator must
+// see is a warning, what time may mend is not.
+func (o *outlet) tell(err error) {
+	if _, refused := errors.AsType[refusal](err); !refused {
+		o.to.c.o.Log.Debug("no stream to validator", "validator", o.to.key.String(), "class", o.class.String(), "err", err)
+		return
+	}
+	if text := err.Error(); text != o.told {
+		o.told = text
+		o.to.c.o.Log.Warn("validator refuses this one", "validator", o.to.key.String(), "class", o.class.String(), "err", err)
+	}
+}
+
+// session opens a stream and writes frames to it until it breaks.
+func (o *outlet) session(ctx context.Context) error {
+	stream, err := o.to.open(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() }) // wakes whoever reads or writes
+	defer stop()
+	defer func() { _ = stream.Reset() }() // nothing else is to be sent
+	if err := stream.Scope().SetService(ServiceName); err != nil {
+		return fmt.Errorf("open stream: %w", err)
+	}
+	if err := stream.Scope().ReserveMemory(writeBuffer, network.ReservationPriorityAlways); err != nil {
+		return fmt.Errorf("open stream: %w", err)
+	}
+	defer stream.Scope().ReleaseMemory(writeBuffer)
+	r := bufio.NewReaderSize(stream, maxHandshake)
+	if err := o.greet(stream, r); err != nil {
+		return err
+	}
+	o.told = ""
+	o.queue.setOpen(true)
+	o.to.c.o.Observer.Opened(o.to.key, o.class)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		cancel(farewell(r))
+	}()
+	err = o.write(ctx, stream)
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	_ = stream.Reset() // wakes the watcher
+	<-watched
+	o.queue.setOpen(false)
+	o.to.c.o.Observer.Closed(o.to.key, o.class, err)
+	return err
+}
+
+// greet says hello and awaits the welcome.
+func (o *outlet) greet(stream network.Stream, r *bufio.Reader) error {
+	c := o.to.c
+	if err := stream.SetDeadline(time.Now().Add(c.o.Limits.HandshakeTimeout)); err != nil {
+		return fmt.Errorf("greet: %w", err)
+	}
+	h := appendHello(make([]byte, 0, helloSize), hello{class: o.class, boot: c.boot, network: c.o.Network})
+	_, err := stream.Write(wire.AppendFrame(nil, h))
+	if err == nil {
+		err = readReply(r)
+	}
+	switch {
+	case isTimeout(err):
+		// The connection may be dead, which its keep-alive finds out later than the
+		// next try would.
+		return errors.Join(fmt.Errorf("greet: %w", err), stream.Conn().Close())
+	case err != nil:
+		return fmt.Errorf("greet: %w", err)
+	}
+	return stream.SetDeadline(time.Time{})
+}
+
+// farewell returns when the other side says why it ends the stream, or the stream
+// ends.
+func farewell(r *bufio.Reader) error {
+	if err := readReply(r); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: a second welcome", ErrMalformed)
+}
+
+// write writes what is queued until ctx or the stream ends.
+func (o *outlet) write(ctx context.Context, stream network.Stream) error {
+	l := o.to.c.o.Limits
+	w := bufio.NewWriterSize(&stepWriter{stream: stream, timeout: l.StallTimeout}, writeBuffer)
+	var head [10]byte
+	frames, bytes := 0, 0
+	report := func() {
+		if frames > 0 {
+			o.to.c.o.Observer.Sent(o.to.key, o.class, frames, bytes)
+		}
+		frames, bytes = 0, 0
+	}
+	for {
+		frame := o.queue.pop()
+		if frame == nil {
+			if err := w.Flush(); err != nil {
+				return fmt.Errorf("write frames: %w", err)
+			}
+			report()
+			select {
+			case <-o.queue.ready:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			continue
+		}
+		if _, err := w.Write(wire.AppendUvarint(head[:0], uint64(len(frame)))); err != nil {
+			return fmt.Errorf("write frame: %w", err)
+		}
+		if _, err := w.Write(frame); err != nil {
+			return fmt.Errorf("write frame: %w", err)
+		}
+		bytes += len(frame)
+		if frames++; frames == reportStep {
+			report()
+		}
+	}
+}
+
+// stepWriter writes in steps that must each be taken in time.
+type stepWriter struct {
+	stream  network.Stream
+	timeout time.Duration
+	set     time.Time // when the deadline was set
+}
+
+func (s *stepWriter) Write(b []byte) (n int, err error) {
+	for n < len(b) {
+		// Setting a deadline costs as much as writing a vote.
+		if now := time.Now(); now.Sub(s.set) > s.timeout/4 {
+			if err := s.stream.SetWriteDeadline(now.Add(s.timeout)); err != nil {
+				return n, err
+			}
+			s.set = now
+		}
+		m, err := s.stream.Write(b[n:min(len(b), n+writeStep)])
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}

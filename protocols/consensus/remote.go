@@ -1,0 +1,251 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/decube/decube/ledger/sig"
+)
+
+// pastBoots is how many earlier starts of a validator are remembered.
+const pastBoots = 8
+
+// remote is another validator: the queues and streams to it, and the streams from
+// it.
+type remote struct {
+	c       *Consensus
+	key     sig.PublicKey
+	id      peer.ID
+	outlets [len(classes)]*outlet
+	turns   [len(classes)]chan struct{} // held while frames of a class are read
+	dialing chan struct{}               // held while a connection is made
+
+	// Held under dialing.
+
+	known   []ma.Multiaddr // where it was last connected to
+	found   time.Time      // when it was last searched for
+	failed  time.Time      // when the last try ended, with
+	failure error
+
+	mu        sync.Mutex
+	abort     context.CancelFunc // ends a try to connect, or nil
+	inlets    [len(classes)]*inlet
+	handshake int    // streams that are not read from yet
+	boot      uint64 // of the inlets
+	booted    bool   // boot is set
+	past      []uint64
+	evicted   bool // no validator any more
+}
+
+func newRemote(c *Consensus, key sig.PublicKey, id peer.ID) *remote {
+	r := &remote{c: c, key: key, id: id, dialing: make(chan struct{}, 1)}
+	for _, class := range classes {
+		r.outlets[class.index()] = newOutlet(r, class)
+		r.turns[class.index()] = make(chan struct{}, 1)
+	}
+	return r
+}
+
+// run keeps the streams to the validator open until ctx ends.
+func (r *remote) run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, o := range r.outlets {
+		all.Go(func() { o.run(ctx) })
+	}
+	all.Wait()
+}
+
+func (r *remote) send(class Class, data []byte) bool {
+	if !class.known() || len(data) == 0 || len(data) > class.maxFrame() {
+		r.c.o.Observer.Dropped(r.key, class, 1)
+		return false
+	}
+	queued, dropped := r.outlets[class.index()].queue.push(data)
+	if dropped > 0 {
+		r.c.o.Observer.Dropped(r.key, class, dropped)
+	}
+	return queued
+}
+
+// wake ends all pauses: the validator is there.
+func (r *remote) wake() {
+	r.mu.Lock()
+	if r.abort != nil {
+		r.abort()
+	}
+	r.mu.Unlock()
+	for _, o := range r.outlets {
+		select {
+		case o.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// open connects to the validator and opens a stream.
+func (r *remote) open(ctx context.Context) (network.Stream, error) {
+	ctx = network.WithAllowLimitedConn(ctx, ServiceName)
+	if err := r.connect(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.c.o.Limits.HandshakeTimeout)
+	defer cancel()
+	stream, err := r.c.host.NewStream(ctx, r.id, ID)
+	if err != nil {
+		return nil, fmt.Errorf("open stream: %w", err)
+	}
+	return stream, nil
+}
+
+// connect makes a connection unless there is one. Of several that call it at a
+// time one tries, and the others share its failure.
+func (r *remote) connect(ctx context.Context) error {
+	began := time.Now()
+	select {
+	case r.dialing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.dialing }()
+	switch r.c.host.Network().Connectedness(r.id) { //nolint:exhaustive // the others are not connected
+	case network.Connected, network.Limited:
+		return nil
+	}
+	if r.failed.After(began) {
+		return r.failure
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.setAbort(cancel)
+	defer r.setAbort(nil)
+	err := r.dial(ctx)
+	if err == nil {
+		r.known = r.c.host.Peerstore().Addrs(r.id)
+		return nil
+	}
+	r.failed, r.failure = time.Now(), err
+	return err
+}
+
+func (r *remote) setAbort(abort context.CancelFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.abort = abort
+}
+
+// dial connects to the addresses that are known, and then to those that a search
+// brings.
+func (r *remote) dial(ctx context.Context) error {
+	err := r.dialAt(ctx, r.known)
+	if err == nil || r.c.o.Find == nil || ctx.Err() != nil || time.Since(r.found) < r.c.o.Limits.FindInterval {
+		return err
+	}
+	r.found = time.Now()
+	search, cancel := context.WithTimeout(ctx, r.c.o.Limits.DialTimeout)
+	defer cancel()
+	info, searchErr := r.c.o.Find(search, r.id)
+	if searchErr != nil {
+		return errors.Join(err, fmt.Errorf("find %s: %w", r.id, searchErr))
+	}
+	return r.dialAt(ctx, info.Addrs)
+}
+
+// dialAt connects to the addresses given and to those in the peerstore.
+func (r *remote) dialAt(ctx context.Context, addrs []ma.Multiaddr) error {
+	if len(addrs) == 0 && len(r.c.host.Peerstore().Addrs(r.id)) == 0 {
+		return ErrUnreachable
+	}
+	// The pause after a failure is ours; libp2p's own begins at five seconds.
+	if s, ok := r.c.host.Network().(interface{ Backoff() *swarm.DialBackoff }); ok {
+		s.Backoff().Clear(r.id)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.c.o.Limits.DialTimeout)
+	defer cancel()
+	if err := r.c.host.Connect(ctx, peer.AddrInfo{ID: r.id, Addrs: addrs}); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	return nil
+}
+
+// begin admits one more stream to the handshake.
+func (r *remote) begin() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.evicted:
+		return ErrStranger
+	case r.handshake >= r.c.o.Limits.Handshakes:
+		return fmt.Errorf("%w: %d streams of %s have not begun yet", ErrBusy, r.handshake, r.id)
+	}
+	r.handshake++
+	return nil
+}
+
+// begun takes back what begin counted.
+func (r *remote) begun() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handshake--
+}
+
+// admit makes in the stream of its class. It takes the place of the one before,
+// and a later start takes the place of all streams of the one before. It reports
+// whether the start is one that had been superseded.
+func (r *remote) admit(in *inlet) (duplicate bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.evicted {
+		return false, ErrStranger
+	}
+	if r.booted && r.boot != in.boot {
+		duplicate = slices.Contains(r.past, in.boot)
+		r.past = append(r.past, r.boot)
+		r.past = r.past[max(0, len(r.past)-pastBoots):]
+		for i, old := range r.inlets {
+			if old != nil {
+				old.end(codeSuperseded)
+				r.inlets[i] = nil
+			}
+		}
+	}
+	r.boot, r.booted = in.boot, true
+	i := in.class.index()
+	if old := r.inlets[i]; old != nil {
+		old.end(codeWelcome)
+	}
+	r.inlets[i] = in
+	return duplicate, nil
+}
+
+// leave takes in out, and reports whether it was the validator's last stream.
+func (r *remote) leave(in *inlet) (last bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := in.class.index()
+	if r.inlets[i] != in {
+		return false
+	}
+	r.inlets[i] = nil
+	return !r.evicted && r.inlets == [len(classes)]*inlet{}
+}
+
+// evict ends all streams of the validator and takes no more.
+func (r *remote) evict(c code) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.evicted = true
+	for _, in := range r.inlets {
+		if in != nil {
+			in.end(c)
+		}
+	}
+}
