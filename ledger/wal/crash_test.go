@@ -231,7 +231,7 @@ func TestNoSpace(t *testing.T) {
 	acked := l.Next()
 	for err == nil {
 		acked = l.Next()
-		if _, err = l.Append(byte(acked), content(acked, 5000)); err == nil {
+		if _, err = l.Append(byte(acked), content(acked, 3000)); err == nil {
 			err = l.Sync()
 		}
 	}
@@ -244,9 +244,9 @@ func TestNoSpace(t *testing.T) {
 	l = open(t, small(fsys))
 	expect(t, l, 1, acked)
 	must(t, l.TruncateBefore(acked)) // an empty group still fits
-	add(t, l, 5000, 5000)
+	add(t, l, 3000, 3000)
 	l = open(t, small(fsys))
-	if r := l.Recovery(); r.First+2 < acked {
+	if r := l.Recovery(); r.First+4 < acked {
 		t.Errorf("the log begins at %d, truncated before %d", r.First, acked)
 	}
 	expect(t, l, l.Recovery().First, acked+2)

@@ -165,6 +165,9 @@ func TestTornAfterEveryByte(t *testing.T) {
 					torn++
 				}
 				expect(t, got, from, want)
+				if again := open(t, o).Recovery(); again.Torn != 0 || again.Next != want {
+					t.Fatalf("cut after %d bytes: %+v when opened again", cut, again)
+				}
 				if cut%100 == 0 || cut%sectorSize >= sectorData {
 					add(t, got, 1)
 					expect(t, open(t, o), from, want+1)
@@ -329,5 +332,31 @@ func TestDamageIsLocated(t *testing.T) {
 			t.Errorf("bit at %d: Replay: %v", c.flipped, err)
 		}
 		must(t, fsys.Flip(l.live[0].name, c.flipped))
+	}
+}
+
+// A group that is sound in itself but continues another one than is there.
+func TestBrokenChain(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		prev, index uint64
+		whole       bool
+	}{
+		{"the right one", 0, 0, true},
+		{"another predecessor", 1, 0, false},
+		{"a gap between the records", 0, 1, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fsys := faultfs.New(1)
+			l := create(t, small(fsys))
+			add(t, l, 10)
+			l.sum += uint32(c.prev) //nolint:gosec // small
+			l.next += c.index
+			add(t, l, 10)
+			_, err := Open(small(fsys))
+			if c.whole != (err == nil) || err != nil && !errors.Is(err, ErrCorrupt) {
+				t.Error(err)
+			}
+		})
 	}
 }

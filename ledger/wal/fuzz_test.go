@@ -62,6 +62,7 @@ func FuzzGroup(f *testing.F) {
 		f.Add(gather(nil, b, len(b)/sectorSize*sectorData))
 	}
 	f.Add(make([]byte, headerSize))
+	f.Add(append(make([]byte, headerSize), 1)) // in the padding
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) < headerSize || len(data) > 1<<16 {
 			return
