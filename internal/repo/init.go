@@ -19,6 +19,11 @@ const tokenBytes = 32
 type Seed struct {
 	Identity []byte // private key, in the form the peer reads it
 	Config   []byte // settings file
+	Genesis  []byte // document of the ledger to be part of; nil for none
+	// Prepare, unless nil, makes what a directory holds from the moment on that it
+	// has an identity: it is called only while there is none. An interruption may
+	// make it run again. What it wrote is durable when it returns.
+	Prepare func(Dir) error
 }
 
 // Init makes dir a repository. It returns ErrExists when it is one already, and
@@ -45,6 +50,9 @@ func fillDir(dir Dir, seed Seed) error {
 	if err := refuseForeign(dir); err != nil {
 		return err
 	}
+	if err := prepare(dir, seed.Prepare); err != nil {
+		return fmt.Errorf("making the repository: %w", err)
+	}
 	token, err := newToken()
 	if err != nil {
 		return err
@@ -56,8 +64,12 @@ func fillDir(dir Dir, seed Seed) error {
 		{dir.Identity(), seed.Identity},
 		{dir.Token(), token},
 		{dir.Config(), seed.Config},
+		{dir.Genesis(), seed.Genesis},
 		{dir.VersionFile(), []byte(strconv.Itoa(Version) + "\n")},
 	} {
+		if f.data == nil {
+			continue
+		}
 		if err := writeNew(f.path, f.data); err != nil {
 			return fmt.Errorf("making the repository: %w", err)
 		}
@@ -65,10 +77,23 @@ func fillDir(dir Dir, seed Seed) error {
 	return syncDir(string(dir))
 }
 
+// prepare calls f for a directory without an identity. One with an identity was
+// prepared before, or somebody has put it there: then what the identity has done
+// elsewhere is not known, and nothing may be made up for it.
+func prepare(dir Dir, f func(Dir) error) error {
+	if f == nil {
+		return nil
+	}
+	if _, err := os.Lstat(dir.Identity()); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return f(dir)
+}
+
 // refuseForeign returns an error when the directory holds anything that an
 // interrupted Init would not have left there.
 func refuseForeign(dir Dir) error {
-	ours := []string{dir.Identity(), dir.Token(), dir.Config(), dir.LockFile(), dir.join("lost+found")}
+	ours := []string{dir.Identity(), dir.Token(), dir.Config(), dir.LockFile(), dir.Genesis(), dir.Ledger(), dir.join("lost+found")}
 	entries, err := os.ReadDir(string(dir))
 	if err != nil {
 		return fmt.Errorf("making the repository: %w", err)

@@ -11,6 +11,9 @@
 //	api.sock       the same API on a unix socket (0600), while a daemon runs
 //	blocks/        the block store
 //	fetches/       progress of fetches that were interrupted
+//	genesis.json   the document of the ledger that the peer is part of, if it is
+//	               part of one
+//	ledger/        what the peer keeps of that ledger
 //
 // The package knows nothing of what the files mean to others: it imports no
 // network code, so that small programs can use it.
@@ -75,6 +78,13 @@ func (d Dir) Blocks() string { return d.join("blocks") }
 
 // Fetches returns the directory of fetch journals.
 func (d Dir) Fetches() string { return d.join("fetches") }
+
+// Genesis returns the path of the ledger's document. Where there is none, the peer
+// is part of no ledger.
+func (d Dir) Genesis() string { return d.join("genesis.json") }
+
+// Ledger returns the directory of the ledger.
+func (d Dir) Ledger() string { return d.join("ledger") }
 
 func (d Dir) join(name string) string { return filepath.Join(string(d), name) }
 

@@ -68,6 +68,52 @@ func TestInitFinishesAnInterruptedOne(t *testing.T) {
 	}
 }
 
+func TestInitPreparesUntilThereIsAnIdentity(t *testing.T) {
+	dir := t.TempDir()
+	interrupted := errors.New("interrupted")
+	prepared := 0
+	with := seed
+	with.Genesis = []byte("{}")
+	with.Prepare = func(d repo.Dir) error {
+		prepared++
+		write(t, d.Genesis(), "{}") // what it made stays, and is no foreign file
+		if prepared == 1 {
+			return interrupted
+		}
+		return nil
+	}
+	if err := repo.Init(dir, with); !errors.Is(err, interrupted) || repo.Exists(dir) {
+		t.Fatalf("preparing failed: %v", err)
+	}
+	if _, err := os.Stat(repo.Dir(dir).Identity()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an identity before everything was prepared: %v", err)
+	}
+	if err := repo.Init(dir, with); err != nil || prepared != 2 {
+		t.Fatalf("prepared %d times, %v", prepared, err)
+	}
+	if got := read(t, repo.Dir(dir).Genesis()); got != "{}" {
+		t.Errorf("genesis %q", got)
+	}
+}
+
+// A key that was put into the directory may have signed anything: nothing is to
+// be prepared for it as if it were new.
+func TestInitPreparesNothingForAnIdentityThatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	write(t, repo.Dir(dir).Identity(), "a key from a backup")
+	with := seed
+	with.Prepare = func(repo.Dir) error {
+		t.Error("prepared")
+		return nil
+	}
+	if err := repo.Init(dir, with); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(repo.Dir(dir).Genesis()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a genesis out of nothing: %v", err)
+	}
+}
+
 func TestInitRefusesSomebodysDirectory(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "thesis.tex"), "\\begin")
