@@ -120,6 +120,12 @@ func (o *oracle) installed(n *node, c *chain) {
 	if !o.honest(n) {
 		return
 	}
+	for i := range c.blocks {
+		o.votes.certificate(&c.blocks[i].decision.Cert)
+	}
+	for i := range c.endings {
+		o.votes.certificate(c.endings[i].checkpoint)
+	}
 	if f := o.votes.committed[c.head.Seq]; f == nil || f.digest != c.head.Digest() {
 		o.broken("S11", "node %d installs %v, which is not certified", n.id, &c.head)
 		return
