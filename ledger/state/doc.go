@@ -1,0 +1,95 @@
+// Package state is what the ledger's transactions do: the rules of each operation,
+// carried out on an authenticated map. It is deterministic and pure: the same
+// transactions in the same order make the same root, whoever carries them out, and
+// there is no input or output, no goroutine, no clock and no randomness here.
+//
+//	State --Begin--> Block --Apply, Apply, ...--> Finish --> State
+//	  |                                              |
+//	  map, root, queries, proofs               the next validators, when the set changes
+//
+// A [State] is an immutable value, so blocks that are executed ahead of their
+// certificates are dropped by dropping their states. A block is valid only if
+// every transaction in it applies: a leader leaves out those that do not, and a
+// replica refuses a block that has one.
+//
+// # Rules
+//
+// Nonces: of each owner, any nonce not used before is taken if it is one of the
+// NonceWindow numbers from the owner's lowest unused nonce on. No transaction is
+// carried out twice, whatever the order in which an owner's arrive.
+//
+// Snapshots: a registration belongs to a root and an owner; several owners may
+// register one root, and the first is on record as such for as long as anybody has
+// it registered. An owner registers a root again only to extend the promise to
+// retain it, stating the same size and label. A registration is retired once the
+// block's time has reached the end of the promise.
+//
+// Names: a name belongs to who claims it first, until that owner transfers it. The
+// records in its namespace go with it, and count for its holder. A transfer to
+// somebody who would then hold more than the limits allow is refused.
+//
+// Records: an owner writes to the owner's own namespace and to those of the names
+// that the owner holds. The ledger keeps no empty records: an empty value takes a
+// record back.
+//
+// Validators and parameters: each validator has a vote on each subject, which is a
+// key (that becomes or no longer is a validator's) or a parameter. A later vote of
+// the same validator on the same subject takes the place of the earlier one; a vote
+// for what is so already takes it back. A change takes effect with the vote that
+// makes a quorum of the present validators for exactly this change. Two changes
+// take effect without the others' votes: a validator replaces its own key, and a
+// validator leaves. Leaving is put to the vote when the committee would withstand
+// fewer faults without the validator (when it is one of 3f+1 and more than one),
+// and the last validator stays. A key that was made a validator's replaces itself
+// only once it has been one for CheckpointInterval blocks, so that nobody can end
+// epoch after epoch.
+//
+// A new key takes over position, votes, and what others have voted about the old
+// key: a validator does not escape its removal under another name. The votes of a
+// validator that has left are dropped, and so is every vote for what is no longer
+// possible. New validators are last in the set's order, and the order of the others
+// stays. After a change of the set the block takes no more transactions.
+//
+// Parameters: all but window and checkpoint_interval, which the consensus core has
+// from the genesis document, may be changed. A change counts from the next
+// transaction on. Entries that are there when a limit is lowered stay.
+//
+// # Entries
+//
+// Keys of the map begin with a byte that says what the entry is. Numbers are
+// unsigned varints of at most 63 bits (multiformats) where it says "number", and
+// big endian otherwise.
+//
+//	01                                  validators
+//	02                                  parameters
+//	03 | key 32                         a validator
+//	04 | key 32                         a validator's open votes
+//	05 | owner 32                       an account
+//	06 | root                           a snapshot
+//	07 | owner 32 | root                a registration
+//	08 | name                           a name
+//	09 | owner 32 | key                 a record of an owner's own
+//	0a | length of the name 1 | name | key    a record in a name's namespace
+//
+// Values begin with a byte that gives the version of their format, 01. A text is
+// its length as a number and its bytes. An origin says which transaction made the
+// entry: its ID 32, the block's sequence number 8 and its Unix time in milliseconds
+// 8, in two's complement.
+//
+//	validators     number of keys 2 | keys 32 each, in order (see package genesis)
+//	parameters     8 each, in the order of genesis.Params
+//	validator      sequence number of the block that made it one 8, 0 for the genesis document's
+//	               | number of addresses | address text each
+//	open votes     number of votes | changes, in the order of their subjects
+//	account        lowest unused nonce number | snapshots number | names number | records number
+//	               | used nonces above it, a bit each, from the least significant of the first byte; the last byte is not 0
+//	snapshot       first owner 32 | origin of its registration | registrations number
+//	registration   origin | size number | retain_until number | label text
+//	name           holder 32 | origin of the claim or transfer | records number | target text
+//	record         origin of the last writing | value, to the end
+//
+// A change is written as in a transaction, package tx: the operation's type and its
+// fields. Subjects that are keys come before those that are parameters, and either
+// in ascending order of their bytes; no two votes have one subject. There is no
+// entry for no votes.
+package state

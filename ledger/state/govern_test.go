@@ -1,0 +1,282 @@
+package state_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/state"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// wantSet checks the validators, by the numbers of their keys.
+func (w *world) wantSet(want ...int) {
+	w.Helper()
+	var set genesis.ValidatorSet
+	for _, i := range want {
+		set = append(set, keys[i])
+	}
+	if got := must(w.state.Validators())(w); !slices.Equal(got, set) {
+		var numbers []int
+		for _, key := range got {
+			numbers = append(numbers, slices.Index(keys[:], key))
+		}
+		w.Fatalf("validators %v, want %v", numbers, want)
+	}
+	for i, key := range keys {
+		if _, ok, err := w.state.Validator(key); err != nil || ok != slices.Contains(want, i) {
+			w.Fatalf("validator %d: known %v, %v", i, ok, err)
+		}
+	}
+}
+
+// wantOpen checks the open votes, as "operation: voters".
+func (w *world) wantOpen(want ...string) {
+	w.Helper()
+	var got []string
+	for _, c := range must(w.state.Candidates())(w) {
+		var voters []int
+		for _, key := range c.Voters {
+			voters = append(voters, slices.Index(keys[:], key))
+		}
+		got = append(got, fmt.Sprintf("%s: %v", describe(c.Change), voters))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		w.Fatalf("open votes %q, want %q", got, want)
+	}
+}
+
+func describe(op tx.Op) string {
+	number := func(k sig.PublicKey) int { return slices.Index(keys[:], k) }
+	switch c := op.(type) {
+	case tx.ValidatorAdd:
+		if c.Replaces.IsZero() {
+			return fmt.Sprintf("add %d", number(c.Key))
+		}
+		return fmt.Sprintf("%d for %d", number(c.Key), number(c.Replaces))
+	case tx.ValidatorRemove:
+		return fmt.Sprintf("remove %d", number(c.Key))
+	case tx.ParamsSet:
+		return fmt.Sprintf("%s=%d", c.Name, c.Value)
+	default:
+		return op.Summary()
+	}
+}
+
+func add(i int) tx.Op         { return tx.ValidatorAdd{Key: keys[i], Address: "/ip4/10.0.0.1"} }
+func replace(i, by int) tx.Op { return tx.ValidatorAdd{Key: keys[by], Replaces: keys[i]} }
+func remove(i int) tx.Op      { return tx.ValidatorRemove{Key: keys[i]} }
+
+func TestAddValidator(t *testing.T) {
+	w := newWorld(t, genesisState(t, 4))
+	w.refused(9, add(10), tx.CodeNotValidator)
+	w.refused(0, add(1), tx.CodeNotAllowed)
+	w.ok(0, add(10))
+	w.ok(0, add(10)) // again: one validator has one vote
+	w.ok(1, add(10))
+	w.ok(2, tx.ValidatorAdd{Key: keys[10], Address: "/another"}) // another change
+	w.wantSet(0, 1, 2, 3)
+	w.wantOpen("add 10: [0 1]", "add 10: [2]")
+	set := w.ok(3, add(10))
+	w.wantSet(0, 1, 2, 3, 10)
+	w.wantOpen()
+	if !slices.Equal(set, must(w.state.Validators())(t)) {
+		t.Errorf("Finish says %v", set)
+	}
+	if v := found(w.state.Validator(keys[10]))(t); v.Since != w.seq || !slices.Equal(v.Addresses, []string{"/ip4/10.0.0.1"}) {
+		t.Errorf("validator %+v", v)
+	}
+	w.refused(0, add(10), tx.CodeNotAllowed)
+	w.ok(10, add(11))
+	w.wantOpen("add 11: [10]")
+}
+
+func TestRemoveValidator(t *testing.T) {
+	w := newWorld(t, genesisState(t, 5))
+	w.refused(0, remove(10), tx.CodeNotValidator)
+	w.ok(1, add(10))
+	w.ok(1, add(11))
+	w.ok(2, add(11))
+	for _, voter := range []int{0, 2, 3} {
+		w.ok(voter, remove(1))
+	}
+	w.wantOpen("remove 1: [0 2 3]", "add 10: [1]", "add 11: [1 2]")
+	w.ok(4, remove(1)) // of 5, 4 are a quorum
+	w.wantSet(0, 2, 3, 4)
+	w.wantOpen("add 11: [2]") // the votes of who was removed are gone
+	w.refused(1, add(10), tx.CodeNotValidator)
+}
+
+// A vote for what is so already takes the vote on the subject back.
+func TestTakeBack(t *testing.T) {
+	w := newWorld(t, genesisState(t, 4))
+	w.ok(0, add(10))
+	w.ok(0, remove(10))
+	w.wantOpen()
+	w.refused(0, remove(10), tx.CodeNotValidator)
+	w.ok(0, remove(1))
+	w.refused(0, tx.ValidatorAdd{Key: keys[1], Replaces: keys[2]}, tx.CodeNotAllowed)
+	w.wantOpen("remove 1: [0]")
+	w.ok(0, add(1))
+	w.wantOpen()
+	w.ok(0, tx.ParamsSet{Name: "nonce_window", Value: 7})
+	w.ok(0, tx.ParamsSet{Name: "nonce_window", Value: 1024})
+	w.wantOpen()
+	w.refused(0, tx.ParamsSet{Name: "nonce_window", Value: 1024}, tx.CodeNotAllowed)
+}
+
+func TestLeave(t *testing.T) {
+	for _, c := range []struct {
+		n     int
+		alone bool
+	}{{2, true}, {3, true}, {4, false}, {5, true}, {6, true}, {7, false}, {8, true}, {10, false}} {
+		w := newWorld(t, genesisState(t, c.n))
+		set := w.ok(0, remove(0))
+		if alone := set != nil; alone != c.alone {
+			t.Errorf("one of %d leaves alone: %v", c.n, alone)
+		}
+		if !c.alone {
+			w.wantOpen("remove 0: [0]")
+		}
+	}
+	w := newWorld(t, genesisState(t, 1))
+	w.refused(0, remove(0), tx.CodeNotAllowed)
+
+	// What was put to the vote when the set was of 4 is decided by the others.
+	w = newWorld(t, genesisState(t, 4))
+	w.ok(3, remove(3))
+	w.ok(0, remove(3))
+	w.ok(1, remove(3))
+	w.wantSet(0, 1, 2)
+}
+
+func TestReplaceKey(t *testing.T) {
+	w := newWorld(t, genesisState(t, 4, func(p *genesis.Params) { p.Window, p.CheckpointInterval = 4, 5 }))
+	w.refused(0, replace(0, 1), tx.CodeNotAllowed)
+	w.refused(0, replace(10, 11), tx.CodeNotValidator)
+	w.ok(1, add(20))
+	w.ok(0, remove(1))
+	w.ok(2, remove(1))
+	w.ok(0, replace(1, 10))
+	w.ok(2, add(11))
+
+	// At once, in the same place; votes by and about the validator follow it.
+	if set := w.ok(1, replace(1, 11)); set == nil {
+		t.Fatal("a validator cannot replace its own key")
+	}
+	rotated := w.seq
+	w.wantSet(0, 11, 2, 3)
+	w.wantOpen("remove 11: [0 2]", "10 for 11: [0]", "add 20: [11]")
+	w.refused(1, add(30), tx.CodeNotValidator)
+
+	// Not again and again.
+	for w.seq < rotated+4 {
+		w.refused(11, replace(11, 12), tx.CodeNotAllowed)
+	}
+	w.ok(11, replace(11, 12))
+	w.wantSet(0, 12, 2, 3)
+	w.ok(3, remove(12))
+	w.wantSet(0, 2, 3)
+
+	// Another's key is put to the vote.
+	w.ok(0, replace(2, 13))
+	w.ok(2, replace(2, 14)) // its own, so at once
+	w.wantSet(0, 14, 3)
+	w.wantOpen("13 for 14: [0]")
+	w.ok(3, replace(14, 13))
+	w.wantSet(0, 13, 3)
+	w.wantOpen()
+}
+
+func TestParams(t *testing.T) {
+	w := newWorld(t, genesisState(t, 4))
+	set := func(name string, value uint64) tx.Op { return tx.ParamsSet{Name: name, Value: value} }
+	w.refused(9, set("nonce_window", 7), tx.CodeNotValidator)
+	w.refused(0, set("window", 7), tx.CodeNotAllowed)
+	w.refused(0, set("checkpoint_interval", 7), tx.CodeNotAllowed)
+	w.refused(0, set("colour", 7), tx.CodeNotFound)
+	w.refused(0, set("nonce_window", 0), tx.CodeInvalid)
+	w.refused(0, set("nonce_window", 1<<16+1), tx.CodeInvalid)
+	w.ok(0, set("max_names_per_owner", 1))
+	w.ok(1, set("max_names_per_owner", 2))
+	w.ok(2, set("max_names_per_owner", 1))
+	w.ok(9, tx.NameClaim{Name: "a"})
+	w.ok(9, tx.NameClaim{Name: "b"})
+	w.wantOpen("max_names_per_owner=1: [0 2]", "max_names_per_owner=2: [1]")
+	if next := w.ok(3, set("max_names_per_owner", 1)); next != nil {
+		t.Error("a parameter ends the epoch")
+	}
+	w.wantOpen("max_names_per_owner=2: [1]")
+	v, ok, err := w.state.Param("max_names_per_owner")
+	if v != 1 || !ok || err != nil {
+		t.Errorf("max_names_per_owner: %d, %v, %v", v, ok, err)
+	}
+	if _, ok, err := w.state.Param("colour"); ok || err != nil {
+		t.Errorf("colour: %v, %v", ok, err)
+	}
+	// What is there stays, and can be used.
+	w.refused(9, tx.NameClaim{Name: "c"}, tx.CodeLimitExceeded)
+	w.ok(9, tx.NameClaim{Name: "b", Target: "t"})
+	w.ok(9, tx.NameTransfer{Name: "b", To: keys[8]})
+}
+
+// The parameters are those of the genesis document, by the same names.
+func TestParamNames(t *testing.T) {
+	g := document(t, 1, func(p *genesis.Params) {
+		*p = genesis.Params{11, 101, 1001, 200_001, 102, 103, 104, 105} //nolint:govet // in order, on purpose
+	})
+	s := must(state.Genesis(g))(t)
+	text := string(must(g.Marshal())(t))
+	for i, name := range []string{
+		"window", "checkpoint_interval", "max_block_transactions", "max_block_bytes",
+		"nonce_window", "max_snapshots_per_owner", "max_names_per_owner", "max_records_per_owner",
+	} {
+		v, ok, err := s.Param(name)
+		if !ok || err != nil || v != []uint64{11, 101, 1001, 200_001, 102, 103, 104, 105}[i] {
+			t.Errorf("%s: %d, %v, %v", name, v, ok, err)
+		}
+		if want := fmt.Sprintf("%q: %d", name, v); !strings.Contains(text, want) {
+			t.Errorf("the document has no %s:\n%s", want, text)
+		}
+	}
+}
+
+func TestVotesAreBounded(t *testing.T) {
+	w := newWorld(t, genesisState(t, 4))
+	for i := range state.MaxVotes {
+		w.ok(0, add(10+i))
+	}
+	w.refused(0, add(40), tx.CodeLimitExceeded)
+	w.ok(0, tx.ValidatorAdd{Key: keys[10], Address: "another"})
+	w.ok(0, remove(11))
+	w.ok(0, add(40))
+}
+
+// After a change of the set the block takes nothing more, whatever it is.
+func TestBlockEndsWithChangeOfSet(t *testing.T) {
+	s := genesisState(t, 1)
+	b := s.Begin(1, 0)
+	if err := b.Apply(transaction(t, keys[0], 0, add(1))); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Apply(transaction(t, keys[5], 0, tx.NameClaim{Name: "n"})); !errors.Is(err, state.ErrClosed) {
+		t.Errorf("after a change of the set: %v", err)
+	}
+	after, set, err := b.Finish()
+	if err != nil || len(set) != 2 {
+		t.Fatal(set, err)
+	}
+	b = after.Begin(2, 0)
+	if err := b.Apply(transaction(t, keys[5], 0, tx.NameClaim{Name: "n"})); err != nil {
+		t.Error(err)
+	}
+	if _, set, err := b.Finish(); set != nil || err != nil {
+		t.Error(set, err)
+	}
+}
