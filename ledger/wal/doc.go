@@ -113,7 +113,9 @@
 //	1       4      size
 //	5       size   data
 //
-// Groups follow one another within a segment from its beginning. Behind the last
-// may lie sectors of older groups, from the segment's former uses: their numbers
-// are lower, and they are never replayed.
+// Groups follow one another within a segment from its beginning. Those with
+// records leave the segment's last block free, so that a group without any, which
+// only raises the floor, finds room even on a full disk. Behind the last group may
+// lie sectors of older groups, from the segment's former uses: their numbers are
+// lower, and they are never replayed.
 package wal

@@ -16,7 +16,8 @@ type Recovery struct {
 	First, Next uint64
 	// Closed says that the log had been closed, so that nothing can be missing.
 	Closed bool
-	// Torn is how many bytes of a group that was never acknowledged were erased.
+	// Torn is how many bytes were erased behind the last whole group: the remains of
+	// one that was never acknowledged, or rot in blocks that were not needed.
 	Torn int64
 }
 
@@ -79,7 +80,10 @@ func Open(o Options) (_ *Log, err error) {
 	if err := l.settle(segments, end, m.closed); err != nil {
 		return nil, fmt.Errorf("open a log: %w", err)
 	}
-	return l, l.start()
+	if err := l.start(); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 // scanAll reads every segment, also those that the manifest does not name.
