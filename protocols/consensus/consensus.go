@@ -28,19 +28,19 @@ type Class uint8
 
 const (
 	// Votes are small and urgent.
-	Votes Class = 1
+	Votes Class = 0
 	// Proposals are urgent and may be large: NEW-VIEW, proposals with a body.
-	Proposals Class = 2
+	Proposals Class = 1
 	// Bulk may be large and may wait: transactions, bodies.
-	Bulk Class = 3
+	Bulk Class = 2
 )
 
 var classes = [...]Class{Votes, Proposals, Bulk}
 
-func (c Class) known() bool { return c >= Votes && c <= Bulk }
+func (c Class) known() bool { return c <= Bulk }
 
 // index returns the class's place in an array of one element for each class.
-func (c Class) index() int { return int(c - Votes) }
+func (c Class) index() int { return int(c) }
 
 // maxFrame returns the largest frame of the class in bytes.
 func (c Class) maxFrame() int {

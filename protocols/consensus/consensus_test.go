@@ -90,7 +90,7 @@ func TestLargestFramesArrive(t *testing.T) {
 			t.Errorf("%v: a larger one was queued", class)
 		}
 	}
-	if a.c.Send(b.key, Votes, nil) || a.c.Send(b.key, 0, []byte("x")) || a.c.Send(a.key, Votes, []byte("x")) {
+	if a.c.Send(b.key, Votes, nil) || a.c.Send(b.key, Bulk+1, []byte("x")) || a.c.Send(a.key, Votes, []byte("x")) {
 		t.Error("what cannot be sent was queued")
 	}
 }

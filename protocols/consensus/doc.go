@@ -15,9 +15,9 @@
 //
 //	hello = version (1 byte, 0x01) | class (1 byte) | boot (8 bytes) | network (32 bytes)
 //
-//	class 1  votes: frames of at most 64 KiB
-//	class 2  proposals: frames of at most 10 MiB
-//	class 3  bulk, such as transactions and bodies: frames of at most 10 MiB
+//	class 0  votes: frames of at most 64 KiB
+//	class 1  proposals: frames of at most 10 MiB
+//	class 2  bulk, such as transactions and bodies: frames of at most 10 MiB
 //
 // Boot is a random number that each start of a validator draws anew; network is
 // the digest of the genesis. The other side answers with a frame:

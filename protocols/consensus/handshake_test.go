@@ -32,8 +32,7 @@ func TestMalformedHandshakesAreRefused(t *testing.T) {
 		"nothing":  {},
 		"short":    good[:len(good)-1],
 		"long":     append(bytes.Clone(good), 0),
-		"class 0":  append([]byte{version, 0}, good[2:]...),
-		"class 4":  append([]byte{version, 4}, good[2:]...),
+		"class 3":  append([]byte{version, 3}, good[2:]...),
 		"a letter": []byte("GET / HTTP/1.1"),
 	} {
 		want := ErrMalformed
