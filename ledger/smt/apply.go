@@ -28,7 +28,6 @@ func (m Map) Apply(changes []Change) (Map, error) {
 	if m.line == nil {
 		m.line = new(line)
 	}
-	warm(&m.root, edits)
 	a := applier{line: m.line, count: m.count}
 	root, err := a.update(&m.root, 0, edits)
 	if err != nil {
@@ -87,41 +86,7 @@ func prepare(changes []Change) ([]edit, error) {
 type applier struct {
 	line  *line
 	count uint64
-}
-
-// warm reads the nodes that the edits will meet, level by level. The reads of a level
-// do not wait for one another, as those of update do, so that the time is that of a
-// few misses of the cache and not of all of them. It returns a value that depends on
-// what was read last.
-func warm(root *link, edits []edit) (sum byte) {
-	type visit struct {
-		at   *link
-		path *Digest
-	}
-	visits := make([]visit, len(edits))
-	for i := range edits {
-		visits[i] = visit{root, &edits[i].path}
-	}
-	for depth := 0; len(visits) > 0; depth++ {
-		rest := visits[:0]
-		for _, v := range visits {
-			var n *inner
-			switch to := v.at.to.(type) {
-			case *inner:
-				n = to
-			case *page:
-				n = to.top.Load()
-			case *leaf:
-				sum += to.path[0]
-			}
-			if n != nil {
-				v.at = n.child(bit(v.path, depth))
-				rest = append(rest, v)
-			}
-		}
-		visits = rest
-	}
-	return sum
+	seen  byte // makes warm's last reads matter, so that they are not left out
 }
 
 // update returns what becomes of the subtree of that depth when the edits are made,
@@ -138,18 +103,56 @@ func (a *applier) update(at *link, depth int, edits []edit) (link, error) {
 		return link{}, err
 	}
 	half := cut(edits, depth)
-	left, err := a.update(&n.left, depth+1, edits[:half])
+	if len(edits) > warmGroup {
+		a.warm(&n.kids[0], depth+1, edits[:half])
+		a.warm(&n.kids[1], depth+1, edits[half:])
+	}
+	left, err := a.update(&n.kids[0], depth+1, edits[:half])
 	if err != nil {
 		return link{}, err
 	}
-	right, err := a.update(&n.right, depth+1, edits[half:])
+	right, err := a.update(&n.kids[1], depth+1, edits[half:])
 	if err != nil {
 		return link{}, err
 	}
-	if left.to == n.left.to && right.to == n.right.to {
+	if left.to == n.kids[0].to && right.to == n.kids[1].to {
 		return *at, nil
 	}
 	return join(depth, &left, &right), nil
+}
+
+// warmGroup is how many edits are warmed at once. Their nodes, a few hundred, fit the
+// processor's nearer caches and its table of pages, which those of a batch do not.
+const warmGroup = 64
+
+// warm reads the nodes that a group of edits will meet, level by level: the reads of
+// one level do not wait for one another, as those of update do. What is not in memory
+// is left to update.
+func (a *applier) warm(at *link, depth int, edits []edit) {
+	if len(edits) > warmGroup {
+		return // its halves will be
+	}
+	var ats [warmGroup]*link
+	for i := range edits {
+		ats[i] = at
+	}
+	for more := true; more; depth++ {
+		more = false
+		for i := range edits {
+			var n *inner
+			switch to := ats[i].to.(type) {
+			case *inner:
+				n = to
+			case *page:
+				n = to.top.Load()
+			case *leaf:
+				a.seen += to.path[0]
+			}
+			if n != nil {
+				ats[i], more = n.child(bit(&edits[i].path, depth)), true
+			}
+		}
+	}
 }
 
 // grow does the same where there is a leaf or nothing.
@@ -166,8 +169,8 @@ func (a *applier) grow(at *link, depth int, edits []edit) link {
 		*old.child(bit(&n.path, depth)) = *at
 	}
 	half := cut(edits, depth)
-	left := a.grow(&old.left, depth+1, edits[:half])
-	right := a.grow(&old.right, depth+1, edits[half:])
+	left := a.grow(&old.kids[0], depth+1, edits[:half])
+	right := a.grow(&old.kids[1], depth+1, edits[half:])
 	return join(depth, &left, &right)
 }
 

@@ -121,14 +121,14 @@ func (c *chunker) walk(at *link, depth int) error {
 	}
 	begin, before := len(c.out), c.entries
 	c.out = append(c.out, tagInner)
-	rest := cutSize(&n.right)
+	rest := cutSize(&n.kids[1])
 	c.rest += rest
-	if err := c.walk(&n.left, depth+1); err != nil {
+	if err := c.walk(&n.kids[0], depth+1); err != nil {
 		return err
 	}
 	c.rest -= rest
 	setBit(&c.path, depth)
-	err = c.walk(&n.right, depth+1)
+	err = c.walk(&n.kids[1], depth+1)
 	clearBit(&c.path, depth)
 	if c.full && c.entries == before {
 		// Its first entry did not fit, so the chunk ends before this node.

@@ -43,9 +43,9 @@ func recordKey(version uint64, path *Digest) []byte {
 // encodePage returns the page whose top is given. What is not in the store yet is
 // taken to be at version.
 func encodePage(top *inner, version uint64) []byte {
-	b := make([]byte, 0, treeSize(&top.left)+treeSize(&top.right))
-	b = appendTree(b, &top.left, version)
-	return appendTree(b, &top.right, version)
+	b := make([]byte, 0, treeSize(&top.kids[0])+treeSize(&top.kids[1]))
+	b = appendTree(b, &top.kids[0], version)
+	return appendTree(b, &top.kids[1], version)
 }
 
 // treeSize returns the length of what appendTree appends.
@@ -59,7 +59,7 @@ func treeSize(at *link) int {
 	case *page:
 		return 1 + 8 + sha256.Size
 	case *inner:
-		return 1 + treeSize(&n.left) + treeSize(&n.right)
+		return 1 + treeSize(&n.kids[0]) + treeSize(&n.kids[1])
 	default:
 		return 1
 	}
@@ -74,8 +74,8 @@ func appendTree(b []byte, at *link, version uint64) []byte {
 		b = binary.BigEndian.AppendUint64(append(b, tagPage), n.versionOr(version))
 		return append(b, at.hash[:]...)
 	case *inner:
-		b = appendTree(append(b, tagInner), &n.left, version)
-		return appendTree(b, &n.right, version)
+		b = appendTree(append(b, tagInner), &n.kids[0], version)
+		return appendTree(b, &n.kids[1], version)
 	default:
 		return append(b, tagEmpty)
 	}
@@ -103,8 +103,9 @@ func (c *cell) versionOr(version uint64) uint64 {
 // decodePage decodes a page whose top is at that depth. The leaves share b's memory.
 func decodePage(b []byte, depth int) (*inner, error) {
 	d := decoder{rest: b}
-	top := &inner{left: d.tree(depth+1, depth+pageBits)}
-	top.right = d.tree(depth+1, depth+pageBits)
+	top := new(inner)
+	top.kids[0] = d.tree(depth+1, depth+pageBits)
+	top.kids[1] = d.tree(depth+1, depth+pageBits)
 	return top, d.finish()
 }
 

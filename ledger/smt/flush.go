@@ -83,11 +83,11 @@ func (f *flusher) walk(at, old *link, depth int) error {
 	if err != nil {
 		return err
 	}
-	if err := f.walk(&n.left, &o.left, depth+1); err != nil {
+	if err := f.walk(&n.kids[0], &o.kids[0], depth+1); err != nil {
 		return err
 	}
 	setBit(&f.path, depth)
-	err = f.walk(&n.right, &o.right, depth+1)
+	err = f.walk(&n.kids[1], &o.kids[1], depth+1)
 	clearBit(&f.path, depth)
 	return err
 }
@@ -171,11 +171,11 @@ func (k *keyWalker) walk(at *link, depth int) bool {
 		k.yield(nil, err)
 		return false
 	}
-	if !k.walk(&n.left, depth+1) {
+	if !k.walk(&n.kids[0], depth+1) {
 		return false
 	}
 	setBit(&k.path, depth)
-	more := k.walk(&n.right, depth+1)
+	more := k.walk(&n.kids[1], depth+1)
 	clearBit(&k.path, depth)
 	return more
 }

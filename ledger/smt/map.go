@@ -133,22 +133,17 @@ func (w *walker) walk(at *link, depth int) bool {
 		w.yield(Entry{}, err)
 		return false
 	}
-	if !w.walk(&n.left, depth+1) {
+	if !w.walk(&n.kids[0], depth+1) {
 		return false
 	}
 	setBit(&w.path, depth)
-	more := w.walk(&n.right, depth+1)
+	more := w.walk(&n.kids[1], depth+1)
 	clearBit(&w.path, depth)
 	return more
 }
 
 // child returns a node's child on the side of a path's bit.
-func (n *inner) child(bit byte) *link {
-	if bit == 0 {
-		return &n.left
-	}
-	return &n.right
-}
+func (n *inner) child(bit byte) *link { return &n.kids[bit&1] }
 
 // inner returns the inner node that a link of that depth leads to. Of path, the
 // first depth bits are looked at. A page that is not in memory is loaded, and stays.
@@ -179,9 +174,9 @@ func (s *line) split(at *link, depth int, path *Digest) (*inner, error) {
 	case n == nil:
 		return s.inner(at, depth, path)
 	case bit(&n.path, depth) == 0:
-		return &inner{left: *at}, nil
+		return &inner{[2]link{*at, {}}}, nil
 	default:
-		return &inner{right: *at}, nil
+		return &inner{[2]link{{}, *at}}, nil
 	}
 }
 
@@ -214,7 +209,7 @@ func (s *line) loadPage(at *link, depth int, path *Digest) (*inner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("smt: page %x: %w: %w", key, ErrCorrupt, err)
 	}
-	if hashInner(&top.left.hash, &top.right.hash) != at.hash {
+	if hashInner(&top.kids[0].hash, &top.kids[1].hash) != at.hash {
 		return nil, fmt.Errorf("smt: page %x: %w", key, ErrCorrupt)
 	}
 	return top, nil

@@ -32,7 +32,7 @@ func (*inner) isNode() {}
 func (*page) isNode()  {}
 
 // inner is an inner node.
-type inner struct{ left, right link }
+type inner struct{ kids [2]link }
 
 // page is the part of the tree from an inner node down to the pages below.
 type page struct {
@@ -148,7 +148,7 @@ func join(depth int, left, right *link) link {
 		return *left
 	}
 	l := link{hash: hashInner(&left.hash, &right.hash)}
-	n := &inner{*left, *right}
+	n := &inner{[2]link{*left, *right}}
 	if depth%pageBits != 0 {
 		l.to = n
 		return l

@@ -94,14 +94,14 @@ func visit(at *link, depth int, what func(c *cell, depth, bytes int) bool) int {
 		return costLeaf + costRecord
 	case *page:
 		if top := n.top.Load(); top != nil {
-			bytes := costInner + visit(&top.left, depth+1, what) + visit(&top.right, depth+1, what)
+			bytes := costInner + visit(&top.kids[0], depth+1, what) + visit(&top.kids[1], depth+1, what)
 			if what(&n.cell, depth/pageBits, bytes) {
 				n.top.Store(nil)
 			}
 		}
 		return costPage
 	case *inner:
-		return costInner + visit(&n.left, depth+1, what) + visit(&n.right, depth+1, what)
+		return costInner + visit(&n.kids[0], depth+1, what) + visit(&n.kids[1], depth+1, what)
 	default:
 		return 0
 	}
