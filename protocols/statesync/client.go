@@ -1,0 +1,150 @@
+package statesync
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/decube/decube/internal/wire"
+)
+
+// allocateAhead is the most memory in bytes that is taken for an item ahead of the
+// bytes that fill it.
+const allocateAhead = 256 << 10
+
+// client is the asking side of one stream. It is used by one goroutine.
+type client struct {
+	s      *Sync
+	stream network.Stream
+	kind   ask
+	r      *bufio.Reader
+	got    int // bytes since the deadline was set
+	stop   func() bool
+}
+
+// open connects to a peer and sends a request. The stream ends with ctx.
+func (s *Sync) open(ctx context.Context, p peer.ID, r request) (*client, error) {
+	if err := s.requests.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	c, err := s.openStream(ctx, p, r)
+	if err != nil {
+		s.requests.Release(1)
+		return nil, err
+	}
+	return c, nil
+}
+
+func (s *Sync) openStream(ctx context.Context, p peer.ID, r request) (*client, error) {
+	dial, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, ServiceName), s.o.Limits.DialTimeout)
+	defer cancel()
+	stream, err := s.host.NewStream(dial, p, ID)
+	if err != nil {
+		return nil, fmt.Errorf("open stream to %s: %w", p, err)
+	}
+	c := &client{s: s, stream: stream, kind: r.kind}
+	c.r = bufio.NewReaderSize(c, readBuffer)
+	if err := stream.Scope().SetService(ServiceName); err != nil {
+		return nil, errors.Join(fmt.Errorf("open stream to %s: %w", p, err), stream.Reset())
+	}
+	if err := stream.Scope().ReserveMemory(perStream, network.ReservationPriorityAlways); err != nil {
+		return nil, errors.Join(fmt.Errorf("open stream to %s: %w", p, err), stream.Reset())
+	}
+	c.stop = context.AfterFunc(ctx, func() { _ = stream.Reset() }) // wakes whoever reads or writes
+	if err := c.ask(r); err != nil {
+		c.release()
+		return nil, fmt.Errorf("ask %s: %w", p, err)
+	}
+	return c, nil
+}
+
+func (c *client) ask(r request) error {
+	if err := c.stream.SetWriteDeadline(time.Now().Add(c.s.o.Limits.StallTimeout)); err != nil {
+		return err
+	}
+	_, err := c.stream.Write(encodeRequest(r))
+	return err
+}
+
+// close ends the stream, read to its end or not.
+func (c *client) close() {
+	c.release()
+	c.s.requests.Release(1)
+}
+
+func (c *client) release() {
+	c.stop()
+	_ = c.stream.Reset() // a stream that is gone already is what is wanted
+	c.stream.Scope().ReleaseMemory(perStream)
+}
+
+// next reads messages up to the next that is not an ALIVE, with the bytes that
+// follow it. An ERROR is returned as its sentinel.
+func (c *client) next(ctx context.Context) (answer, []byte, error) {
+	for {
+		a, data, err := c.message()
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return answer{}, nil, ctx.Err()
+		case err != nil:
+			return answer{}, nil, stalled(err)
+		case a.kind == tellError:
+			return answer{}, nil, sentinels[a.code]
+		case a.kind == tellAlive && !c.kind.waits():
+			return answer{}, nil, malformed("a sign of life instead of an answer")
+		case a.kind != tellAlive:
+			return a, data, nil
+		}
+	}
+}
+
+func (c *client) message() (answer, []byte, error) {
+	if err := c.arm(); err != nil {
+		return answer{}, nil, err
+	}
+	a, err := readAnswer(c.r, c.kind.maxItem())
+	if err != nil || a.length == 0 {
+		return a, nil, err
+	}
+	if err := c.stream.Scope().ReserveMemory(a.length, network.ReservationPriorityAlways); err != nil {
+		return answer{}, nil, err
+	}
+	defer c.stream.Scope().ReleaseMemory(a.length)
+	data, err := wire.ReadBytes(c.r, a.length, make([]byte, 0, min(a.length, allocateAhead)))
+	if err == nil && a.kind == tellItem {
+		c.s.o.Observer.Fetched(c.stream.Conn().RemotePeer(), a.length)
+	}
+	return a, data, err
+}
+
+// arm sets the deadline for the next bytes.
+func (c *client) arm() error {
+	c.got = 0
+	return c.stream.SetReadDeadline(time.Now().Add(c.s.o.Limits.StallTimeout))
+}
+
+// Read reads from the stream and moves the deadline on as bytes arrive.
+func (c *client) Read(b []byte) (int, error) {
+	if c.got >= c.s.o.Limits.MinProgress {
+		if err := c.arm(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.stream.Read(b)
+	c.got += n
+	return n, err
+}
+
+// stalled makes a missed deadline an ErrStalled.
+func stalled(err error) error {
+	if n, ok := errors.AsType[net.Error](err); ok && n.Timeout() {
+		return fmt.Errorf("%w: %w", ErrStalled, err)
+	}
+	return err
+}

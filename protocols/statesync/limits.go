@@ -1,0 +1,135 @@
+package statesync
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+)
+
+// Limits bounds what is taken from the host and the peers. The zero value stands
+// for DefaultLimits.
+type Limits struct {
+	// As a server.
+
+	// Streams is the most requests answered at a time that need not wait for
+	// anything to happen, and StreamsPerPeer the most of them for one peer.
+	Streams, StreamsPerPeer int
+	// Waiting is the most FOLLOW and SUBMIT answered at a time, and WaitingPerPeer
+	// the most of them for one peer.
+	Waiting, WaitingPerPeer int
+	// Blocks and Bytes bound an answer to BLOCKS or EPOCHS: whichever comes first,
+	// though one item may always be sent.
+	Blocks int
+	Bytes  int64
+	// RequestTimeout bounds the time from a stream's beginning to the end of the
+	// request.
+	RequestTimeout time.Duration
+	// SubmitTimeout bounds what a client may have a SUBMIT wait.
+	SubmitTimeout time.Duration
+	// AliveInterval is the time between two ALIVE.
+	AliveInterval time.Duration
+
+	// As a client.
+
+	// Requests is the most requests at a time; further ones wait.
+	Requests int
+	// DialTimeout bounds connecting to a peer and opening a stream.
+	DialTimeout time.Duration
+
+	// As both.
+
+	// StallTimeout is the longest that a stream may stand still. It is extended
+	// with every MinProgress bytes and every message.
+	StallTimeout time.Duration
+	MinProgress  int
+}
+
+// DefaultLimits returns the limits of an ordinary peer.
+func DefaultLimits() Limits {
+	return Limits{
+		Streams:        32,
+		StreamsPerPeer: 4,
+		Waiting:        256,
+		WaitingPerPeer: 16,
+		Blocks:         1024,
+		Bytes:          32 << 20,
+		RequestTimeout: 10 * time.Second,
+		SubmitTimeout:  time.Minute,
+		AliveInterval:  10 * time.Second,
+
+		Requests:    32,
+		DialTimeout: 15 * time.Second,
+
+		StallTimeout: 30 * time.Second,
+		MinProgress:  64 << 10,
+	}
+}
+
+// Validate returns every limit that cannot work, joined.
+func (l Limits) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("statesync: "+format, args...))
+	}
+	for _, p := range []struct {
+		name string
+		v    int64
+	}{
+		{"streams", int64(l.Streams)},
+		{"streams per peer", int64(l.StreamsPerPeer)},
+		{"waiting", int64(l.Waiting)},
+		{"waiting per peer", int64(l.WaitingPerPeer)},
+		{"blocks", int64(l.Blocks)},
+		{"bytes", l.Bytes},
+		{"request timeout", int64(l.RequestTimeout)},
+		{"submit timeout", int64(l.SubmitTimeout)},
+		{"alive interval", int64(l.AliveInterval)},
+		{"requests", int64(l.Requests)},
+		{"dial timeout", int64(l.DialTimeout)},
+		{"stall timeout", int64(l.StallTimeout)},
+		{"min progress", int64(l.MinProgress)},
+	} {
+		if p.v <= 0 {
+			bad("%s %d: want more than 0", p.name, p.v)
+		}
+	}
+	if l.AliveInterval*2 > l.StallTimeout {
+		bad("alive interval %v: want at most half the stall time-out, %v", l.AliveInterval, l.StallTimeout)
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	// readBuffer and writeBuffer are the sizes of a stream's buffers in bytes.
+	readBuffer  = 16 << 10
+	writeBuffer = 16 << 10
+	// perStream is what a stream reserves, and perItem what it reserves on top
+	// while an item of the largest size is on its way.
+	perStream = maxRequest + readBuffer + writeBuffer
+	perItem   = MaxBlock
+)
+
+// Allow sets cfg's limits for the protocol so that l is what binds: libp2p's own,
+// 16 MiB for what one peer does over one protocol, would refuse the second large
+// block. What all protocols take together stays bounded by the limits of the
+// system, which grow with the machine's memory. Call it before the resource manager
+// is made.
+func (l Limits) Allow(cfg *rcmgr.ScalingLimitConfig) {
+	const stream = perStream + perItem
+	peer := int64(l.StreamsPerPeer+l.WaitingPerPeer+l.Requests) * stream
+	all := int64(l.Streams+l.Waiting+l.Requests) * stream
+	base, inc := cfg.ProtocolPeerBaseLimit, cfg.ProtocolPeerLimitIncrease
+	base.Memory, inc.Memory = peer, 0
+	cfg.AddProtocolPeerLimit(ID, base, inc)
+	base, inc = cfg.ServicePeerBaseLimit, cfg.ServicePeerLimitIncrease
+	base.Memory, inc.Memory = peer, 0
+	cfg.AddServicePeerLimit(ServiceName, base, inc)
+	base, inc = cfg.ProtocolBaseLimit, cfg.ProtocolLimitIncrease
+	base.Memory, inc.Memory = all, 0
+	cfg.AddProtocolLimit(ID, base, inc)
+	base, inc = cfg.ServiceBaseLimit, cfg.ServiceLimitIncrease
+	base.Memory, inc.Memory = all, 0
+	cfg.AddServiceLimit(ServiceName, base, inc)
+}

@@ -1,0 +1,269 @@
+package statesync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+)
+
+func TestHeadAndEpochs(t *testing.T) {
+	p := serve(t, newHost(t), newChain(1, "one", "two")).ask(t)
+	if head, err := p.Head(within(t)); err != nil || string(head) != "head 2" {
+		t.Errorf("head %q, %v", head, err)
+	}
+	if got, err := collect(p.Epochs(within(t), 1)); err != nil || !slices.Equal(got, []string{"epoch 1", "epoch 2"}) {
+		t.Errorf("epochs %q, %v", got, err)
+	}
+}
+
+func TestBlocksEndAtTheTip(t *testing.T) {
+	p := serve(t, newHost(t), newChain(10, "ten", "eleven", "twelve")).ask(t)
+	for from, want := range map[uint64][]string{10: {"ten", "eleven", "twelve"}, 12: {"twelve"}, 13: nil, 1 << 40: nil} {
+		if got, err := collect(p.Blocks(within(t), from, false)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("from %d: %q, %v, want %q", from, got, err, want)
+		}
+	}
+	if got, err := collect(p.Blocks(within(t), 9, false)); !errors.Is(err, ErrPruned) || len(got) > 0 {
+		t.Errorf("pruned: %q, %v", got, err)
+	}
+	next, stop := pull(p.Blocks(within(t), 10, false))
+	if blob, err := next(); err != nil || string(blob) != "ten" {
+		t.Errorf("first: %q, %v", blob, err)
+	}
+	stop() // a caller that has enough
+}
+
+// What does not fit one answer is asked for in several.
+func TestManyBlocksComeInSeveralAnswers(t *testing.T) {
+	c := newChain(0)
+	var want []string
+	for i := range 100 {
+		want = append(want, fmt.Sprintf("%d %s", i, strings.Repeat("x", i*10)))
+	}
+	c.grow(want...)
+	for name, limit := range map[string]func(*Limits){
+		"count": func(l *Limits) { l.Blocks = 7 },
+		"bytes": func(l *Limits) { l.Bytes = 3000 },
+		"least": func(l *Limits) { l.Bytes = 1 },
+	} {
+		p := serve(t, newHost(t), c, limit).ask(t)
+		if got, err := collect(p.Blocks(within(t), 0, false)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %d blocks, %v", name, len(got), err)
+		}
+	}
+}
+
+func TestLargestBlobsArrive(t *testing.T) {
+	c := newChain(0, strings.Repeat("b", MaxBlock), strings.Repeat("c", MaxBlock+1))
+	c.chunk = func(seq uint64, start []byte) ([]byte, error) {
+		if seq != 128 || string(start) != "from here" {
+			return nil, ErrNotFound
+		}
+		return bytes.Repeat([]byte("s"), MaxChunk), nil
+	}
+	p := serve(t, newHost(t), c).ask(t)
+	if chunk, err := p.Chunk(within(t), 128, []byte("from here")); err != nil || len(chunk) != MaxChunk {
+		t.Errorf("chunk of %d bytes, %v", len(chunk), err)
+	}
+	if _, err := p.Chunk(within(t), 127, nil); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no chunk: %v", err)
+	}
+	if _, err := p.Chunk(within(t), 127, make([]byte, MaxStart+1)); !errors.Is(err, ErrRefused) {
+		t.Errorf("a start that is too long: %v", err)
+	}
+	if got, err := collect(p.Blocks(within(t), 0, false)); !errors.Is(err, ErrFailed) || len(got) != 1 || len(got[0]) != MaxBlock {
+		t.Errorf("%d blocks, %v", len(got), err)
+	}
+}
+
+func TestFollowerIsToldOfNewBlocks(t *testing.T) {
+	c := newChain(1, "1", "2")
+	p := serve(t, newHost(t), c, func(l *Limits) { l.AliveInterval = 5 * time.Millisecond }).ask(t, func(l *Limits) {
+		l.StallTimeout, l.AliveInterval = time.Second, 5*time.Millisecond
+	})
+	ctx, cancel := context.WithCancel(within(t))
+	defer cancel()
+	last := 0
+	for blob, err := range p.Blocks(ctx, 1, true) {
+		if err != nil {
+			if last == 50 && errors.Is(err, context.Canceled) {
+				break
+			}
+			t.Fatal(err)
+		}
+		if last++; string(blob) != fmt.Sprint(last) {
+			t.Fatalf("block %d is %q", last, blob)
+		}
+		switch {
+		case last == 50:
+			cancel()
+		case last >= 2:
+			c.grow(fmt.Sprint(last + 1))
+		}
+	}
+	c.running.Wait() // the server has noticed
+}
+
+// A follower hears signs of life for longer than the stall time-out.
+func TestFollowerThatHearsNothingStays(t *testing.T) {
+	c := newChain(1, "1")
+	p := serve(t, newHost(t), c, func(l *Limits) { l.AliveInterval = 20 * time.Millisecond }).ask(t, func(l *Limits) {
+		l.StallTimeout, l.AliveInterval = 300*time.Millisecond, 100*time.Millisecond
+	})
+	grown := time.AfterFunc(time.Second, func() { c.grow("2") })
+	defer grown.Stop()
+	var got []string
+	for blob, err := range p.Blocks(within(t), 1, true) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, string(blob)); len(got) == 2 {
+			break
+		}
+	}
+	c.running.Wait()
+}
+
+func TestSubmit(t *testing.T) {
+	c := newChain(1)
+	c.submit = func(ctx context.Context, transaction []byte) (Verdict, error) {
+		switch string(transaction) {
+		case "good":
+			return Verdict{}, nil
+		case "bad":
+			return Verdict{Code: 7, Detail: strings.Repeat("é", MaxDetail)}, nil
+		case "busy":
+			return Verdict{}, ErrBusy
+		default:
+			<-ctx.Done()
+			return Verdict{Code: 99, Detail: "undecided"}, nil
+		}
+	}
+	p := serve(t, newHost(t), c).ask(t)
+	if v, err := p.Submit(within(t), []byte("good")); err != nil || v != (Verdict{}) {
+		t.Errorf("good: %+v, %v", v, err)
+	}
+	if v, err := p.Submit(within(t), []byte("bad")); err != nil || v.Code != 7 || v.Detail != strings.Repeat("é", MaxDetail/2) {
+		t.Errorf("bad: %d, %d bytes, %v", v.Code, len(v.Detail), err)
+	}
+	if _, err := p.Submit(within(t), []byte("busy")); !errors.Is(err, ErrBusy) {
+		t.Errorf("busy: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if v, err := p.Submit(ctx, []byte("slow")); err != nil || v.Code != 99 {
+		t.Errorf("slow: %+v, %v", v, err)
+	}
+	for _, b := range [][]byte{nil, make([]byte, MaxTransaction+1)} {
+		if _, err := p.Submit(within(t), b); !errors.Is(err, ErrRefused) {
+			t.Errorf("%d bytes: %v", len(b), err)
+		}
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	c.submit = func(served context.Context, _ []byte) (Verdict, error) {
+		cancel()
+		<-served.Done() // the client has left
+		return Verdict{}, nil
+	}
+	if _, err := p.Submit(ctx, []byte("never")); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+}
+
+func TestBodiesComeInTheOrderAskedFor(t *testing.T) {
+	c := newChain(1)
+	c.bodies[[32]byte{1}], c.bodies[[32]byte{3}] = []byte("one"), []byte("three")
+	p := serve(t, newHost(t), c).ask(t)
+	got, err := collect(p.Bodies(within(t), [32]byte{}, [][32]byte{{3}, {2}, {1}}))
+	if err != nil || !slices.Equal(got, []string{"three", "", "one"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := collect(p.Bodies(within(t), [32]byte{}, nil)); err != nil || len(got) > 0 {
+		t.Errorf("none: %q, %v", got, err)
+	}
+	if _, err := collect(p.Bodies(within(t), [32]byte{}, make([][32]byte, MaxRun+1))); !errors.Is(err, ErrRefused) {
+		t.Errorf("too many: %v", err)
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	c := newChain(1, "1")
+	v := serve(t, newHost(t), c, func(l *Limits) { l.WaitingPerPeer, l.Waiting = 2, 3 })
+	follow := func(h host.Host) error {
+		ctx, cancel := context.WithCancel(within(t))
+		t.Cleanup(cancel)
+		next, stop := pull(askOf(t, h, v.host).Blocks(ctx, 1, true))
+		t.Cleanup(stop)
+		_, err := next()
+		return err
+	}
+	a, b := newHost(t), newHost(t)
+	for i, x := range []struct {
+		h    host.Host
+		want error
+	}{{a, nil}, {a, nil}, {a, ErrBusy}, {b, nil}, {b, ErrBusy}} {
+		if err := follow(x.h); !errors.Is(err, x.want) {
+			t.Errorf("follower %d: %v, want %v", i, err, x.want)
+		}
+	}
+	if got, err := collect(askOf(t, b, v.host).Blocks(within(t), 1, false)); err != nil || len(got) != 1 {
+		t.Errorf("others are not served: %q, %v", got, err)
+	}
+}
+
+func TestLimitsThatCannotWorkAreRefused(t *testing.T) {
+	h := newHost(t)
+	for name, change := range map[string]func(*Limits){
+		"streams": func(l *Limits) { l.Streams = 0 },
+		"bytes":   func(l *Limits) { l.Bytes = -1 },
+		"alive":   func(l *Limits) { l.AliveInterval = l.StallTimeout },
+	} {
+		l := DefaultLimits()
+		change(&l)
+		if _, err := New(h, nil, Options{Limits: l}); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestRunEndsWithItsStreams(t *testing.T) {
+	h := newHost(t)
+	c := newChain(1, "1")
+	s, err := New(h, c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	for !slices.Contains(h.Mux().Protocols(), ID) { // until Run has begun
+		runtime.Gosched()
+	}
+	n := 0
+	for blob, err := range askOf(t, newHost(t), h).Blocks(within(t), 1, true) {
+		if n++; n == 1 {
+			if err != nil || string(blob) != "1" {
+				t.Fatalf("%q, %v", blob, err)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			c.running.Wait()
+		} else if err == nil {
+			t.Error("a block after the end")
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d items, want a block and an error", n)
+	}
+}
