@@ -1,0 +1,202 @@
+package archive
+
+import (
+	"fmt"
+
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/smt"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// Entry is a block to append.
+type Entry struct {
+	Decision *pbft.Decision
+	// Body is the encoding of the block's transactions, tx.Batch, and IDs are theirs.
+	// No body stands for that of no transactions. The archive keeps neither.
+	Body []byte
+	IDs  []tx.ID
+	// State is the state after the block. It is flushed, as the version of the block's
+	// sequence number, and must descend from the one that was flushed last.
+	State smt.Map
+	// Stateless says not to store the state, which then follows from an earlier one
+	// and the bodies since: flushing every so many blocks writes much less.
+	Stateless bool
+	// Validators are those of the next epoch, when the block is the last of its own.
+	Validators genesis.ValidatorSet
+}
+
+// Append appends blocks, in order. Each is an atomic change: after an error, the
+// blocks before the one at fault may have been appended. All are visible when it
+// returns, and durable after the next Sync.
+//
+// The first block of an archive is the genesis block, without transactions and
+// without certificate. ErrOrder is returned for a block that does not follow the
+// last one. After any other error, memory and disk may differ: nothing can be
+// appended any more, and the archive must be opened again, and the state from it.
+func (a *Archive) Append(entries ...Entry) error {
+	for i := range entries {
+		if err := a.broken(); err != nil {
+			return err
+		}
+		e := &entries[i]
+		if err := a.checkEntry(e); err != nil {
+			return fmt.Errorf("append %v: %w", &e.Decision.Header, err)
+		}
+		if err := a.append(e); err != nil {
+			return a.fail(fmt.Errorf("append %v: %w", &e.Decision.Header, err))
+		}
+	}
+	return nil
+}
+
+// checkEntry checks what costs next to nothing and would leave an archive that does
+// not open.
+func (a *Archive) checkEntry(e *Entry) error {
+	h := &e.Decision.Header
+	if last := a.head.Load(); last != nil {
+		if h.Seq != last.Header.Seq+1 || h.Parent != last.digest {
+			return fmt.Errorf("%w: it has parent %s, the last is %v:%s", ErrOrder, h.Parent.Short(), &last.Header, last.digest.Short())
+		}
+	} else if h.Seq != 0 {
+		return fmt.Errorf("%w: the archive is empty", ErrOrder)
+	}
+	switch {
+	case int(h.Count) != len(e.IDs):
+		return fmt.Errorf("%w: %d transactions, the header says %d", ErrOrder, len(e.IDs), h.Count)
+	case len(e.Body) == 0 && h.Count > 0 || len(e.Body) > tx.MaxBatchSize:
+		return fmt.Errorf("%w: a body of %d bytes", ErrOrder, len(e.Body))
+	case !e.Stateless && e.State.Root() != h.State:
+		return fmt.Errorf("%w: state %x, the header says %s", ErrOrder, e.State.Root(), h.State)
+	case h.Last() && e.Validators.Digest() != h.Next:
+		return fmt.Errorf("%w: validators other than the header says", ErrOrder)
+	}
+	if err := checkCertificate(e.Decision); err != nil {
+		return fmt.Errorf("%w: %w", ErrOrder, err)
+	}
+	return nil
+}
+
+// emptyBody is the encoding of no transactions.
+var emptyBody = tx.Batch(nil).AppendTo(nil)
+
+func (a *Archive) append(e *Entry) error {
+	seq := e.Decision.Header.Seq
+	g := a.space()
+	c := a.change(version(seq))
+	defer c.discard()
+	c.mark = func(commits int) []byte { return g.part(kindPart, seq, commits) }
+	r := record{durable: a.durable.Load(), decision: e.Decision, stateful: !e.Stateless}
+	body := e.Body
+	if len(body) == 0 {
+		body = emptyBody
+	}
+	for ; len(body) > 0; r.parts++ {
+		part := body[:min(len(body), partSize)]
+		body = body[len(part):]
+		if err := c.put(g.part(kindBody, seq, r.parts), part); err != nil {
+			return err
+		}
+	}
+	if !e.Stateless {
+		sink := sink{space: g, version: seq, change: c}
+		var err error
+		if r.ref, err = e.State.Flush(seq, &sink); err != nil {
+			return err
+		}
+		if err := sink.finish(); err != nil {
+			return err
+		}
+	}
+	if err := a.index(c, g, seq, e.IDs); err != nil {
+		return err
+	}
+	placed := place(e.Decision)
+	if e.Decision.Header.Last() {
+		if err := c.put(g.key(kindTransition, e.Decision.Header.Epoch), encodeTransition(e.Decision, e.Validators)); err != nil {
+			return err
+		}
+	}
+	if err := a.finish(c, g, &r); err != nil {
+		return err
+	}
+	if !e.Stateless {
+		a.stateAt.Store(seq + 1)
+	}
+	a.head.Store(placed)
+	return nil
+}
+
+// index puts where the transactions are.
+func (a *Archive) index(c *change, g space, seq uint64, ids []tx.ID) error {
+	const keySize, valueSize = 2 + len(tx.ID{}), 12
+	slab := make([]byte, 0, len(ids)*(keySize+valueSize))
+	for i := range ids {
+		at := len(slab)
+		slab = append(slab, byte(g), kindIndex)
+		slab = append(slab, ids[i][:]...)
+		slab = appendPlace(slab, seq, i)
+		if err := c.put(slab[at:at+keySize:at+keySize], slab[at+keySize:len(slab):len(slab)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish puts the record, which names the transactions before it, and commits. The
+// record itself may need one more.
+func (a *Archive) finish(c *change, g space, r *record) error {
+	seq := r.decision.Header.Seq
+	for {
+		before := c.commits
+		r.changes = before
+		if err := c.put(g.key(kindBlock, seq), r.encode()); err != nil {
+			return err
+		}
+		if c.commits == before {
+			return c.commit()
+		}
+	}
+}
+
+// sink gives a flush's nodes to a change. What takes a node's place in the tree also
+// takes it in the store; only a node that nothing follows is deleted. Deletions go
+// first: if a place had both, in whatever order, what is put would count.
+type sink struct {
+	space
+	version uint64
+	change  *change
+	puts    []node
+}
+
+type node struct{ key, value []byte }
+
+// Put implements smt.Sink.
+func (s *sink) Put(key, value []byte) error {
+	k, v := s.node(key)
+	if v != s.version {
+		return fmt.Errorf("write the archive: node %x is put by version %d", key, s.version)
+	}
+	s.puts = append(s.puts, node{k, value})
+	return nil
+}
+
+// Stale implements smt.Sink. A node that was replaced follows right after the one in
+// its place.
+func (s *sink) Stale(key []byte) error {
+	k, _ := s.node(key)
+	if n := len(s.puts); n > 0 && string(s.puts[n-1].key) == string(k) {
+		return nil
+	}
+	return s.change.delete(k)
+}
+
+// finish writes what was put.
+func (s *sink) finish() error {
+	for _, n := range s.puts {
+		if err := s.change.put(n.key, n.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package archive_test
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"testing"
+
+	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/smt"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// verify compares all that an archive says with the blocks up to its head.
+func verify(tb testing.TB, a *archive.Archive, head uint64) {
+	tb.Helper()
+	if seq, ok := a.Head(); !ok || seq != head {
+		tb.Fatalf("the head is %d, %t, want %d", seq, ok, head)
+	}
+	transitions := 0
+	for _, want := range reference(tb, head) {
+		seq := want.Decision.Header.Seq
+		got, err := a.Decision(seq)
+		if err != nil || !reflect.DeepEqual(got, want.Decision) {
+			tb.Fatalf("decision %d is %v, %v, want %v", seq, got, err, want.Decision)
+		}
+		if body, err := a.Body(seq); err != nil || !bytes.Equal(body, want.Body) {
+			tb.Fatalf("body %d: %v", seq, err)
+		}
+		for i, id := range want.IDs {
+			if s, j, err := a.Find(id); err != nil || s != seq || j != i {
+				tb.Fatalf("transaction %d of block %d is at %d of %d, %v", i, seq, j, s, err)
+			}
+		}
+		if want.Decision.Header.Last() {
+			transitions++
+		}
+		if seq == head {
+			equalState(tb, state(tb, a), want.State)
+		}
+	}
+	for tr, err := range a.Transitions(0) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if transitions--; tr.Header.Next != tr.Validators.Digest() || !tr.Header.Last() {
+			tb.Errorf("transition %+v", tr)
+		}
+	}
+	if transitions != 0 {
+		tb.Errorf("%d more epochs ended than the archive knows", transitions)
+	}
+}
+
+// equalState compares two maps, entry by entry.
+func equalState(tb testing.TB, got, want smt.Map) {
+	tb.Helper()
+	if got.Root() != want.Root() || got.Len() != want.Len() {
+		tb.Fatalf("state with %d keys and root %x, want %d and %x", got.Len(), got.Root(), want.Len(), want.Root())
+	}
+	var n uint64
+	for e, err := range got.All() {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if value, ok, err := want.Get(e.Key); err != nil || !ok || !bytes.Equal(value, e.Value) {
+			tb.Fatalf("key %q: %v", e.Key, err)
+		}
+		n++
+	}
+	if n != want.Len() {
+		tb.Fatalf("%d keys, want %d", n, want.Len())
+	}
+}
+
+func TestArchiveKeepsBlocks(t *testing.T) {
+	for name, o := range map[string]archive.Options{"memory": {InMemory: true}, "disk": {Dir: t.TempDir()}} {
+		t.Run(name, func(t *testing.T) {
+			a := open(t, o)
+			if _, ok := a.Head(); ok {
+				t.Error("an empty archive has a head")
+			}
+			w := newWorld(state(t, a))
+			for range 5 {
+				mustAppend(t, a, w.blocks(t, 5)...)
+			}
+			verify(t, a, 24)
+			if o.InMemory {
+				closed(t, a)
+				return
+			}
+			for range 3 {
+				closed(t, a)
+				a = open(t, o)
+				seq, _ := a.Head()
+				verify(t, a, seq)
+				mustAppend(t, a, resume(t, a).blocks(t, 5)...)
+			}
+			verify(t, a, 39)
+			closed(t, a)
+		})
+	}
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	a := open(t, archive.Options{InMemory: true})
+	defer closed(t, a)
+	mustAppend(t, a, newWorld(state(t, a)).blocks(t, 3)...)
+	is := func(err, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Errorf("error %v, want %v", err, want)
+		}
+	}
+	_, err := a.Decision(3)
+	is(err, archive.ErrNotFound)
+	_, err = a.Body(3)
+	is(err, archive.ErrNotFound)
+	_, err = a.StateAt(3)
+	is(err, archive.ErrNotFound)
+	_, _, err = a.Find(tx.ID{1})
+	is(err, archive.ErrNotFound)
+	_, err = a.Transition(0)
+	is(err, archive.ErrNotFound)
+	if c, err := a.Stable(); c != nil || err != nil {
+		t.Errorf("stable is %v, %v", c, err)
+	}
+}
+
+func TestAppendRefusesWhatDoesNotFollow(t *testing.T) {
+	a := open(t, archive.Options{InMemory: true})
+	defer closed(t, a)
+	entries := newWorld(state(t, a)).blocks(t, 12)
+	wrong := func(what string, e archive.Entry) {
+		t.Helper()
+		if err := a.Append(e); !errors.Is(err, archive.ErrOrder) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	edit := func(e archive.Entry, change func(*archive.Entry, *pbft.Decision)) archive.Entry {
+		d := *e.Decision
+		e.Decision = &d
+		change(&e, &d)
+		return e
+	}
+	wrong("no genesis", entries[1])
+	mustAppend(t, a, entries[:10]...)
+	wrong("the same again", entries[9])
+	wrong("a gap", entries[11])
+	wrong("a transaction less", edit(entries[10], func(e *archive.Entry, _ *pbft.Decision) { e.IDs = e.IDs[1:] }))
+	wrong("no body", edit(entries[10], func(e *archive.Entry, _ *pbft.Decision) { e.Body = nil }))
+	wrong("another state", edit(entries[10], func(e *archive.Entry, _ *pbft.Decision) { e.State = entries[9].State }))
+	wrong("other validators", edit(entries[10], func(e *archive.Entry, _ *pbft.Decision) { e.Validators = validators(7) }))
+	wrong("no certificate", edit(entries[10], func(_ *archive.Entry, d *pbft.Decision) { d.Cert = pbft.Certificate{} }))
+	wrong("another parent", edit(entries[10], func(_ *archive.Entry, d *pbft.Decision) {
+		d.Header.Parent[0]++
+		d.Cert = certificate(&d.Header, pbft.Commit)
+	}))
+	mustAppend(t, a, entries[10:]...) // nothing happened
+	verify(t, a, 11)
+}
+
+func TestStateless(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, archive.Options{Dir: dir})
+	entries := newWorld(state(t, a)).blocks(t, 9)
+	for i := range entries {
+		entries[i].Stateless = i%4 != 0
+	}
+	mustAppend(t, a, entries[:8]...)
+	if seq, ok := a.StateSeq(); !ok || seq != 4 {
+		t.Errorf("the last state is that of %d, %t, want 4", seq, ok)
+	}
+	if _, err := a.StateAt(5); !errors.Is(err, archive.ErrNotFound) {
+		t.Errorf("a state that was not stored: %v", err)
+	}
+	closed(t, a)
+	a = open(t, archive.Options{Dir: dir})
+	defer closed(t, a)
+	seq, _ := a.StateSeq()
+	if seq != 4 {
+		t.Fatalf("the last state is that of %d, want 4", seq)
+	}
+	equalState(t, state(t, a), reference(t, 4)[4].State)
+	// What follows is executed again from there.
+	w := newWorld(state(t, a))
+	w.last = entries[4].Decision.Header
+	again := w.blocks(t, 4)
+	mustAppend(t, a, again[3])
+	verify(t, a, 8)
+}
+
+func TestLargeBlocks(t *testing.T) {
+	for name, o := range map[string]archive.Options{"memory": {InMemory: true}, "disk": {Dir: t.TempDir()}} {
+		t.Run(name, func(t *testing.T) {
+			a := open(t, o)
+			w := newWorld(state(t, a))
+			mustAppend(t, a, w.next(t))
+			w.perBlock, w.size = 8000, 800 // more than any of Badger's transactions
+			e := w.next(t)
+			mustAppend(t, a, e)
+			if !o.InMemory {
+				closed(t, a)
+				a = open(t, o)
+			}
+			if body, err := a.Body(1); err != nil || !bytes.Equal(body, e.Body) {
+				t.Errorf("body of %d bytes, want %d: %v", len(body), len(e.Body), err)
+			}
+			if seq, i, err := a.Find(e.IDs[7999]); seq != 1 || i != 7999 || err != nil {
+				t.Errorf("the last transaction is at %d of %d, %v", i, seq, err)
+			}
+			equalState(t, state(t, a), e.State)
+			closed(t, a)
+		})
+	}
+}
+
+func TestCheckpoints(t *testing.T) {
+	a := open(t, archive.Options{InMemory: true, CheckpointInterval: 4})
+	defer closed(t, a)
+	mustAppend(t, a, newWorld(state(t, a)).blocks(t, 24)...)
+	ds, err := a.Checkpoints(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seqs []uint64
+	for _, d := range ds {
+		seqs = append(seqs, d.Header.Seq)
+	}
+	if want := []uint64{8, 10, 12, 16, 20}; !reflect.DeepEqual(seqs, want) {
+		t.Errorf("checkpoints at %d, want %d", seqs, want)
+	}
+}

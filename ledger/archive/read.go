@@ -1,0 +1,249 @@
+package archive
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// get returns a copy of the newest value of a key, and ErrNotFound.
+func (a *Archive) get(key []byte) ([]byte, error) {
+	return a.getAt(key, math.MaxUint64)
+}
+
+// getAt returns a copy of a key's value as of a version of Badger's.
+func (a *Archive) getAt(key []byte, version uint64) ([]byte, error) {
+	txn := a.db.NewTransactionAt(version, false)
+	defer txn.Discard()
+	item, err := txn.Get(key)
+	if err != nil {
+		return nil, found(err)
+	}
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the archive: %w: %w", ErrCorrupt, err)
+	}
+	return value, nil
+}
+
+func (a *Archive) space() space { return space(a.gen.Load()) } //nolint:gosec // from 1 to 255
+
+// within returns an error unless the block is one of those that the archive has.
+// What it has of the one before the earliest is everything but the body.
+func (a *Archive) within(seq, first uint64) error {
+	if last := a.head.Load(); last == nil || seq > last.Header.Seq {
+		return fmt.Errorf("block %d: %w", seq, ErrNotFound)
+	}
+	if seq < first {
+		return fmt.Errorf("block %d: %w", seq, ErrPruned)
+	}
+	return nil
+}
+
+// record returns what is kept of a block.
+func (a *Archive) record(seq uint64) (*record, error) {
+	first := a.Earliest()
+	if err := a.within(seq, max(first, 1)-1); err != nil {
+		return nil, err
+	}
+	return a.readRecord(a.space(), seq)
+}
+
+// readRecord returns a block's record, whether it is in the chain or not.
+func (a *Archive) readRecord(g space, seq uint64) (*record, error) {
+	b, err := a.get(g.key(kindBlock, seq))
+	if err != nil {
+		return nil, fmt.Errorf("block %d: %w", seq, err)
+	}
+	r, err := decodeRecord(b)
+	if err != nil {
+		return nil, fmt.Errorf("block %d: %w: %w", seq, ErrCorrupt, err)
+	}
+	if r.decision.Header.Seq != seq {
+		return nil, fmt.Errorf("block %d: %w: it is %v", seq, ErrCorrupt, &r.decision.Header)
+	}
+	if err := checkCertificate(r.decision); err != nil {
+		return nil, fmt.Errorf("block %d: %w: %w", seq, ErrCorrupt, err)
+	}
+	return r, nil
+}
+
+// Decision returns a block's header with its certificate. The error is ErrNotFound
+// for a block that is not there yet, ErrPruned for one before the archive begins, or
+// ErrCorrupt.
+func (a *Archive) Decision(seq uint64) (*pbft.Decision, error) {
+	if last := a.head.Load(); last != nil && last.Header.Seq == seq {
+		return last.Decision, nil
+	}
+	r, err := a.record(seq)
+	if err != nil {
+		return nil, err
+	}
+	return r.decision, nil
+}
+
+// Body returns the encoding of a block's transactions, as its header says they are.
+// The errors are Decision's.
+func (a *Archive) Body(seq uint64) ([]byte, error) {
+	body, _, err := a.body(seq)
+	return body, err
+}
+
+// Batch returns a block's transactions. The errors are Decision's.
+func (a *Archive) Batch(seq uint64) (tx.Batch, error) {
+	_, batch, err := a.body(seq)
+	return batch, err
+}
+
+func (a *Archive) body(seq uint64) ([]byte, tx.Batch, error) {
+	if err := a.within(seq, a.Earliest()); err != nil {
+		return nil, nil, err
+	}
+	r, err := a.readRecord(a.space(), seq)
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.readBody(a.space(), r)
+}
+
+// readBody returns a body that is what the header says.
+func (a *Archive) readBody(g space, r *record) ([]byte, tx.Batch, error) {
+	h := &r.decision.Header
+	var body []byte
+	for i := range r.parts {
+		part, err := a.get(g.part(kindBody, h.Seq, i))
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil, nil, fmt.Errorf("body of %v: %w: part %d of %d is missing", h, ErrCorrupt, i, r.parts)
+		case err != nil:
+			return nil, nil, fmt.Errorf("body of %v: %w", h, err)
+		case len(body)+len(part) > tx.MaxBatchSize:
+			return nil, nil, fmt.Errorf("body of %v: %w: more than %d bytes", h, ErrCorrupt, tx.MaxBatchSize)
+		case body == nil:
+			body = part
+		default:
+			body = append(body, part...)
+		}
+	}
+	batch, err := tx.DecodeBatch(body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("body of %v: %w: %w", h, ErrCorrupt, err)
+	}
+	if root := pbft.Digest(tx.Root(batch.IDs())); root != h.Body || uint32(len(batch)) != h.Count { //nolint:gosec // at most tx.MaxBatch
+		return nil, nil, fmt.Errorf("body of %v: %w: %d transactions with root %v, the header says %d with %v",
+			h, ErrCorrupt, len(batch), root, h.Count, h.Body)
+	}
+	return body, batch, nil
+}
+
+// Find returns the block that a transaction is in, and its place there. The error is
+// ErrNotFound for one that is in no block that is kept.
+func (a *Archive) Find(id tx.ID) (seq uint64, index int, err error) {
+	b, err := a.get(a.space().hash(kindIndex, id[:]))
+	if err != nil {
+		return 0, 0, fmt.Errorf("transaction %v: %w", id, err)
+	}
+	seq, index, ok := parsePlace(b)
+	if !ok {
+		return 0, 0, fmt.Errorf("transaction %v: %w: a place of %d bytes", id, ErrCorrupt, len(b))
+	}
+	if err := a.within(seq, 0); err != nil { // its block was cut off, and is to come again
+		return 0, 0, fmt.Errorf("transaction %v: %w", id, ErrNotFound)
+	}
+	return seq, index, nil
+}
+
+func appendPlace(b []byte, seq uint64, index int) []byte {
+	b = binary.BigEndian.AppendUint64(b, seq)
+	return binary.BigEndian.AppendUint32(b, uint32(index)) //nolint:gosec // below tx.MaxBatch
+}
+
+func parsePlace(b []byte) (seq uint64, index int, ok bool) {
+	if len(b) != 12 {
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint64(b), int(binary.BigEndian.Uint32(b[8:])), true
+}
+
+// Transition returns the end of an epoch, with the validators of the next. The error
+// is ErrNotFound while the epoch lasts, or ErrCorrupt.
+func (a *Archive) Transition(epoch uint64) (receipt.Transition, error) {
+	b, err := a.get(a.space().key(kindTransition, epoch))
+	if err != nil {
+		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w", epoch, err)
+	}
+	t, err := decodeTransition(b)
+	if err != nil {
+		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w: %w", epoch, ErrCorrupt, err)
+	}
+	if t.Header.Epoch != epoch {
+		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w: it is of epoch %d", epoch, ErrCorrupt, t.Header.Epoch)
+	}
+	if a.within(t.Header.Seq, 0) != nil {
+		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w", epoch, ErrNotFound)
+	}
+	return t, nil
+}
+
+// Transitions returns the ends of the epochs from one on, in order: all there are
+// since the first epoch, whether the blocks before are kept or not. An error ends
+// the iteration.
+func (a *Archive) Transitions(fromEpoch uint64) iter.Seq2[receipt.Transition, error] {
+	return func(yield func(receipt.Transition, error) bool) {
+		for epoch := fromEpoch; ; epoch++ {
+			t, err := a.Transition(epoch)
+			if errors.Is(err, ErrNotFound) {
+				return
+			}
+			if !yield(t, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Checkpoints returns the decisions above a sequence number at which a checkpoint is
+// due: those at multiples of Options.CheckpointInterval, and the last ones of epochs.
+func (a *Archive) Checkpoints(above uint64) ([]*pbft.Decision, error) {
+	last, ok := a.Head()
+	if !ok {
+		return nil, nil
+	}
+	ends := map[uint64]bool{}
+	head, err := a.Decision(last)
+	if err != nil {
+		return nil, err
+	}
+	for epoch := head.Header.Epoch; ; epoch-- {
+		t, err := a.Transition(epoch)
+		switch {
+		case err == nil && t.Header.Seq <= above:
+			epoch = 0
+		case err == nil:
+			ends[t.Header.Seq] = true
+		case !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+		if epoch == 0 {
+			break
+		}
+	}
+	var ds []*pbft.Decision
+	for seq := max(above+1, a.Earliest()); seq <= last; seq++ {
+		if n := a.opts.CheckpointInterval; !ends[seq] && (n == 0 || seq%n != 0) {
+			continue
+		}
+		d, err := a.Decision(seq)
+		if err != nil {
+			return nil, err
+		}
+		ds = append(ds, d)
+	}
+	return ds, nil
+}
