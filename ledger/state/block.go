@@ -160,7 +160,7 @@ func (s *step) run() error {
 	if err := s.operate(); err != nil {
 		return err
 	}
-	s.put(AccountKey(s.tx.Owner), s.account.AppendTo(nil))
+	s.put(AccountKey(s.tx.Owner), s.account.appendTo(nil))
 	return nil
 }
 

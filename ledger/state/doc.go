@@ -65,8 +65,8 @@
 //	03 | key 32                         a validator
 //	04 | key 32                         a validator's open votes
 //	05 | owner 32                       an account
-//	06 | root                           a snapshot
-//	07 | owner 32 | root                a registration
+//	06 | root                           a snapshot, and its first owner's registration
+//	07 | owner 32 | root                another owner's registration
 //	08 | name                           a name
 //	09 | owner 32 | key                 a record of an owner's own
 //	0a | length of the name 1 | name | key    a record in a name's namespace
@@ -83,8 +83,12 @@
 //	open votes     number of votes | changes, in the order of their subjects
 //	account        lowest unused nonce number | snapshots number | names number | records number
 //	               | used nonces above it, a bit each, from the least significant of the first byte; the last byte is not 0
-//	snapshot       first owner 32 | origin of its registration | registrations number
-//	registration   origin | size number | retain_until number | label text
+//	snapshot       first owner 32 | origin of the first registration | other owners number
+//	               | 0 when the first owner has retired it
+//	                 1 | terms, when the first registration stands
+//	                 2 | origin | terms, when the first owner has registered it again
+//	registration   origin | terms
+//	terms          size number | retain_until number | label text
 //	name           holder 32 | origin of the claim or transfer | records number | target text
 //	record         origin of the last writing | value, to the end
 //

@@ -37,11 +37,23 @@ type Account struct {
 // Snapshot is what is known of a root that somebody has registered.
 type Snapshot struct {
 	// First is who registered it first, of all since anybody has it registered,
-	// and Origin when. The owner may have retired it since.
+	// and Origin when.
 	First sig.PublicKey
 	Origin
-	// Registrations is how many owners have it registered.
-	Registrations uint64
+	// Held reports whether First has it registered, or again, and Registration is
+	// that registration then. Those of other owners are entries of their own.
+	Held         bool
+	Registration Registration
+	// Others is how many other owners have it registered.
+	Others uint64
+}
+
+// Registrations returns how many owners have the snapshot registered.
+func (s Snapshot) Registrations() uint64 {
+	if s.Held {
+		return s.Others + 1
+	}
+	return s.Others
 }
 
 // Registration is an owner's registration of a snapshot.
@@ -76,8 +88,7 @@ type Validator struct {
 	Addresses []string
 }
 
-// AppendTo appends the account's encoding to b.
-func (a Account) AppendTo(b []byte) []byte {
+func (a Account) appendTo(b []byte) []byte {
 	b = append(b, version)
 	b = wire.AppendUvarint(b, a.Nonces.next)
 	b = wire.AppendUvarint(b, a.Snapshots)
@@ -86,8 +97,8 @@ func (a Account) AppendTo(b []byte) []byte {
 	return append(b, a.Nonces.used...)
 }
 
-// ParseAccount reads what AppendTo wrote, which it keeps, and returns ErrMalformed
-// for anything else.
+// ParseAccount reads an account's entry, whose bytes it keeps, and returns ErrMalformed for
+// what no such entry is.
 func ParseAccount(value []byte) (Account, error) {
 	d := decoder(value)
 	a := Account{
@@ -107,42 +118,78 @@ func ParseAccount(value []byte) (Account, error) {
 	return finish(&d, a, "account")
 }
 
-// AppendTo appends the snapshot's encoding to b.
-func (s Snapshot) AppendTo(b []byte) []byte {
+// How the first owner of a snapshot has it registered.
+const (
+	heldNot   = 0
+	heldFirst = 1 // by the first registration, whose origin is not repeated
+	heldAgain = 2 // by a later one
+)
+
+func (s Snapshot) appendTo(b []byte) []byte {
 	b = append(b, version)
 	b = append(b, s.First[:]...)
 	b = s.Origin.appendTo(b)
-	return wire.AppendUvarint(b, s.Registrations)
+	b = wire.AppendUvarint(b, s.Others)
+	switch {
+	case !s.Held:
+		return append(b, heldNot)
+	case s.Registration.Origin == s.Origin:
+		b = append(b, heldFirst)
+	default:
+		b = s.Registration.Origin.appendTo(append(b, heldAgain))
+	}
+	return s.Registration.appendTerms(b)
 }
 
-// ParseSnapshot reads what AppendTo wrote, and returns ErrMalformed for anything else.
+// ParseSnapshot reads a snapshot's entry, and returns ErrMalformed for what no such entry is.
 func ParseSnapshot(value []byte) (Snapshot, error) {
 	d := decoder(value)
-	return finish(&d, Snapshot{First: publicKey(&d), Origin: origin(&d), Registrations: number(&d)}, "snapshot")
+	s := Snapshot{First: publicKey(&d), Origin: origin(&d), Others: number(&d)}
+	switch held := d.Byte(); held {
+	case heldNot:
+		if d.Err() == nil && s.Others == 0 {
+			d.Fail(fmt.Errorf("%w: nobody has it registered", wire.ErrMalformed))
+		}
+	case heldFirst:
+		s.Held, s.Registration = true, terms(&d, s.Origin)
+	case heldAgain:
+		s.Held, s.Registration = true, terms(&d, origin(&d))
+		if s.Registration.Origin == s.Origin {
+			d.Fail(fmt.Errorf("%w: the first registration's origin is repeated", wire.ErrMalformed))
+		}
+	default:
+		d.Fail(fmt.Errorf("%w: registered in manner %d", wire.ErrMalformed, held))
+	}
+	return finish(&d, s, "snapshot")
 }
 
-// AppendTo appends the registration's encoding to b.
-func (r Registration) AppendTo(b []byte) []byte {
-	b = append(b, version)
-	b = r.Origin.appendTo(b)
+func (r Registration) appendTo(b []byte) []byte {
+	return r.appendTerms(r.Origin.appendTo(append(b, version)))
+}
+
+// ParseRegistration reads a registration's entry, and returns ErrMalformed for what no such entry is.
+func ParseRegistration(value []byte) (Registration, error) {
+	d := decoder(value)
+	return finish(&d, terms(&d, origin(&d)), "registration")
+}
+
+func (r Registration) appendTerms(b []byte) []byte {
 	b = wire.AppendUvarint(b, r.Size)
 	b = wire.AppendUvarint(b, uint64(r.RetainUntil)) //nolint:gosec // not negative
 	return appendText(b, r.Label)
 }
 
-// ParseRegistration reads what AppendTo wrote, and returns ErrMalformed for anything else.
-func ParseRegistration(value []byte) (Registration, error) {
-	d := decoder(value)
-	return finish(&d, Registration{
-		Origin:      origin(&d),
-		Size:        number(&d),
-		RetainUntil: int64(number(&d)), //nolint:gosec // of 63 bits
-		Label:       text(&d, tx.MaxLabel),
-	}, "registration")
+// terms reads what a registration says besides where it comes from.
+func terms(d *wire.Decoder, o Origin) Registration {
+	return Registration{
+		Origin:      o,
+		Size:        number(d),
+		RetainUntil: int64(number(d)), //nolint:gosec // of 63 bits
+		Label:       text(d, tx.MaxLabel),
+	}
 }
 
-// AppendTo appends the name's encoding to b.
-func (n Name) AppendTo(b []byte) []byte {
+func (n Name) appendTo(b []byte) []byte {
 	b = append(b, version)
 	b = append(b, n.Holder[:]...)
 	b = n.Origin.appendTo(b)
@@ -150,20 +197,22 @@ func (n Name) AppendTo(b []byte) []byte {
 	return appendText(b, n.Target)
 }
 
-// ParseName reads what AppendTo wrote, and returns ErrMalformed for anything else.
+// ParseName reads a name's entry, and returns ErrMalformed for what no such entry is.
 func ParseName(value []byte) (Name, error) {
 	d := decoder(value)
 	return finish(&d, Name{Holder: publicKey(&d), Origin: origin(&d), Records: number(&d), Target: text(&d, tx.MaxTarget)}, "name")
 }
 
-// AppendTo appends the record's encoding to b.
-func (r Record) AppendTo(b []byte) []byte {
+// recordHead is the length of a record's encoding without the value.
+const recordHead = 1 + len(tx.ID{}) + 8 + 8
+
+func (r Record) appendTo(b []byte) []byte {
 	b = append(b, version)
 	return append(r.Origin.appendTo(b), r.Value...)
 }
 
-// ParseRecord reads what AppendTo wrote, which it keeps, and returns ErrMalformed
-// for anything else.
+// ParseRecord reads a record's entry, whose bytes it keeps, and returns ErrMalformed for
+// what no such entry is.
 func ParseRecord(value []byte) (Record, error) {
 	d := decoder(value)
 	r := Record{Origin: origin(&d)}
@@ -174,8 +223,7 @@ func ParseRecord(value []byte) (Record, error) {
 	return finish(&d, r, "record")
 }
 
-// AppendTo appends the validator's encoding to b.
-func (v Validator) AppendTo(b []byte) []byte {
+func (v Validator) appendTo(b []byte) []byte {
 	b = append(b, version)
 	b = binary.BigEndian.AppendUint64(b, v.Since)
 	b = wire.AppendUvarint(b, uint64(len(v.Addresses)))
@@ -185,7 +233,7 @@ func (v Validator) AppendTo(b []byte) []byte {
 	return b
 }
 
-// ParseValidator reads what AppendTo wrote, and returns ErrMalformed for anything else.
+// ParseValidator reads a validator's entry, and returns ErrMalformed for what no such entry is.
 func ParseValidator(value []byte) (Validator, error) {
 	d := decoder(value)
 	v := Validator{Since: fixed(&d)}

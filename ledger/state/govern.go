@@ -199,14 +199,14 @@ func (s *step) enact(change tx.Op, set genesis.ValidatorSet, next outcome, own v
 		if c.Address != "" {
 			v.Addresses = []string{c.Address}
 		}
-		s.put(ValidatorKey(c.Key), v.AppendTo(nil))
+		s.put(ValidatorKey(c.Key), v.appendTo(nil))
 		s.newSet = next.set
 	case tx.ValidatorRemove:
 		s.drop(ValidatorKey(c.Key))
 		s.newSet = next.set
 	case tx.ParamsSet:
 		s.newParams = &next.params
-		s.put(ParamsKey(), AppendParams(nil, next.params))
+		s.put(ParamsKey(), appendParams(nil, next.params))
 	}
 	if s.newSet != nil {
 		s.put(ValidatorsKey(), appendValidators(nil, s.newSet))
@@ -273,5 +273,5 @@ func (s *step) putVotes(voter sig.PublicKey, open votes) {
 		s.drop(VotesKey(voter))
 		return
 	}
-	s.put(VotesKey(voter), AppendVotes(nil, open))
+	s.put(VotesKey(voter), appendVotes(nil, open))
 }

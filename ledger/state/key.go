@@ -39,7 +39,8 @@ func SnapshotKey(root tx.CID) []byte {
 	return append(append(make([]byte, 0, 1+len(root)), spaceSnapshot), root...)
 }
 
-// RegistrationKey returns the map's key of a [Registration].
+// RegistrationKey returns the map's key of a [Registration] of an owner who is not
+// the first of the [Snapshot], which has that one's.
 func RegistrationKey(root tx.CID, owner sig.PublicKey) []byte {
 	return keyOf(spaceRegistration, owner, root)
 }

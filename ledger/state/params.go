@@ -27,8 +27,7 @@ var params = [...]struct {
 	{"max_records_per_owner", func(p *genesis.Params) *uint64 { return &p.MaxRecordsPerOwner }, false},
 }
 
-// AppendParams appends the encoding of the parameters to b.
-func AppendParams(b []byte, p genesis.Params) []byte {
+func appendParams(b []byte, p genesis.Params) []byte {
 	b = append(b, version)
 	for i := range params {
 		b = binary.BigEndian.AppendUint64(b, *params[i].of(&p))
@@ -36,8 +35,8 @@ func AppendParams(b []byte, p genesis.Params) []byte {
 	return b
 }
 
-// ParseParams reads what AppendParams wrote, and returns ErrMalformed for anything
-// else, among which are parameters that are out of bounds.
+// ParseParams reads the entry of the parameters, and returns ErrMalformed for what
+// no such entry is, among which are parameters that are out of bounds.
 func ParseParams(value []byte) (genesis.Params, error) {
 	d := decoder(value)
 	var p genesis.Params

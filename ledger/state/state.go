@@ -34,13 +34,13 @@ func Init(empty smt.Map, g *genesis.Genesis) (State, error) {
 	}
 	changes := []smt.Change{
 		{Key: ValidatorsKey(), Value: appendValidators(nil, g.Set())},
-		{Key: ParamsKey(), Value: AppendParams(nil, g.Params)},
+		{Key: ParamsKey(), Value: appendParams(nil, g.Params)},
 	}
 	for i := range g.Validators {
 		v := &g.Validators[i]
 		changes = append(changes, smt.Change{
 			Key:   ValidatorKey(v.Key),
-			Value: Validator{Addresses: v.Addresses}.AppendTo(nil),
+			Value: Validator{Addresses: v.Addresses}.appendTo(nil),
 		})
 	}
 	m, err := empty.Apply(changes)
@@ -114,6 +114,13 @@ func (s State) Snapshot(root tx.CID) (Snapshot, bool, error) {
 
 // Registration returns an owner's registration of a root, and whether there is one.
 func (s State) Registration(root tx.CID, owner sig.PublicKey) (Registration, bool, error) {
+	snapshot, ok, err := s.Snapshot(root)
+	if err != nil || !ok {
+		return Registration{}, false, err
+	}
+	if snapshot.First == owner {
+		return snapshot.Registration, snapshot.Held, nil
+	}
 	return read(s.entries, RegistrationKey(root, owner), ParseRegistration)
 }
 

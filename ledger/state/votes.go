@@ -75,8 +75,7 @@ func (v votes) without(change tx.Op) (votes, bool) {
 	return slices.Delete(slices.Clone(v), i, i+1), true
 }
 
-// AppendVotes appends the encoding of a validator's open votes to b.
-func AppendVotes(b []byte, open []tx.Op) []byte {
+func appendVotes(b []byte, open votes) []byte {
 	b = append(b, version)
 	b = wire.AppendUvarint(b, uint64(len(open)))
 	for _, change := range open {

@@ -1,0 +1,113 @@
+package state
+
+import "github.com/decube/decube/ledger/tx"
+
+func (s *step) claim(op tx.NameClaim) error {
+	key := NameKey(op.Name)
+	name, ok, err := read(s.block, key, ParseName)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !ok:
+		if err := room("names", s.account.Names, 1, s.params.MaxNamesPerOwner); err != nil {
+			return err
+		}
+		name = Name{Holder: s.tx.Owner, Origin: s.origin()}
+		s.account.Names++
+	case name.Holder != s.tx.Owner:
+		return tx.Reject(tx.CodeNameTaken, "%s is held by %s", op.Name, name.Holder)
+	}
+	name.Target = op.Target
+	s.put(key, name.appendTo(nil))
+	return nil
+}
+
+func (s *step) transfer(op tx.NameTransfer) error {
+	name, err := s.held(op.Name)
+	if err != nil {
+		return err
+	}
+	if op.To == s.tx.Owner {
+		return tx.Reject(tx.CodeNotAllowed, "%s is the owner's already", op.Name)
+	}
+	to, err := accountOf(s.block, op.To)
+	if err != nil {
+		return err
+	}
+	if err := room("names of the new holder", to.Names, 1, s.params.MaxNamesPerOwner); err != nil {
+		return err
+	}
+	if err := room("records of the new holder", to.Records, name.Records, s.params.MaxRecordsPerOwner); err != nil {
+		return err
+	}
+	s.account.Names--
+	s.account.Records -= name.Records
+	to.Names++
+	to.Records += name.Records
+	s.put(AccountKey(op.To), to.appendTo(nil))
+	name.Holder, name.Origin = op.To, s.origin()
+	s.put(NameKey(op.Name), name.appendTo(nil))
+	return nil
+}
+
+// held returns a name of the owner's, or a *Rejection.
+func (s *step) held(name string) (Name, error) {
+	n, ok, err := read(s.block, NameKey(name), ParseName)
+	switch {
+	case err != nil:
+		return Name{}, err
+	case !ok:
+		return Name{}, tx.Reject(tx.CodeNotFound, "nobody holds the name %s", name)
+	case n.Holder != s.tx.Owner:
+		return Name{}, tx.Reject(tx.CodeNotOwner, "%s is held by %s", name, n.Holder)
+	}
+	return n, nil
+}
+
+func (s *step) record(op tx.RecordPut) error {
+	var name Name
+	if op.Namespace != "" {
+		var err error
+		if name, err = s.held(op.Namespace); err != nil {
+			return err
+		}
+	}
+	key := RecordKey(op.Namespace, op.Key, s.tx.Owner)
+	_, had, err := s.block.Get(key)
+	if err != nil {
+		return err
+	}
+	before := name.Records
+	switch {
+	case len(op.Value) == 0 && !had:
+		return tx.Reject(tx.CodeNotFound, "there is no record %q to take back", op.Key)
+	case len(op.Value) == 0:
+		s.account.Records--
+		name.Records--
+		s.drop(key)
+	default:
+		if !had {
+			if err := room("records", s.account.Records, 1, s.params.MaxRecordsPerOwner); err != nil {
+				return err
+			}
+			s.account.Records++
+			name.Records++
+		}
+		r := Record{Origin: s.origin(), Value: op.Value}
+		s.put(key, r.appendTo(make([]byte, 0, recordHead+len(op.Value))))
+	}
+	if op.Namespace != "" && name.Records != before {
+		s.put(NameKey(op.Namespace), name.appendTo(nil))
+	}
+	return nil
+}
+
+// room returns a *Rejection unless so many more of something stay within the limit.
+// No more are always within it: the limit may have been lowered.
+func room(what string, have, more, limit uint64) error {
+	if more == 0 || have+more <= limit {
+		return nil
+	}
+	return tx.Reject(tx.CodeLimitExceeded, "%s: %d, at most %d", what, have+more, limit)
+}

@@ -1,0 +1,84 @@
+package state_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/tx"
+)
+
+func TestNames(t *testing.T) {
+	w := newWorld(t, genesisState(t, 1, func(p *genesis.Params) { p.MaxNamesPerOwner, p.MaxRecordsPerOwner = 2, 2 }))
+	w.ok(1, tx.NameClaim{Name: "a", Target: "one"})
+	claimed := found(w.state.Name("a"))(t)
+	w.refused(2, tx.NameClaim{Name: "a"}, tx.CodeNameTaken)
+	w.ok(1, tx.NameClaim{Name: "a", Target: "two"})
+	if n := found(w.state.Name("a"))(t); n.Target != "two" || n.Holder != keys[1] || n.Origin != claimed.Origin {
+		t.Errorf("name %+v", n)
+	}
+	w.ok(1, tx.NameClaim{Name: "b"})
+	w.refused(1, tx.NameClaim{Name: "c"}, tx.CodeLimitExceeded)
+
+	w.refused(2, tx.NameTransfer{Name: "a", To: keys[2]}, tx.CodeNotOwner)
+	w.refused(2, tx.NameTransfer{Name: "z", To: keys[2]}, tx.CodeNotFound)
+	w.refused(1, tx.NameTransfer{Name: "a", To: keys[1]}, tx.CodeNotAllowed)
+	w.ok(1, tx.RecordPut{Namespace: "a", Key: "k", Value: []byte("v")})
+	w.ok(1, tx.NameTransfer{Name: "a", To: keys[2]})
+	n := found(w.state.Name("a"))(t)
+	if n.Holder != keys[2] || n.Target != "two" || n.Records != 1 || n.Seq != w.seq {
+		t.Errorf("transferred %+v", n)
+	}
+	from, to := must(w.state.Account(keys[1]))(t), must(w.state.Account(keys[2]))(t)
+	if from.Names != 1 || from.Records != 0 || to.Names != 1 || to.Records != 1 || to.Nonces.Next() != 0 {
+		t.Errorf("accounts %+v, %+v", from, to)
+	}
+	w.refused(1, tx.NameTransfer{Name: "a", To: keys[2]}, tx.CodeNotOwner)
+
+	// The new holder must have room, for the name and for its records.
+	w.ok(1, tx.RecordPut{Namespace: "b", Key: "k", Value: []byte("v")})
+	w.ok(2, tx.RecordPut{Key: "k", Value: []byte("v")})
+	w.refused(1, tx.NameTransfer{Name: "b", To: keys[2]}, tx.CodeLimitExceeded)
+	w.ok(1, tx.RecordPut{Namespace: "b", Key: "k"})
+	w.ok(1, tx.NameTransfer{Name: "b", To: keys[2]})
+	w.ok(1, tx.NameClaim{Name: "c"})
+	w.refused(1, tx.NameTransfer{Name: "c", To: keys[2]}, tx.CodeLimitExceeded)
+}
+
+func TestRecords(t *testing.T) {
+	w := newWorld(t, genesisState(t, 1, func(p *genesis.Params) { p.MaxRecordsPerOwner = 2 }))
+	w.ok(1, tx.NameClaim{Name: "n"})
+	w.refused(1, tx.RecordPut{Namespace: "m", Key: "k", Value: []byte("v")}, tx.CodeNotFound)
+	w.refused(2, tx.RecordPut{Namespace: "n", Key: "k", Value: []byte("v")}, tx.CodeNotOwner)
+	w.refused(1, tx.RecordPut{Key: "k"}, tx.CodeNotFound)
+
+	w.ok(1, tx.RecordPut{Key: "k", Value: []byte("own")})
+	w.ok(2, tx.RecordPut{Key: "k", Value: []byte("other")})
+	w.ok(1, tx.RecordPut{Namespace: "n", Key: "k", Value: []byte("name's")})
+	for _, c := range []struct {
+		namespace string
+		owner     int
+		want      string
+	}{{"", 1, "own"}, {"", 2, "other"}, {"n", 1, "name's"}, {"n", 2, "name's"}} {
+		if r := found(w.state.Record(c.namespace, "k", keys[c.owner]))(t); string(r.Value) != c.want {
+			t.Errorf("record %q of %d: %q, want %q", c.namespace, c.owner, r.Value, c.want)
+		}
+	}
+	if _, ok, err := w.state.Record(strings.Repeat("n", 300), "k", keys[1]); ok || err != nil {
+		t.Errorf("a namespace that no name is: %v", err)
+	}
+
+	w.refused(1, tx.RecordPut{Key: "l", Value: []byte("v")}, tx.CodeLimitExceeded)
+	w.ok(1, tx.RecordPut{Key: "k", Value: bytes.Repeat([]byte("x"), tx.MaxValue)})
+	w.ok(1, tx.RecordPut{Key: "k"})
+	if _, ok, err := w.state.Record("", "k", keys[1]); ok || err != nil {
+		t.Errorf("a record that was taken back is there: %v", err)
+	}
+	w.ok(1, tx.RecordPut{Key: "l", Value: []byte("v")})
+	w.ok(1, tx.RecordPut{Namespace: "n", Key: "k"})
+	a, n := must(w.state.Account(keys[1]))(t), found(w.state.Name("n"))(t)
+	if a.Records != 1 || n.Records != 0 {
+		t.Errorf("account %+v, name %+v", a, n)
+	}
+}
