@@ -24,7 +24,8 @@ type client struct {
 	stream network.Stream
 	kind   ask
 	r      *bufio.Reader
-	got    int // bytes since the deadline was set
+	armed  bool // the deadline is that of the message being read
+	got    int  // bytes since it was set
 	stop   func() bool
 }
 
@@ -105,17 +106,17 @@ func (c *client) next(ctx context.Context) (answer, []byte, error) {
 }
 
 func (c *client) message() (answer, []byte, error) {
-	if err := c.arm(); err != nil {
-		return answer{}, nil, err
-	}
+	c.armed = false // what the caller did since the last message was not the peer's delay
 	a, err := readAnswer(c.r, c.kind.maxItem())
 	if err != nil || a.length == 0 {
 		return a, nil, err
 	}
-	if err := c.stream.Scope().ReserveMemory(a.length, network.ReservationPriorityAlways); err != nil {
-		return answer{}, nil, err
+	if a.length > small {
+		if err := c.stream.Scope().ReserveMemory(a.length, network.ReservationPriorityAlways); err != nil {
+			return answer{}, nil, err
+		}
+		defer c.stream.Scope().ReleaseMemory(a.length)
 	}
-	defer c.stream.Scope().ReleaseMemory(a.length)
 	data, err := wire.ReadBytes(c.r, a.length, make([]byte, 0, min(a.length, allocateAhead)))
 	if err == nil && a.kind == tellItem {
 		c.s.o.Observer.Fetched(c.stream.Conn().RemotePeer(), a.length)
@@ -123,18 +124,14 @@ func (c *client) message() (answer, []byte, error) {
 	return a, data, err
 }
 
-// arm sets the deadline for the next bytes.
-func (c *client) arm() error {
-	c.got = 0
-	return c.stream.SetReadDeadline(time.Now().Add(c.s.o.Limits.StallTimeout))
-}
-
-// Read reads from the stream and moves the deadline on as bytes arrive.
+// Read reads from the stream, whose deadline moves on with each message and as
+// bytes arrive.
 func (c *client) Read(b []byte) (int, error) {
-	if c.got >= c.s.o.Limits.MinProgress {
-		if err := c.arm(); err != nil {
+	if !c.armed || c.got >= c.s.o.Limits.MinProgress {
+		if err := c.stream.SetReadDeadline(time.Now().Add(c.s.o.Limits.StallTimeout)); err != nil {
 			return 0, err
 		}
+		c.armed, c.got = true, 0
 	}
 	n, err := c.stream.Read(b)
 	c.got += n

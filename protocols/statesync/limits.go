@@ -105,9 +105,11 @@ const (
 	// readBuffer and writeBuffer are the sizes of a stream's buffers in bytes.
 	readBuffer  = 16 << 10
 	writeBuffer = 16 << 10
-	// perStream is what a stream reserves, and perItem what it reserves on top
-	// while an item of the largest size is on its way.
-	perStream = maxRequest + readBuffer + writeBuffer
+	// perStream is what a stream reserves, which has room for a request and for a
+	// small item, and perItem what it reserves on top while an item of the largest
+	// size is on its way.
+	small     = MaxTransaction
+	perStream = maxRequest + small + readBuffer + writeBuffer
 	perItem   = MaxBlock
 )
 

@@ -58,7 +58,9 @@ func (p *producer) answer(ctx context.Context, r request) {
 	case askEpochs:
 		last.head.more, err = p.some(ctx, r, p.s.o.Limits.Blocks, p.s.source.Epochs(ctx, r.from))
 	case askFollow:
-		err = p.all(ctx, r, p.s.source.Blocks(ctx, r.from, true))
+		if err = p.all(ctx, r, p.s.source.Blocks(ctx, r.from, true)); err == nil {
+			err = fmt.Errorf("%w: the source stops", ErrBusy)
+		}
 	case askBodies:
 		err = p.all(ctx, r, p.s.source.Bodies(ctx, r.digest, r.ids))
 	case askSubmit:
@@ -80,10 +82,12 @@ func (p *producer) item(ctx context.Context, r request, blob []byte) error {
 	if len(blob) > r.kind.maxItem() {
 		return fmt.Errorf("%w: an item of %d bytes, at most %d", ErrFailed, len(blob), r.kind.maxItem())
 	}
-	if err := p.scope.ReserveMemory(len(blob), network.ReservationPriorityAlways); err != nil {
-		return fmt.Errorf("%w: %w", ErrBusy, err)
+	if len(blob) > small {
+		if err := p.scope.ReserveMemory(len(blob), network.ReservationPriorityAlways); err != nil {
+			return fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+		defer p.scope.ReleaseMemory(len(blob))
 	}
-	defer p.scope.ReleaseMemory(len(blob))
 	return p.send(ctx, piece{head: answer{kind: tellItem, length: len(blob)}, tail: blob})
 }
 

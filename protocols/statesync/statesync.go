@@ -26,7 +26,8 @@ type Source interface {
 	// Head returns how far the ledger is, in at most MaxHead bytes.
 	Head(ctx context.Context) ([]byte, error)
 	// Blocks yields the blocks from a sequence number on, of at most MaxBlock bytes
-	// each, and ends at the tip; with follow it waits there for new ones.
+	// each, and ends at the tip; with follow it waits there for new ones, and ends
+	// when the source stops.
 	Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error]
 	// Chunk returns the part of the state at checkpoint seq that begins at start, in
 	// at most MaxChunk bytes.

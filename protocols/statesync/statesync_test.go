@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"strings"
@@ -130,6 +131,20 @@ func TestFollowerThatHearsNothingStays(t *testing.T) {
 		}
 	}
 	c.running.Wait()
+}
+
+// stopping is a source that stops at its tip.
+type stopping struct{ *chain }
+
+func (s stopping) Blocks(ctx context.Context, from uint64, _ bool) iter.Seq2[[]byte, error] {
+	return s.chain.Blocks(ctx, from, false)
+}
+
+func TestFollowerOfAPeerThatStopsMayComeBack(t *testing.T) {
+	p := serve(t, newHost(t), stopping{newChain(1, "1")}).ask(t)
+	if got, err := collect(p.Blocks(within(t), 1, true)); !errors.Is(err, ErrBusy) || len(got) != 1 {
+		t.Errorf("%q, %v", got, err)
+	}
 }
 
 func TestSubmit(t *testing.T) {
