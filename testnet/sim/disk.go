@@ -108,7 +108,7 @@ func (d *disk) sync() {
 
 // keep makes the store durable as it was when the write began.
 func (d *disk) keep(c chain) {
-	if !d.lies && c.head.Seq >= d.durable.head.Seq {
+	if !d.lies && !d.durable.beyond(&c) {
 		d.durable = c
 	}
 }

@@ -331,6 +331,13 @@ func (f *faults) live(n *node) bool {
 	return n.strategy == nil && len(f.w.hosts[n.who]) == 1 && !f.amnesiac[n.who]
 }
 
+// good reports whether an identity's replica runs honest code, is up and abstains
+// from nothing.
+func (f *faults) good(who identity) bool {
+	n := f.w.hosts[who][0]
+	return f.live(n) && n.up && !n.recover
+}
+
 // partition cuts nodes off from each other for a while.
 func (f *faults) partition() {
 	w, rnd := f.w, f.w.rnd.faults

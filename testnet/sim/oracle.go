@@ -26,6 +26,7 @@ type oracle struct {
 	votes    votes
 	order    order
 	requests map[request]*asked
+	patience patience
 	evil     int // pieces of evidence against faulty replicas
 }
 

@@ -2,12 +2,17 @@ package sim
 
 import "github.com/decube/decube/ledger/pbft"
 
-// bound is how long after GST and the end of the load everything must be done.
+// bound is how long after GST and the end of the load everything must be done: the
+// last view that failed before GST may have a timeout as long as they get, each of
+// f faulty leaders may use up one more, and then replicas still have to fetch what
+// they lack.
 func (w *world) bound() Time {
-	n := Time(w.cfg.Identities)
 	longest := Time(w.cfg.Core.MaxTimeout) * TickLength //nolint:gosec // small
-	return 3*n*longest + 20*Second
+	return 2*Time(w.mostFaulty()+1)*longest + 6*Second
 }
+
+// mostFaulty is how many replicas may be faulty in the largest committee.
+func (w *world) mostFaulty() int { return maxFaulty(w.cfg.Identities) }
 
 // finished reports whether all that must happen after GST has happened.
 func (w *world) finished() bool {
@@ -49,4 +54,33 @@ func (o *oracle) overdue() {
 	}
 }
 
-func (o *oracle) noted(*node, *pbft.Note) {}
+// calm is how long after GST everybody is up again.
+const calm = Second + 200*Millisecond
+
+// patience watches for how long good leaders get no chance.
+type patience struct {
+	// tried are the views of good leaders that were given up since the last block.
+	tried map[pbft.Place]bool
+}
+
+// noted looks at what a core tells: at view changes after GST.
+func (o *oracle) noted(n *node, note *pbft.Note) {
+	if note.Kind != pbft.NoteViewChangeStarted || o.w.now < o.w.cfg.GST+calm || !o.honest(n) {
+		return
+	}
+	// The view given up is the one before the one that is wanted.
+	left := pbft.Place{Epoch: n.epoch.number, View: note.View - 1}
+	leader := n.epoch.order[left.View%uint64(len(n.epoch.order))]
+	if !o.w.faults.good(leader) {
+		return
+	}
+	if o.patience.tried == nil {
+		o.patience.tried = map[pbft.Place]bool{}
+	}
+	o.patience.tried[left] = true
+	o.w.stats.GoodLeaders = max(o.w.stats.GoodLeaders, len(o.patience.tried))
+	// One view change may be under way when everybody is up.
+	if most := maxFaulty(len(n.epoch.order)) + 2; len(o.patience.tried) > most {
+		o.broken("L2", "%d views of good leaders were given up in a row", len(o.patience.tried))
+	}
+}

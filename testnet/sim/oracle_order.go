@@ -102,6 +102,7 @@ func (d *order) extend(h *pbft.Header, b body) {
 		o.broken("S2", "%v is committed, but executing it gives something else: %v", h, err)
 	}
 	d.state = after
+	clear(o.patience.tried)
 	d.blocks = append(d.blocks, ordered{h.Digest(), *h, after, o.w.now})
 	if h.Last() {
 		o.votes.begins(epoch+1, after.current)

@@ -19,7 +19,7 @@ type Profile struct {
 // Profiles returns all profiles, in a fixed order.
 func Profiles() []Profile {
 	return []Profile{
-		{"calm", "no faults: everything commits at once", calm},
+		{"calm", "no faults: everything commits at once", peaceful},
 		{"lossy", "messages are lost, doubled, late and out of order", lossy},
 		{"partition", "partitions of all shapes, flapping links", partitions},
 		{"crash", "crashes at output boundaries, also of all at once, full disks", crashes},
@@ -68,18 +68,28 @@ func base(rnd *rand.Rand, seed uint64) Config {
 	return c
 }
 
+// coreConfig draws the core's bounds, with timeouts from the shipped ones down to
+// an eighth of them, so that much happens in little time.
 func coreConfig(rnd *rand.Rand) pbft.Config {
 	c := pbft.Default()
 	c.Cluster = pbft.Digest{0xdc}
 	c.Window = 1 + rnd.Uint64N(8)
 	c.CheckpointInterval = c.Window + rnd.Uint64N(12)
-	c.MaxTimeout = 400
+	by := 1 + rnd.Uint64N(8)
+	c.PreprepareTimeout /= by
+	c.PrepareTimeout /= by
+	c.CommitTimeout /= by
+	c.ForwardAfter = max(2, c.ForwardAfter/by)
+	c.ResendInterval = max(3, c.ResendInterval/by)
+	c.MaxTimeout = 100 << rnd.UintN(4)
 	c.CensorTimeout = 200
 	c.IdleStatus = 100
+	c.FloorPeriod = 300 / by
+	c.SyncDelay = 1 + rnd.Uint64N(8)
 	return c
 }
 
-func calm(*Config, *rand.Rand) {}
+func peaceful(*Config, *rand.Rand) {}
 
 func lossy(c *Config, rnd *rand.Rand) {
 	c.Before = Network{

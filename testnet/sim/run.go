@@ -17,7 +17,11 @@ type Stats struct {
 	Crashes, Wipes, Recovered           int
 	Synced                              int
 	Evidence                            int
-	End                                 Time
+	// GoodLeaders is the most views of good leaders that were given up in a row after
+	// GST, and Late how long after the end of the load everything was done.
+	GoodLeaders int
+	Late        Time
+	End         Time
 }
 
 // Add adds up the numbers of several runs.
@@ -35,15 +39,17 @@ func (s *Stats) Add(t *Stats) {
 	s.Recovered += t.Recovered
 	s.Synced += t.Synced
 	s.Evidence += t.Evidence
+	s.GoodLeaders = max(s.GoodLeaders, t.GoodLeaders)
+	s.Late = max(s.Late, t.Late)
 	s.End += t.End
 }
 
 // String returns the numbers on one line.
 func (s *Stats) String() string {
 	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d synced, %d pieces of evidence, "+
-		"%d messages, %d dropped, %d rejected, %d events, %v ms",
+		"%d messages, %d dropped, %d rejected, %d events, %d good leaders given up, done %v ms after the load, %v ms",
 		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Synced, s.Evidence,
-		s.Messages, s.Dropped, s.Rejected, s.Events, s.End)
+		s.Messages, s.Dropped, s.Rejected, s.Events, s.GoodLeaders, s.Late, s.End)
 }
 
 // Report is the outcome of a run.
@@ -131,6 +137,7 @@ func (w *world) progressed(*node) {}
 
 func (w *world) report() Report {
 	w.stats.End = w.now
+	w.stats.Late = max(0, w.now-w.cfg.GST-w.cfg.Load)
 	w.stats.Blocks = w.oracle.order.head()
 	w.stats.Requests = len(w.oracle.order.executed)
 	w.stats.Epochs = len(w.epochs)
