@@ -20,7 +20,9 @@ type cluster struct {
 	queue    []parcel
 	verifier *Verifier
 	log      func(format string, args ...any)
-	hold     bool // Checks wait until a test answers them
+	hold     bool                                 // Checks wait until a test answers them
+	unstored bool                                 // Stored waits until a test says it
+	watch    func(from quorum.Replica, m Message) // sees all that is sent
 }
 
 // node is one replica with what its driver keeps.
@@ -35,6 +37,10 @@ type node struct {
 	halted  error
 	serial  uint64
 	saw     []Evidence
+	down    bool
+	// dieBefore, if not 0, is the number of the record, from 1, before which the
+	// driver dies: what came with it is neither sent nor delivered.
+	dieBefore int
 }
 
 type parcel struct {
@@ -72,7 +78,7 @@ func newCluster(t *testing.T, n int, cfg Config) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{cfg: cfg, size: size, log: func(string, ...any) {}}
+	c := &cluster{cfg: cfg, size: size, log: func(string, ...any) {}, watch: func(quorum.Replica, Message) {}}
 	c.genesis = Header{Epoch: 0, Seq: 0, Time: 1, State: Digest{1}}
 	for r := range n {
 		c.nodes = append(c.nodes, &node{id: quorum.Replica(r)}) //nolint:gosec // a few replicas
@@ -106,7 +112,7 @@ func (c *cluster) boot(t *testing.T, nd *node, start Start) {
 			from.Checkpoints = append(from.Checkpoints, d)
 		}
 	}
-	nd.offer, nd.checks = nil, nil
+	nd.offer, nd.checks, nd.down, nd.halted = nil, nil, false, nil
 	r, out, err := New(c.cfg, start, from)
 	if err != nil {
 		t.Fatal(err)
@@ -117,12 +123,20 @@ func (c *cluster) boot(t *testing.T, nd *node, start Start) {
 
 // step gives an event to a replica and does what it asks for.
 func (c *cluster) step(nd *node, e Event) {
+	if nd.down {
+		return
+	}
 	out := nd.Step(e)
 	c.act(nd, &out)
 }
 
 func (c *cluster) act(nd *node, out *Output) {
 	for _, rec := range out.Persist {
+		if nd.dieBefore == len(nd.records)+1 {
+			nd.down, nd.dieBefore = true, 0
+			c.log("  %d dies before it persists %s", nd.id, recordText(rec))
+			return
+		}
 		nd.records = append(nd.records, rec)
 		c.log("  %d persists %s", nd.id, recordText(rec))
 	}
@@ -131,6 +145,7 @@ func (c *cluster) act(nd *node, out *Output) {
 	}
 	for _, e := range out.Send {
 		c.log("  %d sends %s", nd.id, envelopeText(e))
+		c.watch(nd.id, e.Message)
 		for _, other := range c.nodes {
 			if other.id != nd.id && (e.All || e.To == other.id) {
 				c.queue = append(c.queue, parcel{nd.id, other.id, e.Message})
@@ -163,7 +178,9 @@ func (c *cluster) act(nd *node, out *Output) {
 	for _, d := range out.Deliver {
 		nd.chain = append(nd.chain, d)
 		c.log("  %d commits %d:%s", nd.id, d.Header.Seq, d.Cert.Digest.Short())
-		events = append(events, Stored{d.Header.Seq})
+		if !c.unstored {
+			events = append(events, Stored{d.Header.Seq})
+		}
 	}
 	if !c.hold {
 		for _, ch := range nd.checks {
@@ -209,6 +226,9 @@ func (c *cluster) deliver(n int, match func(p parcel) bool) int {
 
 func (c *cluster) hand(p parcel) {
 	nd := c.nodes[p.to]
+	if nd.down {
+		return
+	}
 	v, errs := c.verifier.Verify(p.message)
 	if errs[0] != nil {
 		c.log("  %d refuses %v of %d: %v", p.to, p.message, p.from, errs[0])

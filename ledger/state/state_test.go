@@ -46,7 +46,7 @@ func document(tb testing.TB, n int, adjust ...func(*genesis.Params)) *genesis.Ge
 	for i := range validators {
 		validators[i] = genesis.Validator{Key: keys[i], Addresses: []string{"/dns4/validator"}}
 	}
-	g, err := genesis.New("test", time.Unix(created, 0), validators, params)
+	g, err := genesis.New("test", timeOf(created), validators, params)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -189,3 +189,5 @@ func TestProve(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func timeOf(unix int64) time.Time { return time.Unix(unix, 0) }

@@ -1,0 +1,213 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
+
+var (
+	// ErrNotFound is returned for blocks and transactions that are not in the ledger.
+	ErrNotFound = errors.New("not in the ledger")
+	// ErrPruned is returned for blocks that this replica no longer keeps, or never had.
+	ErrPruned = errors.New("this peer does not keep that block")
+	// ErrGenesis is returned by Open for a directory that belongs to another ledger.
+	ErrGenesis = errors.New("the directory holds another ledger")
+	// ErrHalted is returned for what a replica that has halted cannot do.
+	ErrHalted = errors.New("the replica has halted")
+	// ErrUndecided is returned with a transaction that was handed in and whose fate
+	// is not known yet: it may still be committed.
+	ErrUndecided = errors.New("not committed yet, and may still be")
+)
+
+// Class is a kind of traffic between validators. Votes go first.
+type Class uint8
+
+// The classes of traffic, each on a stream of its own.
+const (
+	Votes Class = iota
+	Proposals
+	Bulk
+)
+
+// Transport moves frames between validators. It authenticates them, bounds its
+// queues and never delays. protocols/consensus is one; tests have another in
+// memory. Frames that arrive go to [Ledger.Receive].
+type Transport interface {
+	// SetValidators says who may send and is sent to.
+	SetValidators(keys []sig.PublicKey)
+	// Send queues a frame and returns false if there is no room. The frame must not
+	// be changed afterwards.
+	Send(to sig.PublicKey, class Class, frame []byte) bool
+}
+
+// Peers gives access to the peers that have the ledger, to catch up and to hand
+// transactions in. protocols/statesync is behind it.
+type Peers interface {
+	// Sources returns peers to ask, best first, at most n.
+	Sources(n int) []Source
+}
+
+// Source is a peer that has the ledger. What it sends is verified.
+type Source interface {
+	// Name is the peer's ID, for logs.
+	Name() string
+	// Head returns how far the peer is: a blob of this package.
+	Head(ctx context.Context) ([]byte, error)
+	// Blocks yields blocks from a sequence number on, and ends at the peer's tip;
+	// with follow it goes on as blocks are committed. ErrPruned if it has them not.
+	Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error]
+	// Chunk returns a part of the state at a checkpoint.
+	Chunk(ctx context.Context, seq uint64, start []byte) ([]byte, error)
+	// Epochs yields the transitions from an epoch on.
+	Epochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
+	// Submit hands a transaction in, and returns nil, a *tx.Rejection, or another
+	// error when it may be tried elsewhere.
+	Submit(ctx context.Context, raw []byte) error
+}
+
+// Options is what a ledger is opened with.
+type Options struct {
+	Genesis *genesis.Genesis
+	// Key is this peer's. It is a validator while the key is in the validator set.
+	Key       sig.PrivateKey
+	Dir       string // the ledger's directory; see Init
+	Config    Config
+	Transport Transport // nil: this peer cannot be a validator
+	Peers     Peers     // nil: it can neither catch up nor follow
+	Log       *slog.Logger
+	Observer  Observer
+}
+
+// Observer is told what happens. Methods are called from the ledger's loops and
+// must return at once.
+type Observer interface {
+	Committed(b BlockInfo, latency time.Duration) // latency is 0 for blocks that were fetched
+	ViewChanged(view uint64, reason string)
+	Rejected(code tx.Code)
+	Synced(records int, took time.Duration) // one fsync of the log
+	Dropped(what string)                    // a queue was full
+	Misbehaved(kind string, key sig.PublicKey)
+}
+
+// BlockInfo describes a committed block.
+type BlockInfo struct {
+	Header  pbft.Header
+	Digest  pbft.Digest
+	View    uint64
+	Signers []quorum.Replica
+	Bytes   int // of the encoded transactions
+}
+
+// Block is a committed block.
+type Block struct {
+	BlockInfo
+	Cert         pbft.Certificate
+	Transactions tx.Batch
+}
+
+// Committed is where a transaction is.
+type Committed struct {
+	ID    tx.ID
+	Block uint64 // sequence number
+	Index int
+	Time  time.Time // the block's
+}
+
+// Role is what this peer is to the ledger.
+type Role string
+
+const (
+	// RoleValidator votes.
+	RoleValidator Role = "validator"
+	// RoleRecovering is a validator that has lost its log and does not vote yet.
+	RoleRecovering Role = "recovering"
+	// RoleFollower verifies and keeps up.
+	RoleFollower Role = "follower"
+	// RoleHalted is a validator that must not go on; Status.Halted says why.
+	RoleHalted Role = "halted"
+)
+
+// Status is how this peer and the ledger are.
+type Status struct {
+	Network    string
+	Genesis    pbft.Digest
+	Role       Role
+	Halted     string // why, for RoleHalted
+	Epoch      uint64
+	View       uint64
+	Changing   bool // a view change runs
+	Leader     sig.PublicKey
+	Committed  uint64 // sequence number of the last block
+	Block      pbft.Digest
+	State      pbft.Digest
+	Time       time.Time // the last block's
+	Stable     uint64    // last certified checkpoint
+	Waiting    int       // transactions
+	Oldest     time.Duration
+	Validators []ValidatorStatus
+	Quorum     int
+	Faulty     int // how many may fail
+	// Problem says in one line why nothing commits, if so: how many validators are
+	// out of reach and how many are needed.
+	Problem  string
+	Evidence []string // proved misbehaviour
+}
+
+// ValidatorStatus is what is known of a validator.
+type ValidatorStatus struct {
+	Replica quorum.Replica
+	Key     sig.PublicKey
+	Name    string
+	Self    bool
+	// Heard is when it was last heard, zero for never.
+	Heard time.Time
+	// Committed is how far it said it is.
+	Committed uint64
+}
+
+// API is what the node serves of a ledger. *Ledger implements it.
+type API interface {
+	// Submit hands a signed transaction in and waits until it is committed. The
+	// error is a *tx.Rejection when it cannot be, and wraps ErrUndecided when ctx
+	// ends before that is known.
+	Submit(ctx context.Context, t *tx.Transaction) (Committed, error)
+	// Do signs an operation with this peer's key and submits it.
+	Do(ctx context.Context, op tx.Op) (*tx.Transaction, Committed, error)
+	Status(ctx context.Context) (Status, error)
+	// Block returns a block; seq 0 is the last one.
+	Block(ctx context.Context, seq uint64) (*Block, error)
+	// Transaction returns a committed transaction with its place.
+	Transaction(ctx context.Context, id tx.ID) (*tx.Transaction, Committed, error)
+	// Registration returns the transaction that registered a snapshot first, or
+	// that registered it for owner when that is not zero.
+	Registration(ctx context.Context, root tx.CID, owner sig.PublicKey) (*tx.Transaction, Committed, error)
+	// Name returns who holds a name and what it stands for.
+	Name(ctx context.Context, name string) (NameInfo, error)
+	// Receipt returns the encoded receipt of a committed transaction.
+	Receipt(ctx context.Context, id tx.ID) ([]byte, error)
+	// NextNonce returns the lowest nonce that an owner can use.
+	NextNonce(ctx context.Context, owner sig.PublicKey) (uint64, error)
+	// Watch yields blocks from a sequence number on (0: from now), as they are
+	// committed, until ctx ends.
+	Watch(ctx context.Context, from uint64) iter.Seq2[*Block, error]
+}
+
+// NameInfo is a name that somebody holds.
+type NameInfo struct {
+	Name   string
+	Owner  sig.PublicKey
+	Target string
+	Proof  []byte // of ledger/smt, under the state root of Block
+	Block  uint64
+}
+
+var _ API = (*Ledger)(nil)

@@ -1,0 +1,365 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+)
+
+// engineEvent is an event of one epoch.
+type engineEvent struct {
+	epoch uint64
+	event pbft.Event
+}
+
+// engine is the loop that drives the core: it takes events, makes records durable
+// with one fsync a round, and only then sends and passes on.
+type engine struct {
+	*Ledger
+	now  *epoch
+	core *pbft.Replica
+	log  *journal
+
+	pending pbft.Output // of this round
+	ended   bool        // the epoch's last block is certified
+}
+
+// round is how many events one round takes at most before its fsync.
+const round = 256
+
+// errEpochOver ends the engine of an epoch: the next one begins.
+var errEpochOver = errors.New("the epoch is over")
+
+// newEngine makes the core of the present epoch from what is stored.
+func (l *Ledger) newEngine(e *epoch, j *journal) (*engine, error) {
+	from, err := l.resume(e, j)
+	if err != nil {
+		return nil, err
+	}
+	start := e.pbftStart()
+	start.Sign = func(statement []byte) pbft.Signature { return pbft.Signature(l.key.Sign(statement)) }
+	if start.Recovering = j.recovering; start.Recovering {
+		if start.Nonce, err = nonce(); err != nil {
+			return nil, err
+		}
+	}
+	core, out, err := pbft.New(l.core, start, from)
+	if err != nil {
+		return nil, fmt.Errorf("starting epoch %d: %w", e.number, err)
+	}
+	n := &engine{Ledger: l, now: e, core: core, log: j}
+	n.gather(&out)
+	return n, nil
+}
+
+// nonce returns a random number that fits a varint and is not 0.
+func nonce() (uint64, error) {
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, fmt.Errorf("drawing a nonce: %w", err)
+	}
+	return binary.BigEndian.Uint64(b[:])>>1 | 1, nil
+}
+
+// resume collects what the archive and the log hold of an epoch.
+func (l *Ledger) resume(e *epoch, j *journal) (pbft.Resume, error) {
+	from := pbft.Resume{Records: j.records(e.number)}
+	tip := l.tip.Load()
+	if tip.header.Seq > e.start.Seq {
+		d, err := l.archive.Decision(tip.header.Seq)
+		if err != nil {
+			return from, err
+		}
+		from.Committed = d
+	}
+	stable, err := l.archive.Stable()
+	if err != nil {
+		return from, err
+	}
+	above := e.start.Seq
+	if stable != nil && stable.Epoch == e.number {
+		from.Stable, above = stable, stable.Seq
+	}
+	from.Checkpoints, err = l.archive.Checkpoints(above)
+	return from, err
+}
+
+// run drives the core until ctx ends, the epoch is over, or the replica halts.
+func (n *engine) run(ctx context.Context) error {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	if err := n.flush(); err != nil {
+		return err
+	}
+	for !n.ended {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			n.step(pbft.Tick{Oldest: n.pool.Oldest(n.clock.now())})
+		case e := <-n.events:
+			n.take(e)
+		case <-n.toEngine.ready:
+			n.takeExecuted()
+		}
+		n.drain()
+		if err := n.flush(); err != nil {
+			return err
+		}
+	}
+	return errEpochOver
+}
+
+// drain takes what else is there, so that one fsync serves it all.
+func (n *engine) drain() {
+	for range round {
+		select {
+		case e := <-n.events:
+			n.take(e)
+		case <-n.toEngine.ready:
+			n.takeExecuted()
+		default:
+			return
+		}
+	}
+}
+
+func (n *engine) take(e engineEvent) {
+	if e.epoch == n.now.number {
+		n.step(e.event)
+	}
+}
+
+func (n *engine) takeExecuted() {
+	for _, e := range n.toEngine.take() {
+		if s, ok := e.(pbft.Stored); ok {
+			n.log.stored(s.Seq)
+		}
+		n.step(e)
+	}
+}
+
+func (n *engine) step(e pbft.Event) {
+	out := n.core.Step(e)
+	n.gather(&out)
+}
+
+// gather joins an output with the round's.
+func (n *engine) gather(out *pbft.Output) {
+	p := &n.pending
+	p.Persist = append(p.Persist, out.Persist...)
+	p.Send = append(p.Send, out.Send...)
+	p.Deliver = append(p.Deliver, out.Deliver...)
+	p.Check = append(p.Check, out.Check...)
+	p.Evidence = append(p.Evidence, out.Evidence...)
+	p.Notes = append(p.Notes, out.Notes...)
+	p.Forward = p.Forward || out.Forward
+	if out.Build != nil {
+		p.Build = out.Build
+	}
+	if out.Stable != nil {
+		p.Stable = out.Stable
+	}
+	if out.Sync != nil {
+		p.Sync = out.Sync
+	}
+	if out.Halt != nil {
+		p.Halt = out.Halt
+	}
+}
+
+// flush does what the round's outputs ask for, in their order.
+func (n *engine) flush() error {
+	out := n.pending
+	n.pending = pbft.Output{}
+	if out.Halt != nil {
+		for i := range out.Evidence {
+			n.exec.box.put(proof{out.Evidence[i]})
+		}
+		return fmt.Errorf("%w: %w", ErrHalted, out.Halt)
+	}
+	if err := n.persist(out.Persist); err != nil {
+		return fmt.Errorf("%w: %w", ErrHalted, err)
+	}
+	for i := range out.Send {
+		n.send(&out.Send[i])
+	}
+	n.pass(&out)
+	n.tellNotes(out.Notes)
+	n.publish()
+	n.checkEnd()
+	return nil
+}
+
+// persist appends the round's records, each with the body that belongs to it, and
+// makes them durable if anything depends on that.
+func (n *engine) persist(records []pbft.Record) error {
+	depends := false
+	for _, rec := range records {
+		if a, ok := rec.(pbft.AcceptedRecord); ok {
+			if err := n.persistBody(&a.Header); err != nil {
+				return err
+			}
+		}
+		if _, decided := rec.(pbft.DecidedRecord); !decided {
+			depends = true
+		}
+		if err := n.log.append(rec); err != nil {
+			return err
+		}
+	}
+	if !depends {
+		return nil
+	}
+	began := time.Now()
+	if err := n.log.sync(); err != nil {
+		return err
+	}
+	n.observer.Synced(len(records), time.Since(began))
+	return nil
+}
+
+func (n *engine) persistBody(h *pbft.Header) error {
+	if h.Count == 0 {
+		return nil
+	}
+	b := n.bodies.get(h.Body)
+	if !b.whole() {
+		if n.core.Committed() >= h.Seq {
+			return nil // it was committed in this very round, and is stored
+		}
+		return fmt.Errorf("the body of block %d is gone", h.Seq)
+	}
+	return n.log.appendBody(h, b.encoded)
+}
+
+// send sends a message that the core asks for.
+func (n *engine) send(e *pbft.Envelope) {
+	class := Votes
+	var frame []byte
+	switch m := e.Message.(type) {
+	case *pbft.Proposal:
+		class = Proposals
+		b := n.bodies.get(m.Header.Body)
+		if m.Header.Count == 0 {
+			b = emptyBody(m.Header.Seq)
+		}
+		if !b.whole() {
+			return // it is committed meanwhile
+		}
+		frame = proposalFrame(m, b)
+	case *pbft.ViewChange, *pbft.NewView, *pbft.Decision, *pbft.Certified:
+		class = Proposals
+		frame = messageFrame(m)
+	default:
+		frame = messageFrame(m)
+	}
+	if !e.All {
+		n.sendTo(e.To, class, frame)
+		return
+	}
+	for r := range n.now.validators {
+		if quorum.Replica(r) != n.now.self { //nolint:gosec // below the committee's size
+			n.sendTo(quorum.Replica(r), class, frame) //nolint:gosec // below the committee's size
+		}
+	}
+}
+
+func (n *engine) sendTo(to quorum.Replica, class Class, frame []byte) {
+	if n.now.committee.Has(to) && !n.transport.Send(n.now.validators[to], class, frame) {
+		n.observer.Dropped(classNames[class])
+	}
+}
+
+var classNames = [...]string{Votes: "vote", Proposals: "proposal", Bulk: "bulk"}
+
+// pass hands the round's work to the other loops.
+func (n *engine) pass(out *pbft.Output) {
+	var work []any
+	for _, c := range out.Check {
+		work = append(work, check{Check: c})
+	}
+	for _, d := range out.Deliver {
+		work = append(work, deliver{d})
+	}
+	if out.Build != nil {
+		work = append(work, build{*out.Build})
+	}
+	if out.Stable != nil {
+		work = append(work, stable{out.Stable})
+	}
+	for i := range out.Evidence {
+		n.observer.Misbehaved(out.Evidence[i].Kind.String(), n.now.validators[out.Evidence[i].Guilty()])
+		n.Ledger.log.Error("a validator has broken the protocol", "validator", n.now.validators[out.Evidence[i].Guilty()], "evidence", out.Evidence[i].String())
+		work = append(work, proof{out.Evidence[i]})
+	}
+	for _, rec := range out.Persist {
+		if e, ok := rec.(pbft.EnteredRecord); ok {
+			work = append(work, newView{e.NewView})
+		}
+	}
+	if out.Forward {
+		work = append(work, forward{})
+	}
+	n.exec.box.put(work...)
+	if out.Sync != nil {
+		n.needSync.hint()
+	}
+}
+
+// checkEnd ends the epoch when its last block is stored here and is a certified
+// checkpoint, or when blocks of a later epoch were fetched.
+func (n *engine) checkEnd() {
+	tip := n.tip.Load()
+	n.ended = tip.epoch > n.now.number && (tip.header.Epoch > n.now.number || n.core.Stable() >= tip.header.Seq)
+}
+
+// reasons are what observers are told about view changes.
+var reasons = map[pbft.NoteKind]string{
+	pbft.NoteTimeout: "timeout", pbft.NoteSlow: "throughput below the floor",
+	pbft.NoteCensored: "a request waited too long", pbft.NoteBadLeader: "invalid proposal",
+}
+
+func (n *engine) tellNotes(notes []pbft.Note) {
+	for _, note := range notes {
+		switch note.Kind {
+		case pbft.NoteTimeout, pbft.NoteSlow, pbft.NoteCensored, pbft.NoteBadLeader:
+			n.observer.ViewChanged(note.View+1, reasons[note.Kind])
+			n.Ledger.log.Info("giving the leader up", "view", note.View, "reason", reasons[note.Kind], "block", note.Seq)
+		case pbft.NoteViewEntered:
+			n.Ledger.log.Info("a new view began", "view", note.View)
+		case pbft.NoteRecovered:
+			if err := n.log.recovered(); err != nil {
+				n.Ledger.log.Error("the mark of recovery stays", "err", err)
+			}
+			n.Ledger.log.Info("voting again: everything this replica may have voted for before is settled")
+		default:
+		}
+	}
+}
+
+// publish lets others see how the core is.
+func (n *engine) publish() {
+	view, active := n.core.View()
+	_, recovering := n.core.Recovering()
+	s := coreStatus{
+		epoch: n.now.number, view: view, changing: !active, leader: n.now.validators[n.core.Leader()],
+		stable: n.core.Stable(), recovering: recovering,
+	}
+	if old := n.status.Load(); old == nil || *old != s {
+		n.status.Store(&s)
+	}
+}
+
+// encodeRecord is the form of a record in the log.
+func encodeRecord(rec pbft.Record) (kind byte, data []byte) {
+	data = codec.AppendRecord(nil, rec)
+	return data[0], data
+}

@@ -1,0 +1,189 @@
+package ledger
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/sig"
+)
+
+// epoch is one committee: what the loops look up about it. It never changes.
+type epoch struct {
+	number     uint64
+	validators genesis.ValidatorSet
+	committee  quorum.Committee
+	self       quorum.Replica // meaningless unless member
+	member     bool
+	start      pbft.Header // the block before the epoch's first
+	verifier   *pbft.Verifier
+}
+
+// newEpoch returns the epoch of a set of validators that begins after a block.
+func (l *Ledger) newEpoch(number uint64, set genesis.ValidatorSet, start *pbft.Header) (*epoch, error) {
+	committee, err := set.Committee()
+	if err != nil {
+		return nil, fmt.Errorf("validators of epoch %d: %w", number, err)
+	}
+	e := &epoch{number: number, validators: set, committee: committee, start: *start}
+	e.self, e.member = set.Replica(l.self)
+	s := e.pbftStart()
+	e.verifier = pbft.NewVerifier(&l.core, &s, set.Checker(l.votes))
+	return e, nil
+}
+
+// pbftStart returns the epoch as the core is told of it, without what only its
+// member can fill in.
+func (e *epoch) pbftStart() pbft.Start {
+	return pbft.Start{Epoch: e.number, Committee: e.committee, Self: e.self, Header: e.start}
+}
+
+// heard is when validators were last heard, and how far they said they are.
+type heard struct {
+	mu    sync.Mutex
+	peers map[sig.PublicKey]heardOf
+}
+
+type heardOf struct {
+	at        time.Time
+	committed uint64
+	gone      bool
+}
+
+// silence is after how long without a word a validator counts as out of reach.
+// Idle ones report every few seconds.
+const silence = 15 * time.Second
+
+func newHeard() *heard { return &heard{peers: map[sig.PublicKey]heardOf{}} }
+
+func (h *heard) saw(key sig.PublicKey, at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.peers[key]
+	p.at, p.gone = at, false
+	h.peers[key] = p
+}
+
+func (h *heard) lost(key sig.PublicKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p, ok := h.peers[key]; ok {
+		p.gone = true
+		h.peers[key] = p
+	}
+}
+
+func (h *heard) said(s *pbft.Status, e *epoch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := e.validators[s.Replica]
+	p := h.peers[key]
+	p.committed = max(p.committed, s.Committed)
+	h.peers[key] = p
+}
+
+// retain forgets all but the validators of an epoch.
+func (h *heard) retain(set genesis.ValidatorSet) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	kept := map[sig.PublicKey]heardOf{}
+	for _, key := range set {
+		if p, ok := h.peers[key]; ok {
+			kept[key] = p
+		}
+	}
+	h.peers = kept
+}
+
+func (h *heard) of(key sig.PublicKey) heardOf {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.peers[key]
+}
+
+// earlyFrames are frames of the next epoch, kept until this replica is there.
+type earlyFrames struct {
+	mu     sync.Mutex
+	frames []arrival
+}
+
+// maxEarly is how many frames of the next epoch are kept: what a committee says
+// about the first window of blocks.
+const maxEarly = 1000
+
+func (e *earlyFrames) keep(a arrival) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.frames) < maxEarly {
+		e.frames = append(e.frames, a)
+	}
+}
+
+func (e *earlyFrames) take() []arrival {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	frames := e.frames
+	e.frames = nil
+	return frames
+}
+
+// wanted are the bodies that this replica has asked for, and how many questions of
+// others it has answered lately.
+type wanted struct {
+	mu     sync.Mutex
+	seqs   map[pbft.Digest]uint64
+	tick   uint64
+	served map[sig.PublicKey]int
+}
+
+// maxWanted is how many bodies are asked for at a time; answersPerTick how many
+// one validator is sent in a tick.
+const (
+	maxWanted      = 2 * pbft.MaxWindow
+	answersPerTick = 4
+)
+
+func newWanted() *wanted {
+	return &wanted{seqs: map[pbft.Digest]uint64{}, served: map[sig.PublicKey]int{}}
+}
+
+func (w *wanted) add(root pbft.Digest, seq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.seqs) >= maxWanted {
+		clear(w.seqs)
+	}
+	w.seqs[root] = seq
+}
+
+func (w *wanted) seq(root pbft.Digest) (uint64, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seq, ok := w.seqs[root]
+	return seq, ok
+}
+
+func (w *wanted) done(root pbft.Digest) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.seqs, root)
+}
+
+func (w *wanted) allow(key sig.PublicKey, now uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tick != now {
+		w.tick = now
+		clear(w.served)
+	}
+	w.served[key]++
+	return w.served[key] <= answersPerTick
+}
+
+// clock turns time into the core's ticks, for what is not the core.
+type clock struct{ started time.Time }
+
+func (c clock) now() uint64 { return uint64(time.Since(c.started)/tick) + 1 } //nolint:gosec // time does not run backwards

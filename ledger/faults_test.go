@@ -1,0 +1,263 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// load submits records at members until ctx ends, and returns what was
+// acknowledged.
+func (s *swarm) load(ctx context.Context, members ...*member) func() map[tx.ID]Committed {
+	acknowledged := make(chan map[tx.ID]Committed, 1)
+	go func() {
+		all := map[tx.ID]Committed{}
+		for i := 0; ctx.Err() == nil; i++ {
+			m := members[i%len(members)]
+			attempt, cancel := context.WithTimeout(ctx, 3*time.Second)
+			t, at, err := m.ledger.Do(attempt, tx.RecordPut{Key: fmt.Sprint("load", i), Value: []byte("x")})
+			cancel()
+			if err == nil {
+				all[t.ID()] = at
+			}
+		}
+		acknowledged <- all
+	}()
+	return func() map[tx.ID]Committed { return <-acknowledged }
+}
+
+// holds checks that members have every acknowledged transaction where it was said
+// to be.
+func (s *swarm) holds(ctx context.Context, acknowledged map[tx.ID]Committed, members ...*member) {
+	s.t.Helper()
+	last := uint64(0)
+	for _, at := range acknowledged {
+		last = max(last, at.Block)
+	}
+	s.agree(ctx, last, members...)
+	for _, m := range members {
+		for id, want := range acknowledged {
+			if _, at, err := m.ledger.Transaction(ctx, id); err != nil || at != want {
+				s.t.Fatalf("%s: transaction %v is at %+v, %v; it was acknowledged at %+v", filepath.Base(m.dir), id, at, err, want)
+			}
+		}
+	}
+}
+
+// leader returns the member that leads, as the first one given sees it.
+func (s *swarm) leader(ctx context.Context, as *member) *member {
+	s.t.Helper()
+	st, err := as.ledger.Status(ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, m := range s.all {
+		if m.key.Public() == st.Leader {
+			return m
+		}
+	}
+	s.t.Fatalf("nobody is the leader of %+v", st)
+	return nil
+}
+
+func TestLeaderStopsUnderLoad(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.startAll()
+	if _, _, err := s.all[1].put(ctx, "first"); err != nil {
+		t.Fatal(err)
+	}
+	leader := s.leader(ctx, s.all[1])
+	others := without(s.all, leader)
+	loading, stop := context.WithCancel(ctx)
+	acknowledged := s.load(loading, others...)
+	leader.halt()
+	began := time.Now()
+	if _, _, err := others[0].put(ctx, "after"); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("next commit %v after the leader stopped", time.Since(began).Round(time.Millisecond))
+	leader.start()
+	if _, _, err := leader.put(ctx, "back"); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	s.holds(ctx, acknowledged(), s.all...)
+}
+
+func without(all []*member, out *member) []*member {
+	var kept []*member
+	for _, m := range all {
+		if m != out {
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}
+
+func TestAllRestartUnderLoad(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.startAll()
+	for range 3 {
+		loading, stop := context.WithCancel(ctx)
+		acknowledged := s.load(loading, s.all...)
+		if _, _, err := s.all[0].put(ctx, fmt.Sprint("in the middle", time.Now().UnixNano())); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		all := acknowledged()
+		for _, m := range s.all {
+			m.halt()
+		}
+		s.startAll()
+		s.holds(ctx, all, s.all...)
+	}
+}
+
+func TestWipedValidatorRejoins(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.startAll()
+	for i := range 10 {
+		if _, _, err := s.all[i%4].put(ctx, fmt.Sprint("before", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wiped := s.all[3]
+	wiped.halt()
+	if err := os.RemoveAll(wiped.dir); err != nil {
+		t.Fatal(err)
+	}
+	wiped.start()
+	for {
+		moved := wiped.ledger.moved.wait()
+		st, err := wiped.ledger.Status(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Role == RoleValidator {
+			break
+		}
+		select {
+		case <-moved:
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("still %+v", st)
+		}
+	}
+	// It counts again: another one may fail.
+	s.all[0].halt()
+	_, at, err := wiped.put(ctx, "after")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.agree(ctx, at.Block, s.all[1:]...)
+}
+
+func TestTooFewValidatorsSayWhy(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.all[0].start()
+	attempt, stop := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer stop()
+	if _, _, err := s.all[0].put(attempt, "alone"); !errors.Is(err, ErrUndecided) {
+		t.Errorf("a lone validator: %v", err)
+	}
+	st, err := s.all[0].ledger.Status(ctx)
+	if err != nil || st.Problem == "" {
+		t.Errorf("status %+v, %v", st, err)
+	}
+	s.all[1].start()
+	s.all[2].start()
+	if _, _, err := s.all[0].put(ctx, "three"); err != nil {
+		t.Error(err)
+	}
+}
+
+// change has a quorum of members vote for an operation.
+func (s *swarm) change(ctx context.Context, op tx.Op, voters ...*member) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, m := range voters {
+		g.Go(func() error {
+			_, _, err := m.ledger.Do(ctx, op)
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func TestValidatorsJoinAndLeave(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	s := newSwarm(t, 4, 3, nil)
+	s.startAll()
+	loading, stop := context.WithCancel(ctx)
+	acknowledged := s.load(loading, s.all...)
+	committee := s.all[:4]
+	for _, m := range s.all[4:] {
+		if err := s.change(ctx, tx.ValidatorAdd{Key: m.key.Public()}, quorumOf(committee, 0)...); err != nil {
+			t.Fatal(err)
+		}
+		committee = append(committee, m)
+	}
+	s.size(ctx, 7)
+	for _, m := range s.all[:3] {
+		if err := s.change(ctx, tx.ValidatorRemove{Key: m.key.Public()}, quorumOf(committee, 1)...); err != nil {
+			t.Fatal(err)
+		}
+		committee = committee[1:]
+	}
+	s.size(ctx, 4)
+	stop()
+	s.holds(ctx, acknowledged(), s.all...)
+	var none sig.PublicKey
+	for _, m := range s.all {
+		st, err := m.ledger.Status(ctx)
+		if err != nil || st.Epoch != 6 || (st.Leader == none) != (st.Role == RoleFollower) {
+			t.Errorf("%s: %+v, %v", filepath.Base(m.dir), st, err)
+		}
+	}
+}
+
+// quorumOf returns as many members of a committee as it takes to decide, those
+// from the i-th on.
+func quorumOf(committee []*member, i int) []*member {
+	n := len(committee)
+	return committee[i : i+(n+(n-1)/3)/2+1]
+}
+
+// size waits until all members see a committee of so many validators.
+func (s *swarm) size(ctx context.Context, n int) {
+	s.t.Helper()
+	for _, m := range s.all {
+		for {
+			moved := m.ledger.moved.wait()
+			st, err := m.ledger.Status(ctx)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if len(st.Validators) == n {
+				break
+			}
+			select {
+			case <-moved:
+			case <-ctx.Done():
+				s.t.Fatalf("%s sees %d validators, want %d", filepath.Base(m.dir), len(st.Validators), n)
+			}
+		}
+	}
+}

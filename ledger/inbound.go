@@ -1,0 +1,335 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// arrival is a frame with its sender.
+type arrival struct {
+	from  sig.PublicKey
+	frame []byte
+}
+
+// together is how many messages one worker verifies in one batch at most.
+const together = 64
+
+// Receive takes a frame from another validator, which the transport has
+// authenticated. It blocks while too much of its class is waiting, so that the
+// sender's stream is not read on. The frame is the ledger's from then on.
+func (l *Ledger) Receive(from sig.PublicKey, class Class, frame []byte) {
+	if len(frame) == 0 {
+		return
+	}
+	l.heard.saw(from, time.Now())
+	queue := l.messages
+	if class == Bulk {
+		queue = l.bulk
+	}
+	select {
+	case queue <- arrival{from, frame}:
+	case <-l.closing:
+	}
+}
+
+// Lost is told when the last stream of a validator has ended.
+func (l *Ledger) Lost(from sig.PublicKey) { l.heard.lost(from) }
+
+// Duplicate is told when two processes use one validator's key at a time.
+func (l *Ledger) Duplicate(key sig.PublicKey) {
+	l.log.Error("two processes sign with one validator's key: stop one of them", "validator", key)
+	l.observer.Misbehaved("two processes with one key", key)
+}
+
+// verify decodes and verifies messages of the core until ctx ends, several at a
+// time when several are waiting.
+func (l *Ledger) verify(ctx context.Context) error {
+	batch := make([]arrival, 0, together)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case a := <-l.messages:
+			batch = append(batch[:0], a)
+		}
+		for more := true; more && len(batch) < together; {
+			select {
+			case a := <-l.messages:
+				batch = append(batch, a)
+			default:
+				more = false
+			}
+		}
+		l.verifyBatch(ctx, batch)
+	}
+}
+
+func (l *Ledger) verifyBatch(ctx context.Context, batch []arrival) {
+	epoch := l.epoch.Load()
+	if epoch == nil {
+		return // this peer follows
+	}
+	messages := make([]pbft.Message, 0, len(batch))
+	from := make([]int, 0, len(batch))
+	rests := make([][]byte, 0, len(batch))
+	for i, a := range batch {
+		m, rest, err := decodeFrame(a.frame)
+		if err != nil {
+			l.drop(a.from, err)
+			continue
+		}
+		messages, from, rests = append(messages, m), append(from, i), append(rests, rest)
+	}
+	verified, errs := epoch.verifier.Verify(messages...)
+	for i, err := range errs {
+		a := batch[from[i]]
+		if err != nil {
+			if errors.Is(err, pbft.ErrEpoch) {
+				l.otherEpoch(a, messages[i], epoch.number)
+			} else {
+				l.drop(a.from, err)
+			}
+			continue
+		}
+		if p, ok := messages[i].(*pbft.Proposal); ok && rests[i] != nil {
+			if err := l.takeBody(&p.Header, rests[i]); err != nil {
+				l.drop(a.from, err)
+				continue
+			}
+		}
+		if s, ok := messages[i].(*pbft.Status); ok {
+			l.heard.said(s, epoch)
+		}
+		select {
+		case l.events <- engineEvent{epoch.number, pbft.Receive{Message: verified[i]}}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func decodeFrame(frame []byte) (pbft.Message, []byte, error) {
+	switch frame[0] {
+	case frameMessage:
+		m, err := codec.DecodeMessage(frame[1:])
+		return m, nil, err
+	case frameProposal:
+		return parseProposal(frame[1:])
+	default:
+		return nil, nil, pbft.ErrMalformed
+	}
+}
+
+// drop counts what a validator should not have sent.
+func (l *Ledger) drop(from sig.PublicKey, err error) {
+	l.log.Debug("dropped a message", "validator", from, "err", err)
+	l.observer.Misbehaved("invalid message", from)
+}
+
+// otherEpoch keeps a message of the next epoch until this replica is there too,
+// and lets the syncer know that there are later epochs.
+func (l *Ledger) otherEpoch(a arrival, m pbft.Message, now uint64) {
+	epoch := messageEpoch(m)
+	if epoch <= now {
+		return
+	}
+	if epoch == now+1 {
+		l.early.keep(a)
+	}
+	l.needSync.hint()
+}
+
+func messageEpoch(m pbft.Message) uint64 {
+	switch m := m.(type) {
+	case *pbft.Vote:
+		return m.Epoch
+	case *pbft.Proposal:
+		return m.Header.Epoch
+	case *pbft.Decision:
+		return m.Header.Epoch
+	case *pbft.Certified:
+		return m.Cert.Epoch
+	case *pbft.ViewChange:
+		return m.Epoch
+	case *pbft.NewView:
+		return m.Epoch
+	case *pbft.Status:
+		return m.Epoch
+	case *pbft.Recover:
+		return m.Epoch
+	default:
+		return 0
+	}
+}
+
+// takeBody keeps what came with a proposal.
+func (l *Ledger) takeBody(h *pbft.Header, rest []byte) error {
+	if len(rest) == 0 {
+		return pbft.ErrMalformed
+	}
+	if rest[0] == bodyIDs {
+		ids, err := tx.DecodeIDs(rest[1:])
+		if err != nil {
+			return err
+		}
+		if tx.Root(ids) != h.Body {
+			return pbft.ErrMalformed
+		}
+		l.bodies.put(h.Body, &body{seq: h.Seq, ids: ids})
+		return nil
+	}
+	return l.takeWhole(h.Body, h.Seq, rest[1:])
+}
+
+// takeWhole keeps a block's transactions once they are verified.
+func (l *Ledger) takeWhole(root pbft.Digest, seq uint64, encoded []byte) error {
+	if l.bodies.get(root).whole() {
+		return nil
+	}
+	batch, err := tx.DecodeBatch(encoded)
+	if err != nil {
+		return err
+	}
+	ids := batch.IDs()
+	if tx.Root(ids) != root {
+		return pbft.ErrMalformed
+	}
+	if err := l.verifyUnknown(batch); err != nil {
+		return err
+	}
+	l.bodies.put(root, newBody(seq, ids, batch, encoded))
+	return nil
+}
+
+// verifyUnknown verifies the transactions that are not in the pool, whose
+// signatures were verified when they came in.
+func (l *Ledger) verifyUnknown(batch tx.Batch) error {
+	var unknown []*tx.Transaction
+	for _, t := range batch {
+		if l.pool.Get(t.ID()) == nil {
+			unknown = append(unknown, t)
+		}
+	}
+	for _, err := range tx.VerifyAll(l.sigs, l.network, unknown) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// carry takes in transactions and bodies until ctx ends.
+func (l *Ledger) carry(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case a := <-l.bulk:
+			if err := l.takeBulk(a); err != nil {
+				l.drop(a.from, err)
+			}
+		}
+	}
+}
+
+func (l *Ledger) takeBulk(a arrival) error {
+	payload := a.frame[1:]
+	switch a.frame[0] {
+	case frameTransactions:
+		return l.takeTransactions(a.from, payload)
+	case frameWant:
+		root, seq, err := parseWant(payload)
+		if err != nil {
+			return err
+		}
+		l.giveBody(a.from, root, seq)
+		return nil
+	case frameBody:
+		var root pbft.Digest
+		if len(payload) < len(root) {
+			return pbft.ErrMalformed
+		}
+		copy(root[:], payload)
+		seq, wanted := l.wanted.seq(root)
+		if !wanted {
+			return nil // it has come from somebody else
+		}
+		if err := l.takeWhole(root, seq, payload[len(root):]); err != nil {
+			return err
+		}
+		l.exec.box.put(wake{})
+		return nil
+	default:
+		return pbft.ErrMalformed
+	}
+}
+
+// takeTransactions puts another validator's clients' transactions into the pool.
+func (l *Ledger) takeTransactions(from sig.PublicKey, encoded []byte) error {
+	epoch := l.epoch.Load()
+	if epoch == nil {
+		return nil
+	}
+	origin, ok := epoch.validators.Replica(from)
+	if !ok {
+		return nil
+	}
+	batch, err := tx.DecodeBatch(encoded)
+	if err != nil {
+		return err
+	}
+	fresh := batch[:0]
+	for _, t := range batch {
+		if l.pool.Get(t.ID()) == nil {
+			fresh = append(fresh, t)
+		}
+	}
+	good := fresh[:0]
+	var bad error
+	for i, err := range tx.VerifyAll(l.sigs, l.network, fresh) {
+		if err != nil {
+			bad = err
+			continue
+		}
+		good = append(good, fresh[i])
+	}
+	now := l.clock.now()
+	for _, t := range good {
+		if err := l.pool.Add(t, int(origin), now); err != nil {
+			if code, _ := tx.CodeOf(err); code == tx.CodeQueueFull {
+				l.observer.Dropped("transaction of another validator")
+			}
+		}
+	}
+	l.exec.box.put(wake{})
+	return bad
+}
+
+// giveBody sends a block's body to a validator that lacks it. Answers are few in a
+// tick for each validator: a body is large, and a question small.
+func (l *Ledger) giveBody(to sig.PublicKey, root pbft.Digest, seq uint64) {
+	if !l.wanted.allow(to, l.clock.now()) {
+		return
+	}
+	var encoded []byte
+	if b := l.bodies.get(root); b.whole() {
+		encoded = b.encoded
+	} else if d, err := l.archive.Decision(seq); err == nil && d.Header.Body == root {
+		if encoded, err = l.archive.Body(seq); err != nil {
+			return
+		}
+	}
+	if encoded == nil {
+		return
+	}
+	frame := append([]byte{frameBody}, root[:]...)
+	if !l.transport.Send(to, Bulk, append(frame, encoded...)) {
+		l.observer.Dropped("body")
+	}
+}

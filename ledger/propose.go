@@ -1,0 +1,153 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/state"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// propose builds the block that this leader may propose, if it is time: at once
+// when nothing is in flight, else when a batch is full or has waited long enough.
+// It returns how long to wait otherwise, 0 when there is nothing to wait for.
+func (x *executor) propose() time.Duration {
+	if x.offer == nil {
+		return 0
+	}
+	o := x.offer
+	parent := x.parent(&pbft.Header{Parent: o.Parent})
+	if parent == nil {
+		return 0
+	}
+	waiting := x.pool.Len() - x.inFlight()
+	if waiting <= 0 && !o.Fill {
+		return 0
+	}
+	if inFlight := o.Seq > x.head.header.Seq+1; inFlight && waiting < x.cfg.MaxBatchSize && !o.Fill {
+		if wait := x.cfg.BatchTimeout - time.Since(x.built); wait > 0 {
+			return wait
+		}
+	}
+	x.build(o, parent)
+	return 0
+}
+
+// inFlight returns how many transactions are in blocks above the head.
+func (x *executor) inFlight() int {
+	n := 0
+	for _, e := range x.ahead {
+		n += len(e.body.ids)
+	}
+	return n
+}
+
+// build proposes the next block. Transactions that do not apply on top of what is
+// in flight wait; those that do not even apply on top of what is committed go.
+func (x *executor) build(o *pbft.Build, parent *state.State) {
+	p, err := parent.Params()
+	if err != nil {
+		x.log.Error("building a block failed", "block", o.Seq, "err", err)
+		return
+	}
+	most := min(x.cfg.MaxBatchSize, int(p.MaxBlockTransactions))    //nolint:gosec // validated
+	bytes := min(tx.MaxBatchSize, int(p.MaxBlockBytes)) - batchHead //nolint:gosec // validated
+	candidates := x.pool.Next(most, bytes, nil)
+	before := x.timeOf(o.Parent)
+	at := max(time.Now().UnixMilli(), before)
+	blk := parent.Begin(o.Seq, at)
+	batch := make(tx.Batch, 0, len(candidates))
+	var doubtful []*tx.Transaction
+	for _, t := range candidates {
+		if blk.Apply(t) == nil {
+			batch = append(batch, t)
+		} else {
+			doubtful = append(doubtful, t)
+		}
+	}
+	x.reject(doubtful)
+	if len(batch) == 0 && !o.Fill {
+		return
+	}
+	after, next, err := blk.Finish()
+	if err != nil {
+		x.log.Error("building a block failed", "block", o.Seq, "err", err)
+		return
+	}
+	encoded, err := batch.Encode()
+	if err != nil {
+		x.log.Error("building a block failed", "block", o.Seq, "err", err)
+		return
+	}
+	ids := batch.IDs()
+	h := pbft.Header{
+		Epoch: x.engineEpoch(), Seq: o.Seq, Parent: o.Parent, Time: at,
+		Count: uint32(len(batch)), Body: tx.Root(ids), State: after.Root(), //nolint:gosec // bounded by tx.MaxBatch
+	}
+	if next != nil {
+		h.Next = next.Digest()
+	}
+	b := newBody(o.Seq, ids, batch, encoded)
+	digest := h.Digest()
+	x.bodies.put(h.Body, b)
+	x.plan(&executed{header: h, digest: digest, body: b, state: after, next: next})
+	x.begun[digest] = time.Now()
+	x.offer, x.built = nil, time.Now()
+	x.tell(pbft.Built{View: o.View, Header: h})
+}
+
+// batchHead is the most bytes that the number of transactions takes in a body.
+const batchHead = 4
+
+// timeOf returns the time of a block above or at the head.
+func (x *executor) timeOf(digest pbft.Digest) int64 {
+	if e := x.ahead[digest]; e != nil {
+		return e.header.Time
+	}
+	return x.head.header.Time
+}
+
+func (x *executor) engineEpoch() uint64 {
+	if e := x.epoch.Load(); e != nil {
+		return e.number
+	}
+	return x.head.epoch
+}
+
+// reject drops those transactions that do not apply to the committed state, and
+// tells whoever waits for them.
+func (x *executor) reject(doubtful []*tx.Transaction) {
+	if len(doubtful) == 0 {
+		return
+	}
+	now := max(time.Now().UnixMilli(), x.head.header.Time)
+	for _, t := range doubtful {
+		err := x.head.state.Begin(x.head.header.Seq+1, now).Apply(t)
+		if err == nil {
+			continue
+		}
+		code, final := tx.CodeOf(err)
+		if !final {
+			x.log.Error("a transaction could not be judged", "err", err)
+			continue
+		}
+		x.pool.Drop([]tx.ID{t.ID()})
+		x.observer.Rejected(code)
+		x.waiters.tell(t.ID(), outcome{err: err})
+	}
+}
+
+// recheck drops what has become invalid while it was waiting, or has waited too
+// long: it would make this replica suspect the leader.
+func (x *executor) recheck() {
+	now := x.clock.now()
+	x.reject(x.pool.Overdue(now, recheckAfter, x.cfg.MaxBatchSize))
+	for _, t := range x.pool.Expire(now, expireAfter) {
+		x.waiters.tell(t.ID(), outcome{err: tx.Reject(tx.CodeExpired, "waited %v", time.Duration(expireAfter)*tick)})
+	}
+}
+
+// spreadOverdue sends the longest waiting transactions to all validators again.
+func (x *executor) spreadOverdue() {
+	x.outgoing.put(x.pool.Overdue(x.clock.now(), x.core.ForwardAfter, x.cfg.MaxBatchSize)...)
+}

@@ -1,0 +1,168 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/decube/decube/internal/wire"
+	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/receipt"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// What this peer serves to others. Whoever asks verifies what it gets.
+
+// ServeHead returns how far this peer is:
+//
+//	varint sequence number of the last block | varint of the first block kept
+//	| decision of the checkpoint whose state is kept, nothing if there is none
+func (l *Ledger) ServeHead(context.Context) ([]byte, error) {
+	b := wire.AppendUvarint(nil, l.tip.Load().header.Seq)
+	b = wire.AppendUvarint(b, l.archive.Earliest())
+	stable, err := l.archive.Stable()
+	if err != nil || stable == nil {
+		return b, err
+	}
+	d, err := l.archive.Decision(stable.Seq)
+	if err != nil {
+		return b, nil //nolint:nilerr // a checkpoint that this peer has only heard of is none that it can serve
+	}
+	return codec.AppendDecision(b, d), nil
+}
+
+// peerHead is what ServeHead says, decoded.
+type peerHead struct {
+	tip, earliest uint64
+	checkpoint    []byte
+}
+
+func decodeHead(b []byte) (peerHead, error) {
+	d := wire.NewDecoder(b)
+	h := peerHead{tip: d.Uvarint(wire.MaxUvarint), earliest: d.Uvarint(wire.MaxUvarint)}
+	h.checkpoint = d.Bytes(d.Len())
+	return h, d.Finish()
+}
+
+// ServeBlocks yields blocks from a sequence number on, in the form of DecodeBlock,
+// and ends at the tip; with follow it waits there for new ones.
+func (l *Ledger) ServeBlocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for seq := max(from, 1); ; {
+			moved := l.moved.wait()
+			for ; seq <= l.tip.Load().header.Seq; seq++ {
+				b, err := l.serveBlock(seq)
+				if !yield(b, err) || err != nil {
+					return
+				}
+			}
+			if !follow {
+				return
+			}
+			select {
+			case <-moved:
+			case <-l.closing:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func (l *Ledger) serveBlock(seq uint64) ([]byte, error) {
+	d, err := l.archive.Decision(seq)
+	if err != nil {
+		return nil, stored(seq, err)
+	}
+	body, err := l.archive.Body(seq)
+	if err != nil {
+		return nil, stored(seq, err)
+	}
+	var next genesis.ValidatorSet
+	if d.Header.Last() {
+		t, err := l.archive.Transition(d.Header.Epoch)
+		if err != nil {
+			return nil, err
+		}
+		next = t.Validators
+	}
+	return AppendBlock(nil, d, body, next), nil
+}
+
+// stored turns the archive's errors into this package's.
+func stored(seq uint64, err error) error {
+	switch {
+	case errors.Is(err, archive.ErrPruned):
+		return fmt.Errorf("%w: block %d", ErrPruned, seq)
+	case errors.Is(err, archive.ErrNotFound):
+		return fmt.Errorf("%w: block %d", ErrNotFound, seq)
+	}
+	return err
+}
+
+// ServeChunk returns a part of the state at a checkpoint.
+func (l *Ledger) ServeChunk(_ context.Context, seq uint64, start []byte) ([]byte, error) {
+	m, err := l.archive.StateAt(seq)
+	if err != nil {
+		return nil, stored(seq, err)
+	}
+	var path [32]byte
+	if len(start) > len(path) {
+		return nil, fmt.Errorf("%w: a path of %d bytes", ErrNotFound, len(start))
+	}
+	copy(path[:], start)
+	c, err := m.Chunk(path, chunkSize)
+	if err != nil {
+		return nil, err
+	}
+	return c.AppendBinary(nil)
+}
+
+// chunkSize is about how large a part of the state is that is served at a time.
+const chunkSize = 1 << 20
+
+// ServeEpochs yields the transitions from an epoch on: a block without its
+// transactions each, in the form of DecodeBlock.
+func (l *Ledger) ServeEpochs(_ context.Context, from uint64) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for t, err := range l.archive.Transitions(from) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(encodeTransition(&t), nil) {
+				return
+			}
+		}
+	}
+}
+
+func encodeTransition(t *receipt.Transition) []byte {
+	return AppendBlock(nil, decisionOf(t), nil, t.Validators)
+}
+
+func decodeTransition(b []byte) (receipt.Transition, error) {
+	d, body, next, err := DecodeBlock(b)
+	switch {
+	case err != nil:
+		return receipt.Transition{}, err
+	case len(body) > 0 || next == nil:
+		return receipt.Transition{}, fmt.Errorf("%w: no transition at block %d", errBadSource, d.Header.Seq)
+	}
+	return receipt.Transition{Header: d.Header, Cert: d.Cert, Validators: next}, nil
+}
+
+// ServeSubmit takes a transaction from a peer and returns nil once it is
+// committed, else why not.
+func (l *Ledger) ServeSubmit(ctx context.Context, raw []byte) error {
+	t, err := tx.Decode(raw)
+	if err != nil {
+		return err
+	}
+	_, err = l.Submit(ctx, t)
+	return err
+}

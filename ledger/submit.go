@@ -1,0 +1,241 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// outcome is what became of a transaction.
+type outcome struct {
+	at  Committed
+	err error // a *tx.Rejection
+}
+
+// waiters are the calls that wait for a transaction's outcome.
+type waiters struct {
+	mu   sync.Mutex
+	byID map[tx.ID][]chan outcome
+}
+
+func newWaiters() *waiters { return &waiters{byID: map[tx.ID][]chan outcome{}} }
+
+// add returns where the outcome will be, and what to call when nobody waits for
+// it any more.
+func (w *waiters) add(id tx.ID) (result <-chan outcome, remove func()) {
+	ch := make(chan outcome, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.byID[id] = append(w.byID[id], ch)
+	return ch, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i, c := range w.byID[id] {
+			if c == ch {
+				w.byID[id] = append(w.byID[id][:i:i], w.byID[id][i+1:]...)
+			}
+		}
+		if len(w.byID[id]) == 0 {
+			delete(w.byID, id)
+		}
+	}
+}
+
+// tell gives all who wait for a transaction its outcome.
+func (w *waiters) tell(id tx.ID, o outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, ch := range w.byID[id] {
+		select {
+		case ch <- o:
+		default: // it has one
+		}
+	}
+}
+
+// committed tells those who wait for a block's transactions.
+func (w *waiters) committed(d *pbft.Decision, ids []tx.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.byID) == 0 {
+		return
+	}
+	at := time.UnixMilli(d.Header.Time).UTC()
+	for i, id := range ids {
+		for _, ch := range w.byID[id] {
+			select {
+			case ch <- outcome{at: Committed{ID: id, Block: d.Header.Seq, Index: i, Time: at}}:
+			default:
+			}
+		}
+	}
+}
+
+// Submit implements API. At a validator the transaction goes to all validators at
+// once; at a follower, to a few of its peers, one after another, until one takes
+// it.
+func (l *Ledger) Submit(ctx context.Context, t *tx.Transaction) (Committed, error) {
+	if err := t.Verify(l.sigs, l.network); err != nil {
+		return Committed{}, l.rejected(err)
+	}
+	id := t.ID()
+	if at, err := l.find(id); err == nil {
+		return at, nil // handing in again what is committed changes nothing
+	}
+	select {
+	case <-l.placed:
+	case <-ctx.Done():
+		return Committed{ID: id}, fmt.Errorf("transaction %v: %w: this peer is starting", id, ctx.Err())
+	}
+	result, remove := l.waiters.add(id)
+	defer remove()
+	if err := l.handIn(ctx, t); err != nil {
+		return Committed{}, l.rejected(err)
+	}
+	select {
+	case o := <-result:
+		return o.at, l.rejected(o.err)
+	case <-ctx.Done():
+		return Committed{ID: id}, fmt.Errorf("transaction %v: %w: %w", id, ErrUndecided, ctx.Err())
+	case <-l.closing:
+		return Committed{ID: id}, fmt.Errorf("transaction %v: %w: this peer is stopping", id, ErrUndecided)
+	}
+}
+
+func (l *Ledger) rejected(err error) error {
+	if code, ok := tx.CodeOf(err); ok && err != nil {
+		l.observer.Rejected(code)
+	}
+	return err
+}
+
+// handIn puts a transaction on its way.
+func (l *Ledger) handIn(ctx context.Context, t *tx.Transaction) error {
+	if err := l.applies(t); err != nil {
+		return err
+	}
+	e := l.epoch.Load()
+	if e == nil || !e.member {
+		return l.handOver(ctx, t)
+	}
+	err := l.pool.Add(t, int(e.self), l.clock.now())
+	if code, _ := tx.CodeOf(err); code == tx.CodeDuplicate {
+		return nil // it is on its way already
+	}
+	if err != nil {
+		return err
+	}
+	l.outgoing.put(t)
+	l.exec.box.put(wake{})
+	return nil
+}
+
+// applies returns a *tx.Rejection when a transaction is not valid on top of the
+// last committed block.
+func (l *Ledger) applies(t *tx.Transaction) error {
+	tip := l.tip.Load()
+	return tip.state.Begin(tip.header.Seq+1, max(time.Now().UnixMilli(), tip.header.Time)).Apply(t)
+}
+
+// handOver gives a transaction to peers that are closer to the validators.
+func (l *Ledger) handOver(ctx context.Context, t *tx.Transaction) error {
+	var errs []error
+	for _, s := range l.sources() {
+		err := s.Submit(ctx, t.Raw())
+		var rejection *tx.Rejection
+		if err == nil || errors.As(err, &rejection) {
+			return err
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", s.Name(), err))
+	}
+	if len(errs) == 0 {
+		return tx.Reject(tx.CodeUnavailable, "no peer of the ledger is connected")
+	}
+	return tx.Reject(tx.CodeUnavailable, "no peer took the transaction: %v", errors.Join(errs...))
+}
+
+// Do implements API. Operations of one peer take their nonces in turn.
+func (l *Ledger) Do(ctx context.Context, op tx.Op) (*tx.Transaction, Committed, error) {
+	if err := op.Validate(); err != nil {
+		return nil, Committed{}, err
+	}
+	t, err := l.sign(op)
+	if err != nil {
+		return nil, Committed{}, err
+	}
+	at, err := l.Submit(ctx, t)
+	return t, at, err
+}
+
+// sign makes a transaction of this peer's with the next nonce. Nonces that were
+// given out lately are not given out again, though they are not used yet, unless
+// the ones before are used up.
+func (l *Ledger) sign(op tx.Op) (*tx.Transaction, error) {
+	l.nonces.Lock()
+	defer l.nonces.Unlock()
+	next, err := l.tip.Load().state.NextNonce(l.self)
+	if err != nil {
+		return nil, err
+	}
+	if time.Since(l.nonces.at) < nonceMemory {
+		next = max(next, l.nonces.next)
+	}
+	t, err := tx.Sign(l.key, l.network, next, op)
+	if err != nil {
+		return nil, err
+	}
+	l.nonces.next, l.nonces.at = next+1, time.Now()
+	return t, nil
+}
+
+// nonceMemory is how long a nonce that was given out and not used is left alone.
+const nonceMemory = 30 * time.Second
+
+// nonces is the next nonce of this peer's own transactions.
+type nonces struct {
+	sync.Mutex
+	next uint64
+	at   time.Time
+}
+
+// spread sends clients' transactions to the other validators until ctx ends: what
+// has come while the last frame was made goes into the next.
+func (l *Ledger) spread(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.outgoing.ready:
+		}
+		for batch := tx.Batch(l.outgoing.take()); len(batch) > 0; {
+			n, size := 0, 0
+			for n < len(batch) && (n == 0 || (size < spreadSize && n < tx.MaxBatch)) {
+				size += tx.EncodedSize(batch[n])
+				n++
+			}
+			l.spreadBatch(batch[:n])
+			batch = batch[n:]
+		}
+	}
+}
+
+// spreadSize is about how many bytes of transactions go into one frame.
+const spreadSize = 256 << 10
+
+func (l *Ledger) spreadBatch(batch tx.Batch) {
+	e := l.epoch.Load()
+	if e == nil || l.transport == nil {
+		return
+	}
+	frame := batch.AppendTo([]byte{frameTransactions})
+	for _, key := range e.validators {
+		if key != l.self && !l.transport.Send(key, Bulk, frame) {
+			l.observer.Dropped("transactions")
+		}
+	}
+}

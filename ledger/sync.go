@@ -1,0 +1,291 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
+)
+
+// errBadSource is returned for what a peer should not have sent.
+var errBadSource = errors.New("the peer's blocks are not the ledger's")
+
+// syncHint says that others are ahead. Several hints are one.
+type syncHint struct{ ch chan struct{} }
+
+func newSyncHint() *syncHint { return &syncHint{make(chan struct{}, 1)} }
+
+func (h *syncHint) hint() {
+	select {
+	case h.ch <- struct{}{}:
+	default:
+	}
+}
+
+// broadcast wakes all who wait, each time.
+type broadcast struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func newBroadcast() *broadcast { return &broadcast{ch: make(chan struct{})} }
+
+// wait returns a channel that is closed by the next broadcast.
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ch
+}
+
+func (b *broadcast) broadcast() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.ch)
+	b.ch = make(chan struct{})
+}
+
+const (
+	// fetchPause is how long to wait before the next attempt when no peer had
+	// anything.
+	fetchPause = 250 * time.Millisecond
+	// fetchTogether is how many blocks are verified and stored at a time.
+	fetchTogether = 32
+	// headPatience is how long peers have to say how far they are.
+	headPatience = 2 * time.Second
+	// watchInterval is how often a follower without news looks at others.
+	watchInterval = 2 * time.Second
+)
+
+// catchUp fetches what others have committed: all the time while this peer
+// follows, and when the engine says so while it votes.
+func (l *Ledger) catchUp(ctx context.Context) error {
+	if l.peers == nil {
+		return nil
+	}
+	idle := map[string]bool{}
+	for ctx.Err() == nil {
+		following := l.epoch.Load() == nil
+		if !following {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-l.needSync.ch:
+			}
+		}
+		moved, err := l.fetchFromSome(ctx, idle, following)
+		if errors.Is(err, pbft.ErrDiverged) {
+			return err
+		}
+		if !moved || err != nil {
+			l.pause(ctx)
+		}
+	}
+	return nil
+}
+
+func (l *Ledger) pause(ctx context.Context) {
+	t := time.NewTimer(fetchPause)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+func (l *Ledger) sources() []Source {
+	if l.peers == nil {
+		return nil
+	}
+	return l.peers.Sources(l.cfg.GossipFanout)
+}
+
+// fetchFromSome asks peers in turn until one has something, and reports whether
+// one had. Those who are furthest come first, and those last who had nothing to
+// give the last time, whatever they say.
+func (l *Ledger) fetchFromSome(ctx context.Context, idle map[string]bool, follow bool) (bool, error) {
+	for _, s := range l.ranked(ctx, idle) {
+		before := l.tip.Load().header.Seq
+		err := l.fetchWatched(ctx, s.Source, follow)
+		if errors.Is(err, pbft.ErrDiverged) {
+			return false, err
+		}
+		if err != nil && ctx.Err() == nil {
+			l.log.Debug("fetching blocks", "peer", s.Name(), "err", err)
+		}
+		if l.tip.Load().header.Seq > before {
+			delete(idle, s.Name())
+			return true, nil
+		}
+		idle[s.Name()] = true
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return false, nil
+}
+
+// standing is a source with how far it says it is.
+type standing struct {
+	Source
+	head peerHead
+}
+
+// ranked returns the sources that answer, best first.
+func (l *Ledger) ranked(ctx context.Context, idle map[string]bool) []standing {
+	ctx, cancel := context.WithTimeout(ctx, headPatience)
+	defer cancel()
+	sources := l.sources()
+	out := make([]standing, len(sources))
+	var wg sync.WaitGroup
+	for i, s := range sources {
+		wg.Go(func() {
+			if b, err := s.Head(ctx); err == nil {
+				if h, err := decodeHead(b); err == nil {
+					out[i] = standing{s, h}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	out = slices.DeleteFunc(out, func(s standing) bool { return s.Source == nil })
+	if len(idle) > len(out) {
+		clear(idle)
+	}
+	slices.SortStableFunc(out, func(a, b standing) int {
+		if ia, ib := idle[a.Name()], idle[b.Name()]; ia != ib {
+			if ia {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Compare(b.head.tip, a.head.tip)
+	})
+	return out
+}
+
+// fetchWatched takes blocks from a peer. A peer that is followed and has nothing
+// new is left when others have.
+func (l *Ledger) fetchWatched(ctx context.Context, s Source, follow bool) error {
+	if !follow {
+		return l.fetchFrom(ctx, s, false)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() {
+		defer cancel()
+		l.watchOthers(ctx)
+	})
+	return l.fetchFrom(ctx, s, true)
+}
+
+// watchOthers returns when this peer votes, or when others have had blocks for a
+// while that this peer does not get.
+func (l *Ledger) watchOthers(ctx context.Context) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		before := l.tip.Load().header.Seq
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if l.epoch.Load() != nil {
+			return
+		}
+		if l.tip.Load().header.Seq > before {
+			continue
+		}
+		for _, s := range l.ranked(ctx, map[string]bool{}) {
+			if s.head.tip > before && l.tip.Load().header.Seq == before {
+				return
+			}
+		}
+	}
+}
+
+// fetcher verifies a peer's blocks, one after another.
+type fetcher struct {
+	*Ledger
+	chain  *receipt.Chain
+	blocks []fetched
+}
+
+// fetchFrom takes blocks from a peer until it has no more; with follow, until this
+// peer becomes a validator.
+func (l *Ledger) fetchFrom(ctx context.Context, s Source, follow bool) error {
+	chain, err := l.chain()
+	if err != nil {
+		return err
+	}
+	f := &fetcher{Ledger: l, chain: chain}
+	for blob, err := range s.Blocks(ctx, l.tip.Load().header.Seq+1, follow) {
+		if err != nil {
+			return errors.Join(err, f.flush(ctx))
+		}
+		if err := f.add(blob); err != nil {
+			return err
+		}
+		if follow || len(f.blocks) >= fetchTogether || f.blocks[len(f.blocks)-1].next != nil {
+			if err := f.flush(ctx); err != nil {
+				return err
+			}
+		}
+		if follow && l.epoch.Load() != nil {
+			return nil
+		}
+	}
+	return f.flush(ctx)
+}
+
+func (f *fetcher) add(blob []byte) error {
+	d, body, next, err := DecodeBlock(blob)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errBadSource, err)
+	}
+	f.blocks = append(f.blocks, fetched{decision: d, body: body, next: next})
+	return nil
+}
+
+// flush verifies the certificates of what has come and has the executor take it.
+func (f *fetcher) flush(ctx context.Context) error {
+	if len(f.blocks) == 0 {
+		return nil
+	}
+	blocks := f.blocks
+	f.blocks = nil
+	decisions := make([]*pbft.Decision, len(blocks))
+	for i := range blocks {
+		decisions[i] = blocks[i].decision
+	}
+	verified, errs := f.chain.Verify(decisions...)
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("%w: block %d: %w", errBadSource, decisions[i].Header.Seq, err)
+		}
+		blocks[i].verified = verified[i]
+	}
+	if last := &blocks[len(blocks)-1]; last.next != nil {
+		t := receipt.Transition{Header: last.decision.Header, Cert: last.decision.Cert, Validators: last.next}
+		if err := f.chain.Advance(t); err != nil {
+			return fmt.Errorf("%w: %w", errBadSource, err)
+		}
+	}
+	done := make(chan error, 1)
+	f.exec.box.put(apply{blocks, done})
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
