@@ -264,6 +264,7 @@ func TestBlockedReceiverHoldsUpItsClassOnly(t *testing.T) {
 func TestRunRefusesLimitsThatCannotWork(t *testing.T) {
 	for name, change := range map[string]func(*Limits){
 		"queue below a frame": func(l *Limits) { l.Bulk.Bytes = MaxMessageSize - 1 },
+		"window":              func(l *Limits) { l.Window = takenStep },
 		"no frames":           func(l *Limits) { l.Votes.Frames = 0 },
 		"handshakes":          func(l *Limits) { l.Handshakes = 2 },
 		"strangers":           func(l *Limits) { l.Strangers = 0 },

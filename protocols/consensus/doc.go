@@ -33,7 +33,14 @@
 //	code 6  what was sent is malformed
 //
 // After the welcome the opener sends its frames, none of them empty. The other
-// side says nothing more, except for another reply before it ends the stream.
+// side may send another reply before it ends the stream, and of class 2 it sends
+// at least once for each 128 KiB that it has read
+//
+//	taken = 0x07 | bytes of the stream read so far, the hello among them
+//
+// as a frame, so that the opener can keep what is on its way within a window: what
+// the buffers of a connection hold, votes have to wait for.
+//
 // A malformed frame ends its stream.
 //
 // # Sending

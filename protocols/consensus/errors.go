@@ -34,6 +34,7 @@ const (
 	codeSuperseded code = 4
 	codeBusy       code = 5
 	codeMalformed  code = 6
+	codeTaken      code = 7
 )
 
 // reasons are the errors that codes stand for.
@@ -46,6 +47,7 @@ var reasons = map[code]error{
 type refusal struct {
 	code    code
 	network [32]byte // of who refuses, with codeNetwork
+	taken   uint64   // with codeTaken, which refuses nothing
 }
 
 func (r refusal) Error() string {

@@ -18,6 +18,9 @@ const (
 	maxHandshake = 256
 )
 
+// greeting is the length of the frame with a hello in bytes.
+const greeting = 1 + helloSize
+
 // hello is the first frame of a stream.
 type hello struct {
 	class   Class
@@ -56,8 +59,11 @@ func readHello(r *bufio.Reader) (hello, error) {
 
 func reply(r refusal) []byte {
 	b := []byte{byte(r.code)}
-	if r.code == codeNetwork {
+	switch r.code { //nolint:exhaustive // the others say nothing more
+	case codeNetwork:
 		b = append(b, r.network[:]...)
+	case codeTaken:
+		b = wire.AppendUvarint(b, r.taken)
 	}
 	return b
 }
@@ -66,30 +72,55 @@ func reply(r refusal) []byte {
 func parseReply(b []byte) (refusal, error) {
 	d := wire.NewDecoder(b)
 	r := refusal{code: code(d.Byte())}
-	if r.code == codeNetwork {
+	switch r.code { //nolint:exhaustive // the others say nothing more
+	case codeNetwork:
 		copy(r.network[:], d.Bytes(len(r.network)))
+	case codeTaken:
+		r.taken = d.Uvarint(wire.MaxUvarint)
 	}
 	if err := d.Finish(); err != nil {
 		return refusal{}, fmt.Errorf("%w: a reply: %w", ErrMalformed, err)
 	}
-	if _, known := reasons[r.code]; !known && r.code != codeWelcome {
+	if _, known := reasons[r.code]; !known && r.code != codeWelcome && r.code != codeTaken {
 		return refusal{}, fmt.Errorf("%w: a reply of code %d", ErrMalformed, r.code)
 	}
 	return r, nil
 }
 
-// readReply reads a reply, and returns nil for a welcome and a refusal otherwise.
+// readReply reads the first reply, and returns nil for a welcome and a refusal
+// otherwise.
 func readReply(r *bufio.Reader) error {
+	said, err := nextReply(r)
+	switch {
+	case err != nil:
+		return err
+	case said.code == codeTaken:
+		return fmt.Errorf("%w: no welcome", ErrMalformed)
+	case said.code != codeWelcome:
+		return said
+	}
+	return nil
+}
+
+// readTaken reads a later reply, and returns how much of the stream was read or a
+// refusal.
+func readTaken(r *bufio.Reader) (uint64, error) {
+	said, err := nextReply(r)
+	switch {
+	case err != nil:
+		return 0, err
+	case said.code == codeWelcome:
+		return 0, fmt.Errorf("%w: a second welcome", ErrMalformed)
+	case said.code != codeTaken:
+		return 0, said
+	}
+	return said.taken, nil
+}
+
+func nextReply(r *bufio.Reader) (refusal, error) {
 	b, err := wire.ReadFrame(r, maxHandshake, nil)
 	if err != nil {
-		return fmt.Errorf("read reply: %w", err)
+		return refusal{}, fmt.Errorf("read reply: %w", err)
 	}
-	said, err := parseReply(b)
-	if err != nil {
-		return err
-	}
-	if said.code == codeWelcome {
-		return nil
-	}
-	return said
+	return parseReply(b)
 }

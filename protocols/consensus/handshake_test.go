@@ -16,6 +16,7 @@ func someHellos() [][]byte {
 
 func someReplies() [][]byte {
 	replies := [][]byte{reply(refusal{code: codeWelcome})}
+	replies = append(replies, reply(refusal{code: codeTaken, taken: 300}))
 	for c := range reasons {
 		r := refusal{code: c}
 		if c == codeNetwork {
@@ -47,7 +48,8 @@ func TestMalformedHandshakesAreRefused(t *testing.T) {
 		"nothing":       {},
 		"left over":     {byte(codeWelcome), 0},
 		"network short": {byte(codeNetwork), 1, 2},
-		"unknown":       {byte(codeMalformed) + 1},
+		"unknown":       {byte(codeTaken) + 1},
+		"taken nothing": {byte(codeTaken)},
 	} {
 		if _, err := parseReply(b); !errors.Is(err, ErrMalformed) {
 			t.Errorf("reply, %s: %v", name, err)

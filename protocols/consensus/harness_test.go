@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"log/slog"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,6 +122,9 @@ func join(tb testing.TB, h host.Host, mods ...func(*Options)) *party {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.c.Run(ctx) }()
+	for !slices.Contains(h.Mux().Protocols(), ID) { // until it takes streams
+		runtime.Gosched()
+	}
 	p.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -292,10 +297,11 @@ func (e *events) says(tb testing.TB, words ...string) {
 // dial opens a raw stream from h to p.
 func dial(tb testing.TB, h host.Host, p *party) (network.Stream, *bufio.Reader) {
 	tb.Helper()
-	if err := h.Connect(tb.Context(), peer.AddrInfo{ID: p.host.ID(), Addrs: p.host.Addrs()}); err != nil {
-		tb.Fatal(err)
+	// Two hosts that dial each other at the same moment may both fail.
+	s, err := tryDial(tb, h, p)
+	for begun := time.Now(); err != nil && time.Since(begun) < patience; {
+		s, err = tryDial(tb, h, p)
 	}
-	s, err := h.NewStream(tb.Context(), p.host.ID(), ID)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -304,6 +310,15 @@ func dial(tb testing.TB, h host.Host, p *party) (network.Stream, *bufio.Reader) 
 		tb.Fatal(err)
 	}
 	return s, bufio.NewReader(s)
+}
+
+func tryDial(tb testing.TB, h host.Host, p *party) (network.Stream, error) {
+	tb.Helper()
+	ctx := network.WithForceDirectDial(tb.Context(), "no pause after a failure")
+	if err := h.Connect(ctx, peer.AddrInfo{ID: p.host.ID(), Addrs: p.host.Addrs()}); err != nil {
+		return nil, err
+	}
+	return h.NewStream(tb.Context(), p.host.ID(), ID)
 }
 
 // greet says hello on a raw stream and returns the reply as readReply does.

@@ -166,11 +166,7 @@ func TestValidatorThatDoesNotRead(t *testing.T) {
 		o.Limits.Votes.Bytes, o.Limits.Proposals.Bytes, o.Limits.Bulk.Bytes = 1<<20, 16<<20, 16<<20
 		o.Limits.StallTimeout = 300 * time.Millisecond
 	})
-	h.SetStreamHandler(ID, func(s network.Stream) {
-		if _, err := readHello(bufio.NewReaderSize(s, 16)); err == nil {
-			_, _ = s.Write(wire.AppendFrame(nil, reply(refusal{code: codeWelcome})))
-		}
-	})
+	welcoming(h, func(network.Stream, *bufio.Reader, Class) {})
 	key := keyOf(t, h)
 	for _, class := range classes {
 		a.events.wait(t, func() bool { return a.events.open[link{key, class}] })
@@ -194,6 +190,68 @@ func TestValidatorThatDoesNotRead(t *testing.T) {
 	a.events.wait(t, func() bool { return isTimeout(a.events.closed[link{key, Bulk}]) })
 	a.events.wait(t, func() bool { return a.events.open[link{key, Bulk}] }) // it is tried again
 	talk(t, a, b)
+}
+
+// welcoming makes h welcome every stream and leaves the rest to then.
+func welcoming(h host.Host, then func(s network.Stream, r *bufio.Reader, class Class)) {
+	h.SetStreamHandler(ID, func(s network.Stream) {
+		r := bufio.NewReader(s)
+		if hello, err := readHello(r); err == nil {
+			_, _ = s.Write(wire.AppendFrame(nil, reply(refusal{code: codeWelcome})))
+			then(s, r, hello.class)
+		}
+	})
+}
+
+// Bulk never has more on its way than the window, so that votes are ahead of it.
+func TestWindowIsKept(t *testing.T) {
+	ha, h := newHost(t, newKey(t)), newHost(t, newKey(t))
+	meet(ha, h)
+	read := make(chan int64, 100)
+	welcoming(h, func(s network.Stream, r *bufio.Reader, class Class) {
+		if n, _ := io.Copy(io.Discard, r); class == Bulk { // and tells nothing
+			read <- n
+		}
+	})
+	a := join(t, ha, func(o *Options) { o.Limits.StallTimeout = 200 * time.Millisecond })
+	key := keyOf(t, h)
+	a.c.SetValidators([]sig.PublicKey{key})
+	for range 5 {
+		a.c.Send(key, Bulk, make([]byte, 1<<20))
+	}
+	a.events.wait(t, func() bool { return isTimeout(a.events.closed[link{key, Bulk}]) })
+	want := int64(DefaultLimits().Window - greeting)
+	if got := next(t, read); got != want {
+		t.Errorf("%d bytes came, want the window, %d", got, want)
+	}
+}
+
+func TestValidatorThatLiesAboutWhatItTook(t *testing.T) {
+	for name, lies := range map[string][]uint64{"too much": {1 << 40}, "nothing": {0}, "less than before": {greeting, greeting - 1}} {
+		for _, class := range []Class{Votes, Bulk} {
+			ha, h := newHost(t, newKey(t)), newHost(t, newKey(t))
+			meet(ha, h)
+			welcoming(h, func(s network.Stream, r *bufio.Reader, got Class) {
+				for _, taken := range lies {
+					if got == class {
+						_, _ = s.Write(wire.AppendFrame(nil, reply(refusal{code: codeTaken, taken: taken})))
+					}
+				}
+				_, _ = io.Copy(io.Discard, r)
+			})
+			a := join(t, ha)
+			key := keyOf(t, h)
+			a.c.SetValidators([]sig.PublicKey{key})
+			a.events.wait(t, func() bool {
+				err := a.events.closed[link{key, class}]
+				if err != nil && !errors.Is(err, ErrMalformed) {
+					t.Errorf("%s of %v: %v", name, class, err)
+				}
+				return err != nil
+			})
+			a.stop()
+		}
+	}
 }
 
 // A validator that floods is read from as fast as the receiver takes it, and no

@@ -23,6 +23,9 @@ const (
 	// allocateAhead is the most memory that is taken for a frame ahead of the bytes
 	// that fill it.
 	allocateAhead = 1 << 20
+	// takenStep is after how many bytes of class Bulk the sender is told that they
+	// were taken.
+	takenStep = 128 << 10
 	// partingTimeout bounds the time in which a peer reads why its stream ends.
 	partingTimeout = time.Second
 )
@@ -125,6 +128,8 @@ type progressReader struct {
 	in      *inlet
 	started bool
 	got     int
+	taken   uint64 // bytes read
+	told    uint64 // of them, known to the sender
 }
 
 func (p *progressReader) start() error {
@@ -143,7 +148,25 @@ func (p *progressReader) Read(b []byte) (int, error) {
 			return 0, err
 		}
 	}
+	if p.in.class == Bulk && p.taken-p.told >= takenStep {
+		if err := p.tell(); err != nil {
+			return 0, err
+		}
+	}
 	n, err := p.in.stream.Read(b)
 	p.got += n
+	p.taken += uint64(n) //nolint:gosec // not negative
 	return n, err
+}
+
+// tell makes room in the sender's window.
+func (p *progressReader) tell() error {
+	if err := p.in.stream.SetWriteDeadline(time.Now().Add(p.in.from.c.o.Limits.StallTimeout)); err != nil {
+		return err
+	}
+	p.told = p.taken
+	if _, err := p.in.stream.Write(wire.AppendFrame(nil, reply(refusal{code: codeTaken, taken: p.taken}))); err != nil {
+		return fmt.Errorf("tell what was taken: %w", err)
+	}
+	return nil
 }

@@ -27,6 +27,10 @@ type Limits struct {
 	// Votes, Proposals and Bulk bound the queues of each validator. A queue has
 	// room for the largest frame of its class.
 	Votes, Proposals, Bulk Queue
+	// Window is the most bytes of class Bulk that are on their way to a validator:
+	// what is ahead of a vote in the buffers of the connection that they share. With
+	// a round trip of t seconds, Window/t bytes a second go through at most.
+	Window int
 	// Handshakes is the most streams of one validator that have not been welcomed
 	// yet, or that wait for the one that they replace to end.
 	Handshakes int
@@ -54,6 +58,7 @@ func DefaultLimits() Limits {
 		Votes:            Queue{Frames: 8192, Bytes: 4 << 20},
 		Proposals:        Queue{Frames: 256, Bytes: 32 << 20},
 		Bulk:             Queue{Frames: 4096, Bytes: 64 << 20},
+		Window:           1 << 20,
 		Handshakes:       6,
 		Strangers:        16,
 		HandshakeTimeout: 10 * time.Second,
@@ -76,6 +81,9 @@ func (l Limits) Validate() error {
 		if q := l.queue(class); q.Frames < 1 || q.Bytes < class.maxFrame() {
 			bad("queue of %v for %d frames and %d bytes: want at least one of the largest, %d bytes", class, q.Frames, q.Bytes, class.maxFrame())
 		}
+	}
+	if l.Window < 2*takenStep {
+		bad("window of %d bytes: want at least %d", l.Window, 2*takenStep)
 	}
 	if l.Handshakes < len(classes) {
 		bad("%d handshakes: want at least one for each class, %d", l.Handshakes, len(classes))

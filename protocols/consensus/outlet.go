@@ -17,8 +17,6 @@ import (
 const (
 	// writeBuffer is the size of the buffer that small frames are packed in.
 	writeBuffer = 32 << 10
-	// writeStep is the most bytes written at a time: each step has a deadline.
-	writeStep = 256 << 10
 	// reportStep is the most frames that the observer is told of at a time.
 	reportStep = 256
 )
@@ -105,11 +103,16 @@ func (o *outlet) session(ctx context.Context) error {
 	o.queue.setOpen(true)
 	o.to.c.o.Observer.Opened(o.to.key, o.class)
 	watched := make(chan struct{})
+	w := &stepWriter{stream: stream, timeout: o.to.c.o.Limits.StallTimeout, moved: make(chan struct{}, 1)}
+	w.sent.Store(uint64(greeting))
+	if o.class == Bulk {
+		w.window = uint64(o.to.c.o.Limits.Window) //nolint:gosec // positive
+	}
 	go func() {
 		defer close(watched)
-		cancel(farewell(r))
+		cancel(w.watch(r))
 	}()
-	err = o.write(ctx, stream)
+	err = o.write(ctx, w)
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
@@ -142,19 +145,9 @@ func (o *outlet) greet(stream network.Stream, r *bufio.Reader) error {
 	return stream.SetDeadline(time.Time{})
 }
 
-// farewell returns when the other side says why it ends the stream, or the stream
-// ends.
-func farewell(r *bufio.Reader) error {
-	if err := readReply(r); err != nil {
-		return err
-	}
-	return fmt.Errorf("%w: a second welcome", ErrMalformed)
-}
-
 // write writes what is queued until ctx or the stream ends.
-func (o *outlet) write(ctx context.Context, stream network.Stream) error {
-	l := o.to.c.o.Limits
-	w := bufio.NewWriterSize(&stepWriter{stream: stream, timeout: l.StallTimeout}, writeBuffer)
+func (o *outlet) write(ctx context.Context, to *stepWriter) error {
+	w := bufio.NewWriterSize(to, writeBuffer)
 	var head [10]byte
 	frames, bytes := 0, 0
 	report := func() {
@@ -188,31 +181,6 @@ func (o *outlet) write(ctx context.Context, stream network.Stream) error {
 			report()
 		}
 	}
-}
-
-// stepWriter writes in steps that must each be taken in time.
-type stepWriter struct {
-	stream  network.Stream
-	timeout time.Duration
-	set     time.Time // when the deadline was set
-}
-
-func (s *stepWriter) Write(b []byte) (n int, err error) {
-	for n < len(b) {
-		// Setting a deadline costs as much as writing a vote.
-		if now := time.Now(); now.Sub(s.set) > s.timeout/4 {
-			if err := s.stream.SetWriteDeadline(now.Add(s.timeout)); err != nil {
-				return n, err
-			}
-			s.set = now
-		}
-		m, err := s.stream.Write(b[n:min(len(b), n+writeStep)])
-		n += m
-		if err != nil {
-			return n, err
-		}
-	}
-	return n, nil
 }
 
 func isTimeout(err error) bool {
