@@ -3,6 +3,8 @@ package api
 import (
 	"errors"
 	"net/http"
+
+	"github.com/decube/decube/ledger/tx"
 )
 
 // Sentinel errors that callers branch on. The server turns an error that wraps
@@ -21,6 +23,11 @@ var (
 	ErrTimeout      = errors.New("timed out")
 	ErrUnavailable  = errors.New("unavailable")
 	ErrInternal     = errors.New("internal error")
+	// ErrRejected is wrapped by what is said of a transaction that the ledger did
+	// not take, beside the *tx.Rejection with the reason.
+	ErrRejected = errors.New("transaction rejected")
+	// ErrNoLedger is returned by operations on the ledger of a swarm without one.
+	ErrNoLedger = errors.New("this swarm has no ledger")
 	// ErrUnreachable is the client's own: nothing answers at the address.
 	ErrUnreachable = errors.New("daemon unreachable")
 )
@@ -43,6 +50,8 @@ const (
 	CodeTimeout      Code = "timeout"
 	CodeUnavailable  Code = "unavailable"
 	CodeInternal     Code = "internal"
+	CodeRejected     Code = "rejected"
+	CodeNoLedger     Code = "no_ledger"
 )
 
 type kind struct {
@@ -56,6 +65,7 @@ type kind struct {
 var kinds = [...]kind{
 	{CodeUnauthorised, http.StatusUnauthorized, ErrUnauthorised},
 	{CodeForbidden, http.StatusForbidden, ErrForbidden},
+	{CodeRejected, http.StatusConflict, ErrRejected},
 	{CodeInvalid, http.StatusBadRequest, ErrInvalid},
 	{CodeTooLarge, http.StatusRequestEntityTooLarge, ErrTooLarge},
 	{CodeNoSpace, http.StatusInsufficientStorage, ErrNoSpace},
@@ -64,6 +74,7 @@ var kinds = [...]kind{
 	{CodeIncomplete, http.StatusConflict, ErrIncomplete},
 	{CodeConflict, http.StatusConflict, ErrConflict},
 	{CodeNotFound, http.StatusNotFound, ErrNotFound},
+	{CodeNoLedger, http.StatusNotFound, ErrNoLedger},
 	{CodeUnavailable, http.StatusServiceUnavailable, ErrUnavailable},
 	{CodeInternal, http.StatusInternalServerError, ErrInternal},
 }
@@ -73,12 +84,27 @@ type Problem struct {
 	Title  string `json:"title" doc:"The kind of problem in words"`
 	Status int    `json:"status" doc:"HTTP status"`
 	Detail string `json:"detail,omitempty" doc:"What was tried, on what, and why it failed"`
-	Code   Code   `json:"code" doc:"Stable name of the kind of problem" enum:"invalid,unauthorised,forbidden,not_found,conflict,incomplete,too_large,corrupt,no_space,timeout,unavailable,internal"`
+	Code   Code   `json:"code" doc:"Stable name of the kind of problem" enum:"invalid,unauthorised,forbidden,not_found,conflict,incomplete,too_large,corrupt,no_space,timeout,unavailable,internal,rejected,no_ledger"`
+
+	Rejection *Rejection `json:"rejection,omitempty" doc:"Why the ledger rejected a transaction, with the code rejected"`
+}
+
+// Rejection is why the ledger did not take a transaction.
+type Rejection struct {
+	Code    string `json:"code" doc:"Stable name of the reason, such as nonce_used"`
+	Detail  string `json:"detail" doc:"What exactly, of this transaction"`
+	Explain string `json:"explain" doc:"What the code means and what to do about it"`
 }
 
 // NewProblem returns the problem that tells err. An error without a sentinel of
-// this package is an internal one.
+// this package is an internal one, unless it is or wraps a *tx.Rejection.
 func NewProblem(err error) *Problem {
+	if r, ok := errors.AsType[*tx.Rejection](err); ok {
+		return &Problem{
+			Title: ErrRejected.Error(), Status: statusOf(r.Code), Detail: err.Error(), Code: CodeRejected,
+			Rejection: &Rejection{Code: r.Code.String(), Detail: r.Detail, Explain: r.Code.Explain()},
+		}
+	}
 	k := kinds[len(kinds)-1]
 	for _, c := range kinds {
 		if errors.Is(err, c.err) {
@@ -87,6 +113,20 @@ func NewProblem(err error) *Problem {
 		}
 	}
 	return &Problem{Title: k.err.Error(), Status: k.status, Detail: err.Error(), Code: k.code}
+}
+
+// statusOf returns the HTTP status for a rejection: what can only be mended by
+// signing another transaction is the client's fault, what depends on the ledger's
+// state is a conflict, and what may go away by itself asks to come back.
+func statusOf(code tx.Code) int {
+	switch code {
+	case tx.CodeMalformed, tx.CodeTooLarge, tx.CodeWrongNetwork, tx.CodeBadSignature, tx.CodeInvalid:
+		return http.StatusUnprocessableEntity
+	case tx.CodeQueueFull, tx.CodeUnavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusConflict
+	}
 }
 
 // Error returns the detail, or the title where there is none.
@@ -98,8 +138,14 @@ func (p *Problem) Error() string {
 }
 
 // Unwrap returns the sentinel of the problem's code; an unknown code, which a
-// newer server may send, is judged by its status.
+// newer server may send, is judged by its status. With a rejection that this
+// program knows the code of, it wraps a *tx.Rejection too.
 func (p *Problem) Unwrap() error {
+	if p.Code == CodeRejected && p.Rejection != nil {
+		if code, err := tx.ParseCode(p.Rejection.Code); err == nil {
+			return errors.Join(ErrRejected, &tx.Rejection{Code: code, Detail: p.Rejection.Detail})
+		}
+	}
 	for _, k := range kinds {
 		if k.code == p.Code {
 			return k.err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/ledger/tx"
 )
 
 // contract is what callers rely on: it grows, and what it says never changes.
@@ -30,6 +31,8 @@ var contract = []struct {
 	{api.ErrUnavailable, "unavailable", 503},
 	{api.ErrTimeout, "timeout", 504},
 	{api.ErrNoSpace, "no_space", 507},
+	{api.ErrRejected, "rejected", 409},
+	{api.ErrNoLedger, "no_ledger", 404},
 }
 
 // A problem keeps its sentinel, code, status and words over the wire.
@@ -91,6 +94,40 @@ func TestNewProblem(t *testing.T) {
 		if got := api.NewProblem(c.err); got.Code != c.want {
 			t.Errorf("%s: %s, want %s", name, got.Code, c.want)
 		}
+	}
+}
+
+// A rejection keeps its code over the wire, and says what to do.
+func TestRejectionsTravel(t *testing.T) {
+	for code, status := range map[tx.Code]int{
+		tx.CodeMalformed: 422, tx.CodeBadSignature: 422, tx.CodeInvalid: 422,
+		tx.CodeNonceUsed: 409, tx.CodeNameTaken: 409, tx.CodeNotFound: 409,
+		tx.CodeQueueFull: 503, tx.CodeUnavailable: 503,
+	} {
+		t.Run(code.String(), func(t *testing.T) {
+			raw, err := json.Marshal(api.NewProblem(fmt.Errorf("submitting: %w", tx.Reject(code, "this one"))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := new(api.Problem)
+			if err := json.Unmarshal(raw, got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Status != status || got.Code != api.CodeRejected || got.Rejection.Explain != code.Explain() || got.Rejection.Detail != "this one" {
+				t.Errorf("%s", raw)
+			}
+			if back, ok := tx.CodeOf(got); !ok || back != code || !errors.Is(got, api.ErrRejected) {
+				t.Errorf("%v came back as %v, %v", code, back, ok)
+			}
+		})
+	}
+}
+
+// A newer node may reject for a reason that this program does not know.
+func TestUnknownRejection(t *testing.T) {
+	p := &api.Problem{Code: api.CodeRejected, Detail: "tired", Rejection: &api.Rejection{Code: "tired"}}
+	if _, ok := tx.CodeOf(p); ok || !errors.Is(p, api.ErrRejected) {
+		t.Errorf("%v wraps %v", p, p.Unwrap())
 	}
 }
 

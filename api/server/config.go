@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/decube/decube/api/blocksession"
+	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/genesis"
 )
 
 // Config bounds and guards a server.
@@ -31,6 +33,12 @@ type Config struct {
 	// DrainTimeout is how long requests and sessions may go on after the server
 	// was told to stop.
 	DrainTimeout time.Duration
+
+	// Ledger answers what concerns the ledger, and Genesis is the document that
+	// made it. Without them the swarm has no ledger, and every such request is
+	// answered api.ErrNoLedger. One needs the other.
+	Ledger  ledger.API
+	Genesis *genesis.Genesis
 }
 
 // Default returns the configuration of a node with a token yet to be set.
@@ -55,6 +63,9 @@ func (c Config) Validate() error {
 	}
 	if c.Token == "" {
 		errs = append(errs, errors.New("the API token is empty"))
+	}
+	if (c.Ledger == nil) != (c.Genesis == nil) {
+		errs = append(errs, errors.New("a ledger needs its genesis, and a genesis its ledger"))
 	}
 	positive("requests at a time", int64(c.MaxRequests))
 	positive("block sessions at a time", int64(c.MaxSessions))

@@ -31,6 +31,7 @@ func (s *Server) register(mux *http.ServeMux) {
 	s.registerRepo(a)
 	s.registerSnapshots(a)
 	s.registerBlocks(mux, a)
+	s.registerLedger(a)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

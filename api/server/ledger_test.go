@@ -1,0 +1,324 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/client"
+	"github.com/decube/decube/api/ledgertest"
+	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/ledger/receipt"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// withLedger returns a server in front of a ledger.
+func withLedger(t *testing.T) (*ledgertest.Ledger, http.Handler) {
+	t.Helper()
+	l := ledgertest.New(t, "test")
+	cfg := testConfig()
+	cfg.Ledger, cfg.Genesis = l, l.Genesis
+	return l, newServer(t, new(fake), cfg).Handler()
+}
+
+// decode returns the body of an answer.
+func decode[T any](t *testing.T, body []byte) (out T) {
+	t.Helper()
+	if err := json.Unmarshal(body, &out); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	return out
+}
+
+const claim = `{"operation":{"type":"name.claim","name":"photos","target":"x"}}`
+
+func TestSubmitOperation(t *testing.T) {
+	l, h := withLedger(t)
+	w := request(t, h, "POST", api.Prefix+"/transactions", claim, nil)
+	if w.Code != 200 {
+		t.Fatalf("%d: %s", w.Code, w.Body)
+	}
+	got := decode[api.Submitted](t, w.Body.Bytes())
+	if !got.Committed || got.Block != 1 || got.Owner != l.Key.Public() || got.Time == nil {
+		t.Errorf("%s", w.Body)
+	}
+	location := w.Header().Get("Location")
+	if location != api.Prefix+"/transactions/"+got.ID.String() {
+		t.Errorf("Location %q", location)
+	}
+	w = request(t, h, "GET", location, "", nil)
+	read := decode[api.Transaction](t, w.Body.Bytes())
+	if read.ID != got.ID || read.Block != 1 || read.Summary != `claim name photos for "x"` ||
+		string(read.Operation) != `{"type":"name.claim","name":"photos","target":"x"}` {
+		t.Errorf("%s", w.Body)
+	}
+	if again, err := tx.Decode(read.Encoding); err != nil || again.ID() != got.ID {
+		t.Errorf("the encoding: %v", err)
+	}
+}
+
+func TestSubmitSigned(t *testing.T) {
+	l, h := withLedger(t)
+	signed, err := tx.Sign(ledgertest.Key(t, 'a'), [32]byte(l.Genesis.ID()), 0, tx.NameClaim{Name: "theirs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := fmt.Sprintf(`{"transaction":%q}`, base64.StdEncoding.EncodeToString(signed.Raw()))
+	for range 2 { // handing in again changes nothing
+		got := decode[api.Submitted](t, request(t, h, "POST", api.Prefix+"/transactions", body, nil).Body.Bytes())
+		if got.ID != signed.ID() || got.Block != 1 || got.Owner != signed.Owner {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// What is not decided in time is accepted, neither a success nor a failure.
+func TestSubmitUndecided(t *testing.T) {
+	l, h := withLedger(t)
+	l.Stall("2 of 4 validators are out of reach, 3 are needed")
+	for _, query := range []string{"?timeout=0.01", "?wait=false"} {
+		w := request(t, h, "POST", api.Prefix+"/transactions"+query, claim, nil)
+		got := decode[api.Submitted](t, w.Body.Bytes())
+		if w.Code != 202 || got.Committed || got.ID == (tx.ID{}) || got.Block != 0 || got.Time != nil {
+			t.Errorf("%s: %d %s", query, w.Code, w.Body)
+		}
+	}
+	st := decode[api.LedgerStatus](t, request(t, h, "GET", api.Prefix+"/ledger/status", "", nil).Body.Bytes())
+	if !strings.Contains(st.Problem, "out of reach") {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestLedgerProblems(t *testing.T) {
+	l, h := withLedger(t)
+	for i := range 3 {
+		if _, _, err := l.Do(t.Context(), tx.NameClaim{Name: fmt.Sprint("mine", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Prune(1)
+	stranger := func(network [32]byte, nonce uint64, op tx.Op) string {
+		signed, err := tx.Sign(ledgertest.Key(t, 'a'), network, nonce, op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf(`{"transaction":%q}`, base64.StdEncoding.EncodeToString(signed.Raw()))
+	}
+	home := [32]byte(l.Genesis.ID())
+	id := held.ID().String()
+	for _, tc := range []struct {
+		name, method, path, body string
+		want                     int
+		code                     api.Code
+		rejection                string
+	}{
+		{"no body", "POST", "/transactions", "{}", 400, api.CodeInvalid, ""},
+		{"both", "POST", "/transactions", `{"operation":{"type":"name.claim"},"transaction":"AAAA"}`, 400, api.CodeInvalid, ""},
+		{"unknown field", "POST", "/transactions", `{"op":{}}`, 422, api.CodeInvalid, ""},
+		{"unknown operation", "POST", "/transactions", `{"operation":{"type":"name.steal"}}`, 422, api.CodeRejected, "malformed"},
+		{"unknown field of an operation", "POST", "/transactions", `{"operation":{"type":"name.claim","names":"x"}}`, 422, api.CodeRejected, "malformed"},
+		{"bad name", "POST", "/transactions", `{"operation":{"type":"name.claim","name":"?","target":""}}`, 422, api.CodeRejected, "invalid"},
+		{"rubbish", "POST", "/transactions", `{"transaction":"AAAA"}`, 422, api.CodeRejected, "malformed"},
+		{"not base64", "POST", "/transactions", `{"transaction":"?"}`, 422, api.CodeInvalid, ""},
+		{"another network", "POST", "/transactions", stranger([32]byte{1}, 0, tx.NameClaim{Name: "x"}), 422, api.CodeRejected, "wrong_network"},
+		{"name taken", "POST", "/transactions", stranger(home, 0, tx.NameClaim{Name: "mine0"}), 409, api.CodeRejected, "name_taken"},
+		{"wait too long", "POST", "/transactions?timeout=601", claim, 422, api.CodeInvalid, ""},
+		{"no ID", "GET", "/transactions/abc", "", 422, api.CodeInvalid, ""},
+		{"unknown transaction", "GET", "/transactions/" + strings.Repeat("0", 64), "", 404, api.CodeNotFound, ""},
+		{"unknown transaction's receipt", "GET", "/transactions/" + strings.Repeat("0", 64) + "/proof", "", 404, api.CodeNotFound, ""},
+		{"not registered", "GET", "/snapshots/" + id + "/receipt", "", 404, api.CodeNotFound, ""},
+		{"owner is no peer ID", "GET", "/snapshots/" + id + "/receipt?owner=me", "", 422, api.CodeInvalid, ""},
+		{"block 0", "GET", "/blocks/0", "", 400, api.CodeInvalid, ""},
+		{"block by name", "GET", "/blocks/last", "", 400, api.CodeInvalid, ""},
+		{"block to come", "GET", "/blocks/99", "", 404, api.CodeNotFound, ""},
+		{"pruned block", "GET", "/blocks/1", "", 404, api.CodeNotFound, ""},
+		{"too many blocks", "GET", "/blocks?limit=101", "", 422, api.CodeInvalid, ""},
+		{"unknown name", "GET", "/names/nobodys", "", 404, api.CodeNotFound, ""},
+		{"no key", "GET", "/accounts/me", "", 422, api.CodeInvalid, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := request(t, h, tc.method, api.Prefix+tc.path, tc.body, nil)
+			wantProblem(t, w, tc.want, tc.code)
+			p := decode[api.Problem](t, w.Body.Bytes())
+			if tc.rejection == "" {
+				return
+			}
+			if p.Rejection == nil || p.Rejection.Code != tc.rejection || p.Rejection.Detail == "" || p.Rejection.Explain == "" {
+				t.Errorf("%s", w.Body)
+			}
+		})
+	}
+}
+
+// A swarm without a ledger says so, whatever is asked.
+func TestNoLedger(t *testing.T) {
+	h := newServer(t, new(fake), testConfig()).Handler()
+	id, zero := held.ID().String(), strings.Repeat("0", 64)
+	for _, path := range []string{
+		"/ledger/status", "/ledger/genesis", "/validators", "/blocks", "/blocks/latest", "/transactions/" + zero,
+		"/transactions/" + zero + "/proof", "/snapshots/" + id + "/receipt", "/names/x", "/accounts/" + ledgertest.Key(t, 1).Public().String(),
+	} {
+		wantProblem(t, request(t, h, "GET", api.Prefix+path, "", nil), 404, api.CodeNoLedger)
+	}
+	w := request(t, h, "POST", api.Prefix+"/transactions", claim, nil)
+	wantProblem(t, w, 404, api.CodeNoLedger)
+	if !strings.Contains(w.Body.String(), "genesis create") {
+		t.Errorf("does not say what to do: %s", w.Body)
+	}
+	if w := request(t, h, "GET", api.Prefix+"/blocks/stream", "", nil); !strings.Contains(w.Body.String(), `"code":"no_ledger"`) {
+		t.Errorf("%s", w.Body)
+	}
+}
+
+func TestLedgerNeedsGenesis(t *testing.T) {
+	cfg := testConfig()
+	cfg.Ledger = ledgertest.New(t, "test")
+	if _, err := server.New(cfg, new(fake).backend(), slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a ledger without its genesis was accepted")
+	}
+}
+
+// Everything about the ledger that the client can ask for, over a socket.
+func TestClientOfLedger(t *testing.T) {
+	l := ledgertest.New(t, "test")
+	cfg := testConfig()
+	cfg.Ledger, cfg.Genesis = l, l.Genesis
+	dir, _, stop := run(t, new(fake), cfg)
+	c := dial(t, dir, "")
+	ctx := t.Context()
+
+	op := tx.SnapshotRegister{Root: held.ID().Bytes(), Size: 7, Label: "x"}
+	done, err := c.SubmitOp(ctx, op, client.Wait{Timeout: time.Minute})
+	if err != nil || !done.Committed || done.Block != 1 {
+		t.Fatalf("SubmitOp: %+v, %v", done, err)
+	}
+	_, err = c.SubmitOp(ctx, op, client.Wait{})
+	if code, ok := tx.CodeOf(err); !ok || code != tx.CodeAlreadyRegistered || !errors.Is(err, api.ErrRejected) {
+		t.Errorf("again: %v", err)
+	}
+	l.Stall("nobody votes")
+	if got, err := c.SubmitOp(ctx, tx.NameClaim{Name: "photos"}, client.Wait{Timeout: time.Millisecond}); err != nil || got.Committed {
+		t.Errorf("while nobody votes: %+v, %v", got, err)
+	}
+	if got, err := c.SubmitOp(ctx, tx.NameClaim{Name: "photos"}, client.Wait{Not: true}); err != nil || got.Committed {
+		t.Errorf("without waiting: %+v, %v", got, err)
+	}
+	l.Stall("")
+	if _, err := c.SubmitOp(ctx, tx.NameClaim{Name: "photos", Target: "x"}, client.Wait{}); err != nil {
+		t.Error(err)
+	}
+	if got, err := c.Transaction(ctx, done.ID); err != nil || got.Block != 1 || got.Owner != l.Key.Public() {
+		t.Errorf("Transaction: %+v, %v", got, err)
+	}
+	if got, err := c.Name(ctx, "photos"); err != nil || got.Owner != l.Key.Public() || got.Target != "x" || got.Block != 2 {
+		t.Errorf("Name: %+v, %v", got, err)
+	}
+	if got, err := c.Account(ctx, l.Key.Public()); err != nil || got.NextNonce != 2 {
+		t.Errorf("Account: %+v, %v", got, err)
+	}
+	if got, err := c.LedgerStatus(ctx); err != nil || got.Committed != 2 || got.Genesis != l.Genesis.ID().String() || got.Quorum != 3 || got.Validators != 4 {
+		t.Errorf("LedgerStatus: %+v, %v", got, err)
+	}
+	if got, err := c.Validators(ctx); err != nil || len(got) != 4 || got[1].Name != "beta" || !got[0].Leader || got[1].Leader || got[0].Heard != nil {
+		t.Errorf("Validators: %+v, %v", got, err)
+	}
+	readBlocks(t, c)
+	readFiles(t, c, l, done.ID)
+	if err := stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+// readBlocks reads the two blocks there are in every way.
+func readBlocks(t *testing.T, c *client.Client) {
+	t.Helper()
+	ctx := t.Context()
+	latest, err := c.Block(ctx, 0)
+	if err != nil || latest.Sequence != 2 || len(latest.Transactions) != 1 || len(latest.Signers) != 3 {
+		t.Errorf("the last block: %+v, %v", latest, err)
+	}
+	first, err := c.Block(ctx, 1)
+	if err != nil || first.Digest != latest.Parent || first.NextValidators != "" {
+		t.Errorf("block 1: %+v, %v", first, err)
+	}
+	for _, tc := range []struct {
+		limit        int
+		before, want uint64
+		n            int
+	}{{20, 0, 2, 2}, {1, 0, 2, 1}, {20, 2, 1, 1}, {20, 1, 0, 0}, {20, 999, 2, 2}} {
+		got, err := c.Blocks(ctx, tc.limit, tc.before)
+		if err != nil || len(got) != tc.n || tc.n > 0 && (got[0].Sequence != tc.want || got[0].Transactions != nil) {
+			t.Errorf("Blocks(%d, %d): %+v, %v", tc.limit, tc.before, got, err)
+		}
+	}
+	var seen []uint64
+	watching, enough := context.WithCancel(ctx)
+	defer enough()
+	_, err = c.WatchBlocks(watching, 1, true, func(b api.LedgerBlock) {
+		if seen = append(seen, b.Sequence); b.Sequence == 2 {
+			enough()
+		}
+		if len(b.Transactions) != 1 {
+			t.Errorf("block %d came without its transactions", b.Sequence)
+		}
+	})
+	if !errors.Is(err, context.Canceled) || fmt.Sprint(seen) != "[1 2]" {
+		t.Errorf("WatchBlocks: %v, %v", seen, err)
+	}
+}
+
+// readFiles reads documents, which must arrive byte for byte.
+func readFiles(t *testing.T, c *client.Client, l *ledgertest.Ledger, id tx.ID) {
+	t.Helper()
+	ctx := t.Context()
+	want, err := l.Receipt(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Receipt(ctx, id); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("Receipt: %v\n%s", err, got)
+	}
+	for _, owner := range []sig.PublicKey{{}, l.Key.Public()} {
+		got, err := c.SnapshotReceipt(ctx, held.ID(), owner)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("SnapshotReceipt of %v: %v\n%s", owner, err, got)
+		}
+	}
+	if _, err := c.SnapshotReceipt(ctx, held.ID(), ledgertest.Key(t, 'x').Public()); !errors.Is(err, api.ErrNotFound) {
+		t.Errorf("SnapshotReceipt of a stranger: %v", err)
+	}
+	g, err := c.Genesis(ctx)
+	if err != nil || g.ID() != l.Genesis.ID() {
+		t.Fatalf("Genesis: %v", err)
+	}
+	r, err := receipt.Decode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := receipt.Verify(r, g, sig.NewVerifier(0)); err != nil {
+		t.Errorf("the receipt does not verify: %v", err)
+	}
+}
+
+// A watcher is told when it asks for what is no longer there.
+func TestWatchPruned(t *testing.T) {
+	l, h := withLedger(t)
+	if _, _, err := l.Do(t.Context(), tx.NameClaim{Name: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	l.Prune(1)
+	w := request(t, h, "GET", api.Prefix+"/blocks/stream?from=1", "", nil)
+	if !strings.Contains(w.Body.String(), "event: error") || !strings.Contains(w.Body.String(), `"code":"not_found"`) {
+		t.Errorf("%s", w.Body)
+	}
+}
