@@ -54,7 +54,7 @@ func (a *Archive) Append(entries ...Entry) error {
 // not open.
 func (a *Archive) checkEntry(e *Entry) error {
 	h := &e.Decision.Header
-	if last := a.head.Load(); last != nil {
+	if last := a.chain.Load().head; last != nil {
 		if h.Seq != last.Header.Seq+1 || h.Parent != last.digest {
 			return fmt.Errorf("%w: it has parent %s, the last is %v:%s", ErrOrder, h.Parent.Short(), &last.Header, last.digest.Short())
 		}
@@ -82,11 +82,12 @@ var emptyBody = tx.Batch(nil).AppendTo(nil)
 
 func (a *Archive) append(e *Entry) error {
 	seq := e.Decision.Header.Seq
-	g := a.space()
+	was := a.chain.Load()
+	g, x := was.space, was.index
 	c := a.change(version(seq))
 	defer c.discard()
 	c.mark = func(commits int) []byte { return g.part(kindPart, seq, commits) }
-	r := record{durable: a.durable.Load(), decision: e.Decision, stateful: !e.Stateless}
+	r := record{durable: a.durable.Load(), base: x.base, decision: e.Decision, stateful: !e.Stateless}
 	body := e.Body
 	if len(body) == 0 {
 		body = emptyBody
@@ -108,37 +109,32 @@ func (a *Archive) append(e *Entry) error {
 			return err
 		}
 	}
-	if err := a.index(c, g, seq, e.IDs); err != nil {
-		return err
+	due := x.due(seq, len(e.IDs))
+	if due {
+		if err := x.group(c, g, seq, e.IDs); err != nil {
+			return err
+		}
+		r.base = seq + 1
 	}
-	placed := place(e.Decision)
-	if e.Decision.Header.Last() {
-		if err := c.put(g.key(kindTransition, e.Decision.Header.Epoch), encodeTransition(e.Decision, e.Validators)); err != nil {
+	if h := &e.Decision.Header; h.Last() {
+		if err := c.put(g.key(kindTransition, h.Epoch), encodeTransition(e.Decision, e.Validators)); err != nil {
 			return err
 		}
 	}
 	if err := a.finish(c, g, &r); err != nil {
 		return err
 	}
+	now := *was
+	now.head = place(e.Decision)
 	if !e.Stateless {
-		a.stateAt.Store(seq + 1)
+		now.stateful = seq + 1
 	}
-	a.head.Store(placed)
-	return nil
-}
-
-// index puts where the transactions are.
-func (a *Archive) index(c *change, g space, seq uint64, ids []tx.ID) error {
-	const keySize, valueSize = 2 + len(tx.ID{}), 12
-	slab := make([]byte, 0, len(ids)*(keySize+valueSize))
-	for i := range ids {
-		at := len(slab)
-		slab = append(slab, byte(g), kindIndex)
-		slab = append(slab, ids[i][:]...)
-		slab = appendPlace(slab, seq, i)
-		if err := c.put(slab[at:at+keySize:at+keySize], slab[at+keySize:len(slab):len(slab)]); err != nil {
-			return err
-		}
+	if !due {
+		x.add(seq, e.IDs)
+	}
+	a.chain.Store(&now)
+	if due {
+		x.written(seq + 1)
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/decube/decube/internal/durable"
-	"github.com/decube/decube/ledger/pbft"
 )
 
 var (
@@ -48,13 +47,10 @@ type Archive struct {
 	log  *slog.Logger
 	db   *badger.DB
 
-	gen     atomic.Uint32          // the generation in use
-	head    atomic.Pointer[placed] // nil while there is no block
-	first   atomic.Uint64          // the first block that is kept, see Earliest
-	stateAt atomic.Uint64          // the last block whose state is kept, plus 1
-	pruned  atomic.Uint64          // state versions below are not kept
-	durable atomic.Uint64          // the head that is known to be durable, plus 1
-	failed  atomic.Pointer[error]  // why nothing can be appended any more
+	chain   atomic.Pointer[chain]
+	pruned  atomic.Uint64         // state versions below are not kept
+	durable atomic.Uint64         // the head that is known to be durable, plus 1
+	failed  atomic.Pointer[error] // why nothing can be appended any more
 
 	syncMu  sync.Mutex
 	synced  []string // the names in Dir that are known to be durable
@@ -63,14 +59,6 @@ type Archive struct {
 	evidence *ring
 	views    *ring
 }
-
-// placed is a decision with the digest of its header.
-type placed struct {
-	*pbft.Decision
-	digest pbft.Digest
-}
-
-func place(d *pbft.Decision) *placed { return &placed{d, d.Header.Digest()} }
 
 // Open opens or creates the archive in a directory. Only one process may have it
 // open.
@@ -104,19 +92,6 @@ func (a *Archive) Close() error {
 	}
 	return durable.SyncDir(a.opts.Dir)
 }
-
-// Head returns the last block's sequence number, and false when there is no block.
-func (a *Archive) Head() (seq uint64, ok bool) {
-	h := a.head.Load()
-	if h == nil {
-		return 0, false
-	}
-	return h.Header.Seq, true
-}
-
-// Earliest returns the sequence number of the first block whose body is kept: 0, or
-// the one after the checkpoint that was installed, which may still be to come.
-func (a *Archive) Earliest() uint64 { return a.first.Load() }
 
 // fail notes that the store is in a state that memory does not know, and returns why.
 func (a *Archive) fail(err error) error {

@@ -65,7 +65,7 @@ func tuned(o *Options) badger.Options {
 // after the logs of values that they point to. A log that vanishes meanwhile became a
 // table, which Badger syncs before it removes the log.
 func (a *Archive) Sync() error {
-	head := a.head.Load()
+	head := a.chain.Load().head
 	if a.opts.InMemory {
 		return a.broken()
 	}

@@ -29,7 +29,7 @@
 //
 //	g 'b' seq             block record
 //	g 'd' seq part        body, cut into parts of 512 KiB; part is 2 bytes
-//	g 'i' ID              seq 8 | index 4, of a transaction
+//	g 'i' bucket base     index of the transactions of some blocks from base on; bucket is 2 bytes
 //	g 'n' node            record of the state map: the key of package smt without its version
 //	g 'p' seq part        empty: an earlier change of a block that took several
 //	g 't' epoch           transition: frame of the last block's decision | validators of the next epoch
@@ -46,10 +46,16 @@
 // where certificates, decisions, evidence and messages are as package codec writes
 // them, and
 //
-//	block record  varint seq that was durable before | varint earlier changes | varint body's parts
+//	block record  varint durable | varint base | varint earlier changes | varint body's parts
 //	              | frame of the decision | 00, or 01 and the state's root ref | checksum
+//	index         (bytes 1 to 16 of an ID | seq - base 2 | place in the block 2)... | checksum
 //	transfer      frame of the decision | frame of the root ref so far | next path 32 | checksum
 //	checksum      CRC-32 (Castagnoli) of what is before it, 4 bytes
+//
+// Durable is the sequence number, plus 1, of the last block that was known to be
+// durable before. Base is that of the first block whose transactions are in no group
+// of the index: the bucket of an ID, its first 12 bits, is then looked through in
+// memory, where Open puts them from the bodies, and else in one group after the other.
 //
 // What belongs to a block has Badger's version seq+1, the state's nodes too. So a
 // node that takes the place of another needs no deletion of the old one: Badger drops

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -32,27 +31,13 @@ func (a *Archive) getAt(key []byte, version uint64) ([]byte, error) {
 	return value, nil
 }
 
-func (a *Archive) space() space { return space(a.gen.Load()) } //nolint:gosec // from 1 to 255
-
-// within returns an error unless the block is one of those that the archive has.
-// What it has of the one before the earliest is everything but the body.
-func (a *Archive) within(seq, first uint64) error {
-	if last := a.head.Load(); last == nil || seq > last.Header.Seq {
-		return fmt.Errorf("block %d: %w", seq, ErrNotFound)
-	}
-	if seq < first {
-		return fmt.Errorf("block %d: %w", seq, ErrPruned)
-	}
-	return nil
-}
-
 // record returns what is kept of a block.
-func (a *Archive) record(seq uint64) (*record, error) {
-	first := a.Earliest()
-	if err := a.within(seq, max(first, 1)-1); err != nil {
+func (a *Archive) record(c *chain, seq uint64) (*record, error) {
+	if err := c.within(seq, c.origin()); err != nil {
 		return nil, err
 	}
-	return a.readRecord(a.space(), seq)
+	r, err := a.readRecord(c.space, seq)
+	return r, a.moved(c, err)
 }
 
 // readRecord returns a block's record, whether it is in the chain or not.
@@ -78,10 +63,11 @@ func (a *Archive) readRecord(g space, seq uint64) (*record, error) {
 // for a block that is not there yet, ErrPruned for one before the archive begins, or
 // ErrCorrupt.
 func (a *Archive) Decision(seq uint64) (*pbft.Decision, error) {
-	if last := a.head.Load(); last != nil && last.Header.Seq == seq {
-		return last.Decision, nil
+	c := a.chain.Load()
+	if c.head != nil && c.head.Header.Seq == seq {
+		return c.head.Decision, nil
 	}
-	r, err := a.record(seq)
+	r, err := a.record(c, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -102,14 +88,16 @@ func (a *Archive) Batch(seq uint64) (tx.Batch, error) {
 }
 
 func (a *Archive) body(seq uint64) ([]byte, tx.Batch, error) {
-	if err := a.within(seq, a.Earliest()); err != nil {
+	c := a.chain.Load()
+	if err := c.within(seq, c.earliest); err != nil {
 		return nil, nil, err
 	}
-	r, err := a.readRecord(a.space(), seq)
+	r, err := a.readRecord(c.space, seq)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, a.moved(c, err)
 	}
-	return a.readBody(a.space(), r)
+	body, batch, err := a.readBody(c.space, r)
+	return body, batch, a.moved(c, err)
 }
 
 // readBody returns a body that is what the header says.
@@ -142,39 +130,11 @@ func (a *Archive) readBody(g space, r *record) ([]byte, tx.Batch, error) {
 	return body, batch, nil
 }
 
-// Find returns the block that a transaction is in, and its place there. The error is
-// ErrNotFound for one that is in no block that is kept.
-func (a *Archive) Find(id tx.ID) (seq uint64, index int, err error) {
-	b, err := a.get(a.space().hash(kindIndex, id[:]))
-	if err != nil {
-		return 0, 0, fmt.Errorf("transaction %v: %w", id, err)
-	}
-	seq, index, ok := parsePlace(b)
-	if !ok {
-		return 0, 0, fmt.Errorf("transaction %v: %w: a place of %d bytes", id, ErrCorrupt, len(b))
-	}
-	if err := a.within(seq, 0); err != nil { // its block was cut off, and is to come again
-		return 0, 0, fmt.Errorf("transaction %v: %w", id, ErrNotFound)
-	}
-	return seq, index, nil
-}
-
-func appendPlace(b []byte, seq uint64, index int) []byte {
-	b = binary.BigEndian.AppendUint64(b, seq)
-	return binary.BigEndian.AppendUint32(b, uint32(index)) //nolint:gosec // below tx.MaxBatch
-}
-
-func parsePlace(b []byte) (seq uint64, index int, ok bool) {
-	if len(b) != 12 {
-		return 0, 0, false
-	}
-	return binary.BigEndian.Uint64(b), int(binary.BigEndian.Uint32(b[8:])), true
-}
-
 // Transition returns the end of an epoch, with the validators of the next. The error
 // is ErrNotFound while the epoch lasts, or ErrCorrupt.
 func (a *Archive) Transition(epoch uint64) (receipt.Transition, error) {
-	b, err := a.get(a.space().key(kindTransition, epoch))
+	c := a.chain.Load()
+	b, err := a.get(c.key(kindTransition, epoch))
 	if err != nil {
 		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w", epoch, err)
 	}
@@ -185,7 +145,7 @@ func (a *Archive) Transition(epoch uint64) (receipt.Transition, error) {
 	if t.Header.Epoch != epoch {
 		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w: it is of epoch %d", epoch, ErrCorrupt, t.Header.Epoch)
 	}
-	if a.within(t.Header.Seq, 0) != nil {
+	if c.within(t.Header.Seq, 0) != nil {
 		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w", epoch, ErrNotFound)
 	}
 	return t, nil

@@ -33,6 +33,7 @@ func open(b []byte) ([]byte, error) {
 // record is what is kept of a block besides its body.
 type record struct {
 	durable  uint64 // the head that was known to be durable, plus 1; 0 for none
+	base     uint64 // the first block after it or itself whose transactions are in no group of the index
 	changes  int    // before the one with the record
 	parts    int    // of the body; 0 when it is not kept
 	decision *pbft.Decision
@@ -46,6 +47,7 @@ const maxParts = 1 << 16
 func (r *record) encode() []byte {
 	b := make([]byte, 0, 512+65*len(r.decision.Cert.Sigs))
 	b = wire.AppendUvarint(b, r.durable)
+	b = wire.AppendUvarint(b, r.base)
 	b = wire.AppendUvarint(b, uint64(r.changes)) //nolint:gosec // not negative
 	b = wire.AppendUvarint(b, uint64(r.parts))   //nolint:gosec // not negative
 	b = wire.AppendFrame(b, codec.AppendDecision(nil, r.decision))
@@ -66,6 +68,7 @@ func decodeRecord(b []byte) (*record, error) {
 	d := wire.NewDecoder(b)
 	r := &record{
 		durable: d.Uvarint(wire.MaxUvarint),
+		base:    d.Uvarint(wire.MaxUvarint),
 		changes: int(d.Uvarint(maxParts)), //nolint:gosec // bounded
 		parts:   int(d.Uvarint(maxParts)), //nolint:gosec // bounded
 	}

@@ -15,12 +15,15 @@ const format = 1
 
 // restore finds out what there is, and cuts off what is not whole.
 func (a *Archive) restore() error {
-	if err := a.restoreFormat(); err != nil {
+	g, err := a.restoreFormat()
+	if err != nil {
 		return err
 	}
-	if err := a.restoreBlocks(); err != nil {
+	c, err := a.restoreBlocks(g)
+	if err != nil {
 		return err
 	}
+	a.chain.Store(c)
 	if err := a.dropOthers(); err != nil {
 		return err
 	}
@@ -38,41 +41,43 @@ func (a *Archive) restore() error {
 	return err
 }
 
-func (a *Archive) restoreFormat() error {
+func (a *Archive) restoreFormat() (space, error) {
 	b, err := a.get(meta.key(kindFormat))
 	if errors.Is(err, ErrNotFound) {
-		return a.use(1)
+		return 1, a.use(1)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if len(b) != 2 || b[0] != format || b[1] == 0 {
-		return fmt.Errorf("%w: %x, this is version %d", ErrFormat, b, format)
+		return 0, fmt.Errorf("%w: %x, this is version %d", ErrFormat, b, format)
 	}
-	a.gen.Store(uint32(b[1]))
-	return nil
+	return space(b[1]), nil
 }
 
-// use makes a generation the one in use.
+// use notes which generation is the one in use.
 func (a *Archive) use(g space) error {
-	if err := a.putMeta(meta.key(kindFormat), []byte{format, byte(g)}); err != nil {
-		return err
-	}
-	a.gen.Store(uint32(g))
-	return nil
+	return a.putMeta(meta.key(kindFormat), []byte{format, byte(g)})
 }
 
-// restoreBlocks finds the head: the last block of those that are whole and follow one
-// another since what is known to be durable.
-func (a *Archive) restoreBlocks() error {
-	g := a.space()
+// restoreBlocks returns the chain of the blocks that are whole and follow one another
+// since what is known to be durable, and cuts off the rest.
+func (a *Archive) restoreBlocks(g space) (*chain, error) {
+	c := &chain{space: g, index: newIndex(0)}
 	last, ok, err := a.edge(g, true)
 	if err != nil || !ok {
-		return err
+		return c, err
 	}
 	first, _, err := a.edge(g, false)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	r, err := a.readRecord(g, first)
+	if err != nil {
+		return nil, err
+	}
+	if c.earliest = first; r.parts == 0 {
+		c.earliest++
 	}
 	from := first
 	if r, err := a.readRecord(g, last); err == nil && r.durable > 0 {
@@ -80,37 +85,48 @@ func (a *Archive) restoreBlocks() error {
 	}
 	head, err := a.whole(g, from, last)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for seq := last; seq > head.decision.Header.Seq; seq-- {
+	c.head = place(head.decision)
+	for seq := last; seq > c.head.Header.Seq; seq-- {
 		a.log.Warn("archive: cut off a block that is not whole", "seq", seq)
 		if err := a.cut(g, seq); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	seq := head.decision.Header.Seq
-	if seq == first && head.parts == 0 {
-		first++
-	} else if r, err := a.readRecord(g, first); err != nil {
-		return err
-	} else if r.parts == 0 {
-		first++
+	if err := a.restoreIndex(c, head.base); err != nil {
+		return nil, err
 	}
-	a.first.Store(first)
-	a.head.Store(place(head.decision))
-	for ; ; seq-- {
-		r, err := a.readRecord(g, seq)
+	c.stateful, err = a.lastStateful(c)
+	return c, err
+}
+
+// lastStateful returns the last block whose state is stored, plus 1.
+func (a *Archive) lastStateful(c *chain) (uint64, error) {
+	for seq := c.head.Header.Seq + 1; seq > c.origin(); seq-- {
+		r, err := a.readRecord(c.space, seq-1)
+		if err != nil || r.stateful {
+			return seq, err
+		}
+	}
+	return 0, nil
+}
+
+// restoreIndex puts into memory what no group has.
+func (a *Archive) restoreIndex(c *chain, base uint64) error {
+	c.index = newIndex(base)
+	for seq := max(base, c.earliest); seq <= c.head.Header.Seq; seq++ {
+		r, err := a.readRecord(c.space, seq)
 		if err != nil {
 			return err
 		}
-		if r.stateful {
-			a.stateAt.Store(seq + 1)
-			return nil
+		_, batch, err := a.readBody(c.space, r)
+		if err != nil {
+			return err
 		}
-		if seq == 0 {
-			return nil
-		}
+		c.index.add(seq, batch.IDs())
 	}
+	return nil
 }
 
 // edge returns the first or the last block that has a record.
@@ -194,7 +210,7 @@ func (a *Archive) cut(g space, seq uint64) error {
 // dropOthers drops generations that are neither in use nor being built.
 func (a *Archive) dropOthers() error {
 	for g := space(1); g != 0; g++ {
-		if g == a.space() {
+		if g == a.chain.Load().space {
 			continue
 		}
 		if _, err := a.get(g.key(kindTransfer)); err == nil {

@@ -8,22 +8,16 @@ import (
 	"github.com/decube/decube/ledger/smt"
 )
 
-// StateSeq returns the last block whose state is kept, and false when there is none.
-func (a *Archive) StateSeq() (seq uint64, ok bool) {
-	n := a.stateAt.Load()
-	return n - 1, n > 0
-}
-
 // OpenState returns the state after the last block whose state is kept, the head's
 // unless that was appended stateless; of an empty archive the empty map. Whoever
 // appends derives the next states from it. Two such maps do not know of each other:
 // one line of states may be appended.
 func (a *Archive) OpenState() (smt.Map, error) {
-	seq, ok := a.StateSeq()
-	if !ok {
-		return smt.Open(&nodes{a: a, space: a.space(), seq: math.MaxUint64}, smt.RootRef{}), nil
+	c := a.chain.Load()
+	if c.stateful == 0 {
+		return smt.Open(&nodes{a: a, space: c.space, seq: math.MaxUint64}, smt.RootRef{}), nil
 	}
-	return a.openState(seq, math.MaxUint64)
+	return a.openState(c, c.stateful-1, math.MaxUint64)
 }
 
 // StateAt returns the state after a block for reading. The error is ErrPruned for a
@@ -34,18 +28,18 @@ func (a *Archive) StateAt(seq uint64) (smt.Map, error) {
 	if seq < a.pruned.Load() {
 		return smt.Map{}, fmt.Errorf("state of block %d: %w", seq, ErrPruned)
 	}
-	return a.openState(seq, seq)
+	return a.openState(a.chain.Load(), seq, seq)
 }
 
-func (a *Archive) openState(seq, as uint64) (smt.Map, error) {
-	r, err := a.record(seq)
+func (a *Archive) openState(c *chain, seq, as uint64) (smt.Map, error) {
+	r, err := a.record(c, seq)
 	if err != nil {
 		return smt.Map{}, err
 	}
 	if !r.stateful {
 		return smt.Map{}, fmt.Errorf("state of block %d: %w", seq, ErrNotFound)
 	}
-	return smt.Open(&nodes{a: a, space: a.space(), seq: as}, r.ref), nil
+	return smt.Open(&nodes{a: a, space: c.space, seq: as}, r.ref), nil
 }
 
 // nodes reads the state's records of one generation.
@@ -60,7 +54,7 @@ func (n *nodes) Get(key []byte) ([]byte, error) {
 	k, v := n.node(key)
 	value, err := n.a.getExactly(k, version(v))
 	if errors.Is(err, ErrNotFound) {
-		if n.seq < n.a.pruned.Load() || n.a.space() != n.space {
+		if n.seq < n.a.pruned.Load() || n.a.chain.Load().space != n.space {
 			return nil, fmt.Errorf("state of block %d: %w", n.seq, ErrPruned)
 		}
 		return nil, fmt.Errorf("%w: a part of the state is missing", ErrCorrupt)
@@ -90,11 +84,12 @@ func (a *Archive) Prune(seq uint64) (kept uint64, err error) {
 	if err := a.broken(); err != nil {
 		return 0, err
 	}
+	c := a.chain.Load()
 	last := a.durable.Load()
 	if a.opts.InMemory {
-		last = a.stateAt.Load()
+		last = c.stateful
 	}
-	seq, err = a.lastState(min(seq, max(last, 1)-1))
+	seq, err = a.lastState(c, min(seq, max(last, 1)-1))
 	if err != nil || seq <= a.pruned.Load() {
 		return a.pruned.Load(), err
 	}
@@ -107,9 +102,9 @@ func (a *Archive) Prune(seq uint64) (kept uint64, err error) {
 }
 
 // lastState returns the last block up to seq whose state is stored.
-func (a *Archive) lastState(seq uint64) (uint64, error) {
-	for ; seq > a.pruned.Load(); seq-- {
-		r, err := a.record(seq)
+func (a *Archive) lastState(c *chain, seq uint64) (uint64, error) {
+	for ; seq > max(a.pruned.Load(), c.origin()); seq-- {
+		r, err := a.record(c, seq)
 		if err != nil {
 			return 0, err
 		}

@@ -1,0 +1,232 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/decube/decube/internal/wire"
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
+	"github.com/decube/decube/ledger/smt"
+)
+
+// Transfer builds the state after a certified block beside what the archive has, from
+// chunks that others send. Installed, it takes the place of all blocks: the archive
+// goes on from there. Its methods are for one caller at a time; Append and Sync may
+// run meanwhile.
+type Transfer struct {
+	a *Archive
+	space
+	decision *pbft.Decision
+	builder  *smt.Builder
+}
+
+// Transfer begins the transfer of the state after a block, or resumes the one that
+// is under way to the same block; one to another block is given up. The caller has
+// verified the decision.
+func (a *Archive) Transfer(d *pbft.Decision) (*Transfer, error) {
+	if err := a.broken(); err != nil {
+		return nil, err
+	}
+	if head, ok := a.Head(); ok && d.Header.Seq <= head {
+		return nil, fmt.Errorf("transfer to %v: %w: the head is %d", &d.Header, ErrOrder, head)
+	}
+	t := &Transfer{a: a, space: a.other(), decision: d}
+	reader := &nodes{a: a, space: t.space, seq: math.MaxUint64}
+	root, seq := smt.Digest(d.Header.State), d.Header.Seq
+	under, ref, next, err := a.underWay(t.space)
+	if err == nil && under.Header == d.Header {
+		t.builder = smt.ResumeBuilder(root, seq, reader, ref, next)
+		return t, nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
+		return nil, err
+	}
+	if err := a.dropGeneration(t.space); err != nil {
+		return nil, fmt.Errorf("transfer to %v: %w", &d.Header, err)
+	}
+	t.builder = smt.NewBuilder(root, seq, reader)
+	return t, nil
+}
+
+// other returns the generation after the one in use.
+func (a *Archive) other() space {
+	if g := a.chain.Load().space; g < math.MaxUint8 {
+		return g + 1
+	}
+	return 1
+}
+
+// underWay returns what is noted of a transfer.
+func (a *Archive) underWay(g space) (d *pbft.Decision, ref smt.RootRef, next smt.Digest, err error) {
+	b, err := a.get(g.key(kindTransfer))
+	if err != nil {
+		return nil, ref, next, err
+	}
+	corrupt := func(err error) error { return fmt.Errorf("transfer: %w: %w", ErrCorrupt, err) }
+	if b, err = open(b); err != nil {
+		return nil, ref, next, corrupt(err)
+	}
+	dec := wire.NewDecoder(b)
+	decision, encodedRef := frame(&dec), frame(&dec)
+	copy(next[:], dec.Bytes(len(next)))
+	if err := dec.Finish(); err != nil {
+		return nil, ref, next, corrupt(err)
+	}
+	if d, err = codec.DecodeDecision(decision); err != nil {
+		return nil, ref, next, corrupt(err)
+	}
+	if ref, err = smt.ParseRootRef(encodedRef); err != nil {
+		return nil, ref, next, corrupt(err)
+	}
+	return d, ref, next, nil
+}
+
+// Decision returns the block that the state is transferred of.
+func (t *Transfer) Decision() *pbft.Decision { return t.decision }
+
+// Next returns the path at which the next chunk must start, and false when none is
+// missing.
+func (t *Transfer) Next() (smt.Digest, bool) { return t.builder.Next() }
+
+// shedTo is how many bytes of a state being built stay in memory between chunks.
+const shedTo = 4 << 20
+
+// Add verifies the next chunk and writes what it has; after the next Sync it need not
+// be fetched again. The errors are smt.Builder's for a chunk that is wrong, after
+// which another may be tried; after any other the transfer must be begun again.
+func (t *Transfer) Add(c smt.Chunk) error {
+	if err := t.a.broken(); err != nil {
+		return err
+	}
+	if err := t.builder.Add(c); err != nil {
+		return err
+	}
+	if err := t.flush(); err != nil {
+		return fmt.Errorf("transfer to %v: %w", &t.decision.Header, err)
+	}
+	t.builder.Shed(shedTo)
+	return nil
+}
+
+// flush writes what was built. Nodes at the edge are written again with other values,
+// so that what is noted of the transfer is void once only a part of them is written:
+// it is taken away first, and put back last.
+func (t *Transfer) flush() error {
+	c := t.a.change(version(t.decision.Header.Seq))
+	defer c.discard()
+	key := t.space.key(kindTransfer)
+	sink := sink{space: t.space, version: t.decision.Header.Seq, change: c}
+	ref, err := t.builder.Flush(&sink)
+	if err != nil {
+		return err
+	}
+	if err := c.delete(key); err != nil {
+		return err
+	}
+	if err := sink.finish(); err != nil {
+		return err
+	}
+	next, _ := t.builder.Next()
+	b := wire.AppendFrame(nil, codec.AppendDecision(nil, t.decision))
+	encodedRef, _ := ref.AppendBinary(nil) // the error is nil
+	b = append(wire.AppendFrame(b, encodedRef), next[:]...)
+	if err := c.put(key, seal(b)); err != nil {
+		return err
+	}
+	return c.commit()
+}
+
+// Install makes the block, with its state, the head of the archive, whose other
+// blocks are gone then. The transitions are those of all epochs that ended before the
+// block or with it. It is durable when Install returns. The error is smt.ErrIncomplete
+// while chunks are missing. Maps that were opened before must not be used any more:
+// their errors are ErrPruned.
+func (t *Transfer) Install(transitions []receipt.Transition) error {
+	a := t.a
+	if err := a.broken(); err != nil {
+		return err
+	}
+	m, err := t.builder.Map()
+	if err != nil {
+		return err
+	}
+	ref, err := m.Ref()
+	if err != nil {
+		return err
+	}
+	h := &t.decision.Header
+	if err := t.put(&record{base: h.Seq + 1, decision: t.decision, stateful: true, ref: ref}, transitions); err != nil {
+		return fmt.Errorf("install %v: %w", h, err)
+	}
+	// Nothing may point to what is not there yet.
+	if err := a.Sync(); err != nil {
+		return err
+	}
+	if err := a.use(t.space); err != nil {
+		return a.fail(fmt.Errorf("install %v: %w", h, err))
+	}
+	if err := a.Sync(); err != nil {
+		return err
+	}
+	old := a.chain.Load().space
+	a.chain.Store(&chain{
+		space: t.space, head: place(t.decision), earliest: h.Seq + 1, stateful: h.Seq + 1, index: newIndex(h.Seq + 1),
+	})
+	a.durable.Store(h.Seq + 1)
+	if err := a.dropGeneration(old); err != nil {
+		return a.fail(fmt.Errorf("install %v: drop what was before: %w", h, err))
+	}
+	return a.collect()
+}
+
+// put writes what the new generation has besides the state.
+func (t *Transfer) put(r *record, transitions []receipt.Transition) error {
+	h := &t.decision.Header
+	if err := checkCertificate(t.decision); err != nil {
+		return fmt.Errorf("%w: %w", ErrOrder, err)
+	}
+	ended := h.Epoch
+	if h.Last() {
+		ended++
+	}
+	if uint64(len(transitions)) != ended {
+		return fmt.Errorf("%w: %d transitions, %d epochs have ended", ErrOrder, len(transitions), ended)
+	}
+	c := t.a.change(version(h.Seq))
+	defer c.discard()
+	for i := range transitions {
+		tr := &transitions[i]
+		if tr.Header.Epoch != uint64(i) || tr.Header.Next != tr.Validators.Digest() { //nolint:gosec // not negative
+			return fmt.Errorf("%w: transition %d is of epoch %d", ErrOrder, i, tr.Header.Epoch)
+		}
+		value := encodeTransition(&pbft.Decision{Header: tr.Header, Cert: tr.Cert}, tr.Validators)
+		if err := c.put(t.space.key(kindTransition, tr.Header.Epoch), value); err != nil {
+			return err
+		}
+	}
+	if err := c.delete(t.space.key(kindTransfer)); err != nil {
+		return err
+	}
+	return t.a.finish(c, t.space, r)
+}
+
+// collect gives back the room of bodies that are gone, as far as Badger finds any.
+func (a *Archive) collect() error {
+	if a.opts.InMemory {
+		return nil
+	}
+	for {
+		err := a.db.RunValueLogGC(0.5)
+		if errors.Is(err, badger.ErrNoRewrite) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("give back room: %w", err)
+		}
+	}
+}
