@@ -83,8 +83,12 @@ type Options struct {
 	Config    Config
 	Transport Transport // nil: this peer cannot be a validator
 	Peers     Peers     // nil: it can neither catch up nor follow
-	Log       *slog.Logger
-	Observer  Observer
+	// TransferAfter is how many blocks this peer may be behind before it fetches the
+	// state at a checkpoint instead of the blocks, which it then does not have. 0
+	// means 10,000.
+	TransferAfter uint64
+	Log           *slog.Logger
+	Observer      Observer
 }
 
 // Observer is told what happens. Methods are called from the ledger's loops and

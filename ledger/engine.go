@@ -2,8 +2,6 @@ package ledger
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -45,11 +43,7 @@ func (l *Ledger) newEngine(e *epoch, j *journal) (*engine, error) {
 	}
 	start := e.pbftStart()
 	start.Sign = func(statement []byte) pbft.Signature { return pbft.Signature(l.key.Sign(statement)) }
-	if start.Recovering = j.recovering; start.Recovering {
-		if start.Nonce, err = nonce(); err != nil {
-			return nil, err
-		}
-	}
+	start.Recovering = j.recovering
 	core, out, err := pbft.New(l.core, start, from)
 	if err != nil {
 		return nil, fmt.Errorf("starting epoch %d: %w", e.number, err)
@@ -57,15 +51,6 @@ func (l *Ledger) newEngine(e *epoch, j *journal) (*engine, error) {
 	n := &engine{Ledger: l, now: e, core: core, log: j}
 	n.gather(&out)
 	return n, nil
-}
-
-// nonce returns a random number that fits a varint and is not 0.
-func nonce() (uint64, error) {
-	var b [8]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return 0, fmt.Errorf("drawing a nonce: %w", err)
-	}
-	return binary.BigEndian.Uint64(b[:])>>1 | 1, nil
 }
 
 // resume collects what the archive and the log hold of an epoch.
@@ -335,11 +320,6 @@ func (n *engine) tellNotes(notes []pbft.Note) {
 			n.Ledger.log.Info("giving the leader up", "view", note.View, "reason", reasons[note.Kind], "block", note.Seq)
 		case pbft.NoteViewEntered:
 			n.Ledger.log.Info("a new view began", "view", note.View)
-		case pbft.NoteRecovered:
-			if err := n.log.recovered(); err != nil {
-				n.Ledger.log.Error("the mark of recovery stays", "err", err)
-			}
-			n.Ledger.log.Info("voting again: everything this replica may have voted for before is settled")
 		default:
 		}
 	}
@@ -348,10 +328,9 @@ func (n *engine) tellNotes(notes []pbft.Note) {
 // publish lets others see how the core is.
 func (n *engine) publish() {
 	view, active := n.core.View()
-	_, recovering := n.core.Recovering()
 	s := coreStatus{
 		epoch: n.now.number, view: view, changing: !active, leader: n.now.validators[n.core.Leader()],
-		stable: n.core.Stable(), recovering: recovering,
+		stable: n.core.Stable(), recovering: n.log.recovering,
 	}
 	if old := n.status.Load(); old == nil || *old != s {
 		n.status.Store(&s)

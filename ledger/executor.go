@@ -9,6 +9,7 @@ import (
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -66,6 +67,12 @@ type (
 	apply   struct {
 		blocks []fetched
 		done   chan error
+	}
+	install struct {
+		transfer    *archive.Transfer
+		transitions []receipt.Transition
+		verified    pbft.Verified
+		done        chan error
 	}
 	proof   struct{ evidence pbft.Evidence }
 	newView struct{ message *pbft.NewView }
@@ -140,6 +147,8 @@ func (x *executor) do(cmd any) error {
 		return x.certified(cmd.cert)
 	case apply:
 		cmd.done <- x.take(cmd.blocks)
+	case install:
+		cmd.done <- x.install(&cmd)
 	case cancel:
 		x.checks, x.offer = nil, nil
 		for digest := range x.ahead {
@@ -375,6 +384,7 @@ func (x *executor) advance(d *pbft.Decision, done *executed, latency time.Durati
 	if done.next != nil {
 		h.epoch, h.next = h.epoch+1, done.next
 	}
+	x.noteRenewal(d.Header.Seq, done.body.ids)
 	x.setHead(h)
 	x.pool.Remove(done.body.ids)
 	x.bodies.committed(d.Header.Seq)
@@ -492,6 +502,30 @@ func (x *executor) fetchedBlock(f *fetched) (*executed, error) {
 		return nil, fmt.Errorf("%w: block %d: %w", pbft.ErrDiverged, h.Seq, err)
 	}
 	return done, nil
+}
+
+// install makes a transferred state the head.
+func (x *executor) install(cmd *install) error {
+	d := cmd.transfer.Decision()
+	if d.Header.Seq <= x.head.header.Seq {
+		return nil // blocks came faster
+	}
+	if err := cmd.transfer.Install(cmd.transitions); err != nil {
+		return err
+	}
+	h, err := x.loadHead()
+	if err != nil {
+		return err
+	}
+	for digest := range x.ahead {
+		x.unplan(digest)
+	}
+	x.checks, x.offer = nil, nil
+	x.synced, x.since = h.header.Seq, time.Time{}
+	x.setHead(h)
+	x.bodies.committed(h.header.Seq)
+	x.tell(pbft.Synced{Decision: cmd.verified})
+	return nil
 }
 
 // tell passes an event to the engine.

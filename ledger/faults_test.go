@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -127,11 +128,20 @@ func TestAllRestartUnderLoad(t *testing.T) {
 }
 
 func TestWipedValidatorRejoins(t *testing.T) {
+	t.Run("by blocks", func(t *testing.T) { wipedRejoins(t, 0) })
+	t.Run("by state transfer", func(t *testing.T) { wipedRejoins(t, 8) })
+}
+
+// wipedRejoins has a validator lose its disk after 40 blocks with checkpoints every
+// 16th.
+func wipedRejoins(t *testing.T, transferAfter uint64) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	s := newSwarm(t, 4, 0, nil)
+	s := newSwarm(t, 4, 0, func(p *genesis.Params) { p.CheckpointInterval = 16 })
+	s.transferAfter = transferAfter
 	s.startAll()
-	for i := range 10 {
+	for i := range 40 {
 		if _, _, err := s.all[i%4].put(ctx, fmt.Sprint("before", i)); err != nil {
 			t.Fatal(err)
 		}
@@ -157,6 +167,10 @@ func TestWipedValidatorRejoins(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatalf("still %+v", st)
 		}
+	}
+	_, err := wiped.ledger.Block(ctx, 1)
+	if transferred := errors.Is(err, ErrPruned); transferred != (transferAfter > 0) {
+		t.Errorf("the first block of a replica that came by transfer or not: %v", err)
 	}
 	// It counts again: another one may fail.
 	s.all[0].halt()

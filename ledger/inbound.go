@@ -161,8 +161,6 @@ func messageEpoch(m pbft.Message) uint64 {
 		return m.Epoch
 	case *pbft.Status:
 		return m.Epoch
-	case *pbft.Recover:
-		return m.Epoch
 	default:
 		return 0
 	}

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ type Ledger struct {
 	transport Transport
 	peers     Peers
 
+	transferAfter uint64
+
 	sigs  *sig.Verifier // of transactions
 	votes *sig.Verifier // of validators: clients do not displace their keys
 	clock clock
@@ -60,6 +63,8 @@ type Ledger struct {
 	wanted   *wanted
 	waiters  *waiters
 	nonces   nonces
+	renewals atomic.Pointer[[]tx.ID]
+	renewed  atomic.Uint64 // the block in which this validator took its place anew, 0 before
 	moved    *broadcast
 	needSync *syncHint
 
@@ -140,7 +145,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l := &Ledger{
 		cfg: o.Config, core: o.Genesis.Config(o.Config.core()), genesis: o.Genesis, network: o.Genesis.ID(),
 		key: o.Key, self: o.Key.Public(), dir: o.Dir, log: o.Log, observer: o.Observer,
-		transport: o.Transport, peers: o.Peers,
+		transport: o.Transport, peers: o.Peers, transferAfter: cmp.Or(o.TransferAfter, 10_000),
 		sigs: sig.NewVerifier(0), votes: sig.NewVerifier(0), clock: clock{time.Now()},
 		bodies: newBodies(), heard: newHeard(), wanted: newWanted(), waiters: newWaiters(),
 		moved: newBroadcast(), needSync: newSyncHint(),
@@ -345,6 +350,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	g.Go(func() error { return l.spread(ctx) })
 	g.Go(func() error { return l.takePart(ctx) })
 	g.Go(func() error { return l.catchUp(ctx) })
+	g.Go(func() error { return l.renew(ctx) })
 	err := g.Wait()
 	l.closeOnce.Do(func() { close(l.closing) })
 	stopExec()
@@ -440,6 +446,12 @@ func (l *Ledger) vote(ctx context.Context, e *epoch) error {
 		return nil
 	}
 	l.toEngine.take()
+	if since := l.renewed.Load(); l.journal.recovering && since > 0 && e.start.Seq >= since {
+		if err := l.journal.recovered(); err != nil {
+			return err
+		}
+		l.log.Info("voting again: what this replica may have said before is void in this epoch")
+	}
 	n, err := l.newEngine(e, l.journal)
 	if err != nil {
 		l.halt(err)

@@ -38,6 +38,8 @@ type swarm struct {
 	peers map[sig.PublicKey]*member
 	all   []*member
 	cut   func(from, to sig.PublicKey) bool
+
+	transferAfter uint64
 }
 
 // member is one peer, running or not.
@@ -98,6 +100,7 @@ func (m *member) start() {
 	}
 	l, err := Open(t.Context(), Options{
 		Genesis: m.swarm.genesis, Key: m.key, Dir: m.dir, Config: m.swarm.cfg, Transport: m, Peers: m, Log: log,
+		TransferAfter: m.swarm.transferAfter,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -21,10 +21,10 @@ func (x *executor) propose() time.Duration {
 		return 0
 	}
 	waiting := x.pool.Len() - x.inFlight()
-	if waiting <= 0 && !o.Fill {
+	if waiting <= 0 {
 		return 0
 	}
-	if inFlight := o.Seq > x.head.header.Seq+1; inFlight && waiting < x.cfg.MaxBatchSize && !o.Fill {
+	if inFlight := o.Seq > x.head.header.Seq+1; inFlight && waiting < x.cfg.MaxBatchSize {
 		if wait := x.cfg.BatchTimeout - time.Since(x.built); wait > 0 {
 			return wait
 		}
@@ -66,7 +66,7 @@ func (x *executor) build(o *pbft.Build, parent *state.State) {
 		}
 	}
 	x.reject(doubtful)
-	if len(batch) == 0 && !o.Fill {
+	if len(batch) == 0 {
 		return
 	}
 	after, next, err := blk.Finish()

@@ -267,7 +267,7 @@ func (l *Ledger) problem(s *Status) string {
 			reachable, len(s.Validators), s.Quorum)
 	}
 	if s.Role == RoleRecovering {
-		return "this validator has lost its log: it votes again when the chain has passed everything that it may have voted for"
+		return "this validator has lost its log: it votes again from the next epoch on, which it has asked for"
 	}
 	return ""
 }

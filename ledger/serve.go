@@ -10,6 +10,7 @@ import (
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -34,17 +35,22 @@ func (l *Ledger) ServeHead(context.Context) ([]byte, error) {
 	return codec.AppendDecision(b, d), nil
 }
 
-// peerHead is what ServeHead says, decoded.
+// peerHead is what ServeHead says, decoded and not verified.
 type peerHead struct {
 	tip, earliest uint64
-	checkpoint    []byte
+	checkpoint    *pbft.Decision // nil if none
 }
 
 func decodeHead(b []byte) (peerHead, error) {
 	d := wire.NewDecoder(b)
 	h := peerHead{tip: d.Uvarint(wire.MaxUvarint), earliest: d.Uvarint(wire.MaxUvarint)}
-	h.checkpoint = d.Bytes(d.Len())
-	return h, d.Finish()
+	rest := d.Bytes(d.Len())
+	if err := d.Finish(); err != nil || len(rest) == 0 {
+		return h, err
+	}
+	var err error
+	h.checkpoint, err = codec.DecodeDecision(rest)
+	return h, err
 }
 
 // ServeBlocks yields blocks from a sequence number on, in the form of DecodeBlock,

@@ -111,7 +111,7 @@ func (l *Ledger) sources() []Source {
 func (l *Ledger) fetchFromSome(ctx context.Context, idle map[string]bool, follow bool) (bool, error) {
 	for _, s := range l.ranked(ctx, idle) {
 		before := l.tip.Load().header.Seq
-		err := l.fetchWatched(ctx, s.Source, follow)
+		err := l.fetchBest(ctx, &s, follow)
 		if errors.Is(err, pbft.ErrDiverged) {
 			return false, err
 		}
@@ -167,6 +167,21 @@ func (l *Ledger) ranked(ctx context.Context, idle map[string]bool) []standing {
 		return cmp.Compare(b.head.tip, a.head.tip)
 	})
 	return out
+}
+
+// fetchBest takes the state at the peer's checkpoint when this peer is far behind
+// it or the blocks between are not to be had, and then blocks.
+func (l *Ledger) fetchBest(ctx context.Context, s *standing, follow bool) error {
+	if s.head.checkpoint != nil && s.head.tip > l.tip.Load().header.Seq+l.transferAfter {
+		if err := l.transfer(ctx, s); err != nil {
+			return err
+		}
+	}
+	err := l.fetchWatched(ctx, s.Source, follow)
+	if errors.Is(err, ErrPruned) && s.head.checkpoint != nil {
+		return l.transfer(ctx, s)
+	}
+	return err
 }
 
 // fetchWatched takes blocks from a peer. A peer that is followed and has nothing

@@ -16,8 +16,7 @@ const (
 	kindViewChange = 0x04
 	kindNewView    = 0x05
 	kindStatus     = 0x06
-	kindRecover    = 0x07
-	kindCertified  = 0x08
+	kindCertified  = 0x07
 
 	kindCertificate  = 0x10
 	kindEquivocation = 0x11

@@ -17,7 +17,7 @@
 // bytes stay readable for as long as their kinds are known.
 //
 //	message     = 0x01 vote | 0x02 proposal | 0x03 decision | 0x04 view change
-//	            | 0x05 new view | 0x06 status | 0x07 recover | 0x08 cert
+//	            | 0x05 new view | 0x06 status | 0x07 cert
 //	certificate = 0x10 cert
 //	evidence    = 0x11 vote, vote          equivocation
 //	            | 0x12 vote, view change   amnesia
@@ -36,8 +36,7 @@
 //	decision    = header, cert
 //	view change = epoch, view, replica, cert, n, n x ( header, cert ), signature
 //	new view    = epoch, view, n, n x view change, n, n x proposal, signature
-//	status      = epoch, view, changing (0 or 1), committed, highest, stable, echo, replica, signature
-//	recover     = epoch, through, nonce, replica, signature
+//	status      = epoch, view, changing (0 or 1), committed, stable, replica, signature
 //
 //	cert        = subject, n, n x ( replica, signature )   replicas ascend; phase 0 to 3
 //	subject     = phase (1 byte), epoch, view, seq, digest (32 bytes), state (32 bytes)
@@ -58,6 +57,5 @@
 //	proposal                       222 bytes
 //	decision                       227 + 65 q     422 for n = 4, 682 for n = 10
 //	view change, k locks           139 + 65 q + k (226 + 65 q)
-//	status                          76 bytes
-//	recover                         78 bytes
+//	status                          73 bytes
 package codec

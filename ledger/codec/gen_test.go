@@ -104,15 +104,7 @@ func drawNewView(t *rapid.T) *pbft.NewView {
 func drawStatus(t *rapid.T) *pbft.Status {
 	return &pbft.Status{
 		Epoch: numbers.Draw(t, "epoch"), View: numbers.Draw(t, "view"), Changing: rapid.Bool().Draw(t, "changing"),
-		Committed: numbers.Draw(t, "committed"), Highest: numbers.Draw(t, "highest"), Stable: numbers.Draw(t, "stable"),
-		Echo:    numbers.Draw(t, "echo"),
-		Replica: drawReplica(t), Sig: drawSignature(t),
-	}
-}
-
-func drawRecover(t *rapid.T) *pbft.Recover {
-	return &pbft.Recover{
-		Epoch: numbers.Draw(t, "epoch"), Through: numbers.Draw(t, "through"), Nonce: numbers.Draw(t, "nonce"),
+		Committed: numbers.Draw(t, "committed"), Stable: numbers.Draw(t, "stable"),
 		Replica: drawReplica(t), Sig: drawSignature(t),
 	}
 }
@@ -126,7 +118,6 @@ var (
 		func(t *rapid.T) pbft.Message { return drawViewChange(t) },
 		func(t *rapid.T) pbft.Message { return drawNewView(t) },
 		func(t *rapid.T) pbft.Message { return drawStatus(t) },
-		func(t *rapid.T) pbft.Message { return drawRecover(t) },
 		func(t *rapid.T) pbft.Message { return &pbft.Certified{Cert: drawCert(t)} },
 	}
 	records = []func(*rapid.T) pbft.Record{

@@ -24,11 +24,7 @@ func AppendMessage(b []byte, m pbft.Message) []byte {
 	case *pbft.Status:
 		b = appendUints(append(b, kindStatus), m.Epoch, m.View)
 		b = appendBool(b, m.Changing)
-		b = appendUints(b, m.Committed, m.Highest, m.Stable, m.Echo)
-		b = appendReplica(b, m.Replica)
-		return append(b, m.Sig[:]...)
-	case *pbft.Recover:
-		b = appendUints(append(b, kindRecover), m.Epoch, m.Through, m.Nonce)
+		b = appendUints(b, m.Committed, m.Stable)
 		b = appendReplica(b, m.Replica)
 		return append(b, m.Sig[:]...)
 	case *pbft.Certified:
@@ -64,11 +60,9 @@ func (d *decoder) message(kind byte) pbft.Message {
 	case kindStatus:
 		return &pbft.Status{
 			Epoch: d.uint(), View: d.uint(), Changing: d.bool(),
-			Committed: d.uint(), Highest: d.uint(), Stable: d.uint(), Echo: d.uint(),
+			Committed: d.uint(), Stable: d.uint(),
 			Replica: d.replica(), Sig: d.signature(),
 		}
-	case kindRecover:
-		return &pbft.Recover{Epoch: d.uint(), Through: d.uint(), Nonce: d.uint(), Replica: d.replica(), Sig: d.signature()}
 	case kindCertified:
 		return &pbft.Certified{Cert: d.cert()}
 	default:

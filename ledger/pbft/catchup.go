@@ -54,14 +54,14 @@ func (c *catchUp) tick(r *Replica) {
 // report tells the others how far this replica is.
 func (r *Replica) report() {
 	r.pace.saidAt = r.now
-	r.send(r.status(0))
+	r.send(r.status())
 }
 
-// status makes this replica's report, as an answer to a RECOVER's nonce.
-func (r *Replica) status(echo uint64) *Status {
+// status makes this replica's report.
+func (r *Replica) status() *Status {
 	s := &Status{
 		Epoch: r.start.Epoch, View: r.view, Changing: r.changing, Committed: r.base.header.Seq,
-		Highest: max(r.highest, r.base.header.Seq), Stable: r.stable.Seq, Echo: echo, Replica: r.start.Self,
+		Stable: r.stable.Seq, Replica: r.start.Self,
 	}
 	s.Sig = r.start.Sign(s.Statement(r.cfg.Cluster))
 	return s
@@ -73,7 +73,6 @@ func (r *Replica) onStatus(s *Status) {
 	if s.Replica == r.start.Self {
 		return
 	}
-	r.probation.reported(r, s)
 	if s.Committed > r.base.header.Seq {
 		r.catchUp.said = max(r.catchUp.said, s.Committed)
 	}
@@ -116,80 +115,4 @@ func (r *Replica) synced(v Verified) {
 	r.settle(d)
 	r.offered = Build{}
 	r.onStored(d.Header.Seq)
-}
-
-// probation is the time in which a replica without its log must not vote.
-//
-// Whatever it voted for before, it voted for at most one window above what some
-// quorum had helped to commit. It asks everybody how far they have voted; of 2f+1
-// that answer at least one honest replica was in that quorum. One window above
-// the highest answer is beyond all that it may have voted for, and when the chain
-// has passed that, nothing that it may have forgotten matters.
-type probation struct {
-	active   bool
-	nonce    uint64
-	reports  []bool // by replica: has answered
-	answers  int
-	highest  uint64
-	through  uint64 // 0 until enough have answered
-	askedAt  uint64
-	everSent bool
-}
-
-func newProbation(s *Start) probation {
-	return probation{active: s.Recovering, nonce: s.Nonce, reports: make([]bool, s.Committee.Size())}
-}
-
-// tick asks again.
-func (p *probation) tick(r *Replica) {
-	if p.everSent && r.now-p.askedAt < r.cfg.ResendInterval {
-		return
-	}
-	p.everSent, p.askedAt = true, r.now
-	m := &Recover{Epoch: r.start.Epoch, Through: p.through, Nonce: p.nonce, Replica: r.start.Self}
-	m.Sig = r.start.Sign(m.Statement(r.cfg.Cluster))
-	r.send(m)
-}
-
-// reported takes an answer. Only those to this start's question count: an older
-// one may be replayed.
-func (p *probation) reported(r *Replica, s *Status) {
-	if !p.active || p.through > 0 || s.Echo != p.nonce || p.nonce == 0 || p.reports[s.Replica] {
-		return
-	}
-	p.reports[s.Replica] = true
-	p.answers++
-	p.highest = max(p.highest, s.Highest)
-	if p.answers >= r.start.Committee.Quorum() {
-		p.through = p.highest + r.cfg.Window
-		p.everSent = false // say at once how far the chain must go
-		p.passed(r)
-	}
-}
-
-// passed ends the probation when the chain is far enough, or the epoch over.
-func (p *probation) passed(r *Replica) {
-	if !p.active || p.through == 0 || r.base.header.Seq < p.through {
-		return
-	}
-	p.active = false
-	r.pace.entered(r.now)
-	r.enteredAt = r.now
-	r.note(NoteRecovered, r.base.header.Seq)
-}
-
-// onRecover answers a replica that has lost its log, and, as the leader, takes
-// the chain past what that replica may have voted for.
-func (r *Replica) onRecover(m *Recover) {
-	if m.Replica == r.start.Self || !r.voting() {
-		return
-	}
-	r.sendTo(m.Replica, r.status(m.Nonce))
-	granted, before := r.pace.filled[int(m.Replica)]
-	if m.Through <= r.base.header.Seq || m.Through > r.highest+2*r.cfg.Window ||
-		(before && m.Through > r.pace.fill && r.now-granted < r.cfg.CensorTimeout) {
-		return
-	}
-	r.pace.filled[int(m.Replica)] = r.now
-	r.pace.fill = max(r.pace.fill, m.Through)
 }

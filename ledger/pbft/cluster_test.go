@@ -16,6 +16,8 @@ type cluster struct {
 	cfg      Config
 	size     quorum.Committee
 	genesis  Header
+	first    Header // the block before the epoch's first
+	epoch    uint64
 	nodes    []*node
 	queue    []parcel
 	verifier *Verifier
@@ -80,6 +82,7 @@ func newCluster(t *testing.T, n int, cfg Config) *cluster {
 	}
 	c := &cluster{cfg: cfg, size: size, log: func(string, ...any) {}, watch: func(quorum.Replica, Message) {}}
 	c.genesis = Header{Epoch: 0, Seq: 0, Time: 1, State: Digest{1}}
+	c.first = c.genesis
 	for r := range n {
 		c.nodes = append(c.nodes, &node{id: quorum.Replica(r)}) //nolint:gosec // a few replicas
 	}
@@ -93,7 +96,7 @@ func newCluster(t *testing.T, n int, cfg Config) *cluster {
 
 func (c *cluster) start(r quorum.Replica) Start {
 	return Start{
-		Epoch: 0, Committee: c.size, Self: r, Header: c.genesis,
+		Epoch: c.epoch, Committee: c.size, Self: r, Header: c.first,
 		Sign: func(st []byte) Signature { return signAs(r, st) },
 	}
 }
@@ -104,10 +107,11 @@ func (c *cluster) boot(t *testing.T, nd *node, start Start) {
 	start.Self = nd.id
 	start.Sign = func(st []byte) Signature { return signAs(nd.id, st) }
 	from := Resume{Records: nd.records, Stable: nd.stable}
-	if len(nd.chain) > 0 {
-		from.Committed = nd.chain[len(nd.chain)-1]
-	}
 	for _, d := range nd.chain {
+		if d.Header.Epoch != c.epoch {
+			continue
+		}
+		from.Committed = d
 		if d.Header.Seq%c.cfg.CheckpointInterval == 0 {
 			from.Checkpoints = append(from.Checkpoints, d)
 		}
@@ -201,7 +205,7 @@ func (c *cluster) build(nd *node) bool {
 	}
 	nd.offer = nil
 	nd.serial++
-	h := Header{Epoch: 0, Seq: b.Seq, Parent: b.Parent, Time: 1, Count: 1, State: Digest{2, byte(nd.id), byte(nd.serial)}}
+	h := Header{Epoch: c.epoch, Seq: b.Seq, Parent: b.Parent, Time: 1, Count: 1, State: Digest{2, byte(nd.id), byte(nd.serial)}}
 	c.step(nd, Built{View: b.View, Header: h})
 	return true
 }
@@ -278,7 +282,7 @@ func recordText(rec Record) string {
 func noteText(n Note) string {
 	names := map[NoteKind]string{
 		NoteAccepted: "accepted", NotePrepared: "prepared", NoteViewChangeStarted: "view change", NoteViewEntered: "view entered",
-		NoteSlow: "leader too slow", NoteTimeout: "timeout", NoteCensored: "request censored", NoteBadLeader: "bad leader", NoteRecovered: "recovered",
+		NoteSlow: "leader too slow", NoteTimeout: "timeout", NoteCensored: "request censored", NoteBadLeader: "bad leader",
 	}
 	return fmt.Sprintf("%s, view %d, %d", names[n.Kind], n.View, n.Seq)
 }

@@ -94,12 +94,10 @@ type Start struct {
 	// Header is the block before the epoch's first: the genesis block, or the last
 	// one of the epoch before.
 	Header Header
-	// Recovering is set for a replica whose log is gone: it must not vote before
-	// everything that it may have voted for is settled.
+	// Recovering is set for a replica whose log is gone. It may have voted in this
+	// epoch for things that it does not remember, and others may still hold what it
+	// said: it takes part without a vote until the epoch is over.
 	Recovering bool
-	// Nonce is a random number, not 0, that tells this start's RECOVER from older
-	// ones.
-	Nonce uint64
 }
 
 // leader returns the leader of a view.

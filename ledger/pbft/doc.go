@@ -62,8 +62,10 @@
 // is further behind is told to [Sync] by the driver, towards a certificate rather
 // than a peer's word.
 //
-// A replica that has lost its log may have voted for things it does not remember.
-// It abstains ([Start].Recovering) until the chain has passed them all.
+// A replica that has lost its log may have voted for things it does not remember,
+// and have asked for views that have not begun yet. No later event of the epoch
+// makes its old words void; the end of the epoch does. It takes part without a vote
+// ([Start].Recovering) until then, and asks for that end by a transaction.
 //
 // # What a replica owes
 //

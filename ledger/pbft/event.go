@@ -97,8 +97,6 @@ type Build struct {
 	View   uint64
 	Seq    uint64
 	Parent Digest
-	// Fill asks for a block even when no request is waiting.
-	Fill bool
 }
 
 // Sync says what is known to be committed by others.
@@ -137,8 +135,6 @@ const (
 	NoteCensored
 	// NoteBadLeader says: the leader proposed something invalid.
 	NoteBadLeader
-	// NoteRecovered says: a replica that had lost its memory votes again.
-	NoteRecovered
 )
 
 // Record is an entry of the durable log: a closed set. Restore takes them back.

@@ -66,7 +66,6 @@ const (
 	domainViewChange = "decube/view-change/1\x00"
 	domainNewView    = "decube/new-view/1\x00"
 	domainStatus     = "decube/status/1\x00"
-	domainRecover    = "decube/recover/1\x00"
 )
 
 // Statement returns the bytes that are signed for a cluster (the digest of its
@@ -213,9 +212,7 @@ type Status struct {
 	View      uint64
 	Changing  bool   // wants View, and is not in it yet
 	Committed uint64 // sequence number of its last committed block
-	Highest   uint64 // the highest sequence number it ever voted for in this epoch
 	Stable    uint64 // its last certified checkpoint
-	Echo      uint64 // the nonce of the RECOVER that this answers, or 0
 	Replica   quorum.Replica
 	Sig       Signature
 }
@@ -227,24 +224,7 @@ func (s *Status) Statement(cluster Digest) []byte {
 	if s.Changing {
 		changing = 1
 	}
-	return appendUints(b, s.Epoch, s.View, changing, s.Committed, s.Highest, s.Stable, s.Echo, uint64(s.Replica))
-}
-
-// Recover says that a replica lost its memory, and asks the others for theirs:
-// it votes for nothing until the chain has passed Through, which is 0 while it
-// does not know.
-type Recover struct {
-	Epoch   uint64
-	Through uint64
-	Nonce   uint64 // not 0; answers to older requests do not carry it
-	Replica quorum.Replica
-	Sig     Signature
-}
-
-// Statement returns the bytes that the signature is over.
-func (r *Recover) Statement(cluster Digest) []byte {
-	b := append([]byte(domainRecover), cluster[:]...)
-	return appendUints(b, r.Epoch, r.Through, r.Nonce, uint64(r.Replica))
+	return appendUints(b, s.Epoch, s.View, changing, s.Committed, s.Stable, uint64(s.Replica))
 }
 
 func (*Vote) message()       {}
@@ -254,7 +234,6 @@ func (*Certified) message()  {}
 func (*ViewChange) message() {}
 func (*NewView) message()    {}
 func (*Status) message()     {}
-func (*Recover) message()    {}
 
 // String returns the subject as transcripts print it.
 func (s Subject) String() string {
@@ -310,10 +289,5 @@ func (s *Status) String() string {
 	if s.Changing {
 		in = "changing to"
 	}
-	return fmt.Sprintf("STATUS of %d: %s %d/%d, committed %d, highest %d, stable %d", s.Replica, in, s.Epoch, s.View, s.Committed, s.Highest, s.Stable)
-}
-
-// String returns the request as transcripts print it.
-func (r *Recover) String() string {
-	return fmt.Sprintf("RECOVER of %d in %d through %d", r.Replica, r.Epoch, r.Through)
+	return fmt.Sprintf("STATUS of %d: %s %d/%d, committed %d, stable %d", s.Replica, in, s.Epoch, s.View, s.Committed, s.Stable)
 }

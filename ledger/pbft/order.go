@@ -97,7 +97,6 @@ func (r *Replica) advance(s *slot, told bool) {
 func (r *Replica) accept(s *slot) {
 	s.voted = true
 	s.since, s.began = r.now, r.now
-	r.highest = max(r.highest, s.header.Seq)
 	r.persist(AcceptedRecord{View: r.view, Header: *s.header})
 	r.note(NoteAccepted, s.header.Seq)
 	if r.leads() {
@@ -146,7 +145,6 @@ func (r *Replica) settle(d *Decision) {
 	}
 	r.carry()
 	r.mark(d)
-	r.probation.passed(r)
 }
 
 // decided fills a slot with what is committed there.
@@ -174,8 +172,7 @@ func (r *Replica) offer() {
 		tip, digest = s.header, s.digest
 	}
 	next := tip.Seq + 1
-	fill := r.pace.fill >= next
-	wanted := Build{View: r.view, Seq: next, Parent: digest, Fill: fill}
+	wanted := Build{View: r.view, Seq: next, Parent: digest}
 	if next > r.limit() || r.offered == wanted {
 		return
 	}

@@ -15,11 +15,7 @@ type pace struct {
 	forwarded uint64 // when requests were last forwarded
 
 	saidAt uint64 // when this replica last repeated itself or reported
-	fill   uint64 // empty blocks are wanted up to this sequence number
-	filled map[int]uint64
 }
-
-func newPace() pace { return pace{filled: map[int]uint64{}} }
 
 // decided takes note of a commit.
 func (p *pace) decided(r *Replica, s *slot, count uint32) {
@@ -66,9 +62,7 @@ func (r *Replica) tick(t Tick) {
 	r.repeat()
 	r.catchUp.tick(r)
 	switch {
-	case !r.voting():
-		r.probation.tick(r)
-	case r.ended():
+	case !r.voting() || r.ended():
 	case r.changing:
 		// A view change that a quorum wants has its time; one that fewer want goes on
 		// being wanted.

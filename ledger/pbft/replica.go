@@ -29,7 +29,6 @@ type Replica struct {
 	locks    map[uint64]*Lock  // PBFT's P set: above base, of the highest view each
 	checked  map[Digest]uint64 // valid blocks above base, with their sequence numbers
 	early    []early           // of views to come
-	highest  uint64            // highest sequence number voted for
 	recent   []*Decision       // the last ones, for replicas just behind
 
 	changes   []*ViewChange // by replica, the latest of each
@@ -45,9 +44,8 @@ type Replica struct {
 	stored  uint64
 	ballots []checkpoints // by replica
 
-	pace      pace
-	catchUp   catchUp
-	probation probation
+	pace    pace
+	catchUp catchUp
 
 	offered Build // what was last asked for in this view
 	halted  error
@@ -106,17 +104,14 @@ func New(cfg Config, start Start, from Resume) (*Replica, Output, error) {
 	first := Subject{Phase: Commit, Epoch: start.Epoch, Seq: start.Header.Seq, Digest: digest, State: start.Header.State}
 	r := &Replica{
 		cfg: cfg, start: start,
-		base:      base{start.Header, digest, Certificate{Subject: first}},
-		slots:     map[uint64]*slot{},
-		locks:     map[uint64]*Lock{},
-		checked:   map[Digest]uint64{},
-		changes:   make([]*ViewChange, start.Committee.Size()),
-		highest:   start.Header.Seq,
-		stable:    Certificate{Subject: Subject{Phase: Checkpoint, Epoch: start.Epoch, Seq: start.Header.Seq, Digest: digest, State: start.Header.State}},
-		stored:    start.Header.Seq,
-		ballots:   make([]checkpoints, start.Committee.Size()),
-		pace:      newPace(),
-		probation: newProbation(&start),
+		base:    base{start.Header, digest, Certificate{Subject: first}},
+		slots:   map[uint64]*slot{},
+		locks:   map[uint64]*Lock{},
+		checked: map[Digest]uint64{},
+		changes: make([]*ViewChange, start.Committee.Size()),
+		stable:  Certificate{Subject: Subject{Phase: Checkpoint, Epoch: start.Epoch, Seq: start.Header.Seq, Digest: digest, State: start.Header.State}},
+		stored:  start.Header.Seq,
+		ballots: make([]checkpoints, start.Committee.Size()),
 	}
 	if err := r.resume(&from); err != nil {
 		return nil, Output{}, err
@@ -179,8 +174,6 @@ func (r *Replica) receive(v Verified) {
 		r.onNewView(m)
 	case *Status:
 		r.onStatus(m)
-	case *Recover:
-		r.onRecover(m)
 	}
 }
 
@@ -191,7 +184,7 @@ func (r *Replica) leader() quorum.Replica { return r.start.leader(r.view) }
 func (r *Replica) leads() bool { return r.leader() == r.start.Self }
 
 // voting reports whether this replica may vote at all.
-func (r *Replica) voting() bool { return !r.probation.active }
+func (r *Replica) voting() bool { return !r.start.Recovering }
 
 // ended reports whether the epoch's last block is committed.
 func (r *Replica) ended() bool { return r.base.header.Last() && r.base.header.Epoch == r.start.Epoch }
@@ -265,12 +258,6 @@ func (r *Replica) Committed() uint64 { return r.base.header.Seq }
 
 // Stable returns the sequence number of the last certified checkpoint.
 func (r *Replica) Stable() uint64 { return r.stable.Seq }
-
-// Recovering reports whether the replica abstains because its log was lost, and
-// until which sequence number, 0 while it does not know.
-func (r *Replica) Recovering() (through uint64, recovering bool) {
-	return r.probation.through, r.probation.active
-}
 
 // Footprint is how much a replica holds, in messages. It is bounded by the size
 // of the committee and the window.

@@ -139,8 +139,6 @@ func (v *Verifier) collect(c *collector, m Message) error {
 		return v.newView(c, m)
 	case *Status:
 		return v.plain(c, m.Epoch, m.Replica, m.Statement(v.Cluster), m.Sig)
-	case *Recover:
-		return v.plain(c, m.Epoch, m.Replica, m.Statement(v.Cluster), m.Sig)
 	default:
 		return fmt.Errorf("%w: unknown kind %T", ErrMalformed, m)
 	}

@@ -126,7 +126,6 @@ func (r *Replica) assemble() {
 		p := &Proposal{View: r.view, Header: h}
 		p.Sig = r.sign(p.Subject()).Sig
 		n.Proposals = append(n.Proposals, p)
-		r.highest = max(r.highest, h.Seq)
 	}
 	n.Sig = r.start.Sign(n.Statement(r.cfg.Cluster))
 	r.enter(n)
@@ -217,11 +216,6 @@ func (r *Replica) restore(records []Record) error {
 			r.clearSlots()
 		case EnteredRecord:
 			r.begin(rec.NewView)
-			for _, p := range rec.NewView.Proposals {
-				if r.leads() {
-					r.highest = max(r.highest, p.Header.Seq)
-				}
-			}
 		case DecidedRecord:
 			seq := rec.Decision.Header.Seq
 			if s := r.slot(seq); s != nil {
@@ -241,7 +235,6 @@ func (r *Replica) restore(records []Record) error {
 
 // restoreAccepted casts a PREPARE again.
 func (r *Replica) restoreAccepted(rec *AcceptedRecord) {
-	r.highest = max(r.highest, rec.Header.Seq)
 	s := r.slot(rec.Header.Seq)
 	if s == nil || rec.View != r.view || r.changing {
 		return

@@ -79,7 +79,9 @@ func (o outcome) after(change tx.Op) (outcome, error) {
 // withValidator returns the set with one more key, last or in another's place, or a
 // *Rejection.
 func withValidator(set genesis.ValidatorSet, c tx.ValidatorAdd) (genesis.ValidatorSet, error) {
-	if _, ok := set.Replica(c.Key); ok {
+	if _, ok := set.Replica(c.Key); ok && renews(c) {
+		return slices.Clone(set), nil
+	} else if ok {
 		return nil, tx.Reject(tx.CodeNotAllowed, "%s is a validator already", c.Key)
 	}
 	out := slices.Clone(set)
@@ -96,6 +98,14 @@ func withValidator(set genesis.ValidatorSet, c tx.ValidatorAdd) (genesis.Validat
 	out[at] = c.Key
 	return out, nil
 }
+
+// renews reports whether a validator takes its own place anew: the set stays, and
+// the epoch ends. That is how a replica that has lost its log votes again.
+func renews(c tx.ValidatorAdd) bool { return c.Key == c.Replaces }
+
+// renewInterval is how many blocks lie between two renewals of one validator, at
+// least: each costs the others an epoch.
+const renewInterval = 16
 
 // withoutValidator returns the set without a key, or a *Rejection.
 func withoutValidator(set genesis.ValidatorSet, key sig.PublicKey) (genesis.ValidatorSet, error) {
@@ -129,10 +139,15 @@ func (s *step) settled(change tx.Op, set genesis.ValidatorSet) bool {
 func (s *step) alone(change tx.Op, set genesis.ValidatorSet) (bool, error) {
 	switch c := change.(type) {
 	case tx.ValidatorAdd:
-		if c.Replaces != s.tx.Owner {
-			return false, nil
+		switch {
+		case c.Replaces == s.tx.Owner && renews(c):
+			return true, s.rested(renewInterval)
+		case c.Replaces == s.tx.Owner:
+			return true, s.rested(s.params.CheckpointInterval)
+		case renews(c):
+			return false, tx.Reject(tx.CodeNotAllowed, "only %s itself takes its place anew", c.Key)
 		}
-		return true, s.rested()
+		return false, nil
 	case tx.ValidatorRemove:
 		return c.Key == s.tx.Owner && faulty(len(set)-1) == faulty(len(set)), nil
 	}
@@ -140,15 +155,15 @@ func (s *step) alone(change tx.Op, set genesis.ValidatorSet) (bool, error) {
 }
 
 // rested returns a *Rejection unless the owner has been a validator for long enough
-// to replace its key.
-func (s *step) rested() error {
+// to replace its key: an interval of blocks.
+func (s *step) rested(interval uint64) error {
 	v, err := need(s.block, ValidatorKey(s.tx.Owner), ParseValidator)
 	if err != nil {
 		return err
 	}
-	if v.Since > 0 && s.block.seq-v.Since < s.params.CheckpointInterval {
+	if v.Since > 0 && s.block.seq-v.Since < interval {
 		return tx.Reject(tx.CodeNotAllowed, "%s is a validator since block %d and may be replaced by its holder from block %d on",
-			s.tx.Owner, v.Since, v.Since+s.params.CheckpointInterval)
+			s.tx.Owner, v.Since, v.Since+interval)
 	}
 	return nil
 }
@@ -189,13 +204,20 @@ func (s *step) enact(change tx.Op, set genesis.ValidatorSet, next outcome, own v
 	var renamed tx.ValidatorAdd // the owner's new key, if it has one
 	switch c := change.(type) {
 	case tx.ValidatorAdd:
+		v := Validator{Since: s.block.seq}
+		if renews(c) {
+			old, err := need(s.block, ValidatorKey(c.Key), ParseValidator)
+			if err != nil {
+				return err
+			}
+			v.Addresses = old.Addresses
+		}
 		if !c.Replaces.IsZero() {
 			s.drop(ValidatorKey(c.Replaces))
 		}
 		if c.Replaces == s.tx.Owner {
 			renamed = c
 		}
-		v := Validator{Since: s.block.seq}
 		if c.Address != "" {
 			v.Addresses = []string{c.Address}
 		}

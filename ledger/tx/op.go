@@ -147,9 +147,6 @@ func (o RecordPut) Validate() error {
 
 // Validate implements [Op].
 func (o ValidatorAdd) Validate() error {
-	if o.Replaces == o.Key {
-		return Reject(CodeInvalid, "replaces: a validator does not replace itself")
-	}
 	return cmp.Or(checkKey("key", o.Key), checkText("address", o.Address, 0, MaxAddress))
 }
 

@@ -227,7 +227,6 @@ func TestValidateRefuses(t *testing.T) {
 		"put: no namespace":         {tx.RecordPut{Namespace: "-", Key: "k"}, tx.CodeInvalid},
 		"add: no key":               {tx.ValidatorAdd{}, tx.CodeInvalid},
 		"add: anybody's key":        {tx.ValidatorAdd{Key: sig.PublicKey{1}}, tx.CodeInvalid},
-		"add: replaces itself":      {tx.ValidatorAdd{Key: public, Replaces: public}, tx.CodeInvalid},
 		"add: long address":         {tx.ValidatorAdd{Key: public, Address: strings.Repeat("a", tx.MaxAddress+1)}, tx.CodeTooLarge},
 		"remove: no key":            {tx.ValidatorRemove{}, tx.CodeInvalid},
 		"set: no name":              {tx.ParamsSet{}, tx.CodeInvalid},
