@@ -97,7 +97,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		c.grow(strings.Repeat("x", 1<<20))
 	}
 	v := serve(t, newHost(t), c, func(l *Limits) {
-		l.StallTimeout, l.AliveInterval, l.Bytes = 300*time.Millisecond, 100*time.Millisecond, 64<<20
+		l.StallTimeout, l.AliveInterval, l.Bytes = 3*time.Second, time.Second, 64<<20
 	})
 	h := newHost(t)
 	for range DefaultLimits().StreamsPerPeer {
