@@ -92,7 +92,7 @@ func TestMalformedStreamsEndAlone(t *testing.T) {
 
 func TestStreamThatStallsIsCutOff(t *testing.T) {
 	a, b, h := withHostile(t, func(o *Options) {
-		o.Limits.StallTimeout, o.Limits.HandshakeTimeout = 100*time.Millisecond, 200*time.Millisecond
+		o.Limits.StallTimeout, o.Limits.HandshakeTimeout = time.Second, time.Second
 	})
 	silent := pause(t, h, a)
 	s, r := dial(t, h, a)
@@ -164,7 +164,7 @@ func heap() int64 {
 func TestValidatorThatDoesNotRead(t *testing.T) {
 	a, b, h := withHostile(t, func(o *Options) {
 		o.Limits.Votes.Bytes, o.Limits.Proposals.Bytes, o.Limits.Bulk.Bytes = 1<<20, 16<<20, 16<<20
-		o.Limits.StallTimeout = 300 * time.Millisecond
+		o.Limits.StallTimeout = 2 * time.Second
 	})
 	welcoming(h, func(network.Stream, *bufio.Reader, Class) {})
 	key := keyOf(t, h)
