@@ -68,7 +68,7 @@ func (b *nodeBackend) Status(ctx context.Context) (api.Status, error) {
 		Blocks:        stat.Blocks,
 		Bytes:         stat.Bytes,
 		Provided:      b.dht.Status(ctx).Keys,
-		Warnings:      b.warnings(),
+		Warnings:      b.warnings(ctx),
 	}
 	return st, nil
 }

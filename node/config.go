@@ -11,6 +11,7 @@ import (
 	"github.com/decube/decube/dht"
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/node/logging"
 	"github.com/decube/decube/protocols/exchange"
@@ -23,6 +24,7 @@ type Config struct {
 	DHT        DHT               // what is announced
 	Exchange   Exchange          // fetching and serving blocks
 	Storage    blockstore.Config // where blocks are kept
+	Consensus  ledger.Config     // the ledger, for a repository with a genesis
 	APIGateway APIGateway        // the HTTP API
 	GC         GC                // collecting garbage
 	Log        logging.Config    // what is logged, on standard error
@@ -69,6 +71,7 @@ func Default() Config {
 			UploadRate: x.UploadRate, MaxStreams: x.Limits.Streams, MaxFetches: x.Limits.Fetches, Patience: x.Limits.Patience,
 		},
 		Storage:    blockstore.Default(),
+		Consensus:  ledger.Default(),
 		APIGateway: APIGateway{Address: "127.0.0.1:8080"},
 		GC:         GC{Enabled: true, Interval: time.Hour, Watermark: 90},
 		Log:        logging.Default(),

@@ -11,33 +11,60 @@ import (
 
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/node/host"
 )
 
 // Setup holds the settings that are asked for when a repository is made, and
 // are written to its config.yaml. A zero field leaves the default.
 type Setup struct {
-	Network   string
+	Network   string // that of the genesis, if there is one, unless given
 	Listen    []string
 	Bootstrap []string
 	API       string
+
+	// Genesis makes the peer part of a ledger; nil for none.
+	Genesis *genesis.Genesis
 }
 
-// Init makes dir a repository with a new identity. It returns repo.ErrExists
-// when it is one already; settings that are wrong wrap config.ErrInvalid.
+// Init makes dir a repository with a new identity, which counts as one that has
+// never voted in the ledger of the genesis. It returns repo.ErrExists when dir is
+// a repository already; settings that are wrong wrap config.ErrInvalid.
 func Init(dir string, s Setup) error {
-	if err := s.validate(); err != nil {
-		return err
-	}
 	key, err := host.NewIdentity()
 	if err != nil {
 		return err
 	}
-	text, err := configFile(s)
-	if err != nil {
+	return initRepo(dir, s, key)
+}
+
+// initRepo is Init for a key that is as good as new.
+func initRepo(dir string, s Setup, key []byte) error {
+	seed := repo.Seed{Identity: key}
+	if g := s.Genesis; g != nil {
+		if s.Network == "" {
+			s.Network = g.Network
+		}
+		text, err := g.Marshal()
+		if err != nil {
+			return err
+		}
+		seed.Genesis = text
+		seed.Prepare = func(d repo.Dir) error { return ledger.Init(d.Ledger(), g) }
+	}
+	if err := s.validate(); err != nil {
 		return err
 	}
-	return repo.Init(dir, repo.Seed{Identity: key, Config: text})
+	var err error
+	if seed.Config, err = configFile(s); err != nil {
+		return err
+	}
+	if err := repo.Init(dir, seed); err != nil || s.Genesis == nil {
+		return err
+	}
+	_, err = sameLedger(repo.Dir(dir), s.Genesis) // it may be an interrupted Init that was finished
+	return err
 }
 
 func (s Setup) validate() error {

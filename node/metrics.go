@@ -14,6 +14,9 @@ import (
 	"github.com/decube/decube/internal/block"
 )
 
+// namespace begins the name of every metric of the program.
+const namespace = "decube"
+
 // metrics counts what the rooms report. It is an exchange.Observer.
 type metrics struct {
 	registry *prometheus.Registry
@@ -32,13 +35,13 @@ type metrics struct {
 func newMetrics() *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "decube", Name: name, Help: help})
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
 		m.registry.MustRegister(c)
 		return c
 	}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.flushSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: "decube", Name: "blockstore_flush_seconds", Help: "Time of a commit to disk.",
+		Namespace: namespace, Name: "blockstore_flush_seconds", Help: "Time of a commit to disk.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 	})
 	m.registry.MustRegister(m.flushSeconds)

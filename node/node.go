@@ -16,6 +16,7 @@ import (
 	"github.com/decube/decube/dht"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/internal/version"
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/protocols/exchange"
 )
@@ -46,6 +47,9 @@ type Node struct {
 	exchange *exchange.Exchange
 	contacts *host.Bootstrap
 
+	genesis *genesis.Genesis // nil for a peer that is part of no ledger
+	ledger  *ledgerRoom      // nil without a genesis
+
 	metrics  *metrics
 	reach    reachabilityWatch
 	healer   *healer
@@ -63,7 +67,8 @@ type Node struct {
 
 // Open takes the repository's lock and opens everything that a node consists of;
 // peers can connect from then on. The errors to branch on are repo.ErrNoRepo,
-// repo.ErrVersion, repo.ErrLocked, config.ErrInvalid and host.ErrAddressInUse.
+// repo.ErrVersion, repo.ErrLocked, config.ErrInvalid, genesis.ErrInvalid,
+// ledger.ErrGenesis and host.ErrAddressInUse.
 // The caller calls Run or Close.
 func Open(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{
@@ -104,19 +109,7 @@ func (n *Node) Run(ctx context.Context) error {
 	rooms, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRooms()
 	g, rooms := errgroup.WithContext(rooms)
-	for name, run := range map[string]func(context.Context) error{
-		"block store": n.store.Run,
-		"DHT":         n.dht.Run,
-		"exchange":    n.exchange.Run,
-		"bootstrap":   n.contacts.Run,
-		"healer":      n.healer.run,
-		"announcer":   n.announce.run,
-		"collector":   n.collect.run,
-		"trimmer":     newTrimmer(n.metrics.moved.Load).run,
-		"reachability": func(ctx context.Context) error {
-			return n.reach.run(ctx, n.host.EventBus())
-		},
-	} {
+	for name, run := range n.rooms() {
 		g.Go(func() error {
 			if err := run(rooms); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
@@ -131,6 +124,27 @@ func (n *Node) Run(ctx context.Context) error {
 	err := g.Wait()
 	n.log.Info("stopping")
 	return errors.Join(err, n.Close())
+}
+
+// rooms returns what runs as long as the node does, by name.
+func (n *Node) rooms() map[string]func(context.Context) error {
+	rooms := map[string]func(context.Context) error{
+		"block store": n.store.Run,
+		"DHT":         n.dht.Run,
+		"exchange":    n.exchange.Run,
+		"bootstrap":   n.contacts.Run,
+		"healer":      n.healer.run,
+		"announcer":   n.announce.run,
+		"collector":   n.collect.run,
+		"trimmer":     newTrimmer(n.metrics.moved.Load).run,
+		"reachability": func(ctx context.Context) error {
+			return n.reach.run(ctx, n.host.EventBus())
+		},
+	}
+	if n.ledger != nil {
+		rooms["ledger"] = n.ledger.run
+	}
+	return rooms
 }
 
 // serve answers the API until ctx or a room ends.
@@ -167,13 +181,16 @@ func (n *Node) Network() string { return n.cfg.P2P.Network }
 func (n *Node) reachability() string { return n.reach.String() }
 
 // warnings returns what an operator should look at.
-func (n *Node) warnings() []string {
+func (n *Node) warnings(ctx context.Context) []string {
 	var w []string
 	if len(n.cfg.P2P.Bootstrap) == 0 && len(n.host.Network().Peers()) == 0 {
 		w = append(w, "no bootstrap peers are set and no peer is connected: others can be found only when they connect")
 	}
 	if count := n.healer.waiting(); count > 0 {
 		w = append(w, fmt.Sprintf("%d damaged blocks are waiting to be fetched again from the swarm", count))
+	}
+	if n.ledger != nil {
+		w = append(w, n.ledger.warnings(ctx)...)
 	}
 	return w
 }

@@ -58,13 +58,19 @@ func testConfig() Config {
 // start runs a node with a new repository, which joins the swarm through peers.
 func start(t *testing.T, log *slog.Logger, peers ...*running) *running {
 	t.Helper()
-	cfg := testConfig()
-	for _, p := range peers {
-		cfg.P2P.Bootstrap = append(cfg.P2P.Bootstrap, p.Addresses()...)
-	}
 	dir := t.TempDir()
 	if err := Init(dir, Setup{}); err != nil {
 		t.Fatal(err)
+	}
+	return startIn(t, dir, log, peers...)
+}
+
+// startIn is start with a repository that is there.
+func startIn(t *testing.T, dir string, log *slog.Logger, peers ...*running) *running {
+	t.Helper()
+	cfg := testConfig()
+	for _, p := range peers {
+		cfg.P2P.Bootstrap = append(cfg.P2P.Bootstrap, p.Addresses()...)
 	}
 	ready := make(chan struct{})
 	n, err := Open(t.Context(), Options{Repo: dir, Config: cfg, Log: log, Ready: func() { close(ready) }})

@@ -8,6 +8,8 @@ import (
 	"net"
 	"time"
 
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/api/server"
 	"github.com/decube/decube/blockstore"
@@ -29,6 +31,10 @@ func (n *Node) open(ctx context.Context) error {
 	if err := config.Validate(&n.cfg); err != nil {
 		return err
 	}
+	var err error
+	if n.genesis, err = loadGenesis(n.repo); err != nil {
+		return err
+	}
 	guard, err := repo.Lock(string(n.repo))
 	if err != nil {
 		return err
@@ -36,7 +42,7 @@ func (n *Node) open(ctx context.Context) error {
 	n.closeLater(guard.Unlock)
 	n.metrics = newMetrics()
 	n.healer = newHealer(n.fetchBlocks, n.log.With("room", "heal"))
-	for _, step := range []func(context.Context) error{n.openStore, n.openSwarm, n.openAPI} {
+	for _, step := range []func(context.Context) error{n.openStore, n.openSwarm, n.openLedger, n.openAPI} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -68,7 +74,7 @@ func (n *Node) openSwarm(context.Context) error {
 		Identity:   key,
 		UserAgent:  n.version.UserAgent(userAgent),
 		Datastore:  n.store.Datastore("peers"),
-		Limit:      n.cfg.Exchange.room().Limits.Allow,
+		Limit:      n.limit,
 		Registerer: n.metrics.registry,
 		Log:        n.log.With("room", "host"),
 	})
@@ -85,6 +91,14 @@ func (n *Node) openSwarm(context.Context) error {
 		return err
 	}
 	return n.openExchange()
+}
+
+// limit adjusts libp2p's limits to what the rooms may take.
+func (n *Node) limit(cfg *rcmgr.ScalingLimitConfig) {
+	n.cfg.Exchange.room().Limits.Allow(cfg)
+	if n.genesis != nil {
+		allowLedger(cfg)
+	}
 }
 
 func (n *Node) openDHT() error {

@@ -1,0 +1,188 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/node/host"
+	"github.com/decube/decube/protocols/consensus"
+	"github.com/decube/decube/protocols/statesync"
+)
+
+// ledgerRoom is the ledger and what joins it to the swarm:
+//
+//	            API
+//	             │
+//	          ledger ─────── Transport ── protocols/consensus ── the validators
+//	          │    └──────── Peers ─────┐
+//	servedLedger                        │
+//	          └── protocols/statesync ──┴── peers that have the ledger
+type ledgerRoom struct {
+	*ledger.Ledger
+
+	genesis *genesis.Genesis
+	votes   *consensus.Consensus
+	sync    *statesync.Sync
+	peers   *ledgerPeers
+	log     *slog.Logger
+	failed  atomic.Pointer[error] // why it has stopped
+}
+
+// openLedger opens the ledger that the repository is part of, if it is. A validator
+// that must not vote is no error; another ledger's directory is ledger.ErrGenesis.
+func (n *Node) openLedger(ctx context.Context) error {
+	if n.genesis == nil {
+		return nil
+	}
+	identity, err := host.LoadIdentity(n.repo.Identity())
+	if err != nil {
+		return err
+	}
+	key, err := signingKey(identity)
+	if err != nil {
+		return err
+	}
+	r := &ledgerRoom{genesis: n.genesis, log: n.log.With("room", "ledger")}
+	r.sync, err = statesync.New(n.host, servedLedger{n.genesis.ID(), func() *ledger.Ledger { return r.Ledger }},
+		statesync.Options{Log: n.log.With("room", "statesync")})
+	if err != nil {
+		return err
+	}
+	r.peers = newLedgerPeers(n.host, r.sync, n.genesis, n.cfg.Consensus.GossipFanout, n.dht.FindPeer, r.log)
+	limit := n.cfg.Consensus.MaxMessageSize
+	r.votes = consensus.New(n.host, consensus.Options{
+		Network:  n.genesis.ID(),
+		Log:      n.log.With("room", "consensus"),
+		Observer: newLinkMetrics(n.metrics.registry, r.refused),
+		Find:     n.dht.FindPeer,
+		Receive: func(from sig.PublicKey, class consensus.Class, frame []byte) {
+			if int64(len(frame)) <= limit {
+				r.Receive(from, ledger.Class(class), frame)
+			}
+		},
+		Lost:      func(from sig.PublicKey) { r.Lost(from) },
+		Duplicate: func(key sig.PublicKey) { r.Duplicate(key) },
+	})
+	r.Ledger, err = ledger.Open(ctx, ledger.Options{
+		Genesis:   n.genesis,
+		Key:       key,
+		Dir:       n.repo.Ledger(),
+		Config:    n.cfg.Consensus,
+		Transport: transport{r.votes, r.peers, limit},
+		Peers:     r.peers,
+		Log:       r.log,
+		Observer:  newLedgerMetrics(n.metrics.registry),
+	})
+	if err != nil {
+		return fmt.Errorf("opening the ledger: %w", err)
+	}
+	n.closeLater(r.Close)
+	n.metrics.registry.MustRegister(newLedgerGauges(r.Status))
+	n.ledger = r
+	return nil
+}
+
+// allowLedger makes room for the ledger's protocols in libp2p's limits.
+func allowLedger(cfg *rcmgr.ScalingLimitConfig) {
+	consensus.Allow(cfg)
+	statesync.DefaultLimits().Allow(cfg)
+}
+
+// refused is told of a peer whose stream between validators was refused.
+func (r *ledgerRoom) refused(p peer.ID, reason error) {
+	if errors.Is(reason, consensus.ErrNetwork) {
+		r.peers.stranger(p, reason)
+	}
+}
+
+// errLedgerEnded stops what talks to peers once there is no ledger to talk about.
+var errLedgerEnded = errors.New("the ledger has ended")
+
+// run takes part in the ledger until ctx is done. What talks to peers stops before
+// the ledger does. A ledger that fails does not stop the node: what it serves
+// beside the ledger is as good as before.
+func (r *ledgerRoom) run(ctx context.Context) error {
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := r.Run(inner); err != nil {
+			r.failed.Store(&err)
+			r.log.Error("the ledger has stopped; the node goes on without it", "err", err)
+		}
+	}()
+	g, front := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.votes.Run(front) })
+	g.Go(func() error { return r.sync.Run(front) })
+	g.Go(func() error { return r.peers.run(front) })
+	g.Go(func() error {
+		select {
+		case <-ended:
+			return errLedgerEnded
+		case <-front.Done():
+			return nil
+		}
+	})
+	err := g.Wait()
+	stop()
+	<-ended
+	if errors.Is(err, errLedgerEnded) {
+		return nil
+	}
+	return err
+}
+
+// warnings returns what an operator should know of the ledger.
+func (r *ledgerRoom) warnings(ctx context.Context) []string {
+	if err := r.failed.Load(); err != nil {
+		return []string{fmt.Sprintf("the ledger has stopped: %v; mend that and start again", *err)}
+	}
+	st, err := r.Status(ctx)
+	if err != nil {
+		return []string{fmt.Sprintf("the ledger's status is not known: %v", err)}
+	}
+	var w []string
+	if st.Halted != "" {
+		w = append(w, fmt.Sprintf("this validator does not vote any more, it only follows the ledger: %s", st.Halted))
+	}
+	if st.Problem != "" {
+		w = append(w, "ledger: "+st.Problem)
+	}
+	if count := len(st.Evidence); count > 0 {
+		w = append(w, fmt.Sprintf("ledger: %d proofs that a validator misbehaved, the last: %s", count, st.Evidence[count-1]))
+	}
+	if foreign := r.peers.warning(); foreign != "" {
+		w = append(w, "ledger: "+foreign)
+	}
+	return w
+}
+
+// transport is a ledger.Transport over the connections between validators.
+type transport struct {
+	*consensus.Consensus
+
+	peers *ledgerPeers
+	limit int64 // bytes of a frame
+}
+
+// SetValidators implements ledger.Transport.
+func (t transport) SetValidators(keys []sig.PublicKey) {
+	t.Consensus.SetValidators(keys)
+	t.peers.setValidators(keys)
+}
+
+// Send implements ledger.Transport.
+func (t transport) Send(to sig.PublicKey, class ledger.Class, frame []byte) bool {
+	return int64(len(frame)) <= t.limit && t.Consensus.Send(to, consensus.Class(class), frame)
+}

@@ -1,0 +1,173 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+
+	libp2phost "github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+
+	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/node/host"
+	"github.com/decube/decube/protocols/statesync"
+)
+
+// ledgerTag protects connections to validators from trimming.
+const ledgerTag = "ledger"
+
+// maxStrangers bounds the peers that are remembered to be of another ledger.
+const maxStrangers = 256
+
+// ledgerPeers knows which connected peers have the same ledger, and sees to it that
+// there are some: it connects to validators while there are too few. It is a
+// ledger.Peers.
+type ledgerPeers struct {
+	host    libp2phost.Host
+	sync    *statesync.Sync
+	find    finder
+	genesis pbft.Digest
+	want    int // peers to be connected to
+	log     *slog.Logger
+
+	mu         sync.Mutex
+	validators []peer.ID
+	met        map[peer.ID]acquaintance // connected peers that speak statesync
+	strangers  map[peer.ID]error        // connected peers of another ledger, and what shows it
+}
+
+// acquaintance is what is known of a connected peer.
+type acquaintance int
+
+const (
+	unasked  acquaintance = iota // which ledger it has
+	asked                        // and about to answer
+	silent                       // it did not answer: to be asked again
+	familiar                     // of the same ledger
+	foreign                      // of another one
+)
+
+// finder searches the swarm for a peer's addresses.
+type finder func(context.Context, peer.ID) (peer.AddrInfo, error)
+
+func newLedgerPeers(h libp2phost.Host, s *statesync.Sync, g *genesis.Genesis, want int, find finder, log *slog.Logger) *ledgerPeers {
+	p := &ledgerPeers{
+		host: h, sync: s, find: find, genesis: g.ID(), want: want, log: log,
+		met: map[peer.ID]acquaintance{}, strangers: map[peer.ID]error{},
+	}
+	p.remember(g)
+	p.setValidators(g.Set())
+	return p
+}
+
+// withID returns a multiaddr that names its peer.
+func withID(addr string, id peer.ID) string {
+	if strings.Contains(addr, "/p2p/") {
+		return addr // through a relay, or of the peer already
+	}
+	return addr + "/p2p/" + id.String()
+}
+
+// remember puts the addresses of the document into the peerstore.
+func (p *ledgerPeers) remember(g *genesis.Genesis) {
+	for _, v := range g.Validators {
+		id, err := peerOf(v.Key)
+		if err != nil || id == p.host.ID() {
+			continue
+		}
+		for _, addr := range v.Addresses {
+			infos, err := host.ParsePeers([]string{withID(addr, id)})
+			if err != nil || infos[0].ID != id {
+				p.log.Warn("the genesis gives a validator an address that cannot be used", "validator", id, "addr", addr, "err", err)
+				continue
+			}
+			p.host.Peerstore().AddAddrs(id, infos[0].Addrs, peerstore.PermanentAddrTTL)
+		}
+	}
+}
+
+// setValidators says whom to connect to. Their connections are protected.
+func (p *ledgerPeers) setValidators(keys []sig.PublicKey) {
+	var now []peer.ID
+	for _, key := range keys {
+		if id, err := peerOf(key); err == nil && id != p.host.ID() {
+			now = append(now, id)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range now {
+		p.host.ConnManager().Protect(id, ledgerTag)
+	}
+	for _, id := range p.validators {
+		if !slices.Contains(now, id) {
+			p.host.ConnManager().Unprotect(id, ledgerTag)
+		}
+	}
+	p.validators = now
+}
+
+// Sources implements ledger.Peers: validators first, each kind in random order.
+func (p *ledgerPeers) Sources(n int) []ledger.Source {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var voters, others []peer.ID
+	for id, a := range p.met {
+		switch {
+		case a != familiar:
+		case slices.Contains(p.validators, id):
+			voters = append(voters, id)
+		default:
+			others = append(others, id)
+		}
+	}
+	shuffle(voters)
+	shuffle(others)
+	var sources []ledger.Source
+	for _, id := range slices.Concat(voters, others) {
+		if len(sources) == n {
+			break
+		}
+		sources = append(sources, syncSource{p.sync.Peer(id), p.genesis})
+	}
+	return sources
+}
+
+// stranger notes that a peer turned out to be of another ledger.
+func (p *ledgerPeers) stranger(id peer.ID, reason error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.strangers[id]; !known && len(p.strangers) < maxStrangers {
+		p.log.Warn("a peer is of another ledger", "peer", id, "err", reason)
+		p.strangers[id] = reason
+	}
+}
+
+// warning says that the peers met so far are of another ledger, if that hinders:
+// when a validator of this ledger is among them, or nobody of this ledger is met.
+func (p *ledgerPeers) warning() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	hinders := true
+	for _, a := range p.met {
+		hinders = hinders && a != familiar
+	}
+	for id, reason := range p.strangers {
+		if hinders || slices.Contains(p.validators, id) {
+			return fmt.Sprintf("%d peers are of another ledger, such as %s: %v", len(p.strangers), id, reason)
+		}
+	}
+	return ""
+}
+
+func shuffle(ids []peer.ID) {
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+}
