@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/internal/config"
+	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/internal/version"
 	"github.com/decube/decube/node"
@@ -23,7 +24,7 @@ const ready = "Daemon is ready"
 // daemonFlags are the flags of the daemon command beside those of init.
 type daemonFlags struct {
 	init      bool
-	setup     node.Setup
+	setup     setup
 	logLevel  string
 	logFormat string
 }
@@ -39,7 +40,8 @@ finish within ten seconds, the second one stops at once.
 Once peers and the API are served it prints the line "` + ready + `" on standard
 output; messages go to standard error. Flags win over DECUBE_... variables and
 those over config.yaml; --bootstrap adds to the peers set there. With --init, the
-settings given are written to the config.yaml of the new repository.`,
+settings given are written to the config.yaml of the new repository, and --genesis
+makes the peer part of a ledger; an existing repository must be of that one.`,
 		Example: `  decube-node daemon --init
   decube-node daemon --init --network home \
       --listen /ip4/0.0.0.0/tcp/4801 --listen /ip4/0.0.0.0/udp/4801/quic-v1 \
@@ -51,17 +53,15 @@ settings given are written to the config.yaml of the new repository.`,
 		},
 	}
 	cmd.Flags().BoolVar(&f.init, "init", false, "make the repository first, if there is none")
-	setupFlags(cmd, &f.setup)
+	f.setup.flags(cmd)
 	cmd.Flags().StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error")
 	cmd.Flags().StringVar(&f.logFormat, "log-format", "", "text or json")
 	return cmd
 }
 
 func (f daemonFlags) run(cmd *cobra.Command, dir string) error {
-	if f.init {
-		if err := node.Init(dir, f.setup); err != nil && !errors.Is(err, repo.ErrExists) {
-			return err
-		}
+	if err := f.prepare(cmd, dir); err != nil {
+		return err
 	}
 	if err := repo.Check(dir); err != nil {
 		return err
@@ -81,6 +81,28 @@ func (f daemonFlags) run(cmd *cobra.Command, dir string) error {
 	ctx, stop := untilSignal(context.Background(), log)
 	defer stop()
 	return runNode(ctx, cmd.OutOrStdout(), log, node.Options{Repo: dir, Config: cfg, Log: log})
+}
+
+// prepare makes the repository, if that is asked for and there is none.
+func (f daemonFlags) prepare(cmd *cobra.Command, dir string) error {
+	if !f.init {
+		if f.setup.genesis != "" {
+			return exitcode.Usage(cmd.CommandPath(), errors.New("--genesis goes with --init: a repository keeps its own"))
+		}
+		return nil
+	}
+	s, err := f.setup.load(cmd)
+	if err != nil {
+		return err
+	}
+	err = node.Init(dir, s)
+	if !errors.Is(err, repo.ErrExists) {
+		return err
+	}
+	if s.Genesis == nil {
+		return nil
+	}
+	return node.Join(dir, s.Genesis, false)
 }
 
 // config reads the settings with the flags on top.

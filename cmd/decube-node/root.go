@@ -46,6 +46,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 10 no repository,
 		newInitCommand(g),
 		newDaemonCommand(g),
 		newConfigCommand(g),
+		newTestnetCommand(),
 		newVersionCommand(),
 	)
 	return root
