@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/decube/decube/ledger/pbft"
 )
@@ -24,6 +25,8 @@ type tx struct {
 	Nonce  uint64
 	// Members, unless it is zero, asks for another committee.
 	Members members
+	// Renew asks for a new epoch, of the committee asked for last, at once.
+	Renew bool
 	// Mac stands for the client's signature.
 	Mac uint64
 }
@@ -40,18 +43,35 @@ func (t *tx) String() string {
 	if t.Members != 0 {
 		return fmt.Sprintf("c%d#%d=%v", t.Client, t.Nonce, t.Members)
 	}
+	if t.Renew {
+		return fmt.Sprintf("c%d#%d=renew", t.Client, t.Nonce)
+	}
 	return fmt.Sprintf("c%d#%d", t.Client, t.Nonce)
 }
 
 // sealed returns the transaction with its client's signature.
 func (t tx) sealed() tx {
-	sum := sha256.Sum256(t.appendTo(append(make([]byte, 0, 64), "decube simulation client "...)))
-	t.Mac = binary.BigEndian.Uint64(sum[:])
+	t.Mac = mix(mix(mix(uint64(t.Client)+1)^t.Nonce) ^ uint64(t.Members)<<1)
+	if t.Renew {
+		t.Mac = mix(t.Mac)
+	}
 	return t
 }
 
+// mix is the finalizer of SplitMix64.
+func mix(z uint64) uint64 {
+	z += 0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
 func (t *tx) appendTo(b []byte) []byte {
-	b = append(b, t.Client)
+	renew := byte(0)
+	if t.Renew {
+		renew = 1
+	}
+	b = append(b, t.Client, renew)
 	b = binary.BigEndian.AppendUint64(b, t.Nonce)
 	return binary.BigEndian.AppendUint32(b, uint32(t.Members))
 }
@@ -156,6 +176,12 @@ func (s *state) apply(t *tx) error {
 	return nil
 }
 
+// executed reports whether a request was executed.
+func (s *state) executed(r request) bool {
+	w := s.clients[r.client]
+	return r.nonce < w.base || (r.nonce < w.base+nonceWindow && w.done>>(r.nonce-w.base)&1 == 1)
+}
+
 // execute returns the state after a block of transactions, all of which must be
 // good, and the committee for the header's Next if the block ends its epoch.
 func (s state) execute(seq uint64, b body, epochLength uint64) (state, pbft.Digest, error) {
@@ -164,7 +190,8 @@ func (s state) execute(seq uint64, b body, epochLength uint64) (state, pbft.Dige
 			return s, pbft.Digest{}, fmt.Errorf("%v: %w", &b[i], err)
 		}
 	}
-	if s.wanted == s.current || seq < s.start+epochLength {
+	renew := slices.ContainsFunc(b, func(t tx) bool { return t.Renew })
+	if !renew && (s.wanted == s.current || seq < s.start+epochLength) {
 		return s, pbft.Digest{}, nil
 	}
 	s.current, s.start = s.wanted, seq

@@ -33,7 +33,7 @@ func (c *client) begin() {
 func (c *client) act() {
 	w := c.w
 	if !w.loadOver() && len(c.open) < c.how.Ahead {
-		c.request(0)
+		c.request(tx{})
 	}
 	for i := range c.open {
 		if w.now-c.open[i].sent > clientRetry {
@@ -48,11 +48,13 @@ func (c *client) act() {
 }
 
 // request opens a new request.
-func (c *client) request(m members) {
-	t := tx{Client: c.id, Nonce: c.next, Members: m}.sealed()
+func (c *client) request(t tx) request {
+	t.Client, t.Nonce = c.id, c.next
+	t = t.sealed()
 	c.next++
 	c.open = append(c.open, openRequest{t, c.w.now})
 	c.send(&t, c.how.Copies)
+	return t.request()
 }
 
 // send gives a request to some nodes, or to all.

@@ -45,6 +45,8 @@ type Config struct {
 	// Fork allows more faulty replicas than a committee withstands: the ledger may
 	// fork, and the evidence must say whose fault it is.
 	Fork bool
+	// Floor has slow leaders be replaced within a few periods of measurement.
+	Floor bool
 	// Probe stops a leader when all is calm, to see that timeouts are short again.
 	Probe bool
 
@@ -65,6 +67,7 @@ type Network struct {
 
 // Faults are how many of each kind happen before GST.
 type Faults struct {
+	Leaders              int // leaders that are killed
 	Crashes, CrashAll    int
 	Pauses, Clocks       int
 	Partitions, Flaps    int

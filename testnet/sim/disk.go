@@ -115,11 +115,11 @@ func (d *disk) keep(c chain) {
 
 // prune drops the records that a certified checkpoint makes superfluous, and all
 // of earlier epochs.
-func (d *disk) prune(needed func(*entry) bool) {
+func (d *disk) prune(needed func(int, *entry) bool) {
 	var log []entry
 	synced := 0
 	for i := range d.log {
-		if needed(&d.log[i]) {
+		if needed(i, &d.log[i]) {
 			log = append(log, d.log[i])
 			if i < d.synced {
 				synced++

@@ -85,7 +85,18 @@ func (e *epoch) certifies(c *pbft.Certificate, phase pbft.Phase) bool {
 func (n *node) enter() {
 	e := n.w.epochAfter(&n.disk.store)
 	n.w.oracle.entered(n, e)
+	n.remember()
 	n.begin(e, nil)
+}
+
+// remember ends the time without a vote of a node that has lost its log. The
+// request that it made after the loss is executed, so that the epoch that begins
+// now is one in which it has never voted.
+func (n *node) remember() {
+	if n.recover && n.disk.store.after.executed(n.marker) {
+		n.disk.provisioned, n.recover = true, false
+		n.w.faults.forgiven(n)
+	}
 }
 
 // begin starts the core of an epoch with what the log holds of it.
@@ -101,8 +112,7 @@ func (n *node) begin(e *epoch, log []entry) {
 	n.trace("starts in epoch", e)
 	start := pbft.Start{
 		Epoch: e.number, Committee: e.verifier.Committee, Self: self, Header: e.start, Recovering: n.recover,
-		Sign:  func(statement []byte) pbft.Signature { return n.w.keys.sign(n.who, statement) },
-		Nonce: n.w.rnd.app.Uint64() | 1,
+		Sign: func(statement []byte) pbft.Signature { return n.w.keys.sign(n.who, statement) },
 	}
 	core, out, err := pbft.New(n.w.cfg.Core, start, n.resume(log))
 	if err != nil {
@@ -172,7 +182,9 @@ func (n *node) start() {
 		n.halt(err)
 		return
 	}
-	n.recover = !n.disk.provisioned
+	if n.recover = !n.disk.provisioned; n.recover {
+		n.marker = n.w.clients[0].request(tx{Renew: true})
+	}
 	n.trace("boots at", &n.disk.store.head)
 	n.w.oracle.booted(n)
 	n.begin(n.w.epochAfter(&n.disk.store), log)

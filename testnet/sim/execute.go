@@ -125,7 +125,7 @@ func (n *node) propose() {
 		above = x.header
 	}
 	txs := n.pool.pick(parent, n.w.cfg.MaxBatch, n.censors)
-	if len(txs) == 0 && !b.Fill {
+	if len(txs) == 0 {
 		return
 	}
 	after, next, err := parent.execute(b.Seq, txs, n.w.cfg.EpochLength)
@@ -215,7 +215,7 @@ func (n *node) stabilized(c *pbft.Certificate) bool {
 		n.disk.store.stable, n.disk.durable.stable = c, c
 	}
 	below := min(c.Seq, n.disk.durable.head.Seq)
-	n.disk.prune(func(e *entry) bool { return n.needed(e, below) })
+	n.disk.prune(n.needed(below))
 	return n.ended()
 }
 
@@ -233,20 +233,31 @@ func (n *node) ended() bool {
 	return true
 }
 
-// needed reports whether a record must stay in the log after a checkpoint.
-func (n *node) needed(e *entry, stable uint64) bool {
-	if e.epoch != n.epoch.number {
-		return false
+// needed returns which records must stay in the log after a checkpoint. Of views,
+// only the last one that was entered matters, and what followed.
+func (n *node) needed(stable uint64) func(int, *entry) bool {
+	log := n.disk.log
+	entered := len(log)
+	for entered > 0 {
+		entered--
+		if _, ok := log[entered].record.(pbft.EnteredRecord); ok && log[entered].epoch == n.epoch.number {
+			break
+		}
 	}
-	switch r := e.record.(type) {
-	case pbft.AcceptedRecord:
-		return r.Header.Seq > stable
-	case pbft.PreparedRecord:
-		return r.Lock.Header.Seq > stable
-	case pbft.DecidedRecord:
-		return r.Decision.Header.Seq > stable
-	default:
-		return true
+	return func(i int, e *entry) bool {
+		if e.epoch != n.epoch.number {
+			return false
+		}
+		switch r := e.record.(type) {
+		case pbft.AcceptedRecord:
+			return r.Header.Seq > stable
+		case pbft.PreparedRecord:
+			return r.Lock.Header.Seq > stable
+		case pbft.DecidedRecord:
+			return r.Decision.Header.Seq > stable
+		default:
+			return i >= entered || n.w.cfg.Fork
+		}
 	}
 }
 

@@ -68,6 +68,7 @@ func (f *faults) schedule() {
 		count int
 		do    func()
 	}{
+		{c.Leaders, f.killLeader},
 		{c.Crashes, f.crash},
 		{c.CrashAll, f.crashAll},
 		{c.Pauses, f.pause},
@@ -90,6 +91,20 @@ func (f *faults) schedule() {
 	}
 }
 
+// killLeader stops the leader that most follow, at a time when all is well. It comes
+// back after a while.
+func (f *faults) killLeader() {
+	for _, n := range f.w.nodes {
+		if f.live(n) && n.core != nil {
+			if leader := f.w.hosts[n.epoch.order[n.core.Leader()]][0]; leader.up {
+				f.kill(leader)
+				f.crashed(leader)
+			}
+			return
+		}
+	}
+}
+
 // rounds draws a partition into groups for each round.
 func (f *faults) rounds() {
 	w, c := f.w, &f.w.cfg.Faults
@@ -104,6 +119,12 @@ func (f *faults) round(groups int) {
 	group := make([]int, len(w.nodes))
 	for i := range group {
 		group[i] = w.rnd.faults.IntN(groups)
+	}
+	if w.cfg.Fork { // both sides have one of each pair of twins
+		for _, who := range w.cfg.Twins {
+			first, second := w.hosts[who][0].id, w.hosts[who][1].id
+			group[second] = 1 - group[first]
+		}
 	}
 	w.trace(nobody, "round in groups", nobody, group)
 	for a, ga := range group {
@@ -300,6 +321,8 @@ func (f *faults) excuses(n *node, err error) bool {
 		return true
 	case errors.Is(err, errDamaged):
 		return f.faulty[n.who]
+	case f.w.cfg.Fork:
+		return true
 	case errors.Is(err, pbft.ErrKeyInUse):
 		return f.amnesiac[n.who]
 	default:

@@ -86,8 +86,8 @@ func epochOf(m pbft.Message) uint64 {
 		return m.Epoch
 	case *pbft.Status:
 		return m.Epoch
-	case *pbft.Recover:
-		return m.Epoch
+	case *pbft.Certified:
+		return m.Cert.Epoch
 	default:
 		return 0
 	}
@@ -265,7 +265,7 @@ func (n *node) install(c chain) {
 	n.disk.keep(c)
 	n.advanced()
 	if e := n.w.epochAfter(&c); e != n.epoch {
-		n.disk.prune(func(*entry) bool { return false })
+		n.disk.prune(func(int, *entry) bool { return n.w.cfg.Fork })
 		n.enter()
 	} else if n.ended() {
 		n.trace("ends its epoch", nil)

@@ -58,7 +58,8 @@ type node struct {
 	crashAt  int // boundaries until the node crashes, 0 for never
 	strategy adversary.Strategy
 	place    *adversary.Replica
-	recover  bool // abstaining because the log was lost
+	recover  bool    // abstaining because the log was lost
+	marker   request // asked for after the loss: an epoch that begins after it is a new one
 }
 
 // branch is a block that was executed and is not committed yet.
@@ -185,7 +186,6 @@ func (n *node) perform(out *pbft.Output) {
 		return
 	}
 	if len(out.Persist) == 0 {
-		n.recovered(out)
 		n.finish(out)
 		return
 	}
@@ -203,7 +203,6 @@ func (n *node) perform(out *pbft.Output) {
 	n.after(n.w.fsyncTime(), func() {
 		n.busy = false
 		n.disk.sync()
-		n.recovered(out)
 		if !n.boundary("after fsync") {
 			n.finish(out)
 		}
@@ -226,16 +225,6 @@ func (n *node) entries(records []pbft.Record) []entry {
 		out = append(out, e)
 	}
 	return out
-}
-
-// recovered makes durable that the replica may be trusted with its log again.
-func (n *node) recovered(out *pbft.Output) {
-	for _, note := range out.Notes {
-		if note.Kind == pbft.NoteRecovered {
-			n.disk.provisioned, n.recover = true, false
-			n.w.faults.forgiven(n)
-		}
-	}
 }
 
 // finish sends, delivers and does the rest.
@@ -331,6 +320,9 @@ func (n *node) tick() {
 		for _, p := range t.Tick(n.place) {
 			n.transmit(p)
 		}
+	}
+	if n.ticks%boundTicks == 0 {
+		n.w.oracle.bounded(n)
 	}
 	n.post(item{event: pbft.Tick{Oldest: n.pool.oldest(n.ticks)}, from: n.id})
 }

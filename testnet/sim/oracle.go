@@ -27,6 +27,7 @@ type oracle struct {
 	order    order
 	requests map[request]*asked
 	patience patience
+	pace     pace
 	evil     int // pieces of evidence against faulty replicas
 }
 

@@ -19,19 +19,22 @@ func (w *world) finished() bool {
 	if !w.loadOver() {
 		return false
 	}
+	if w.cfg.Fork {
+		return true
+	}
 	for _, c := range w.clients {
 		if len(c.open) > 0 {
 			return false
 		}
 	}
-	return w.laggard() == nil && len(w.oracle.open()) == 0
+	return w.laggard() == nil && len(w.oracle.open()) == 0 && !w.probing()
 }
 
 // laggard returns a node that is not where it must be, or nil.
 func (w *world) laggard() *node {
 	head := w.oracle.order.head()
 	for _, n := range w.nodes {
-		if w.faults.live(n) && (!n.up || n.disk.store.head.Seq < head) {
+		if w.faults.live(n) && (n.up || w.probe.begun == 0) && (!n.up || n.disk.store.head.Seq < head || n.recover) {
 			return n
 		}
 	}
@@ -45,7 +48,7 @@ func (o *oracle) overdue() {
 		o.broken("L1", "%d requests are not executed, the first is %v, accepted at %v; %d blocks", len(open), open[0], o.requests[open[0]].first, o.order.head())
 	}
 	if n := w.laggard(); n != nil {
-		o.broken("L3", "node %d (up %v, halted %v) is at %d of %d", n.id, n.up, n.halted, n.disk.store.head.Seq, o.order.head())
+		o.broken("L3", "node %d (up %v, halted %v, recovering %v) is at %d of %d", n.id, n.up, n.halted, n.recover, n.disk.store.head.Seq, o.order.head())
 	}
 	for _, c := range w.clients {
 		if len(c.open) > 0 {
@@ -65,6 +68,9 @@ type patience struct {
 
 // noted looks at what a core tells: at view changes after GST.
 func (o *oracle) noted(n *node, note *pbft.Note) {
+	if note.Kind == pbft.NoteViewEntered && o.honest(n) {
+		o.entersView(n, note.View)
+	}
 	if note.Kind != pbft.NoteViewChangeStarted || o.w.now < o.w.cfg.GST+calm || !o.honest(n) {
 		return
 	}

@@ -40,7 +40,7 @@ func (d *order) at(seq uint64) *ordered {
 
 // delivered looks at a block that a node commits.
 func (o *oracle) delivered(n *node, dec *pbft.Decision, b body, after *state) {
-	if !o.honest(n) {
+	if !o.honest(n) || o.w.cfg.Fork {
 		return
 	}
 	h := &dec.Header
@@ -118,7 +118,7 @@ func (d *order) extend(h *pbft.Header, b body) {
 
 // installed looks at a chain that a node takes over from others.
 func (o *oracle) installed(n *node, c *chain) {
-	if !o.honest(n) {
+	if !o.honest(n) || o.w.cfg.Fork {
 		return
 	}
 	for i := range c.blocks {
@@ -154,7 +154,7 @@ func (o *oracle) stable(n *node, c *pbft.Certificate) {
 
 // entered checks that a node begins an epoch from a certified checkpoint.
 func (o *oracle) entered(n *node, e *epoch) {
-	if !o.honest(n) || e.number == 1 {
+	if !o.honest(n) || e.number == 1 || o.w.cfg.Fork {
 		return
 	}
 	h := &e.start
@@ -172,7 +172,7 @@ func (o *oracle) entered(n *node, e *epoch) {
 
 // booted checks what a node comes back with.
 func (o *oracle) booted(n *node) {
-	if !o.honest(n) || n.disk.store.head.Seq == 0 {
+	if !o.honest(n) || n.disk.store.head.Seq == 0 || o.w.cfg.Fork {
 		return
 	}
 	o.sameAs(n, &n.disk.store.head)

@@ -26,6 +26,7 @@ type place struct{ choices []choice }
 type choice struct {
 	digest, state pbft.Digest
 	by            uint32 // bit r: replica r
+	sigs          []pbft.Signed
 }
 
 // formed is a certificate that could be put together.
@@ -142,6 +143,9 @@ func (v *votes) vote(s pbft.Subject, r quorum.Replica, sig pbft.Signature) {
 	}
 	x := &p.choices[at]
 	x.by |= 1 << r
+	if v.o.w.cfg.Fork {
+		x.sigs = append(x.sigs, pbft.Signed{Replica: r, Sig: sig})
+	}
 	v.o.justified(s, r, who)
 	if bits.OnesCount32(x.by) == c.quorum() {
 		v.formed(s)
@@ -180,6 +184,9 @@ func (o *oracle) justified(s pbft.Subject, r quorum.Replica, who identity) {
 			o.broken("S5", "honest node of identity %d signed %v, which is not prepared", who, s)
 		}
 	case pbft.Checkpoint:
+		if o.w.cfg.Fork {
+			return
+		}
 		if f := o.votes.committed[s.Seq]; f == nil || f.digest != s.Digest || f.state != s.State {
 			o.broken("S7", "honest node of identity %d signed %v, which is not committed", who, s)
 		}
@@ -199,6 +206,10 @@ func (v *votes) formed(s pbft.Subject) {
 	case pbft.Commit:
 		old := v.committed[s.Seq]
 		if old != nil && (old.digest != f.digest || old.state != f.state) {
+			if v.o.w.cfg.Fork {
+				v.o.forked(old, f)
+				return
+			}
 			v.o.broken("S1", "%v is certified, and so is %s in view %d", s, old.digest.Short(), old.view)
 			return
 		}
@@ -215,6 +226,9 @@ func (v *votes) formed(s pbft.Subject) {
 // survives checks that nothing else is prepared in a view after the one in which
 // a block was committed.
 func (v *votes) survives(c, p *formed) {
+	if v.o.w.cfg.Fork {
+		return
+	}
 	if (p.epoch > c.epoch || (p.epoch == c.epoch && p.view >= c.view)) && p.digest != c.digest {
 		v.o.broken("S5", "at %d, %s is prepared in view %d/%d, but %s was committed in view %d/%d",
 			c.seq, p.digest.Short(), p.epoch, p.view, c.digest.Short(), c.epoch, c.view)

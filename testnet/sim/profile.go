@@ -30,6 +30,9 @@ func Profiles() []Profile {
 		{"clients", "clients that flood, repeat and send what is invalid", clients},
 		{"byzantine", "as many faulty replicas as the committee withstands, of all kinds", byzantine},
 		{"twins", "replicas that run twice with one key, in changing partitions", twins},
+		{"fork", "more faulty replicas than the committee withstands: evidence must name them", fork},
+		{"slow", "leaders that are just fast enough not to be late", slowLeaders},
+		{"patience", "timeouts that have grown must shrink again", patient},
 		{"mixed", "a little of everything", mixed},
 	}
 }
@@ -213,6 +216,63 @@ func twins(c *Config, rnd *rand.Rand) {
 	c.Faults.Groups = 2 + rnd.IntN(2)
 	if rnd.IntN(3) == 0 {
 		lossy(c, rnd)
+	}
+}
+
+// fork runs more replicas twice than the committee withstands.
+func fork(c *Config, rnd *rand.Rand) {
+	c.Fork = true
+	f := maxFaulty(c.Replicas)
+	c.Twins = rnd.Perm(c.Replicas)[:f+1+rnd.IntN(f)]
+	c.Faults.Rounds = 1 + rnd.IntN(8)
+	c.Faults.Groups = 2
+	c.Load = 0
+	c.KeepBlocks = 0
+	c.Core.Window = 1 + rnd.Uint64N(4)
+	for i := range c.Clients {
+		c.Clients[i].Copies = 2 * c.Replicas
+	}
+	if rnd.IntN(2) == 0 {
+		c.Before.Drop = 0.2 * rnd.Float64()
+	}
+}
+
+// slowLeaders has replicas lead that take their time, while requests wait.
+func slowLeaders(c *Config, rnd *rand.Rand) {
+	c.Floor = true
+	c.Core.PreprepareTimeout, c.Core.PrepareTimeout, c.Core.CommitTimeout = 40, 50, 50
+	c.Core.FloorPeriod = 60
+	c.Core.Window = 2 + rnd.Uint64N(3)
+	c.Core.CheckpointInterval = 4 * c.Core.Window
+	c.Before = Network{Min: 5 * Millisecond, Max: 20 * Millisecond}
+	c.After = c.Before
+	for _, who := range rnd.Perm(c.Replicas - 1)[:maxFaulty(c.Replicas)] {
+		c.Faulty = append(c.Faulty, Fault{who + 1, "slow-leader"})
+	}
+	c.GST, c.Load = 2*Second, 7*Second
+	c.Faults.Leaders = 1
+	c.Faults.MaxDown = Second
+	c.MaxBatch = 1
+	for i := range c.Clients {
+		c.Clients[i] = Client{Every: 30 * Millisecond, Ahead: 32, Copies: 1}
+	}
+}
+
+// patient lets timeouts grow before GST, by delays that are longer than they are.
+func patient(c *Config, rnd *rand.Rand) {
+	c.Probe = true
+	c.Core.PreprepareTimeout, c.Core.PrepareTimeout, c.Core.CommitTimeout = 6, 6, 6
+	c.Core.MaxTimeout = 3200
+	c.Core.Window = 1 + rnd.Uint64N(4)
+	c.Core.CheckpointInterval = 4 * c.Core.Window
+	slowest := between(rnd, 100*Millisecond, 300*Millisecond)
+	c.Before = Network{Min: slowest / 2, Max: slowest}
+	c.After = Network{Min: Millisecond, Max: 3 * Millisecond}
+	c.Fsync, c.Store = Millisecond, 5*Millisecond
+	c.GST, c.Load = 2*Second, 2*Second
+	c.MaxBatch = 1
+	for i := range c.Clients {
+		c.Clients[i] = Client{Every: 40 * Millisecond, Ahead: 16, Copies: 2}
 	}
 }
 

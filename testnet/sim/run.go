@@ -16,7 +16,7 @@ type Stats struct {
 	ViewChanges                         int
 	Crashes, Wipes, Recovered           int
 	Synced                              int
-	Evidence                            int
+	Evidence, Forks                     int
 	// GoodLeaders is the most views of good leaders that were given up in a row after
 	// GST, and Late how long after the end of the load everything was done.
 	GoodLeaders int
@@ -39,6 +39,7 @@ func (s *Stats) Add(t *Stats) {
 	s.Recovered += t.Recovered
 	s.Synced += t.Synced
 	s.Evidence += t.Evidence
+	s.Forks += t.Forks
 	s.GoodLeaders = max(s.GoodLeaders, t.GoodLeaders)
 	s.Late = max(s.Late, t.Late)
 	s.End += t.End
@@ -46,9 +47,9 @@ func (s *Stats) Add(t *Stats) {
 
 // String returns the numbers on one line.
 func (s *Stats) String() string {
-	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d synced, %d pieces of evidence, "+
+	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d synced, %d pieces of evidence, %d forks, "+
 		"%d messages, %d dropped, %d rejected, %d events, %d good leaders given up, done %v ms after the load, %v ms",
-		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Synced, s.Evidence,
+		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Synced, s.Evidence, s.Forks,
 		s.Messages, s.Dropped, s.Rejected, s.Events, s.GoodLeaders, s.Late, s.End)
 }
 
@@ -105,7 +106,7 @@ func (w *world) begin() {
 	}
 	for i, m := range w.cfg.Committees {
 		at := w.cfg.GST * Time(i+1) / Time(len(w.cfg.Committees)+1)
-		w.after(at, func() { w.clients[0].request(m) })
+		w.after(at, func() { w.clients[0].request(tx{Members: m}) })
 	}
 	w.faults.schedule()
 	w.after(w.cfg.GST, w.faults.settle)

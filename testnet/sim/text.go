@@ -33,7 +33,7 @@ func (t noteText) String() string {
 	names := map[pbft.NoteKind]string{
 		pbft.NoteAccepted: "accepted", pbft.NotePrepared: "prepared", pbft.NoteViewChangeStarted: "view change started",
 		pbft.NoteViewEntered: "view entered", pbft.NoteSlow: "leader below the floor", pbft.NoteTimeout: "timeout",
-		pbft.NoteCensored: "leader censors", pbft.NoteBadLeader: "bad leader", pbft.NoteRecovered: "recovered",
+		pbft.NoteCensored: "leader censors", pbft.NoteBadLeader: "bad leader",
 	}
 	return fmt.Sprintf("%s: view %d, sequence %d", names[t.Kind], t.View, t.Seq)
 }

@@ -28,6 +28,7 @@ type world struct {
 	lines   trace
 	stats   Stats
 	settled bool
+	probe   probe
 }
 
 // streams are sources of chance, one for each part, so that what one part draws

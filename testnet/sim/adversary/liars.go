@@ -33,7 +33,7 @@ func (checkpointLiar) Tick(r *Replica) []Packet {
 	return []Packet{toAll(r.vote(s))}
 }
 
-// statusLiar lies about how far it is, and pretends to have lost its log.
+// statusLiar lies about how far it is.
 type statusLiar struct{}
 
 func (statusLiar) Send(r *Replica, envelopes []pbft.Envelope) []Packet {
@@ -49,36 +49,26 @@ func (statusLiar) Send(r *Replica, envelopes []pbft.Envelope) []Packet {
 }
 
 func (statusLiar) Tick(r *Replica) []Packet {
-	switch r.Rand.IntN(16) {
-	case 0:
-		s := &pbft.Status{Epoch: r.Epoch, Replica: r.Self, Committed: r.Rand.Uint64N(200), Highest: 1 << 50}
-		r.lie(s)
-		return []Packet{toAll(r.resign(s))}
-	case 1:
-		m := &pbft.Recover{Epoch: r.Epoch, Nonce: r.Rand.Uint64() | 1, Replica: r.Self}
-		if r.Rand.IntN(2) == 0 {
-			m.Through = r.Rand.Uint64N(1 << (1 + r.Rand.UintN(20)))
-		}
-		return []Packet{toAll(r.resign(m))}
-	default:
+	if r.Rand.IntN(8) != 0 {
 		return nil
 	}
+	s := &pbft.Status{Epoch: r.Epoch, Replica: r.Self, Committed: r.Rand.Uint64N(200)}
+	r.lie(s)
+	return []Packet{toAll(r.resign(s))}
 }
 
 // lie changes one thing in a report.
 func (r *Replica) lie(s *pbft.Status) {
 	by := r.Rand.Uint64N(1 << (1 + r.Rand.UintN(40)))
-	switch r.Rand.IntN(6) {
+	switch r.Rand.IntN(5) {
 	case 0:
 		s.View += by
 	case 1:
 		s.Committed += by
 	case 2:
-		s.Highest += by
-	case 3:
 		s.Stable += by
-	case 4:
-		s.Committed, s.Highest, s.Stable = 0, 0, 0
+	case 3:
+		s.Committed, s.Stable = 0, 0
 	default:
 		s.Changing = !s.Changing
 	}

@@ -26,10 +26,6 @@ func (r *Replica) resign(m pbft.Message) pbft.Message {
 		c := *m
 		c.Sig = r.Sign(c.Statement(r.Cluster))
 		return &c
-	case *pbft.Recover:
-		c := *m
-		c.Sig = r.Sign(c.Statement(r.Cluster))
-		return &c
 	default:
 		return m
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -42,6 +43,7 @@ func (o *options) explore() (failed int, err error) {
 	if o.verbose {
 		workers = 1
 	}
+	debug.SetGCPercent(400) // runs make much garbage and keep little
 	var (
 		jobs    = make(chan job)
 		reports = make(chan sim.Report)
