@@ -262,10 +262,10 @@ func (c *Certified) String() string { return "CERTIFIED " + c.Cert.Subject.Strin
 // String returns the view change as transcripts print it.
 func (v *ViewChange) String() string {
 	var s strings.Builder
-	s.WriteString(fmt.Sprintf("VIEW-CHANGE %d/%d by %d, base %d:%s", v.Epoch, v.View, v.Replica, v.Base.Seq, v.Base.Digest.Short()))
+	fmt.Fprintf(&s, "VIEW-CHANGE %d/%d by %d, base %d:%s", v.Epoch, v.View, v.Replica, v.Base.Seq, v.Base.Digest.Short())
 	for i := range v.Locks {
 		c := v.Locks[i].Claim()
-		s.WriteString(fmt.Sprintf(", %d:%s in view %d", c.Seq, c.Digest.Short(), c.View))
+		fmt.Fprintf(&s, ", %d:%s in view %d", c.Seq, c.Digest.Short(), c.View)
 	}
 	return s.String()
 }
@@ -273,12 +273,12 @@ func (v *ViewChange) String() string {
 // String returns the new view as transcripts print it.
 func (n *NewView) String() string {
 	var s strings.Builder
-	s.WriteString(fmt.Sprintf("NEW-VIEW %d/%d of", n.Epoch, n.View))
+	fmt.Fprintf(&s, "NEW-VIEW %d/%d of", n.Epoch, n.View)
 	for _, c := range n.Changes {
-		s.WriteString(fmt.Sprintf(" %d", c.Replica))
+		fmt.Fprintf(&s, " %d", c.Replica)
 	}
 	for _, p := range n.Proposals {
-		s.WriteString(fmt.Sprintf(", %d:%s", p.Header.Seq, p.Header.Digest().Short()))
+		fmt.Fprintf(&s, ", %d:%s", p.Header.Seq, p.Header.Digest().Short())
 	}
 	return s.String()
 }
