@@ -57,7 +57,7 @@ var _ ledger.API = (*Ledger)(nil)
 func New(tb testing.TB, network string) *Ledger {
 	tb.Helper()
 	l := &Ledger{
-		Key:      Key(tb, 'n'),
+		Key:      Key('n'),
 		verifier: sig.NewVerifier(0),
 		changed:  make(chan struct{}),
 		at:       map[tx.ID]ledger.Committed{},
@@ -67,7 +67,7 @@ func New(tb testing.TB, network string) *Ledger {
 	}
 	var first []genesis.Validator
 	for i, name := range [Validators]string{"alpha", "beta", "gamma", "delta"} {
-		l.committee[i] = Key(tb, byte(i))
+		l.committee[i] = Key(byte(i))
 		first = append(first, genesis.Validator{Key: l.committee[i].Public(), Name: name})
 	}
 	var err error
@@ -80,8 +80,7 @@ func New(tb testing.TB, network string) *Ledger {
 
 // Key returns one of a fixed set of keys. Those below Validators are the
 // committee's, 'n' is the node's.
-func Key(tb testing.TB, n byte) sig.PrivateKey {
-	tb.Helper()
+func Key(n byte) sig.PrivateKey {
 	return sig.FromSeed([sig.SeedSize]byte{'t', n})
 }
 

@@ -69,7 +69,7 @@ func TestSubmitOperation(t *testing.T) {
 
 func TestSubmitSigned(t *testing.T) {
 	l, h := withLedger(t)
-	signed, err := tx.Sign(ledgertest.Key(t, 'a'), [32]byte(l.Genesis.ID()), 0, tx.NameClaim{Name: "theirs"})
+	signed, err := tx.Sign(ledgertest.Key('a'), [32]byte(l.Genesis.ID()), 0, tx.NameClaim{Name: "theirs"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestLedgerProblems(t *testing.T) {
 	}
 	l.Prune(1)
 	stranger := func(network [32]byte, nonce uint64, op tx.Op) string {
-		signed, err := tx.Sign(ledgertest.Key(t, 'a'), network, nonce, op)
+		signed, err := tx.Sign(ledgertest.Key('a'), network, nonce, op)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +166,7 @@ func TestNoLedger(t *testing.T) {
 	id, zero := held.ID().String(), strings.Repeat("0", 64)
 	for _, path := range []string{
 		"/ledger/status", "/ledger/genesis", "/validators", "/blocks", "/blocks/latest", "/transactions/" + zero,
-		"/transactions/" + zero + "/proof", "/snapshots/" + id + "/receipt", "/names/x", "/accounts/" + ledgertest.Key(t, 1).Public().String(),
+		"/transactions/" + zero + "/proof", "/snapshots/" + id + "/receipt", "/names/x", "/accounts/" + ledgertest.Key(1).Public().String(),
 	} {
 		wantProblem(t, request(t, h, "GET", api.Prefix+path, "", nil), 404, api.CodeNoLedger)
 	}
@@ -294,7 +294,7 @@ func readFiles(t *testing.T, c *client.Client, l *ledgertest.Ledger, id tx.ID) {
 			t.Errorf("SnapshotReceipt of %v: %v\n%s", owner, err, got)
 		}
 	}
-	if _, err := c.SnapshotReceipt(ctx, held.ID(), ledgertest.Key(t, 'x').Public()); !errors.Is(err, api.ErrNotFound) {
+	if _, err := c.SnapshotReceipt(ctx, held.ID(), ledgertest.Key('x').Public()); !errors.Is(err, api.ErrNotFound) {
 		t.Errorf("SnapshotReceipt of a stranger: %v", err)
 	}
 	g, err := c.Genesis(ctx)

@@ -68,6 +68,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 done in part, 10 no repository,
 	root.AddCommand(
 		a.snapshotCommand(), a.repoCommand(), a.gcCommand("gc"),
 		a.idCommand(), a.statusCommand(), a.swarmCommand(), a.bootstrapCommand(), a.routingCommand(),
+		a.ledgerCommand(), a.receiptCommand(),
 		a.benchmarkCommand(), a.versionCommand(), a.docsCommand(),
 	)
 	return root

@@ -85,7 +85,7 @@ func writeCommand(w io.Writer, cmd *cobra.Command) {
 	if !cmd.IsAvailableCommand() {
 		return
 	}
-	if !cmd.HasAvailableSubCommands() {
+	if !cmd.HasAvailableSubCommands() || cmd.HasAvailableLocalFlags() && cmd.LocalNonPersistentFlags().HasAvailableFlags() {
 		text := cmd.Long
 		if text == "" {
 			text = cmd.Short + "."

@@ -38,6 +38,9 @@ func explain(ctx context.Context, err error) error {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return exitcode.With(errors.New("interrupted"), exitcode.Failed)
 	}
+	if p, ok := errors.AsType[*api.Problem](err); ok && p.Rejection != nil {
+		return exitcode.With(fmt.Errorf("the ledger rejected the transaction: %w; %s", err, p.Rejection.Explain), exitcode.Failed)
+	}
 	if errors.Is(err, blocksession.ErrClosed) || errors.Is(err, api.ErrUnreachable) && errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("%w; the daemon went away or is stopping: start it and run the same command again to go on from there", err)
 	}

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/decube/decube/api/ledgertest"
 )
 
 // binaries builds both programs once for all tests and returns their directory.
@@ -49,6 +51,10 @@ func TestMain(m *testing.M) {
 //	                               until it is ready, set NAME_addr and NAME_api
 //	stop NAME                      stop it, and wait
 //	set VAR                        set a variable to what the last program printed
+//	ledgerd NAME [nothing]         serve the API of a node of a ledger on the repository
+//	                               NAME, set NAME_api; with nothing, of one without
+//	stall NAME [WHY]               keep the ledger of NAME from committing, or let it
+//	receipts                       write receipts.dir: good and bad receipts
 func TestScripts(t *testing.T) {
 	bin, err := binaries()
 	if err != nil {
@@ -62,10 +68,14 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
 			env.Setenv("DECUBE_PATH", filepath.Join(env.WorkDir, "repo"))
 			env.Values[daemons{}] = map[string]*daemon{}
+			env.Values[ledgers{}] = map[string]*ledgertest.Ledger{}
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": cmdExits, "daemon": cmdDaemon, "stop": cmdStop, "set": cmdSet,
+			"ledgerd":  func(ts *testscript.TestScript, _ bool, args []string) { cmdLedgerd(t, ts, args) },
+			"stall":    cmdStall,
+			"receipts": func(ts *testscript.TestScript, _ bool, _ []string) { cmdReceipts(t, ts) },
 		},
 	})
 }

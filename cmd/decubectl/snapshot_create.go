@@ -28,6 +28,10 @@ type createFlags struct {
 	time, parent string
 	noCache      bool
 	name         string
+
+	register    string // whether to: auto, yes or no
+	retain      string
+	retainUntil int64 // of retain, Unix seconds
 }
 
 func (a *app) snapshotCreate() *cobra.Command {
@@ -40,9 +44,14 @@ keeps it. The CID is printed on standard output, a summary on standard error.
 
 Files are read with your rights, and only chunks that the node lacks are sent to
 it. Files that are unchanged since the last snapshot of the same path are not
-read again. What cannot be read is listed, and the exit code is 3.`,
+read again. What cannot be read is listed, and the exit code is 3.
+
+Where the swarm has a ledger, the snapshot is registered in it too, which is final
+within moments. Where that does not work out the snapshot is kept all the same, and
+the command says how to register it later; with --register=yes it also fails.`,
 		Example: `  decubectl snapshot create ~/project
   decubectl snapshot create ~/project --exclude '*.o' --label nightly --json
+  decubectl snapshot create ~/project --register=yes --retain 90d
   pg_dump db | decubectl snapshot create - --name db.sql`,
 		Args: wants(1, 1, "one path, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.create(cmd, args[0], &f) },
@@ -59,6 +68,8 @@ read again. What cannot be read is listed, and the exit code is 3.`,
 	flags.StringArrayVar(&f.Tags, "tag", nil, "tag of the snapshot; repeatable")
 	flags.StringVar(&f.Host, "host", hostname(), "host to record")
 	flags.Lookup("host").DefValue = "this host"
+	flags.StringVar(&f.register, "register", registerAuto, "register the snapshot in the swarm's ledger: auto, yes or no")
+	flags.StringVar(&f.retain, "retain", "", retainUsage+"; for the registration")
 	flags.StringVar(&f.name, "name", "stdin", "file name for standard input")
 	return cmd
 }
@@ -82,6 +93,9 @@ func (f *createFlags) options(cmd *cobra.Command, repo, path string) (snapshot.C
 		}
 		opts.Exclude = append(opts.Exclude, patterns...)
 	}
+	if err := f.registration(cmd); err != nil {
+		return opts, err
+	}
 	var err error
 	if f.time != "" {
 		if opts.Time, err = time.Parse(time.RFC3339Nano, f.time); err != nil {
@@ -103,6 +117,23 @@ func (f *createFlags) options(cmd *cobra.Command, repo, path string) (snapshot.C
 		opts.Cache = cachePath(repo, path)
 	}
 	return opts, nil
+}
+
+// registration completes what f says of the registration.
+func (f *createFlags) registration(cmd *cobra.Command) error {
+	switch f.register {
+	case registerAuto, registerYes, registerNo:
+	default:
+		return usageError(cmd, "--register: %q, want auto, yes or no", f.register)
+	}
+	if f.register == registerNo && f.retain != "" {
+		return usageError(cmd, "--retain is a promise that is registered, and --register=no asks for no registration")
+	}
+	var err error
+	if f.retainUntil, err = parseRetention(f.retain, time.Now()); err != nil {
+		return usageError(cmd, "--retain: %w", err)
+	}
+	return nil
 }
 
 // cachePath names the stat cache of a source and a repo; it is empty, which means
@@ -131,7 +162,8 @@ func cachePath(repo, path string) string {
 type created struct {
 	snapshot.Result
 
-	Partial bool `json:"partial"`
+	Partial      bool          `json:"partial"`
+	Registration *registration `json:"registration,omitempty"`
 }
 
 func (a *app) create(cmd *cobra.Command, path string, f *createFlags) error {
@@ -141,17 +173,22 @@ func (a *app) create(cmd *cobra.Command, path string, f *createFlags) error {
 		return err
 	}
 	var res snapshot.Result
+	var reg *registration
+	var unregistered error
 	err = a.usingBlocks(ctx, false, func(x *access, b blocks) error {
 		if res, err = a.take(ctx, b, path, f.name, opts); err != nil {
 			return a.keepSent(ctx, b, err)
 		}
 		_, err := x.Register(ctx, res.ID, api.RegisterRequest{Label: opts.Label, Tags: opts.Tags, Partial: res.Partial()})
+		if err == nil {
+			reg, unregistered = a.register(ctx, x, res, f)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return a.report(res)
+	return errors.Join(unregistered, a.report(res, reg))
 }
 
 // take reads the source and gives its blocks to b.
@@ -185,8 +222,8 @@ func (a *app) keepSent(ctx context.Context, b blocks, err error) error {
 }
 
 // report prints the outcome, and what is missing from it.
-func (a *app) report(res snapshot.Result) error {
-	err := a.print(created{res, res.Partial()}, func(w io.Writer) { fmt.Fprintln(w, res.ID) })
+func (a *app) report(res snapshot.Result, reg *registration) error {
+	err := a.print(created{res, res.Partial(), reg}, func(w io.Writer) { fmt.Fprintln(w, res.ID) })
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/blocksession"
+	"github.com/decube/decube/api/ledgertest"
+	"github.com/decube/decube/api/local"
+	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// ledgers is the key of a script's ledgers, by the name of their daemons.
+type ledgers struct{}
+
+func ledgersOf(ts *testscript.TestScript) map[string]*ledgertest.Ledger {
+	m, ok := ts.Value(ledgers{}).(map[string]*ledgertest.Ledger)
+	if !ok {
+		ts.Fatalf("the script has no ledgers")
+	}
+	return m
+}
+
+// cmdLedgerd serves a node's API in this process: a block store and a ledger in
+// memory, without a swarm.
+func cmdLedgerd(t *testing.T, ts *testscript.TestScript, args []string) {
+	t.Helper()
+	name := args[0]
+	dir := ts.MkAbs(name)
+	l := ledgertest.New(t, "test")
+	ts.Check(repo.Init(dir, repo.Seed{Identity: l.Key.Encode()}))
+	store, err := blockstore.Open(repo.Dir(dir).Blocks(), blockstore.Default())
+	ts.Check(err)
+	token, err := repo.ReadToken(dir)
+	ts.Check(err)
+	cfg := server.Default()
+	cfg.Token, cfg.DrainTimeout = token, 100*time.Millisecond
+	if len(args) == 1 {
+		cfg.Ledger, cfg.Genesis = l, l.Genesis
+		ledgersOf(ts)[name] = l
+	}
+	stock := local.New(store, dir)
+	s, err := server.New(cfg, server.Backend{
+		Node: fakeNode{l.Key.Public().String()}, Repo: stock, Snapshots: fakeSnapshots{stock}, Blocks: fakeBlocks{store},
+	}, slog.New(slog.DiscardHandler))
+	ts.Check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	listener, err := server.ListenTCP(ctx, "127.0.0.1:0")
+	ts.Check(err)
+	url := "http://" + listener.Addr().String()
+	_, err = repo.WriteAPI(dir, url)
+	ts.Check(err)
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, listener) }()
+	ts.Setenv(name+"_api", url)
+	ts.Defer(func() {
+		cancel()
+		ts.Check(<-done)
+		ts.Check(store.Close())
+	})
+}
+
+func cmdStall(ts *testscript.TestScript, _ bool, args []string) {
+	why := ""
+	if len(args) > 1 {
+		why = args[1]
+	}
+	ledgersOf(ts)[args[0]].Stall(why)
+}
+
+// fakeNode is who the daemon of a script is.
+type fakeNode struct{ id string }
+
+func (n fakeNode) Identity(context.Context) (api.Identity, error) { return api.Identity{ID: n.id}, nil }
+
+func (n fakeNode) Status(context.Context) (api.Status, error) { return api.Status{ID: n.id}, nil }
+func (fakeNode) Ready() error                                 { return nil }
+func (fakeNode) Version() api.Version                         { return api.Version{Version: "test", API: "1"} }
+
+// fakeSnapshots are those of a store, without a swarm to fetch from.
+type fakeSnapshots struct{ *local.Store }
+
+func (fakeSnapshots) List(context.Context) iter.Seq2[api.Snapshot, error] {
+	return func(func(api.Snapshot, error) bool) {}
+}
+
+func (fakeSnapshots) Fetch(context.Context, block.ID, api.FetchRequest, func(api.FetchProgress)) (api.FetchResult, error) {
+	return api.FetchResult{}, api.ErrTimeout
+}
+
+// fakeBlocks are those of a store, without a swarm to mend from.
+type fakeBlocks struct{ store *blockstore.Store }
+
+func (b fakeBlocks) NewWriter(ctx context.Context) (blocksession.Writer, error) {
+	return local.NewWriter(ctx, b.store)
+}
+
+func (b fakeBlocks) GetUnverified(ctx context.Context, id block.ID, _ bool, buf []byte) ([]byte, error) {
+	return b.store.GetUnverified(ctx, id, buf)
+}
+
+func (b fakeBlocks) Heal(context.Context, block.ID) error { return nil }
+
+// registeredRoot is the snapshot whose registration the receipts are of.
+const registeredRoot = "bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+
+// cmdReceipts writes the receipt of a registration and one of a name, receipts in
+// which one thing is wrong, the ledger's genesis and another's, and a private key.
+func cmdReceipts(t *testing.T, ts *testscript.TestScript) {
+	t.Helper()
+	l := ledgertest.New(t, "test")
+	root, err := tx.ParseCID(registeredRoot)
+	ts.Check(err)
+	write := func(name string, data []byte, err error) {
+		ts.Check(err)
+		ts.Check(os.WriteFile(filepath.Join(ts.MkAbs("."), name), data, 0o600))
+	}
+	receiptOf := func(op tx.Op) []byte {
+		done, _, err := l.Do(t.Context(), op)
+		ts.Check(err)
+		data, err := l.Receipt(t.Context(), done.ID())
+		ts.Check(err)
+		return data
+	}
+	good := receiptOf(tx.SnapshotRegister{Root: root, Size: 1 << 20, Label: "nightly", RetainUntil: 1924905600})
+	write("good.receipt", good, nil)
+	write("name.receipt", receiptOf(tx.NameClaim{Name: "photos"}), nil)
+	write("torn.receipt", good[:len(good)/2], nil)
+	write("spaced.receipt", append(slices.Clip(good), '\n'), nil)
+	mutated := func(name string, change func(r *receipt.Receipt)) {
+		r, err := receipt.Decode(good)
+		ts.Check(err)
+		change(r)
+		data, err := r.Encode()
+		write(name, data, err)
+	}
+	mutated("signature.receipt", func(r *receipt.Receipt) { r.Cert.Sigs[1].Sig[7] ^= 1 })
+	mutated("quorum.receipt", func(r *receipt.Receipt) { r.Cert.Sigs = r.Cert.Sigs[1:] })
+	mutated("owner.receipt", func(r *receipt.Receipt) { r.Transaction.Owner = ledgertest.Key('x').Public() })
+	mutated("time.receipt", func(r *receipt.Receipt) {
+		r.Header.Time++
+		r.Cert.Digest = r.Header.Digest()
+	})
+	mutated("genesis.receipt", func(r *receipt.Receipt) { r.Genesis = pbft.Digest{7} })
+	data, err := l.Genesis.Marshal()
+	write("genesis.json", data, err)
+	data, err = ledgertest.New(t, "other").Genesis.Marshal()
+	write("other.json", data, err)
+	write("other.key", ledgertest.Key('a').Encode(), nil)
+}

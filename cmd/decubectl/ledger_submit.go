@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/client"
+	"github.com/decube/decube/internal/exitcode"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// maxOperation bounds the file of an operation, and maxKey that of a key.
+const (
+	maxOperation = 1 << 20
+	maxKey       = 1 << 10
+)
+
+// submitFlags say who signs an operation and how long to wait for it.
+type submitFlags struct {
+	key    string
+	noWait bool
+}
+
+func (f *submitFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.key, "key", "", "sign with the private key in this `FILE`, in the form of a repository's identity.key, in place of the node's own")
+	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "do not wait for the transaction's block")
+}
+
+func (a *app) ledgerSubmit() *cobra.Command {
+	var f submitFlags
+	var file string
+	cmd := group("submit", "Have an operation ordered by the ledger",
+		a.submitRegister(), a.submitRetire(), a.submitClaim(), a.submitTransfer(), a.submitRecord(),
+		a.submitAddValidator(), a.submitRemoveValidator(), a.submitParam())
+	below := cmd.RunE
+	cmd.Use = "submit OPERATION"
+	cmd.Long = `Has an operation ordered by the ledger and waits until it is in a block, which then is
+final. The node signs it with its own key, or --key names another one. Each operation
+is a command of its own; --file takes any operation as JSON.
+
+An operation that the ledger rejects ends with exit code 1, the name of the reason
+and what to do about it. One that is not in a block in time, 30 s or --timeout, ends
+with exit code 14: it may still be committed, and "decubectl ledger tx" tells.`
+	cmd.Example = `  decubectl ledger submit name.claim photos bafyrei...
+  decubectl ledger submit snapshot.register bafyrei... --retain 90d
+  echo '{"type":"name.claim","name":"photos","target":""}' | decubectl ledger submit --file -`
+	cmd.Flags().StringVar(&file, "file", "", "read the operation, as JSON, from a `FILE`, or - for standard input")
+	f.register(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if file == "" || len(args) > 0 {
+			return below(cmd, args)
+		}
+		data, err := a.readInput(cmd.Context(), file, maxOperation)
+		if err != nil {
+			return fmt.Errorf("reading an operation: %w", err)
+		}
+		op, err := tx.ParseOp(data)
+		if err != nil {
+			return rejectedUsage(cmd, fmt.Errorf("%s: %w", file, err))
+		}
+		return a.submit(cmd, &f, op)
+	}
+	return cmd
+}
+
+// rejectedUsage is a mistake in an operation that shows before anybody is asked.
+func rejectedUsage(cmd *cobra.Command, err error) error {
+	if code, ok := tx.CodeOf(err); ok {
+		return usageError(cmd, "%w; %s", err, code.Explain())
+	}
+	return usageError(cmd, "%w", err)
+}
+
+// submit has an operation ordered, and prints what became of it.
+func (a *app) submit(cmd *cobra.Command, f *submitFlags, op tx.Op) error {
+	if err := op.Validate(); err != nil {
+		return rejectedUsage(cmd, err)
+	}
+	ctx := cmd.Context()
+	var key sig.PrivateKey
+	if f.key != "" {
+		var err error
+		if key, err = readKey(f.key); err != nil {
+			return err
+		}
+	}
+	c, err := a.daemon(ctx)
+	if err != nil {
+		return err
+	}
+	// The daemon gives up a little before the context does, so that it can still say
+	// which transaction it is.
+	wait := client.Wait{Not: f.noWait, Timeout: a.timeout * 9 / 10}
+	var done api.Submitted
+	if key.IsZero() {
+		done, err = c.SubmitOp(ctx, op, wait)
+	} else {
+		done, err = submitSigned(ctx, c, key, op, wait)
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.print(done, func(w io.Writer) { showSubmitted(w, op, &done) }); err != nil {
+		return err
+	}
+	if f.noWait && !done.Committed {
+		a.note("Handed in; \"decubectl ledger tx %s\" shows its block once it has one.", done.ID)
+		return nil
+	}
+	return a.undecided(ctx, c, &done)
+}
+
+// submitSigned signs an operation here, for the ledger that the daemon has.
+func submitSigned(ctx context.Context, c *client.Client, key sig.PrivateKey, op tx.Op, wait client.Wait) (api.Submitted, error) {
+	st, err := c.LedgerStatus(ctx)
+	if err != nil {
+		return api.Submitted{}, err
+	}
+	network, err := tx.ParseID(st.Genesis)
+	if err != nil {
+		return api.Submitted{}, fmt.Errorf("the daemon's genesis ID: %w", err)
+	}
+	account, err := c.Account(ctx, key.Public())
+	if err != nil {
+		return api.Submitted{}, err
+	}
+	t, err := tx.Sign(key, [32]byte(network), account.NextNonce, op)
+	if err != nil {
+		return api.Submitted{}, err
+	}
+	return c.Submit(ctx, api.SubmitRequest{Transaction: t.Raw()}, wait)
+}
+
+func showSubmitted(w io.Writer, op tx.Op, done *api.Submitted) {
+	printFields(w, "Transaction", done.ID, "Operation", op.Summary(), "Owner", done.Owner)
+	if done.Committed {
+		printFields(w, "Block", place(done.Block, done.Index), "Time", when(*done.Time), "Final after", took(done.Seconds))
+	}
+}
+
+// undecided returns why a transaction is in no block yet, or nil if it is.
+func (a *app) undecided(ctx context.Context, c *client.Client, done *api.Submitted) error {
+	if done.Committed {
+		return nil
+	}
+	why := "\"decubectl ledger status\" shows what waits"
+	if st, err := c.LedgerStatus(ctx); err == nil && st.Problem != "" {
+		why = "nothing is committed: " + st.Problem
+	}
+	return exitcode.With(fmt.Errorf("transaction %s is in no block after %s, and may still get into one; %s; \"decubectl ledger tx %s\" tells when it is",
+		done.ID, took(done.Seconds), why, done.ID), exitcode.TimedOut)
+}
+
+// readKey reads a private key as a repository keeps it.
+func readKey(path string) (_ sig.PrivateKey, err error) {
+	data, err := readFile(path, maxKey)
+	if err != nil {
+		return sig.PrivateKey{}, fmt.Errorf("reading the private key: %w", err)
+	}
+	key, err := sig.ParsePrivateKey(data)
+	if err != nil {
+		return sig.PrivateKey{}, fmt.Errorf("reading the private key in %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// readInput reads a file of at most so many bytes, or standard input for "-".
+func (a *app) readInput(ctx context.Context, path string, most int64) ([]byte, error) {
+	if path == "-" {
+		return readAll("standard input", newInput(ctx, a.stdin), most)
+	}
+	return readFile(path, most)
+}
+
+func readFile(path string, most int64) (_ []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return readAll(path, f, most)
+}
+
+func readAll(name string, r io.Reader, most int64) ([]byte, error) {
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(io.LimitReader(r, most+1)); err != nil {
+		return nil, err
+	}
+	if int64(b.Len()) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes", name, most)
+	}
+	return b.Bytes(), nil
+}
+
+// maxRetention is the longest that can be promised, so that a slip shows.
+const maxRetention = 100 * 365 * day
+
+const day = 24 * time.Hour
