@@ -10,9 +10,9 @@ import (
 )
 
 var (
-	// ErrClosed is returned for a transaction after one that changed the validator
-	// set: the block is the last of its epoch and is full.
-	ErrClosed = errors.New("the block ends with a change of the validator set")
+	// ErrClosed is returned for a transaction after one that changed the validators:
+	// the block is the last of its epoch.
+	ErrClosed = errors.New("the block ends with a change of the validators")
 	// ErrFull is returned for a transaction with which the block would have more
 	// transactions or bytes than the parameters allow.
 	ErrFull = errors.New("the block is full")
@@ -82,8 +82,8 @@ func (b *Block) Apply(t *tx.Transaction) error {
 const maxCount = 2
 
 // Finish returns the state after the block, and the validators of the next epoch
-// when the block changes the set; it is then the last of its epoch. Errors are the
-// map's.
+// when the block is the last of its own, nil otherwise. They may be the same: see
+// the package comment on taking one's place anew. Errors are the map's.
 func (b *Block) Finish() (State, genesis.ValidatorSet, error) {
 	m, err := b.base.Apply(b.changes)
 	if err != nil {

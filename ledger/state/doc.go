@@ -36,19 +36,23 @@
 // key (that becomes or no longer is a validator's) or a parameter. A later vote of
 // the same validator on the same subject takes the place of the earlier one; a vote
 // for what is so already takes it back. A change takes effect with the vote that
-// makes a quorum of the present validators for exactly this change. Two changes
-// take effect without the others' votes: a validator replaces its own key, and a
-// validator leaves. Leaving is put to the vote when the committee would withstand
-// fewer faults without the validator (when it is one of 3f+1 and more than one),
-// and the last validator stays. A key that was made a validator's replaces itself
-// only once it has been one for CheckpointInterval blocks, so that nobody can end
-// epoch after epoch.
+// makes a quorum of the present validators for exactly this change. Three changes
+// take effect without the others' votes: a validator replaces its own key, takes its
+// place anew with the same key, or leaves. Leaving is put to the vote when the
+// committee would withstand fewer faults without the validator (when it is one of
+// 3f+1 and more than one), and the last validator stays. To take its place anew
+// changes nothing but the epoch; it is how a replica that has lost its log votes
+// again, and how a validator gives another address. A key that has become a
+// validator's in some block replaces itself only CheckpointInterval blocks later,
+// and takes its place anew only 16 blocks after it did so last: nobody can end epoch
+// after epoch.
 //
 // A new key takes over position, votes, and what others have voted about the old
 // key: a validator does not escape its removal under another name. The votes of a
 // validator that has left are dropped, and so is every vote for what is no longer
 // possible. New validators are last in the set's order, and the order of the others
-// stays. After a change of the set the block takes no more transactions.
+// stays. A change of the validators ends the epoch: the block takes no more
+// transactions.
 //
 // Parameters: all but window and checkpoint_interval, which the consensus core has
 // from the genesis document, may be changed. A change counts from the next
@@ -78,7 +82,7 @@
 //
 //	validators     number of keys 2 | keys 32 each, in order (see package genesis)
 //	parameters     8 each, in the order of genesis.Params
-//	validator      sequence number of the block that made it one 8, 0 for the genesis document's
+//	validator      sequence number of the block since which it is one 8, 0 for the genesis document's
 //	               | number of addresses | address text each
 //	open votes     number of votes | changes, in the order of their subjects
 //	account        lowest unused nonce number | snapshots number | names number | records number

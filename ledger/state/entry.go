@@ -81,8 +81,8 @@ type Record struct {
 
 // Validator is what is known of a validator besides its place in the set.
 type Validator struct {
-	// Since is the sequence number of the block that made it one, and 0 for those
-	// of the genesis document.
+	// Since is the sequence number of the block that made it one, or in which it
+	// last took its place anew, and 0 for those of the genesis document.
 	Since uint64
 	// Addresses are multiaddrs where it said to be reachable, as text.
 	Addresses []string

@@ -79,9 +79,10 @@ func (o outcome) after(change tx.Op) (outcome, error) {
 // withValidator returns the set with one more key, last or in another's place, or a
 // *Rejection.
 func withValidator(set genesis.ValidatorSet, c tx.ValidatorAdd) (genesis.ValidatorSet, error) {
-	if _, ok := set.Replica(c.Key); ok && renews(c) {
-		return slices.Clone(set), nil
-	} else if ok {
+	switch _, ok := set.Replica(c.Key); {
+	case ok && renews(c):
+		return set, nil
+	case ok:
 		return nil, tx.Reject(tx.CodeNotAllowed, "%s is a validator already", c.Key)
 	}
 	out := slices.Clone(set)
@@ -251,6 +252,9 @@ func (s *step) carry(voter sig.PublicKey, open votes, next outcome, renamed tx.V
 	var rest votes
 	for _, change := range open {
 		change = rename(change, renamed)
+		if add, ok := change.(tx.ValidatorAdd); ok && renews(add) {
+			continue // a vote for the new key in the place of the old one, which is so now
+		}
 		if _, err := next.after(change); err == nil {
 			rest = append(rest, change)
 		}

@@ -175,6 +175,13 @@ func TestReplaceKey(t *testing.T) {
 	w.wantOpen("remove 11: [0 2]", "10 for 11: [0]", "add 20: [11]")
 	w.refused(1, add(30), tx.CodeNotValidator)
 
+	// A vote for the very change is done with, and does not meet one about the new key.
+	other := newWorld(t, genesisState(t, 4))
+	other.ok(0, remove(1))
+	other.ok(0, replace(1, 10))
+	other.ok(1, replace(1, 10))
+	other.wantOpen("remove 10: [0]")
+
 	// Not again and again.
 	for w.seq < rotated+4 {
 		w.refused(11, replace(11, 12), tx.CodeNotAllowed)
@@ -192,6 +199,55 @@ func TestReplaceKey(t *testing.T) {
 	w.ok(3, replace(14, 13))
 	w.wantSet(0, 13, 3)
 	w.wantOpen()
+}
+
+// A validator takes its own place anew: nothing changes but the epoch.
+func TestRenew(t *testing.T) {
+	w := newWorld(t, genesisState(t, 4))
+	w.refused(0, replace(1, 1), tx.CodeNotAllowed)
+	w.refused(0, replace(10, 10), tx.CodeNotValidator)
+	w.refused(10, replace(10, 10), tx.CodeNotValidator)
+	w.ok(1, add(20))
+	w.ok(0, remove(1))
+	set := w.ok(1, replace(1, 1))
+	if !slices.Equal(set, keys[:4]) {
+		t.Errorf("the set of the next epoch is %v", set)
+	}
+	w.wantSet(0, 1, 2, 3)
+	w.wantOpen("add 20: [1]", "remove 1: [0]")
+	renewed := w.seq
+	if v := found(w.state.Validator(keys[1]))(t); v.Since != renewed || !slices.Equal(v.Addresses, []string{"/dns4/validator"}) {
+		t.Errorf("validator %+v", v)
+	}
+	for w.seq < renewed+15 {
+		w.refused(1, replace(1, 1), tx.CodeNotAllowed)
+	}
+	w.ok(1, tx.ValidatorAdd{Key: keys[1], Replaces: keys[1], Address: "/dns4/elsewhere"})
+	if v := found(w.state.Validator(keys[1]))(t); !slices.Equal(v.Addresses, []string{"/dns4/elsewhere"}) {
+		t.Errorf("validator %+v", v)
+	}
+	w.ok(2, replace(2, 2)) // each has its own pause
+}
+
+// Votes stay in order when what they are about has another key.
+func TestVotesStayInOrder(t *testing.T) {
+	w := newWorld(t, genesisState(t, 5))
+	for i := 20; i < 26; i++ {
+		w.ok(0, add(i))
+	}
+	w.ok(0, remove(1))
+	before := w.state
+	for i := 30; i < 40; i++ {
+		w.state = before
+		w.ok(1, replace(1, i))
+		if got := must(w.state.Candidates())(t); len(got) != 7 {
+			t.Errorf("%d candidates", len(got))
+		}
+		w.ok(0, add(i)) // it takes the vote back, wherever it is now
+		if got := must(w.state.Candidates())(t); len(got) != 6 {
+			t.Errorf("%d candidates", len(got))
+		}
+	}
 }
 
 func TestParams(t *testing.T) {
