@@ -232,3 +232,13 @@ func TestCheckpoints(t *testing.T) {
 		t.Errorf("checkpoints at %d, want %d", seqs, want)
 	}
 }
+
+// check has the archive read all of itself.
+func check(tb testing.TB, a *archive.Archive) archive.Report {
+	tb.Helper()
+	r, err := a.Check(tb.Context())
+	if err != nil {
+		tb.Error(err)
+	}
+	return r
+}

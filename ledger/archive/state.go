@@ -62,6 +62,15 @@ func (n *nodes) Get(key []byte) ([]byte, error) {
 	return value, err
 }
 
+// damaged adds ErrCorrupt to an error that says that something is not there, or is
+// not what its hash says.
+func damaged(err error) error {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, smt.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
 // getExactly returns a copy of the value that a key was given by one version.
 func (a *Archive) getExactly(key []byte, version uint64) ([]byte, error) {
 	txn := a.db.NewTransactionAt(version, false)

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -23,6 +24,7 @@ type Transfer struct {
 	space
 	decision *pbft.Decision
 	builder  *smt.Builder
+	resumed  bool
 }
 
 // Transfer begins the transfer of the state after a block, or resumes the one that
@@ -40,7 +42,7 @@ func (a *Archive) Transfer(d *pbft.Decision) (*Transfer, error) {
 	root, seq := smt.Digest(d.Header.State), d.Header.Seq
 	under, ref, next, err := a.underWay(t.space)
 	if err == nil && under.Header == d.Header {
-		t.builder = smt.ResumeBuilder(root, seq, reader, ref, next)
+		t.builder, t.resumed = smt.ResumeBuilder(root, seq, reader, ref, next), true
 		return t, nil
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
@@ -98,19 +100,33 @@ const shedTo = 4 << 20
 
 // Add verifies the next chunk and writes what it has; after the next Sync it need not
 // be fetched again. The errors are smt.Builder's for a chunk that is wrong, after
-// which another may be tried; after any other the transfer must be begun again.
+// which another may be tried; after any other the transfer must be begun again, and
+// begins from nothing when what was written is damaged: ErrCorrupt.
 func (t *Transfer) Add(c smt.Chunk) error {
 	if err := t.a.broken(); err != nil {
 		return err
 	}
-	if err := t.builder.Add(c); err != nil {
+	err := t.builder.Add(c)
+	if errors.Is(err, smt.ErrProof) || errors.Is(err, smt.ErrOrder) {
 		return err
 	}
-	if err := t.flush(); err != nil {
-		return fmt.Errorf("transfer to %v: %w", &t.decision.Header, err)
+	if err == nil {
+		err = t.flush()
+	}
+	if err != nil {
+		return fmt.Errorf("transfer to %v: %w", &t.decision.Header, t.giveUp(err))
 	}
 	t.builder.Shed(shedTo)
 	return nil
+}
+
+// giveUp forgets a transfer whose nodes are damaged.
+func (t *Transfer) giveUp(err error) error {
+	err = damaged(err)
+	if errors.Is(err, ErrCorrupt) {
+		return errors.Join(err, t.a.dropGeneration(t.space))
+	}
+	return err
 }
 
 // flush writes what was built. Nodes at the edge are written again with other values,
@@ -151,15 +167,11 @@ func (t *Transfer) Install(transitions []receipt.Transition) error {
 	if err := a.broken(); err != nil {
 		return err
 	}
-	m, err := t.builder.Map()
-	if err != nil {
-		return err
-	}
-	ref, err := m.Ref()
-	if err != nil {
-		return err
-	}
 	h := &t.decision.Header
+	ref, err := t.complete()
+	if err != nil {
+		return fmt.Errorf("install %v: %w", h, err)
+	}
 	if err := t.put(&record{base: h.Seq + 1, decision: t.decision, stateful: true, ref: ref}, transitions); err != nil {
 		return fmt.Errorf("install %v: %w", h, err)
 	}
@@ -182,6 +194,24 @@ func (t *Transfer) Install(transitions []receipt.Transition) error {
 		return a.fail(fmt.Errorf("install %v: drop what was before: %w", h, err))
 	}
 	return a.collect()
+}
+
+// complete returns where the state is. What was written before a crash is read again
+// first: the note of it may have survived without it.
+func (t *Transfer) complete() (smt.RootRef, error) {
+	m, err := t.builder.Map()
+	if err != nil {
+		return smt.RootRef{}, err
+	}
+	ref, err := m.Ref()
+	if err != nil || !t.resumed {
+		return ref, err
+	}
+	var n uint64
+	if err := readAll(context.Background(), smt.Open(&nodes{a: t.a, space: t.space, seq: math.MaxUint64}, ref), &n); err != nil {
+		return ref, t.giveUp(err)
+	}
+	return ref, nil
 }
 
 // put writes what the new generation has besides the state.
