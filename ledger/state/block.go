@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -38,6 +39,7 @@ type Block struct {
 	closed bool                 // set is that of the next epoch
 
 	pending []smt.Change // the memory of step.changes
+	scratch []byte       // where entries are encoded before their length is known
 }
 
 // Apply carries out a transaction whose network and signature were verified. It
@@ -54,8 +56,8 @@ func (b *Block) Apply(t *tx.Transaction) error {
 	if err != nil {
 		return err
 	}
-	bytes := b.bytes + tx.EncodedSize(t)
-	if b.count >= p.MaxBlockTransactions || uint64(bytes)+maxCount > p.MaxBlockBytes { //nolint:gosec // not negative
+	size := b.bytes + tx.EncodedSize(t)
+	if b.count >= p.MaxBlockTransactions || uint64(size)+maxCount > p.MaxBlockBytes { //nolint:gosec // not negative
 		return ErrFull
 	}
 	s := step{block: b, tx: t, params: *p, changes: b.pending[:0]}
@@ -68,7 +70,7 @@ func (b *Block) Apply(t *tx.Transaction) error {
 		b.put(&s.changes[i])
 	}
 	b.count++
-	b.bytes = bytes
+	b.bytes = size
 	if s.newParams != nil {
 		b.params = s.newParams
 	}
@@ -160,7 +162,7 @@ func (s *step) run() error {
 	if err := s.operate(); err != nil {
 		return err
 	}
-	s.put(AccountKey(s.tx.Owner), s.account.appendTo(nil))
+	putEntry(s, AccountKey(s.tx.Owner), s.account)
 	return nil
 }
 
@@ -185,6 +187,14 @@ func (s *step) operate() error {
 
 func (s *step) put(key, value []byte) {
 	s.changes = append(s.changes, smt.Change{Key: key, Value: value})
+}
+
+// putEntry is put for an entry, which takes the memory that it needs and no more: it
+// stays in the map.
+func putEntry[T interface{ appendTo(b []byte) []byte }](s *step, key []byte, entry T) {
+	b := s.block
+	b.scratch = entry.appendTo(b.scratch[:0])
+	s.put(key, bytes.Clone(b.scratch))
 }
 
 func (s *step) drop(key []byte) {

@@ -203,9 +203,6 @@ func ParseName(value []byte) (Name, error) {
 	return finish(&d, Name{Holder: publicKey(&d), Origin: origin(&d), Records: number(&d), Target: text(&d, tx.MaxTarget)}, "name")
 }
 
-// recordHead is the length of a record's encoding without the value.
-const recordHead = 1 + len(tx.ID{}) + 8 + 8
-
 func (r Record) appendTo(b []byte) []byte {
 	b = append(b, version)
 	return append(r.Origin.appendTo(b), r.Value...)

@@ -222,7 +222,7 @@ func (s *step) enact(change tx.Op, set genesis.ValidatorSet, next outcome, own v
 		if c.Address != "" {
 			v.Addresses = []string{c.Address}
 		}
-		s.put(ValidatorKey(c.Key), v.appendTo(nil))
+		putEntry(s, ValidatorKey(c.Key), v)
 		s.newSet = next.set
 	case tx.ValidatorRemove:
 		s.drop(ValidatorKey(c.Key))

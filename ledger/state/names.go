@@ -19,7 +19,7 @@ func (s *step) claim(op tx.NameClaim) error {
 		return tx.Reject(tx.CodeNameTaken, "%s is held by %s", op.Name, name.Holder)
 	}
 	name.Target = op.Target
-	s.put(key, name.appendTo(nil))
+	putEntry(s, key, name)
 	return nil
 }
 
@@ -45,9 +45,9 @@ func (s *step) transfer(op tx.NameTransfer) error {
 	s.account.Records -= name.Records
 	to.Names++
 	to.Records += name.Records
-	s.put(AccountKey(op.To), to.appendTo(nil))
+	putEntry(s, AccountKey(op.To), to)
 	name.Holder, name.Origin = op.To, s.origin()
-	s.put(NameKey(op.Name), name.appendTo(nil))
+	putEntry(s, NameKey(op.Name), name)
 	return nil
 }
 
@@ -94,11 +94,10 @@ func (s *step) record(op tx.RecordPut) error {
 			s.account.Records++
 			name.Records++
 		}
-		r := Record{Origin: s.origin(), Value: op.Value}
-		s.put(key, r.appendTo(make([]byte, 0, recordHead+len(op.Value))))
+		putEntry(s, key, Record{Origin: s.origin(), Value: op.Value})
 	}
 	if op.Namespace != "" && name.Records != before {
-		s.put(NameKey(op.Namespace), name.appendTo(nil))
+		putEntry(s, NameKey(op.Namespace), name)
 	}
 	return nil
 }

@@ -42,13 +42,13 @@ func (s *step) hold(r *registration, terms Registration) {
 	if r.snapshot.First == s.tx.Owner {
 		r.snapshot.Held, r.snapshot.Registration = true, terms
 	} else {
-		s.put(RegistrationKey(r.root, s.tx.Owner), terms.appendTo(nil))
+		putEntry(s, RegistrationKey(r.root, s.tx.Owner), terms)
 		if r.held {
 			return
 		}
 		r.snapshot.Others++
 	}
-	s.put(SnapshotKey(r.root), r.snapshot.appendTo(nil))
+	putEntry(s, SnapshotKey(r.root), r.snapshot)
 }
 
 // release takes the owner's registration back, which there is.
@@ -63,7 +63,7 @@ func (s *step) release(r *registration) {
 		s.drop(SnapshotKey(r.root))
 		return
 	}
-	s.put(SnapshotKey(r.root), r.snapshot.appendTo(nil))
+	putEntry(s, SnapshotKey(r.root), r.snapshot)
 }
 
 func (s *step) register(op tx.SnapshotRegister) error {
