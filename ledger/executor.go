@@ -24,14 +24,16 @@ type executor struct {
 	*Ledger
 	box *mailbox[any] // commands: see the types below
 
-	head   *head
-	ahead  map[pbft.Digest]*executed // valid blocks above the head, by header digest
-	checks []check                   // that wait for a parent or a body
-	offer  *pbft.Build               // the block that this leader may propose
-	built  time.Time                 // when it last proposed one
-	synced uint64                    // everything up to here is durable in the archive
-	since  time.Time                 // of the oldest block that is not
-	begun  map[pbft.Digest]time.Time // when blocks in flight were first seen
+	head      *head
+	ahead     map[pbft.Digest]*executed // valid blocks above the head, by header digest
+	checks    []check                   // that wait for a parent or a body
+	offer     *pbft.Build               // the block that this leader may propose
+	built     time.Time                 // when it last proposed one
+	synced    uint64                    // everything up to here is durable in the archive
+	since     time.Time                 // of the oldest block that is not
+	stateAt   uint64                    // the last block whose state was stored
+	rechecked uint64                    // when transactions were last looked at again, in ticks
+	begun     map[pbft.Digest]time.Time // when blocks in flight were first seen
 }
 
 // head is the last committed block with the state after it. It never changes.
@@ -88,6 +90,10 @@ type fetched struct {
 }
 
 const (
+	// stateEvery is how many blocks lie between two whose state is stored: what
+	// several blocks change is then written once. After a start, as many are executed
+	// again at most.
+	stateEvery = 8
 	// clockSkew is how far ahead of this replica's clock a proposal may be.
 	clockSkew = 10 * time.Second
 	// bodyRetry is how long one validator has for sending a body.
@@ -96,7 +102,9 @@ const (
 	syncAfter = 500 * time.Millisecond
 	// recheckAfter is how long a transaction waits before it is looked at again: it
 	// may have become invalid.
-	recheckAfter = 30 // ticks
+	recheckAfter = 100 // ticks
+	// recheckMost is how many of those that wait longest are looked at.
+	recheckMost = 256
 	// expireAfter is how long a transaction is kept waiting at all.
 	expireAfter = 6000 // ticks
 )
@@ -115,7 +123,7 @@ func (x *executor) run(ctx context.Context) error {
 			return x.store()
 		case <-x.box.ready:
 			for _, cmd := range x.box.take() {
-				if err = x.do(cmd); err != nil {
+				if err = x.do(ctx, cmd); err != nil {
 					return err
 				}
 			}
@@ -135,7 +143,7 @@ func (x *executor) run(ctx context.Context) error {
 	}
 }
 
-func (x *executor) do(cmd any) error {
+func (x *executor) do(ctx context.Context, cmd any) error {
 	switch cmd := cmd.(type) {
 	case check:
 		x.want(cmd)
@@ -148,7 +156,7 @@ func (x *executor) do(cmd any) error {
 	case apply:
 		cmd.done <- x.take(cmd.blocks)
 	case install:
-		cmd.done <- x.install(&cmd)
+		cmd.done <- x.install(ctx, &cmd)
 	case cancel:
 		x.checks, x.offer = nil, nil
 		for digest := range x.ahead {
@@ -371,11 +379,15 @@ func (x *executor) commit(d *pbft.Decision) error {
 
 // advance stores a committed block and moves the head.
 func (x *executor) advance(d *pbft.Decision, done *executed, latency time.Duration) error {
+	stateful := done.next != nil || d.Header.Seq%x.core.CheckpointInterval == 0 || d.Header.Seq >= x.stateAt+stateEvery
 	err := x.archive.Append(archive.Entry{
-		Decision: d, Body: done.body.encoded, IDs: done.body.ids, State: done.state.Map(), Validators: done.next,
+		Decision: d, Body: done.body.encoded, IDs: done.body.ids, State: done.state.Map(), Stateless: !stateful, Validators: done.next,
 	})
 	if err != nil {
 		return fmt.Errorf("storing block %d: %w", d.Header.Seq, err)
+	}
+	if stateful {
+		x.stateAt = d.Header.Seq
 	}
 	if x.since.IsZero() {
 		x.since = time.Now()
@@ -505,7 +517,7 @@ func (x *executor) fetchedBlock(f *fetched) (*executed, error) {
 }
 
 // install makes a transferred state the head.
-func (x *executor) install(cmd *install) error {
+func (x *executor) install(ctx context.Context, cmd *install) error {
 	d := cmd.transfer.Decision()
 	if d.Header.Seq <= x.head.header.Seq {
 		return nil // blocks came faster
@@ -521,7 +533,7 @@ func (x *executor) install(cmd *install) error {
 		x.unplan(digest)
 	}
 	x.checks, x.offer = nil, nil
-	x.synced, x.since = h.header.Seq, time.Time{}
+	x.synced, x.since, x.stateAt = h.header.Seq, time.Time{}, h.header.Seq
 	x.setHead(h)
 	x.bodies.committed(h.header.Seq)
 	x.tell(pbft.Synced{Decision: cmd.verified})

@@ -229,18 +229,52 @@ func (l *Ledger) carry(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case a := <-l.bulk:
-			if err := l.takeBulk(a); err != nil {
-				l.drop(a.from, err)
-			}
+			l.carryBatch(a)
 		}
 	}
+}
+
+// carryBatch takes in a frame and those that wait behind it, so that the signatures
+// of their transactions are verified together.
+func (l *Ledger) carryBatch(a arrival) {
+	var in incoming
+	for {
+		err := error(nil)
+		if a.frame[0] == frameTransactions {
+			err = l.collect(&in, a)
+		} else {
+			err = l.takeBulk(a)
+		}
+		if err != nil {
+			l.drop(a.from, err)
+		}
+		if len(in.txs) >= verifyTogether {
+			break
+		}
+		select {
+		case a = <-l.bulk:
+			continue
+		default:
+		}
+		break
+	}
+	l.takeTransactions(&in)
+}
+
+// verifyTogether is how many transactions are verified together at least, if so
+// many are there.
+const verifyTogether = 256
+
+// incoming are other validators' clients' transactions.
+type incoming struct {
+	txs     []*tx.Transaction
+	from    []sig.PublicKey
+	origins []int
 }
 
 func (l *Ledger) takeBulk(a arrival) error {
 	payload := a.frame[1:]
 	switch a.frame[0] {
-	case frameTransactions:
-		return l.takeTransactions(a.from, payload)
 	case frameWant:
 		root, seq, err := parseWant(payload)
 		if err != nil {
@@ -268,45 +302,45 @@ func (l *Ledger) takeBulk(a arrival) error {
 	}
 }
 
-// takeTransactions puts another validator's clients' transactions into the pool.
-func (l *Ledger) takeTransactions(from sig.PublicKey, encoded []byte) error {
+// collect decodes a frame's transactions and keeps those that are new.
+func (l *Ledger) collect(in *incoming, a arrival) error {
 	epoch := l.epoch.Load()
 	if epoch == nil {
 		return nil
 	}
-	origin, ok := epoch.validators.Replica(from)
+	origin, ok := epoch.validators.Replica(a.from)
 	if !ok {
 		return nil
 	}
-	batch, err := tx.DecodeBatch(encoded)
+	batch, err := tx.DecodeBatch(a.frame[1:])
 	if err != nil {
 		return err
 	}
-	fresh := batch[:0]
 	for _, t := range batch {
 		if l.pool.Get(t.ID()) == nil {
-			fresh = append(fresh, t)
+			in.txs, in.from, in.origins = append(in.txs, t), append(in.from, a.from), append(in.origins, int(origin))
 		}
 	}
-	good := fresh[:0]
-	var bad error
-	for i, err := range tx.VerifyAll(l.sigs, l.network, fresh) {
-		if err != nil {
-			bad = err
-			continue
-		}
-		good = append(good, fresh[i])
+	return nil
+}
+
+// takeTransactions puts into the pool what verifies.
+func (l *Ledger) takeTransactions(in *incoming) {
+	if len(in.txs) == 0 {
+		return
 	}
 	now := l.clock.now()
-	for _, t := range good {
-		if err := l.pool.Add(t, int(origin), now); err != nil {
-			if code, _ := tx.CodeOf(err); code == tx.CodeQueueFull {
-				l.observer.Dropped("transaction of another validator")
-			}
+	for i, err := range tx.VerifyAll(l.sigs, l.network, in.txs) {
+		if err != nil {
+			l.drop(in.from[i], err)
+			continue
+		}
+		err := l.pool.Add(in.txs[i], in.origins[i], now)
+		if code, _ := tx.CodeOf(err); code == tx.CodeQueueFull {
+			l.observer.Dropped("transaction of another validator")
 		}
 	}
 	l.exec.box.put(wake{})
-	return bad
 }
 
 // giveBody sends a block's body to a validator that lacks it. Answers are few in a

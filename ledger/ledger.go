@@ -72,8 +72,11 @@ type Ledger struct {
 	bulk     chan arrival
 	events   chan engineEvent
 	toEngine *mailbox[pbft.Event]
+	intake   chan submission
 	outgoing *mailbox[*tx.Transaction]
-	exec     *executor
+	// handingOver bounds how many transactions a follower hands to others at a time.
+	handingOver errgroup.Group
+	exec        *executor
 
 	placed    chan struct{} // closed once it is known whether this peer votes
 	placeOnce sync.Once
@@ -151,6 +154,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		moved: newBroadcast(), needSync: newSyncHint(),
 		messages: make(chan arrival, o.Config.QueueSize), bulk: make(chan arrival, bulkQueue),
 		events: make(chan engineEvent, round), toEngine: newMailbox[pbft.Event](), outgoing: newMailbox[*tx.Transaction](),
+		intake: make(chan submission, o.Config.QueueSize),
 		placed: make(chan struct{}), closing: make(chan struct{}),
 	}
 	if l.log == nil {
@@ -162,6 +166,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	if err := l.core.Validate(); err != nil {
 		return nil, err
 	}
+	l.handingOver.SetLimit(handOvers)
 	limits := pool.DefaultLimits()
 	limits.Transactions = o.Config.QueueSize * len(o.Genesis.Validators)
 	l.pool = pool.New(limits)
@@ -170,6 +175,9 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	}
 	return l, nil
 }
+
+// handOvers is how many transactions a follower hands to others at a time.
+const handOvers = 256
 
 // bulkQueue is how many frames of transactions and bodies wait to be verified.
 const bulkQueue = 64
@@ -192,6 +200,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	l.exec = &executor{
 		Ledger: l, box: newMailbox[any](), ahead: map[pbft.Digest]*executed{}, begun: map[pbft.Digest]time.Time{}, synced: h.header.Seq,
 	}
+	l.exec.stateAt, _ = l.archive.StateSeq()
 	l.exec.setHead(h)
 	l.bodies.committed(h.header.Seq)
 	if l.transport == nil {
@@ -215,11 +224,20 @@ func (l *Ledger) loadHead() (*head, error) {
 	if !ok {
 		return l.begin(m)
 	}
-	d, err := l.archive.Decision(seq)
+	at, ok := l.archive.StateSeq()
+	if !ok {
+		return nil, fmt.Errorf("%w: no state is stored", archive.ErrCorrupt)
+	}
+	s, err := state.Open(m)
 	if err != nil {
 		return nil, err
 	}
-	s, err := state.Open(m)
+	for ; at < seq; at++ {
+		if s, err = l.replay(s, at+1); err != nil {
+			return nil, fmt.Errorf("executing block %d again: %w", at+1, err)
+		}
+	}
+	d, err := l.archive.Decision(seq)
 	if err != nil {
 		return nil, err
 	}
@@ -235,6 +253,26 @@ func (l *Ledger) loadHead() (*head, error) {
 		h.epoch++
 	}
 	return h, nil
+}
+
+// replay executes a stored block again.
+func (l *Ledger) replay(s state.State, seq uint64) (state.State, error) {
+	d, err := l.archive.Decision(seq)
+	if err != nil {
+		return s, err
+	}
+	batch, err := l.archive.Batch(seq)
+	if err != nil {
+		return s, err
+	}
+	b := s.Begin(seq, d.Header.Time)
+	for _, t := range batch {
+		if err := b.Apply(t); err != nil {
+			return s, err
+		}
+	}
+	s, _, err = b.Finish()
+	return s, err
 }
 
 // begin stores the genesis block as the first.
@@ -345,13 +383,16 @@ func (l *Ledger) Run(ctx context.Context) error {
 	})
 	for range l.cfg.ParallelWorkers {
 		g.Go(func() error { return l.verify(ctx) })
+	}
+	for range max(1, l.cfg.ParallelWorkers/2) {
 		g.Go(func() error { return l.carry(ctx) })
+		g.Go(func() error { return l.takeIn(ctx) })
 	}
 	g.Go(func() error { return l.spread(ctx) })
 	g.Go(func() error { return l.takePart(ctx) })
 	g.Go(func() error { return l.catchUp(ctx) })
 	g.Go(func() error { return l.renew(ctx) })
-	err := g.Wait()
+	err := errors.Join(g.Wait(), l.handingOver.Wait())
 	l.closeOnce.Do(func() { close(l.closing) })
 	stopExec()
 	<-execDone

@@ -29,7 +29,7 @@ const patience = 30 * time.Second
 // swarm is a ledger's peers in memory: frames go from one to another through
 // bounded queues, one for each pair and class, as streams would carry them.
 type swarm struct {
-	t       *testing.T
+	t       testing.TB
 	genesis *genesis.Genesis
 	cfg     Config
 	dir     string
@@ -59,7 +59,7 @@ type link struct {
 	queues [3]chan []byte
 }
 
-func newSwarm(t *testing.T, validators, followers int, change func(*genesis.Params)) *swarm {
+func newSwarm(t testing.TB, validators, followers int, change func(*genesis.Params)) *swarm {
 	t.Helper()
 	s := &swarm{t: t, cfg: Default(), dir: t.TempDir(), peers: map[sig.PublicKey]*member{}}
 	var set []genesis.Validator

@@ -141,7 +141,11 @@ func (x *executor) reject(doubtful []*tx.Transaction) {
 // long: it would make this replica suspect the leader.
 func (x *executor) recheck() {
 	now := x.clock.now()
-	x.reject(x.pool.Overdue(now, recheckAfter, x.cfg.MaxBatchSize))
+	if now-x.rechecked < recheckAfter {
+		return
+	}
+	x.rechecked = now
+	x.reject(x.pool.Overdue(now, recheckAfter, recheckMost))
 	for _, t := range x.pool.Expire(now, expireAfter) {
 		x.waiters.tell(t.ID(), outcome{err: tx.Reject(tx.CodeExpired, "waited %v", time.Duration(expireAfter)*tick)})
 	}

@@ -76,63 +76,125 @@ func (w *waiters) committed(d *pbft.Decision, ids []tx.ID) {
 	}
 }
 
+// submission is a transaction on its way in. What becomes of it at first is sent to
+// done: nil once it is on its way to the validators.
+type submission struct {
+	t    *tx.Transaction
+	done chan error
+}
+
 // Submit implements API. At a validator the transaction goes to all validators at
 // once; at a follower, to a few of its peers, one after another, until one takes
 // it.
 func (l *Ledger) Submit(ctx context.Context, t *tx.Transaction) (Committed, error) {
-	if err := t.Verify(l.sigs, l.network); err != nil {
-		return Committed{}, l.rejected(err)
-	}
 	id := t.ID()
-	if at, err := l.find(id); err == nil {
-		return at, nil // handing in again what is committed changes nothing
+	undecided := func(why error) (Committed, error) {
+		return Committed{ID: id}, fmt.Errorf("transaction %v: %w: %w", id, ErrUndecided, why)
 	}
 	select {
 	case <-l.placed:
 	case <-ctx.Done():
-		return Committed{ID: id}, fmt.Errorf("transaction %v: %w: this peer is starting", id, ctx.Err())
+		return undecided(ctx.Err())
 	}
 	result, remove := l.waiters.add(id)
 	defer remove()
-	if err := l.handIn(ctx, t); err != nil {
-		return Committed{}, l.rejected(err)
-	}
+	s := submission{t, make(chan error, 1)}
 	select {
-	case o := <-result:
-		return o.at, l.rejected(o.err)
+	case l.intake <- s:
 	case <-ctx.Done():
-		return Committed{ID: id}, fmt.Errorf("transaction %v: %w: %w", id, ErrUndecided, ctx.Err())
+		return undecided(ctx.Err())
 	case <-l.closing:
-		return Committed{ID: id}, fmt.Errorf("transaction %v: %w: this peer is stopping", id, ErrUndecided)
+		return undecided(errStopping)
+	}
+	for {
+		select {
+		case err := <-s.done:
+			if err != nil {
+				return l.refused(id, err)
+			}
+			s.done = nil
+		case o := <-result:
+			return o.at, o.err
+		case <-ctx.Done():
+			return undecided(ctx.Err())
+		case <-l.closing:
+			return undecided(errStopping)
+		}
 	}
 }
 
-func (l *Ledger) rejected(err error) error {
-	if code, ok := tx.CodeOf(err); ok && err != nil {
-		l.observer.Rejected(code)
+var errStopping = errors.New("this peer is stopping")
+
+// refused returns what a refused transaction's client is told: handing in again
+// what is committed changes nothing, and is no error.
+func (l *Ledger) refused(id tx.ID, err error) (Committed, error) {
+	code, _ := tx.CodeOf(err)
+	if code == tx.CodeNonceUsed || code == tx.CodeDuplicate {
+		if at, err := l.find(id); err == nil {
+			return at, nil
+		}
 	}
-	return err
+	l.observer.Rejected(code)
+	return Committed{}, err
 }
 
-// handIn puts a transaction on its way.
-func (l *Ledger) handIn(ctx context.Context, t *tx.Transaction) error {
-	if err := l.applies(t); err != nil {
-		return err
+// takeIn verifies what clients hand in, several at a time when several are waiting,
+// and puts it on its way, until ctx ends.
+func (l *Ledger) takeIn(ctx context.Context) error {
+	batch := make([]submission, 0, together)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-l.intake:
+			batch = append(batch[:0], s)
+		}
+		for more := true; more && len(batch) < together; {
+			select {
+			case s := <-l.intake:
+				batch = append(batch, s)
+			default:
+				more = false
+			}
+		}
+		l.takeInBatch(ctx, batch)
+	}
+}
+
+func (l *Ledger) takeInBatch(ctx context.Context, batch []submission) {
+	txs := make([]*tx.Transaction, len(batch))
+	for i := range batch {
+		txs[i] = batch[i].t
 	}
 	e := l.epoch.Load()
-	if e == nil || !e.member {
-		return l.handOver(ctx, t)
+	var fresh []*tx.Transaction
+	for i, err := range tx.VerifyAll(l.sigs, l.network, txs) {
+		if err == nil {
+			err = l.applies(txs[i])
+		}
+		switch {
+		case err != nil:
+		case e == nil || !e.member:
+			done := batch[i].done // the batch is used again
+			l.handingOver.Go(func() error {
+				done <- l.handOver(ctx, txs[i])
+				return nil
+			})
+			continue
+		default:
+			err = l.pool.Add(txs[i], int(e.self), l.clock.now())
+			if code, _ := tx.CodeOf(err); code == tx.CodeDuplicate && l.pool.Get(txs[i].ID()) != nil {
+				err = nil // it is on its way already
+			} else if err == nil {
+				fresh = append(fresh, txs[i])
+			}
+		}
+		batch[i].done <- err
 	}
-	err := l.pool.Add(t, int(e.self), l.clock.now())
-	if code, _ := tx.CodeOf(err); code == tx.CodeDuplicate {
-		return nil // it is on its way already
+	if len(fresh) > 0 {
+		l.outgoing.put(fresh...)
+		l.exec.box.put(wake{})
 	}
-	if err != nil {
-		return err
-	}
-	l.outgoing.put(t)
-	l.exec.box.put(wake{})
-	return nil
 }
 
 // applies returns a *tx.Rejection when a transaction is not valid on top of the
@@ -164,13 +226,22 @@ func (l *Ledger) Do(ctx context.Context, op tx.Op) (*tx.Transaction, Committed, 
 	if err := op.Validate(); err != nil {
 		return nil, Committed{}, err
 	}
-	t, err := l.sign(op)
-	if err != nil {
-		return nil, Committed{}, err
+	for attempt := 1; ; attempt++ {
+		t, err := l.sign(op)
+		if err != nil {
+			return nil, Committed{}, err
+		}
+		at, err := l.Submit(ctx, t)
+		if code, _ := tx.CodeOf(err); code != tx.CodeNonceUsed || attempt == signAttempts {
+			return t, at, err
+		}
+		// Another transaction of this peer has the nonce: one that it handed in before
+		// a restart, or that another program signed.
 	}
-	at, err := l.Submit(ctx, t)
-	return t, at, err
 }
+
+// signAttempts is how often Do takes another nonce.
+const signAttempts = 5
 
 // sign makes a transaction of this peer's with the next nonce. Nonces that were
 // given out lately are not given out again, though they are not used yet, unless
@@ -204,14 +275,27 @@ type nonces struct {
 }
 
 // spread sends clients' transactions to the other validators until ctx ends: what
-// has come while the last frame was made goes into the next.
+// has come since the last frame was made goes into the next. At first sight one
+// goes out at once; under load, frames are some way apart.
 func (l *Ledger) spread(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var last time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-l.outgoing.ready:
 		}
+		if wait := spreadInterval - time.Since(last); wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-timer.C:
+			}
+		}
+		last = time.Now()
 		for batch := tx.Batch(l.outgoing.take()); len(batch) > 0; {
 			n, size := 0, 0
 			for n < len(batch) && (n == 0 || (size < spreadSize && n < tx.MaxBatch)) {
@@ -223,6 +307,9 @@ func (l *Ledger) spread(ctx context.Context) error {
 		}
 	}
 }
+
+// spreadInterval is how far apart frames of transactions are under load.
+const spreadInterval = time.Millisecond
 
 // spreadSize is about how many bytes of transactions go into one frame.
 const spreadSize = 256 << 10
