@@ -155,14 +155,37 @@ func state(tb testing.TB, a *archive.Archive) smt.Map {
 func resume(tb testing.TB, a *archive.Archive) *world {
 	tb.Helper()
 	w := newWorld(state(tb, a))
-	if seq, ok := a.Head(); ok {
-		d, err := a.Decision(seq)
+	head, ok := a.Head()
+	if !ok {
+		return w
+	}
+	at, _ := a.StateSeq()
+	for ; at <= head; at++ {
+		d, err := a.Decision(at)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		w.last = d.Header
+		if w.last != (pbft.Header{}) { // the first one's state is stored, the others' follow
+			w.shape()
+			w.next(tb)
+		}
+		if w.last = d.Header; w.state.Root() != d.Header.State {
+			tb.Fatalf("the state of %d is not what its header says", at)
+		}
 	}
 	return w
+}
+
+// shape has the next block be another size: now and then one is larger than a change
+// can be.
+func (w *world) shape() {
+	w.perBlock, w.size = 5, 20
+	switch seq := w.last.Seq + 1; {
+	case seq%23 == 0:
+		w.perBlock, w.size = 2000, 300
+	case seq%5 == 0:
+		w.perBlock, w.size = 100, 1000
+	}
 }
 
 func mustAppend(tb testing.TB, a *archive.Archive, entries ...archive.Entry) {
