@@ -14,6 +14,7 @@ import (
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/node/logging"
+	"github.com/decube/decube/protocols/consensus"
 	"github.com/decube/decube/protocols/exchange"
 )
 
@@ -88,6 +89,14 @@ func LoadConfig(dir string, flags []config.Flag) (Config, config.Origins, error)
 		Flags:   flags,
 	})
 	return cfg, origins, err
+}
+
+// Validate checks what only two rooms together can tell.
+func (c Config) Validate() error {
+	if most := int64(consensus.MaxMessageSize); c.Consensus.MaxMessageSize > most {
+		return config.Invalid("consensus.max_message_size", c.Consensus.MaxMessageSize, "must be at most %d bytes, which is what the protocol carries", most)
+	}
+	return nil
 }
 
 // room returns the configuration of the room.

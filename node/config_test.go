@@ -114,3 +114,28 @@ func TestAPIAddressMustBeLoopback(t *testing.T) {
 		}
 	}
 }
+
+func TestConsensusSettings(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		rule   string // in the error, empty for none
+	}{
+		"defaults":       {func(*Config) {}, ""},
+		"no patience":    {func(c *Config) { c.Consensus.PrepareTimeout = 0 }, "consensus.prepare_timeout"},
+		"no batch":       {func(c *Config) { c.Consensus.MaxBatchSize = 0 }, "consensus.max_batch_size"},
+		"no peers":       {func(c *Config) { c.Consensus.GossipFanout = 0 }, "consensus.gossip_fanout"},
+		"no workers":     {func(c *Config) { c.Consensus.ParallelWorkers = 0 }, "consensus.parallel_workers"},
+		"no queue":       {func(c *Config) { c.Consensus.QueueSize = 0 }, "consensus.queue_size"},
+		"small messages": {func(c *Config) { c.Consensus.MaxMessageSize = 1 << 20 }, "consensus.max_message_size"},
+		"large messages": {func(c *Config) { c.Consensus.MaxMessageSize = 11 << 20 }, "what the protocol carries"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := Default()
+			c.change(&cfg)
+			err := config.Validate(&cfg)
+			if (c.rule == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.rule) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

@@ -27,9 +27,10 @@ import (
 //	          │    └──────── Peers ─────┐
 //	servedLedger                        │
 //	          └── protocols/statesync ──┴── peers that have the ledger
+//
+// It is a ledger.API.
 type ledgerRoom struct {
-	*ledger.Ledger
-
+	ledger  *ledger.Ledger
 	genesis *genesis.Genesis
 	votes   *consensus.Consensus
 	sync    *statesync.Sync
@@ -53,7 +54,7 @@ func (n *Node) openLedger(ctx context.Context) error {
 		return err
 	}
 	r := &ledgerRoom{genesis: n.genesis, log: n.log.With("room", "ledger")}
-	r.sync, err = statesync.New(n.host, servedLedger{n.genesis.ID(), func() *ledger.Ledger { return r.Ledger }},
+	r.sync, err = statesync.New(n.host, servedLedger{n.genesis.ID(), r.live},
 		statesync.Options{Log: n.log.With("room", "statesync")})
 	if err != nil {
 		return err
@@ -67,13 +68,13 @@ func (n *Node) openLedger(ctx context.Context) error {
 		Find:     n.dht.FindPeer,
 		Receive: func(from sig.PublicKey, class consensus.Class, frame []byte) {
 			if int64(len(frame)) <= limit {
-				r.Receive(from, ledger.Class(class), frame)
+				r.ledger.Receive(from, ledger.Class(class), frame)
 			}
 		},
-		Lost:      func(from sig.PublicKey) { r.Lost(from) },
-		Duplicate: func(key sig.PublicKey) { r.Duplicate(key) },
+		Lost:      func(from sig.PublicKey) { r.ledger.Lost(from) },
+		Duplicate: func(key sig.PublicKey) { r.ledger.Duplicate(key) },
 	})
-	r.Ledger, err = ledger.Open(ctx, ledger.Options{
+	r.ledger, err = ledger.Open(ctx, ledger.Options{
 		Genesis:   n.genesis,
 		Key:       key,
 		Dir:       n.repo.Ledger(),
@@ -86,7 +87,7 @@ func (n *Node) openLedger(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("opening the ledger: %w", err)
 	}
-	n.closeLater(r.Close)
+	n.closeLater(r.ledger.Close)
 	n.metrics.registry.MustRegister(newLedgerGauges(r.Status))
 	n.ledger = r
 	return nil
@@ -117,7 +118,7 @@ func (r *ledgerRoom) run(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := r.Run(inner); err != nil {
+		if err := r.ledger.Run(inner); err != nil {
 			r.failed.Store(&err)
 			r.log.Error("the ledger has stopped; the node goes on without it", "err", err)
 		}
@@ -145,12 +146,9 @@ func (r *ledgerRoom) run(ctx context.Context) error {
 
 // warnings returns what an operator should know of the ledger.
 func (r *ledgerRoom) warnings(ctx context.Context) []string {
-	if err := r.failed.Load(); err != nil {
-		return []string{fmt.Sprintf("the ledger has stopped: %v; mend that and start again", *err)}
-	}
 	st, err := r.Status(ctx)
 	if err != nil {
-		return []string{fmt.Sprintf("the ledger's status is not known: %v", err)}
+		return []string{fmt.Sprintf("ledger: %v", err)}
 	}
 	var w []string
 	if st.Halted != "" {

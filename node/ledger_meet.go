@@ -188,7 +188,7 @@ func (p *ledgerPeers) missing() []peer.ID {
 // connect dials a validator at the addresses that are known, and else at those that
 // a search brings.
 func (p *ledgerPeers) connect(ctx context.Context, id peer.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, meetTimeout)
+	ctx, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, ledgerTag), meetTimeout)
 	defer cancel()
 	err := p.host.Connect(ctx, p.host.Peerstore().PeerInfo(id))
 	if err == nil {

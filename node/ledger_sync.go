@@ -30,12 +30,16 @@ var errOtherLedger = errors.New("the peer is of another ledger")
 // servedLedger is what a peer serves of its ledger: a statesync.Source.
 type servedLedger struct {
 	genesis pbft.Digest
-	ledger  func() *ledger.Ledger // there is one from when statesync runs
+	ledger  func() (*ledger.Ledger, error) // called while statesync runs
 }
 
 // Head implements statesync.Source.
 func (s servedLedger) Head(ctx context.Context) ([]byte, error) {
-	head, err := s.ledger().ServeHead(ctx)
+	l, err := s.ledger()
+	if err != nil {
+		return nil, err
+	}
+	head, err := l.ServeHead(ctx)
 	if err != nil {
 		return nil, served(err)
 	}
@@ -44,23 +48,39 @@ func (s servedLedger) Head(ctx context.Context) ([]byte, error) {
 
 // Blocks implements statesync.Source.
 func (s servedLedger) Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error] {
-	return servedAll(s.ledger().ServeBlocks(ctx, from, follow))
+	l, err := s.ledger()
+	if err != nil {
+		return failing(err)
+	}
+	return translated(l.ServeBlocks(ctx, from, follow), served)
 }
 
 // Chunk implements statesync.Source.
 func (s servedLedger) Chunk(ctx context.Context, seq uint64, start []byte) ([]byte, error) {
-	chunk, err := s.ledger().ServeChunk(ctx, seq, start)
+	l, err := s.ledger()
+	if err != nil {
+		return nil, err
+	}
+	chunk, err := l.ServeChunk(ctx, seq, start)
 	return chunk, served(err)
 }
 
 // Epochs implements statesync.Source.
 func (s servedLedger) Epochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
-	return servedAll(s.ledger().ServeEpochs(ctx, from))
+	l, err := s.ledger()
+	if err != nil {
+		return failing(err)
+	}
+	return translated(l.ServeEpochs(ctx, from), served)
 }
 
 // Submit implements statesync.Source.
 func (s servedLedger) Submit(ctx context.Context, raw []byte) (statesync.Verdict, error) {
-	err := s.ledger().ServeSubmit(ctx, raw)
+	l, err := s.ledger()
+	if err != nil {
+		return statesync.Verdict{}, err
+	}
+	err = l.ServeSubmit(ctx, raw)
 	var rejection *tx.Rejection
 	switch {
 	case err == nil:
@@ -77,9 +97,12 @@ func (s servedLedger) Submit(ctx context.Context, raw []byte) (statesync.Verdict
 // Bodies implements statesync.Source. Validators send each other bodies over their
 // own streams; followers have no use for what is not committed.
 func (s servedLedger) Bodies(context.Context, [32]byte, [][32]byte) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		yield(nil, fmt.Errorf("%w: proposals are for validators", statesync.ErrRefused))
-	}
+	return failing(fmt.Errorf("%w: proposals are for validators", statesync.ErrRefused))
+}
+
+// failing yields an error alone.
+func failing(err error) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) { yield(nil, err) }
 }
 
 // served gives the ledger's errors the meaning they have for a client.
@@ -91,10 +114,6 @@ func served(err error) error {
 		return fmt.Errorf("%w: %w", statesync.ErrPruned, err)
 	}
 	return err
-}
-
-func servedAll(items iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
-	return translated(items, served)
 }
 
 // syncSource is another peer's ledger: a ledger.Source.

@@ -140,6 +140,9 @@ func (n *Node) openAPI(ctx context.Context) error {
 	}
 	cfg := server.Default()
 	cfg.Token = token
+	if n.ledger != nil {
+		cfg.Ledger, cfg.Genesis = n.ledger, n.genesis
+	}
 	n.status = &nodeBackend{Node: n, started: time.Now()}
 	stock := local.New(n.store, string(n.repo),
 		local.WithLacks(n.healer.damaged), local.WithRemoved(n.announce.removed))

@@ -1,0 +1,120 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// live returns the ledger, or an error once it has stopped by itself: then nothing
+// may be asked of it any more.
+func (r *ledgerRoom) live() (*ledger.Ledger, error) {
+	if err := r.failed.Load(); err != nil {
+		return nil, fmt.Errorf("%w: the ledger has stopped: %w; mend that and start the node again", api.ErrUnavailable, *err)
+	}
+	return r.ledger, nil
+}
+
+// Submit implements ledger.API, as the methods below do.
+func (r *ledgerRoom) Submit(ctx context.Context, t *tx.Transaction) (ledger.Committed, error) {
+	l, err := r.live()
+	if err != nil {
+		return ledger.Committed{}, err
+	}
+	return l.Submit(ctx, t)
+}
+
+// Do implements ledger.API.
+func (r *ledgerRoom) Do(ctx context.Context, op tx.Op) (*tx.Transaction, ledger.Committed, error) {
+	l, err := r.live()
+	if err != nil {
+		return nil, ledger.Committed{}, err
+	}
+	return l.Do(ctx, op)
+}
+
+// Status implements ledger.API.
+func (r *ledgerRoom) Status(ctx context.Context) (ledger.Status, error) {
+	l, err := r.live()
+	if err != nil {
+		return ledger.Status{}, err
+	}
+	return l.Status(ctx)
+}
+
+// Block implements ledger.API.
+func (r *ledgerRoom) Block(ctx context.Context, seq uint64) (*ledger.Block, error) {
+	l, err := r.live()
+	if err != nil {
+		return nil, err
+	}
+	return l.Block(ctx, seq)
+}
+
+// Transaction implements ledger.API.
+func (r *ledgerRoom) Transaction(ctx context.Context, id tx.ID) (*tx.Transaction, ledger.Committed, error) {
+	l, err := r.live()
+	if err != nil {
+		return nil, ledger.Committed{}, err
+	}
+	return l.Transaction(ctx, id)
+}
+
+// Registration implements ledger.API.
+func (r *ledgerRoom) Registration(ctx context.Context, root tx.CID, owner sig.PublicKey) (*tx.Transaction, ledger.Committed, error) {
+	l, err := r.live()
+	if err != nil {
+		return nil, ledger.Committed{}, err
+	}
+	return l.Registration(ctx, root, owner)
+}
+
+// Name implements ledger.API.
+func (r *ledgerRoom) Name(ctx context.Context, name string) (ledger.NameInfo, error) {
+	l, err := r.live()
+	if err != nil {
+		return ledger.NameInfo{}, err
+	}
+	return l.Name(ctx, name)
+}
+
+// Receipt implements ledger.API.
+func (r *ledgerRoom) Receipt(ctx context.Context, id tx.ID) ([]byte, error) {
+	l, err := r.live()
+	if err != nil {
+		return nil, err
+	}
+	return l.Receipt(ctx, id)
+}
+
+// NextNonce implements ledger.API.
+func (r *ledgerRoom) NextNonce(ctx context.Context, owner sig.PublicKey) (uint64, error) {
+	l, err := r.live()
+	if err != nil {
+		return 0, err
+	}
+	return l.NextNonce(ctx, owner)
+}
+
+// Watch implements ledger.API.
+func (r *ledgerRoom) Watch(ctx context.Context, from uint64) iter.Seq2[*ledger.Block, error] {
+	return func(yield func(*ledger.Block, error) bool) {
+		l, err := r.live()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for b, err := range l.Watch(ctx, from) {
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+var _ ledger.API = (*ledgerRoom)(nil)
