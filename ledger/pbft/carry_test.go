@@ -10,19 +10,26 @@ import (
 const cases = 50_000
 
 // tree is blocks at a few sequence numbers, several at each, on random parents.
-type tree [8][]Header
+type tree [8][]named
+
+// named is a block with its digest, which is only worked out once.
+type named struct {
+	Header
+	digest Digest
+}
 
 func newTree(rnd *rand.Rand) *tree {
 	t := &tree{}
-	t[0] = []Header{{State: Digest{1}}}
+	genesis := Header{State: Digest{1}}
+	t[0] = []named{{genesis, genesis.Digest()}}
 	for seq := 1; seq < len(t); seq++ {
 		for i := range 3 {
 			on := &t[seq-1][rnd.IntN(len(t[seq-1]))]
-			h := Header{Seq: uint64(seq), Parent: on.Digest(), State: Digest{2, byte(i)}}
+			h := Header{Seq: uint64(seq), Parent: on.digest, State: Digest{2, byte(i)}}
 			if rnd.IntN(10) == 0 {
 				h.Next = Digest{7}
 			}
-			t[seq] = append(t[seq], h)
+			t[seq] = append(t[seq], named{h, h.Digest()})
 		}
 	}
 	return t
@@ -46,12 +53,13 @@ func (tr *tree) changes(rnd *rand.Rand) []*ViewChange {
 	for i := range out {
 		seq := rnd.IntN(3)
 		base := &tr[seq][committed[seq]]
-		vc := &ViewChange{Base: Certificate{Subject: subject(Commit, 0, base, base.Digest())}}
+		vc := &ViewChange{Base: Certificate{Subject: subject(Commit, 0, &base.Header, base.digest)}}
+		vc.Locks = make([]Lock, 0, len(tr))
 		for at := seq + 1; at < len(tr); at++ {
 			if rnd.IntN(4) > 0 {
 				view := rnd.IntN(views)
 				h := tr[at][certified[at][view]]
-				vc.Locks = append(vc.Locks, Lock{h, Certificate{Subject: subject(Prepare, uint64(view), &h, h.Digest())}}) //nolint:gosec // small
+				vc.Locks = append(vc.Locks, Lock{h.Header, Certificate{Subject: subject(Prepare, uint64(view), &h.Header, h.digest)}}) //nolint:gosec // small
 			}
 		}
 		out[i] = vc
