@@ -8,6 +8,9 @@ import (
 	"github.com/decube/decube/ledger/tx"
 )
 
+// MaxWait is how long a node waits for a transaction's block at most.
+const MaxWait = 10 * time.Minute
+
 // SubmitRequest hands one transaction to the ledger: an operation that the node
 // signs with its own key, or a transaction that somebody has signed already.
 type SubmitRequest struct {

@@ -23,7 +23,8 @@ import (
 type Wait struct {
 	// Not makes the node answer as soon as it has taken the transaction.
 	Not bool
-	// Timeout is how long it waits otherwise; 0 is the node's default.
+	// Timeout is how long it waits otherwise, api.MaxWait at most; 0 is the node's
+	// default.
 	Timeout time.Duration
 }
 
@@ -36,7 +37,7 @@ func (c *Client) Submit(ctx context.Context, req api.SubmitRequest, wait Wait) (
 		query.Set("wait", "false")
 	}
 	if wait.Timeout > 0 {
-		query.Set("timeout", strconv.FormatFloat(wait.Timeout.Seconds(), 'f', -1, 64))
+		query.Set("timeout", strconv.FormatFloat(min(wait.Timeout, api.MaxWait).Seconds(), 'f', -1, 64))
 	}
 	path := api.Prefix + "/transactions"
 	if len(query) > 0 {

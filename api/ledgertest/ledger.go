@@ -48,7 +48,14 @@ type Ledger struct {
 	at      map[tx.ID]ledger.Committed
 	nonces  map[sig.PublicKey]uint64
 	names   map[string]ledger.NameInfo
-	roots   map[string][]*tx.Transaction // registrations in order, by root
+	roots   map[string][]*tx.Transaction // first registrations of each owner in order, by root
+	terms   map[held]tx.SnapshotRegister // as they are now
+}
+
+// held is a snapshot that somebody has registered.
+type held struct {
+	root  string
+	owner sig.PublicKey
 }
 
 var _ ledger.API = (*Ledger)(nil)
@@ -64,6 +71,7 @@ func New(tb testing.TB, network string) *Ledger {
 		nonces:   map[sig.PublicKey]uint64{},
 		names:    map[string]ledger.NameInfo{},
 		roots:    map[string][]*tx.Transaction{},
+		terms:    map[held]tx.SnapshotRegister{},
 	}
 	var first []genesis.Validator
 	for i, name := range [Validators]string{"alpha", "beta", "gamma", "delta"} {
@@ -165,12 +173,7 @@ func (l *Ledger) commit(t *tx.Transaction) (ledger.Committed, error) {
 func (l *Ledger) apply(t *tx.Transaction) error {
 	switch op := t.Op.(type) {
 	case tx.SnapshotRegister:
-		for _, other := range l.roots[string(op.Root)] {
-			if other.Owner == t.Owner {
-				return tx.Reject(tx.CodeAlreadyRegistered, "%s by %s", op.Root, t.Owner)
-			}
-		}
-		l.roots[string(op.Root)] = append(l.roots[string(op.Root)], t)
+		return l.register(t, op)
 	case tx.NameClaim:
 		if n, taken := l.names[op.Name]; taken && n.Owner != t.Owner {
 			return tx.Reject(tx.CodeNameTaken, "%s is held by %s", op.Name, n.Owner)
@@ -179,6 +182,25 @@ func (l *Ledger) apply(t *tx.Transaction) error {
 			Name: op.Name, Owner: t.Owner, Target: op.Target, Proof: []byte("proof"), Block: uint64(len(l.blocks)) + 1,
 		}
 	}
+	return nil
+}
+
+// register registers a snapshot, or extends the promise to retain it. l.mu is held.
+func (l *Ledger) register(t *tx.Transaction, op tx.SnapshotRegister) error {
+	root := string(op.Root)
+	key := held{root, t.Owner}
+	old, known := l.terms[key]
+	switch {
+	case !known:
+		l.roots[root] = append(l.roots[root], t)
+	case op.RetainUntil < old.RetainUntil:
+		return tx.Reject(tx.CodeNotAllowed, "the promise cannot be shortened")
+	case op.RetainUntil == old.RetainUntil:
+		return tx.Reject(tx.CodeAlreadyRegistered, "%s by %s", op.Root, t.Owner)
+	case op.Size != old.Size || op.Label != old.Label:
+		return tx.Reject(tx.CodeNotAllowed, "it was registered with another size or label")
+	}
+	l.terms[key] = op
 	return nil
 }
 

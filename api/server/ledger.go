@@ -22,7 +22,7 @@ import (
 const handInTimeout = time.Second
 
 // errNoLedger says what to do about a swarm without a ledger.
-var errNoLedger = fmt.Errorf("%w: it begins with a genesis document that its validators agree on, see \"decubectl ledger genesis create --help\", and every peer is given that document", api.ErrNoLedger)
+var errNoLedger = fmt.Errorf("%w: this peer has no genesis document; one is made with \"decubectl ledger genesis create\", and given to each peer with \"decube-node init --genesis FILE\"", api.ErrNoLedger)
 
 // ledgerProblem gives an error of the ledger the sentinel that a client can branch
 // on. Rejections keep their code.

@@ -132,7 +132,7 @@ func TestLedgerProblems(t *testing.T) {
 		{"not base64", "POST", "/transactions", `{"transaction":"?"}`, 422, api.CodeInvalid, ""},
 		{"another network", "POST", "/transactions", stranger([32]byte{1}, 0, tx.NameClaim{Name: "x"}), 422, api.CodeRejected, "wrong_network"},
 		{"name taken", "POST", "/transactions", stranger(home, 0, tx.NameClaim{Name: "mine0"}), 409, api.CodeRejected, "name_taken"},
-		{"wait too long", "POST", "/transactions?timeout=601", claim, 422, api.CodeInvalid, ""},
+		{"wait too long", "POST", fmt.Sprintf("/transactions?timeout=%d", int(api.MaxWait.Seconds())+1), claim, 422, api.CodeInvalid, ""},
 		{"no ID", "GET", "/transactions/abc", "", 422, api.CodeInvalid, ""},
 		{"unknown transaction", "GET", "/transactions/" + strings.Repeat("0", 64), "", 404, api.CodeNotFound, ""},
 		{"unknown transaction's receipt", "GET", "/transactions/" + strings.Repeat("0", 64) + "/proof", "", 404, api.CodeNotFound, ""},
@@ -198,7 +198,7 @@ func TestClientOfLedger(t *testing.T) {
 	ctx := t.Context()
 
 	op := tx.SnapshotRegister{Root: held.ID().Bytes(), Size: 7, Label: "x"}
-	done, err := c.SubmitOp(ctx, op, client.Wait{Timeout: time.Minute})
+	done, err := c.SubmitOp(ctx, op, client.Wait{Timeout: time.Hour})
 	if err != nil || !done.Committed || done.Block != 1 {
 		t.Fatalf("SubmitOp: %+v, %v", done, err)
 	}

@@ -115,7 +115,7 @@ func (a *app) ledgerValidators() *cobra.Command {
 				for i := range all {
 					rows = append(rows, validatorRow(&all[i]))
 				}
-				printTable(w, row{"no", "key", "name", "heard", "committed", ""}, rows)
+				printTable(w, row{"no", "key", "name", "heard", "committed", "note"}, rows)
 				fmt.Fprintf(w, "\n%s\n", committee(len(all)))
 			})
 		},
@@ -137,7 +137,7 @@ func validatorRow(v *api.Validator) row {
 	if v.Leader {
 		notes = append(notes, "leader")
 	}
-	return row{v.Replica, v.Key, dash(v.Name), heard, v.Committed, strings.Join(notes, ", ")}
+	return row{v.Replica, v.Key, dash(v.Name), heard, v.Committed, dash(strings.Join(notes, ", "))}
 }
 
 // dash stands for an empty cell of a table.

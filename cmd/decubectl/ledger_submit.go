@@ -154,7 +154,7 @@ func (a *app) undecided(ctx context.Context, c *client.Client, done *api.Submitt
 	}
 	why := "\"decubectl ledger status\" shows what waits"
 	if st, err := c.LedgerStatus(ctx); err == nil && st.Problem != "" {
-		why = "nothing is committed: " + st.Problem
+		why = st.Problem
 	}
 	return exitcode.With(fmt.Errorf("transaction %s is in no block after %s, and may still get into one; %s; \"decubectl ledger tx %s\" tells when it is",
 		done.ID, took(done.Seconds), why, done.ID), exitcode.TimedOut)

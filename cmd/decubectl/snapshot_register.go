@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
+	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
@@ -49,8 +52,8 @@ func (a *app) register(ctx context.Context, x *access, res snapshot.Result, f *c
 		return reg, nil
 	}
 	auto := f.register == registerAuto
-	if auto && f.retain == "" && (errors.Is(err, api.ErrNoLedger) || errors.Is(err, api.ErrNotFound)) {
-		return nil, nil //nolint:nilnil // a swarm without a ledger: nothing is amiss
+	if auto && f.retain == "" && a.hasNoLedger(x, err) {
+		return nil, nil //nolint:nilnil // nothing is amiss
 	}
 	if reg == nil {
 		reg = new(registration)
@@ -64,11 +67,21 @@ func (a *app) register(ctx context.Context, x *access, res snapshot.Result, f *c
 	case !auto:
 		return reg, fmt.Errorf("the snapshot is kept, but not registered: %w; %q registers it later", err, later)
 	case x.daemon == nil:
-		a.note("Not registered: only a daemon reaches the swarm's ledger. Where there is one, %q does it later.", later)
+		a.note("Not registered: only a daemon reaches the ledger. %q does it once one runs.", later)
 	default:
 		a.warn("the snapshot is kept, but not registered in the ledger: %v; %q registers it later", err, later)
 	}
 	return reg, nil
+}
+
+// hasNoLedger reports whether a registration failed because the swarm has no ledger,
+// or its daemon is older than that.
+func (a *app) hasNoLedger(x *access, err error) bool {
+	if x.daemon == nil {
+		_, err := os.Stat(repo.Dir(a.repo).Genesis())
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return errors.Is(err, api.ErrNoLedger) || errors.Is(err, api.ErrNotFound)
 }
 
 func (a *app) noteRegistered(reg *registration) {
@@ -92,13 +105,34 @@ func (a *app) tryRegister(ctx context.Context, x *access, res snapshot.Result, f
 		return nil, err
 	}
 	if st.Problem != "" && f.register == registerAuto {
-		return nil, fmt.Errorf("nothing is committed: %s", st.Problem)
+		return nil, errors.New(st.Problem)
 	}
 	op := tx.SnapshotRegister{Root: res.ID.Bytes(), Size: uint64(max(res.Bytes, 0)), Label: f.Label, RetainUntil: f.retainUntil}
 	if err := op.Validate(); err != nil {
 		a.note("The label is not registered with the snapshot: %v.", err)
 		op.Label = ""
 	}
+	reg, err := a.submitRegistration(ctx, x.daemon, op, f)
+	code, _ := tx.CodeOf(err)
+	if code != tx.CodeAlreadyRegistered && code != tx.CodeNotAllowed {
+		return reg, err
+	}
+	old, before := registered(ctx, x.daemon, res)
+	switch {
+	case code == tx.CodeAlreadyRegistered:
+		return before, nil
+	case old == nil:
+		return reg, err
+	case old.RetainUntil >= op.RetainUntil:
+		return before, nil
+	}
+	// To promise more, one states again what was stated first.
+	op.Size, op.Label = old.Size, old.Label
+	return a.submitRegistration(ctx, x.daemon, op, f)
+}
+
+// submitRegistration submits a registration and waits as long as the flags ask for.
+func (a *app) submitRegistration(ctx context.Context, c *client.Client, op tx.SnapshotRegister, f *createFlags) (*registration, error) {
 	var wait client.Wait
 	if f.register == registerAuto {
 		wait.Timeout = registerWait
@@ -106,40 +140,40 @@ func (a *app) tryRegister(ctx context.Context, x *access, res snapshot.Result, f
 	if left := a.timeout * 9 / 10; left > 0 && (wait.Timeout == 0 || left < wait.Timeout) {
 		wait.Timeout = left
 	}
-	done, err := x.daemon.SubmitOp(ctx, op, wait)
-	if code, rejected := tx.CodeOf(err); err != nil && rejected && code == tx.CodeAlreadyRegistered {
-		return registered(ctx, x.daemon, res), nil
-	}
+	done, err := c.SubmitOp(ctx, op, wait)
 	if err != nil {
 		return nil, err
 	}
 	reg := &registration{
 		Registered: done.Committed, Transaction: done.ID.String(), Block: done.Block, Time: done.Time, Seconds: done.Seconds,
 	}
-	return reg, a.undecided(ctx, x.daemon, &done)
+	return reg, a.undecided(ctx, c, &done)
 }
 
-// registered returns the registration of a snapshot that the node made before, as
-// far as the node can tell.
-func registered(ctx context.Context, c *client.Client, res snapshot.Result) *registration {
+// registered returns the first registration of a snapshot that the node itself
+// made, as far as the node can tell. What it does not tell is zero, or nil.
+func registered(ctx context.Context, c *client.Client, res snapshot.Result) (*tx.SnapshotRegister, *registration) {
 	reg := &registration{Registered: true, Before: true}
 	id, err := c.Identity(ctx)
 	if err != nil {
-		return reg
+		return nil, reg
 	}
 	owner, err := sig.ParsePublicKey(id.ID)
 	if err != nil {
-		return reg
+		return nil, reg
 	}
 	data, err := c.SnapshotReceipt(ctx, res.ID, owner)
 	if err != nil {
-		return reg
+		return nil, reg
 	}
 	r, err := receipt.Decode(data)
 	if err != nil {
-		return reg
+		return nil, reg
 	}
 	at := time.UnixMilli(r.Header.Time).UTC()
 	reg.Transaction, reg.Block, reg.Time = r.Transaction.ID().String(), r.Header.Seq, &at
-	return reg
+	if op, ok := r.Transaction.Op.(tx.SnapshotRegister); ok {
+		return &op, reg
+	}
+	return nil, reg
 }
