@@ -1,9 +1,14 @@
 package archive_test
 
 import (
-	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,13 +21,20 @@ import (
 	"github.com/decube/decube/ledger/smt"
 )
 
-// crashDir tells the test binary that it is a process to be killed, and where its
-// archive is.
-const crashDir = "DECUBE_ARCHIVE_CRASH_DIR"
+// These tell the test binary that it is a process to be killed, where its archive is,
+// and after how many blocks it syncs.
+const (
+	crashDir  = "DECUBE_ARCHIVE_CRASH_DIR"
+	crashSync = "DECUBE_ARCHIVE_CRASH_SYNC"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
-		if err := appendForever(dir, os.Stdout); err != nil {
+		every, err := strconv.ParseUint(os.Getenv(crashSync), 10, 64)
+		if err == nil {
+			err = appendForever(dir, every, os.Stdout)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -31,7 +43,8 @@ func TestMain(m *testing.M) {
 }
 
 // appendForever appends blocks, and says which are synced.
-func appendForever(dir string, out io.Writer) error {
+func appendForever(dir string, every uint64, out io.Writer) error {
+	said := json.NewEncoder(out)
 	a, err := archive.Open(archive.Options{Dir: dir})
 	if err != nil {
 		return err
@@ -46,19 +59,58 @@ func appendForever(dir string, out io.Writer) error {
 		if err := a.Append(e); err != nil {
 			return err
 		}
-		if seq%7 != 0 {
-			continue
+		r := report{Appended: seq}
+		if seq%every == 0 {
+			if err := a.Sync(); err != nil {
+				return err
+			}
+			if _, err := a.Prune(seq); err != nil {
+				return err
+			}
+			r.Synced = seq
+			if r.Tails, err = tailsOf(dir); err != nil {
+				return err
+			}
 		}
-		if err := a.Sync(); err != nil {
-			return err
-		}
-		if _, err := a.Prune(seq); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintln(out, "synced", seq); err != nil {
+		if err := said.Encode(r); err != nil {
 			return err
 		}
 	}
+}
+
+// report is what a process says after a block.
+type report struct {
+	Appended, Synced uint64
+	// Tails are where the logs end, which may grow after.
+	Tails map[string]int
+}
+
+var zeros = make([]byte, 64<<10)
+
+// tailsOf returns where each log in a directory ends. Logs are longer than what is in
+// them, and are replaced by tables as one looks on.
+func tailsOf(dir string) (map[string]int, error) {
+	tails := map[string]int{}
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		names, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			b, err := os.ReadFile(name)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			for len(b) >= len(zeros) && bytes.HasSuffix(b, zeros) {
+				b = b[:len(b)-len(zeros)]
+			}
+			tails[filepath.Base(name)] = len(bytes.TrimRight(b, "\x00"))
+		}
+	}
+	return tails, nil
 }
 
 // failer is a test in a process that is none: what fails ends it.
@@ -68,12 +120,12 @@ func (failer) Helper()                   {}
 func (failer) Fatal(s ...any)            { panic(fmt.Sprint(s...)) }
 func (failer) Fatalf(f string, s ...any) { panic(fmt.Sprintf(f, s...)) }
 
-// child runs until it has synced so many times since it began, is killed, and returns
-// the last block that it has synced.
-func child(t *testing.T, dir string, syncs int) (synced uint64) {
+// child runs until it has appended so many blocks since it began, is killed, and
+// returns what it said last, and last of a Sync.
+func child(t *testing.T, dir string, every, blocks int) (last report) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), crashDir+"="+dir)
+	cmd.Env = append(os.Environ(), crashDir+"="+dir, fmt.Sprintf("%s=%d", crashSync, every))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -83,26 +135,25 @@ func child(t *testing.T, dir string, syncs int) (synced uint64) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	for i := 0; i < syncs && lines.Scan(); i++ {
-		text, _ := strings.CutPrefix(lines.Text(), "synced ")
-		if synced, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
+	for d := json.NewDecoder(out); ; blocks-- {
+		var r report
+		if err := d.Decode(&r); err != nil { // what it said before it died is true
+			break
 		}
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	for lines.Scan() { // what it said before it died is true
-		text, _ := strings.CutPrefix(lines.Text(), "synced ")
-		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-			synced = n
+		last.Appended = r.Appended
+		if r.Synced > 0 {
+			last.Synced, last.Tails = r.Synced, r.Tails
+		}
+		if blocks == 1 {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if err := cmd.Wait(); err == nil || stderr.Len() > 0 {
 		t.Fatalf("the process ended by itself: %v\n%s", err, &stderr)
 	}
-	return synced
+	return last
 }
 
 // A process is killed at any point, often enough to meet logs that are replaced and
@@ -111,25 +162,108 @@ func child(t *testing.T, dir string, syncs int) (synced uint64) {
 func TestKilledProcess(t *testing.T) {
 	o := archive.Options{Dir: filepath.Join(t.TempDir(), "archive")}
 	for round := range 5 {
-		synced := child(t, o.Dir, 1+round*3)
+		r := child(t, o.Dir, 7, 10+9*round)
 		a := open(t, o)
 		head, ok := a.Head()
-		if !ok || head < synced {
-			t.Fatalf("round %d: the head is %d, %t, and %d was synced", round, head, ok, synced)
+		if !ok || head < r.Appended { // the system survives, and with it what was written
+			t.Fatalf("round %d: the head is %d, %t, and %d was appended", round, head, ok, r.Appended)
 		}
 		verifyCrashed(t, a, head)
 		closed(t, a)
 	}
 }
 
+// The machine loses power: of what was written to logs after the last Sync, any part
+// may be on the disk. Tables are synced before anything relies on them.
+func TestLostPower(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "archive")
+	r := child(t, dir, 40, 75)
+	tails, err := tailsOf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, end := range tails { // beyond are zeros, which take long to copy
+		if err := os.Truncate(filepath.Join(dir, name), int64(max(end, 4<<10))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heads := map[uint64]bool{}
+	for seed := range uint64(10) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		o := archive.Options{Dir: filepath.Join(t.TempDir(), "archive")}
+		if err := os.CopyFS(o.Dir, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		for name, end := range tails {
+			lose(t, rnd, filepath.Join(o.Dir, name), r.Tails[name], end)
+		}
+		a := open(t, o)
+		head, ok := a.Head()
+		if !ok || head < r.Synced {
+			t.Fatalf("seed %d: the head is %d, %t, and %d was synced", seed, head, ok, r.Synced)
+		}
+		heads[head] = true
+		verifyCrashed(t, a, head)
+		w := resume(t, a)
+		for range 5 { // what was lost is appended again
+			w.shape()
+			mustAppend(t, a, w.next(t))
+		}
+		verifyCrashed(t, a, head+5)
+		closed(t, a)
+	}
+	t.Logf("%d was synced, %d appended, heads were %v", r.Synced, r.Appended, heads)
+	if len(heads) < 2 {
+		t.Errorf("the losses led to heads %v only", heads)
+	}
+}
+
+// lose takes pages of a log between two places, of which some were written back and
+// some were not.
+func lose(t *testing.T, rnd *rand.Rand, name string, from, to int) {
+	t.Helper()
+	const page = 4 << 10
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := math.Pow(rnd.Float64(), 8) // often a page or none
+	for at := from; at < to; at = at/page*page + page {
+		if rnd.Float64() >= lost {
+			continue
+		}
+		if _, err := f.WriteAt(make([]byte, min(to, at/page*page+page)-at), int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// history is what appendForever makes, made once.
+type history struct {
+	w       *world
+	entries []archive.Entry
+}
+
+var made = history{w: newWorld(smt.Map{})}
+
+func (h *history) block(t *testing.T, seq uint64) archive.Entry {
+	t.Helper()
+	for uint64(len(h.entries)) <= seq {
+		h.w.shape()
+		h.entries = append(h.entries, h.w.next(t))
+	}
+	return h.entries[seq]
+}
+
 // verifyCrashed compares an archive with the blocks that appendForever makes.
 func verifyCrashed(t *testing.T, a *archive.Archive, head uint64) {
 	t.Helper()
 	check(t, a)
-	w := newWorld(smt.Map{})
 	for seq := range head + 1 {
-		w.shape()
-		e := w.next(t)
+		e := made.block(t, seq)
 		if d, err := a.Decision(seq); err != nil || !reflect.DeepEqual(d, e.Decision) {
 			t.Fatalf("block %d is not the one that was appended: %v", seq, err)
 		}

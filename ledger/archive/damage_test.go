@@ -81,7 +81,7 @@ func values(t *testing.T, a *Archive) []stored {
 			t.Fatal(err)
 		}
 		k, v := a.chain.Load().node(key)
-		used[fmt.Sprint(k, version(v))] = true
+		used[fmt.Sprintf("%x %d", k, version(v))] = true
 	}
 	var all []stored
 	err = a.db.View(func(txn *badger.Txn) error {
@@ -92,7 +92,7 @@ func values(t *testing.T, a *Archive) []stored {
 		for it.Rewind(); it.Valid(); it.Next() {
 			item := it.Item()
 			key := item.KeyCopy(nil)
-			if key[0] == 0 || key[1] == kindNode && !used[fmt.Sprint(key, item.Version())] {
+			if key[0] == 0 || key[1] == kindNode && !used[fmt.Sprintf("%x %d", key, item.Version())] {
 				continue
 			}
 			value, err := item.ValueCopy(nil)

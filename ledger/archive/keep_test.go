@@ -1,0 +1,202 @@
+package archive_test
+
+import (
+	"errors"
+	"reflect"
+	"sync"
+	"testing"
+
+	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/smt"
+)
+
+func evidence(i int) *pbft.Evidence {
+	vote := pbft.Vote{Subject: pbft.Subject{Phase: pbft.Prepare, Seq: uint64(i)}, Replica: quorum.Replica(i % 4)}
+	other := vote
+	other.Digest[0]++
+	return &pbft.Evidence{Kind: pbft.Equivocation, First: vote, Second: other}
+}
+
+func TestEvidenceIsKept(t *testing.T) {
+	o := archive.Options{Dir: t.TempDir()}
+	a := open(t, o)
+	put := func(from, to int) {
+		t.Helper()
+		for i := from; i < to; i++ {
+			if err := a.PutEvidence(evidence(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantEvidence := func(from, to int) {
+		t.Helper()
+		all, err := a.Evidence()
+		if err != nil || len(all) != to-from {
+			t.Fatalf("%d pieces of evidence, %v, want %d", len(all), err, to-from)
+		}
+		for i := range all {
+			if !reflect.DeepEqual(&all[i], evidence(from+i)) {
+				t.Errorf("evidence %d is %v", i, &all[i])
+			}
+		}
+	}
+	put(0, 5)
+	put(2, 4) // again
+	wantEvidence(0, 5)
+	closed(t, a)
+	a = open(t, o)
+	defer closed(t, a)
+	wantEvidence(0, 5)
+	put(3, archive.MaxEvidence+7)
+	wantEvidence(7, archive.MaxEvidence+7)
+}
+
+func TestNewViewsAreKept(t *testing.T) {
+	a := open(t, archive.Options{InMemory: true})
+	defer closed(t, a)
+	for _, v := range []*pbft.NewView{{Epoch: 1, View: 300}, {Epoch: 0, View: 2}, {Epoch: 1, View: 7}, {Epoch: 1, View: 7}} {
+		if err := a.PutNewView(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := a.NewViews(1)
+	if err != nil || len(got) != 2 || got[0].View != 7 || got[1].View != 300 {
+		t.Errorf("views %v, %v", got, err)
+	}
+	for view := range uint64(archive.MaxNewViews) {
+		if err := a.PutNewView(&pbft.NewView{Epoch: 2, View: view}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for epoch, want := range []int{0, 0, archive.MaxNewViews} {
+		if got, err := a.NewViews(uint64(epoch)); err != nil || len(got) != want {
+			t.Errorf("%d views of epoch %d, %v, want %d", len(got), epoch, err, want)
+		}
+	}
+}
+
+func TestStableIsKept(t *testing.T) {
+	o := archive.Options{Dir: t.TempDir()}
+	a := open(t, o)
+	e := reference(t, 4)[4]
+	cert := certificate(&e.Decision.Header, pbft.Checkpoint)
+	if err := a.SetStable(&cert); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, a)
+	a = open(t, o)
+	defer closed(t, a)
+	if got, err := a.Stable(); err != nil || !reflect.DeepEqual(got, &cert) {
+		t.Errorf("stable is %v, %v", got, err)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	o := archive.Options{Dir: t.TempDir()}
+	a := open(t, o)
+	entries := newWorld(state(t, a)).blocks(t, 30)
+	for i := range entries {
+		entries[i].Stateless = i%2 == 1
+	}
+	mustAppend(t, a, entries...)
+	if kept, err := a.Prune(20); err != nil || kept != 0 {
+		t.Errorf("nothing is durable: kept from %d, %v", kept, err)
+	}
+	if err := a.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := a.Prune(21); err != nil || kept != 20 {
+		t.Errorf("kept from %d, %v, want 20: that of 21 is not stored", kept, err)
+	}
+	if kept, err := a.Prune(11); err != nil || kept != 20 {
+		t.Errorf("kept from %d, %v, want 20", kept, err)
+	}
+	for range 2 {
+		if _, err := a.StateAt(18); !errors.Is(err, archive.ErrPruned) {
+			t.Errorf("state 18: %v", err)
+		}
+		for seq := uint64(20); seq < 30; seq += 2 {
+			m, err := a.StateAt(seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equalState(t, m, reference(t, seq)[seq].State)
+		}
+		closed(t, a)
+		a = open(t, o)
+	}
+	check(t, a)
+	closed(t, a)
+}
+
+// Old versions must really go, and only they: many blocks, so that Badger compacts.
+func TestPrunedVersionsGo(t *testing.T) {
+	a := open(t, archive.Options{Dir: t.TempDir()})
+	defer closed(t, a)
+	w := newWorld(state(t, a))
+	w.perBlock = 400
+	for range 60 {
+		e := w.next(t)
+		mustAppend(t, a, e)
+		if err := a.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Prune(e.Decision.Header.Seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, a)
+	equalState(t, state(t, a), w.state)
+}
+
+// Readers see a head and all that belongs to it, whatever the writer does.
+func TestReadersBesideTheWriter(t *testing.T) {
+	a := open(t, archive.Options{Dir: t.TempDir()})
+	defer closed(t, a)
+	w := newWorld(state(t, a))
+	mustAppend(t, a, w.next(t))
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := a.Check(t.Context()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 60 {
+		mustAppend(t, a, w.blocks(t, 2)...)
+		if err := a.Sync(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	readers.Wait()
+}
+
+func TestMapsOfAnEmptyArchive(t *testing.T) {
+	a := open(t, archive.Options{InMemory: true})
+	defer closed(t, a)
+	if m := state(t, a); m.Root() != (smt.Digest{}) || m.Len() != 0 {
+		t.Errorf("the state has %d keys", m.Len())
+	}
+	if _, ok := a.StateSeq(); ok {
+		t.Error("an empty archive has a state")
+	}
+	if r := check(t, a); r != (archive.Report{}) {
+		t.Errorf("report %+v", r)
+	}
+	if ds, err := a.Checkpoints(0); ds != nil || err != nil {
+		t.Errorf("checkpoints %v, %v", ds, err)
+	}
+}
