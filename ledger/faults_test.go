@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -221,7 +222,7 @@ func TestValidatorsJoinAndLeave(t *testing.T) {
 	s.startAll()
 	loading, stop := context.WithCancel(ctx)
 	acknowledged := s.load(loading, s.all...)
-	committee := s.all[:4]
+	committee := slices.Clone(s.all[:4])
 	for _, m := range s.all[4:] {
 		if err := s.change(ctx, tx.ValidatorAdd{Key: m.key.Public()}, quorumOf(committee, 0)...); err != nil {
 			t.Fatal(err)

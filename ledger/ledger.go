@@ -474,7 +474,9 @@ func (l *Ledger) onlyFollow() {
 
 // vote drives the core through one epoch.
 func (l *Ledger) vote(ctx context.Context, e *epoch) error {
-	l.pool.SetOrigins(len(e.validators))
+	if old := l.epoch.Load(); old == nil || len(e.validators) > len(old.validators) {
+		l.pool.SetOrigins(len(e.validators))
+	}
 	l.heard.retain(e.validators)
 	done := make(chan error, 1)
 	l.exec.box.put(cancel{done})
@@ -500,6 +502,7 @@ func (l *Ledger) vote(ctx context.Context, e *epoch) error {
 	}
 	l.transport.SetValidators(e.validators)
 	l.epoch.Store(e)
+	l.pool.SetOrigins(len(e.validators))
 	n.publish()
 	l.placeOnce.Do(func() { close(l.placed) })
 	l.log.Info("taking part", "epoch", e.number, "replica", e.self, "validators", len(e.validators), "quorum", e.committee.Quorum())

@@ -166,35 +166,49 @@ func (l *Ledger) takeInBatch(ctx context.Context, batch []submission) {
 	for i := range batch {
 		txs[i] = batch[i].t
 	}
-	e := l.epoch.Load()
 	var fresh []*tx.Transaction
 	for i, err := range tx.VerifyAll(l.sigs, l.network, txs) {
 		if err == nil {
 			err = l.applies(txs[i])
 		}
-		switch {
-		case err != nil:
-		case e == nil || !e.member:
+		if err != nil {
+			batch[i].done <- err
+			continue
+		}
+		switch voting, added, err := l.addOwn(txs[i]); {
+		case !voting:
 			done := batch[i].done // the batch is used again
 			l.handingOver.Go(func() error {
 				done <- l.handOver(ctx, txs[i])
 				return nil
 			})
-			continue
+		case added:
+			fresh = append(fresh, txs[i])
+			fallthrough
 		default:
-			err = l.pool.Add(txs[i], int(e.self), l.clock.now())
-			if code, _ := tx.CodeOf(err); code == tx.CodeDuplicate && l.pool.Get(txs[i].ID()) != nil {
-				err = nil // it is on its way already
-			} else if err == nil {
-				fresh = append(fresh, txs[i])
-			}
+			batch[i].done <- err
 		}
-		batch[i].done <- err
 	}
 	if len(fresh) > 0 {
 		l.outgoing.put(fresh...)
 		l.exec.box.put(wake{})
 	}
+}
+
+// addOwn puts a client's transaction into the pool if this peer votes. One that is
+// there already is on its way.
+func (l *Ledger) addOwn(t *tx.Transaction) (voting, added bool, err error) {
+	for e := l.epoch.Load(); e != nil && e.member; e = l.epoch.Load() {
+		err := l.pool.Add(t, int(e.self), l.clock.now())
+		switch code, _ := tx.CodeOf(err); {
+		case code == tx.CodeNotValidator && l.epoch.Load() != e:
+			continue // another committee, with another number for this peer
+		case code == tx.CodeDuplicate && l.pool.Get(t.ID()) != nil:
+			return true, false, nil
+		}
+		return true, err == nil, err
+	}
+	return false, false, nil
 }
 
 // applies returns a *tx.Rejection when a transaction is not valid on top of the

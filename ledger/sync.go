@@ -58,12 +58,14 @@ const (
 	fetchTogether = 32
 	// headPatience is how long peers have to say how far they are.
 	headPatience = 2 * time.Second
-	// watchInterval is how often a follower without news looks at others.
+	// watchInterval is how often a peer without news looks at others.
 	watchInterval = 2 * time.Second
 )
 
 // catchUp fetches what others have committed: all the time while this peer
-// follows, and when the engine says so while it votes.
+// follows; while it votes, when the engine says so, and when others turn out to be
+// ahead of a replica that does not move: they may be in an epoch of which it is no
+// member and hears nothing.
 func (l *Ledger) catchUp(ctx context.Context) error {
 	if l.peers == nil {
 		return nil
@@ -71,12 +73,8 @@ func (l *Ledger) catchUp(ctx context.Context) error {
 	idle := map[string]bool{}
 	for ctx.Err() == nil {
 		following := l.epoch.Load() == nil
-		if !following {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-l.needSync.ch:
-			}
+		if !following && !l.left(ctx) {
+			continue
 		}
 		moved, err := l.fetchFromSome(ctx, idle, following)
 		if errors.Is(err, pbft.ErrDiverged) {
@@ -87,6 +85,32 @@ func (l *Ledger) catchUp(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// left waits until this replica is behind the others, and reports whether it is.
+func (l *Ledger) left(ctx context.Context) bool {
+	before := l.tip.Load().header.Seq
+	timer := time.NewTimer(watchInterval)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-l.needSync.ch:
+		return true
+	case <-timer.C:
+	}
+	return l.tip.Load().header.Seq == before && l.othersAhead(ctx, before)
+}
+
+// othersAhead reports whether a peer has more than a number of blocks and this one
+// has not.
+func (l *Ledger) othersAhead(ctx context.Context, have uint64) bool {
+	for _, s := range l.ranked(ctx, map[string]bool{}) {
+		if s.head.tip > have {
+			return l.tip.Load().header.Seq == have
+		}
+	}
+	return false
 }
 
 func (l *Ledger) pause(ctx context.Context) {
@@ -217,13 +241,8 @@ func (l *Ledger) watchOthers(ctx context.Context) {
 		if l.epoch.Load() != nil {
 			return
 		}
-		if l.tip.Load().header.Seq > before {
-			continue
-		}
-		for _, s := range l.ranked(ctx, map[string]bool{}) {
-			if s.head.tip > before && l.tip.Load().header.Seq == before {
-				return
-			}
+		if l.tip.Load().header.Seq == before && l.othersAhead(ctx, before) {
+			return
 		}
 	}
 }
