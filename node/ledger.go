@@ -54,7 +54,7 @@ func (n *Node) openLedger(ctx context.Context) error {
 		return err
 	}
 	r := &ledgerRoom{genesis: n.genesis, log: n.log.With("room", "ledger")}
-	r.sync, err = statesync.New(n.host, servedLedger{n.genesis.ID(), r.live},
+	r.sync, err = statesync.New(n.host, servedLedger{n.genesis.ID(), func() (blobs, error) { return r.live() }},
 		statesync.Options{Log: n.log.With("room", "statesync")})
 	if err != nil {
 		return err

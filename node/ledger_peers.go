@@ -70,8 +70,8 @@ func newLedgerPeers(h libp2phost.Host, s *statesync.Sync, g *genesis.Genesis, wa
 
 // withID returns a multiaddr that names its peer.
 func withID(addr string, id peer.ID) string {
-	if strings.Contains(addr, "/p2p/") {
-		return addr // through a relay, or of the peer already
+	if i := strings.LastIndex(addr, "/p2p/"); i >= 0 && !strings.Contains(addr[i+len("/p2p/"):], "/") {
+		return addr // it does already
 	}
 	return addr + "/p2p/" + id.String()
 }

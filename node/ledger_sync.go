@@ -27,10 +27,19 @@ const undecided = 255
 // errOtherLedger is returned for a peer whose genesis is another one.
 var errOtherLedger = errors.New("the peer is of another ledger")
 
+// blobs is what a ledger serves to other peers.
+type blobs interface {
+	ServeHead(ctx context.Context) ([]byte, error)
+	ServeBlocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error]
+	ServeChunk(ctx context.Context, seq uint64, start []byte) ([]byte, error)
+	ServeEpochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
+	ServeSubmit(ctx context.Context, raw []byte) error
+}
+
 // servedLedger is what a peer serves of its ledger: a statesync.Source.
 type servedLedger struct {
 	genesis pbft.Digest
-	ledger  func() (*ledger.Ledger, error) // called while statesync runs
+	ledger  func() (blobs, error) // called while statesync runs
 }
 
 // Head implements statesync.Source.

@@ -1,0 +1,188 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/decube/decube/dht"
+	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/node/host"
+)
+
+// voter is a validator as others see it: a host that serves a ledger.
+type voter struct {
+	*host.Host
+
+	genesis *pbft.Digest // of that ledger: to be set before anybody asks
+}
+
+func newVoter(t *testing.T) *voter {
+	t.Helper()
+	v := &voter{genesis: new(pbft.Digest)}
+	_, v.Host = newSync(t, headOnly{genesis: v.genesis})
+	return v
+}
+
+// headOnly serves nothing but the head of a ledger.
+type headOnly struct {
+	servedLedger
+
+	genesis *pbft.Digest
+}
+
+// Head implements statesync.Source.
+func (h headOnly) Head(ctx context.Context) ([]byte, error) {
+	return servedLedger{*h.genesis, func() (blobs, error) { return &shelf{}, nil }}.Head(ctx)
+}
+
+// document returns a genesis of validators, with the addresses of those that have
+// any.
+func document(t *testing.T, addressed bool, voters ...*voter) *genesis.Genesis {
+	t.Helper()
+	var validators []genesis.Validator
+	for _, v := range voters {
+		key, ok := keyOf(v.ID())
+		if !ok {
+			t.Fatalf("%s has no key", v.ID())
+		}
+		validator := genesis.Validator{Key: key}
+		if addressed {
+			validator.Addresses = texts(v.Addrs())
+		}
+		validators = append(validators, validator)
+	}
+	g, err := genesis.New("test", time.Now(), validators, genesis.DefaultParams())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// look runs a peer's ledgerPeers until the test ends.
+func look(t *testing.T, g *genesis.Genesis, want int, find finder) *ledgerPeers {
+	t.Helper()
+	s, h := newSync(t, nil)
+	p := newLedgerPeers(h, s, g, want, find, discard)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+func nowhere(context.Context, peer.ID) (peer.AddrInfo, error) {
+	return peer.AddrInfo{}, dht.ErrNotConnected
+}
+
+func TestValidatorsAreFoundByTheAddressesOfTheGenesis(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	a, b := newVoter(t), newVoter(t)
+	g := document(t, true, a, b)
+	*a.genesis, *b.genesis = g.ID(), g.ID()
+	p := look(t, g, 2, nowhere)
+	eventually(ctx, t, "two sources", func() bool { return len(p.Sources(10)) == 2 })
+	if len(p.Sources(1)) != 1 {
+		t.Error("more sources than asked for")
+	}
+	if !p.host.ConnManager().IsProtected(a.ID(), ledgerTag) {
+		t.Error("a validator's connection may be trimmed")
+	}
+	p.setValidators(g.Set()[1:])
+	if p.host.ConnManager().IsProtected(a.ID(), ledgerTag) || !p.host.ConnManager().IsProtected(b.ID(), ledgerTag) {
+		t.Error("the wrong connection is protected")
+	}
+}
+
+func TestValidatorsAreSearchedFor(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	v := newVoter(t)
+	g := document(t, false, v)
+	*v.genesis = g.ID()
+	p := look(t, g, 3, func(_ context.Context, id peer.ID) (peer.AddrInfo, error) {
+		if id != v.ID() {
+			return peer.AddrInfo{}, dht.ErrNotFound
+		}
+		return peer.AddrInfo{ID: id, Addrs: v.Addrs()}, nil
+	})
+	eventually(ctx, t, "a source", func() bool { return len(p.Sources(10)) == 1 })
+}
+
+func TestValidatorsComeFirst(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	v, follower := newVoter(t), newVoter(t)
+	g := document(t, true, v)
+	*v.genesis, *follower.genesis = g.ID(), g.ID()
+	p := look(t, g, 1, nowhere)
+	if err := p.host.Connect(ctx, peer.AddrInfo{ID: follower.ID(), Addrs: follower.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(ctx, t, "two sources", func() bool { return len(p.Sources(2)) == 2 })
+	for range 20 {
+		if first := p.Sources(2)[0]; first.Name() != v.ID().String() {
+			t.Fatalf("%s comes first, want the validator %s", first.Name(), v.ID())
+		}
+	}
+	if err := v.Network().ClosePeer(p.host.ID()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(ctx, t, "the validator is back", func() bool {
+		return slices.ContainsFunc(p.Sources(2), func(s ledger.Source) bool { return s.Name() == v.ID().String() })
+	})
+}
+
+func TestPeerOfAnotherLedgerIsNoSource(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	v := newVoter(t)
+	g := document(t, true, v)
+	*v.genesis = pbft.Digest{1}
+	p := look(t, g, 1, nowhere)
+	eventually(ctx, t, "a warning", func() bool { return p.warning() != "" })
+	if n := len(p.Sources(1)); n > 0 {
+		t.Errorf("%d sources", n)
+	}
+	if err := v.Network().ClosePeer(p.host.ID()); err != nil {
+		t.Fatal(err)
+	}
+	p.stranger("somebody", errors.New("not connected any more"))
+	p.note("somebody")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, remembered := p.strangers["somebody"]; remembered {
+		t.Error("a peer that is gone is still warned of")
+	}
+}
+
+func TestAddressesOfAGenesisNameTheirPeer(t *testing.T) {
+	v, other := newVoter(t), newVoter(t)
+	g := document(t, false, v)
+	at := texts(v.Addrs())[0]
+	g.Validators[0].Addresses = []string{
+		"nonsense", at, at + "/p2p/" + v.ID().String(), "/ip4/192.0.2.1/tcp/1/p2p/" + other.ID().String(),
+		"/ip4/192.0.2.1/tcp/1/p2p/" + other.ID().String() + "/p2p-circuit",
+	}
+	s, h := newSync(t, nil)
+	newLedgerPeers(h, s, g, 1, nowhere, discard)
+	want := []string{at, "/ip4/192.0.2.1/tcp/1/p2p/" + other.ID().String() + "/p2p-circuit"}
+	got := texts(h.Peerstore().Addrs(v.ID()))
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) || len(h.Peerstore().Addrs(other.ID())) > 0 {
+		t.Errorf("got %q and for another %q, want %q", got, h.Peerstore().Addrs(other.ID()), want)
+	}
+}
