@@ -14,7 +14,7 @@ const MaxWait = 10 * time.Minute
 // SubmitRequest hands one transaction to the ledger: an operation that the node
 // signs with its own key, or a transaction that somebody has signed already.
 type SubmitRequest struct {
-	Operation   json.RawMessage `json:"operation,omitempty" doc:"An operation for the node to sign with its own key: an object of its type and its fields, such as {'type': 'name.claim', 'name': 'photos', 'target': ''}. docs/api.md lists them"`
+	Operation   json.RawMessage `json:"operation,omitempty" doc:"An operation for the node to sign with its own key: an object of its type and its fields, as in the examples, which are of every type there is"`
 	Transaction []byte          `json:"transaction,omitempty" doc:"The encoding of a signed transaction, base64" maxLength:"100000"`
 }
 

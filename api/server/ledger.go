@@ -125,6 +125,7 @@ func (s *Server) registerTransactions(a huma.API) {
 		}
 		return &submitOutput{status, api.Prefix + "/transactions/" + out.ID.String(), out}, nil
 	})
+	showOperations(a.OpenAPI().Components.Schemas.Map()["SubmitRequest"].Properties["operation"])
 	ofLedger(s, a, get("transaction-get", "/transactions/{id}", "A committed transaction and its place", "ledger"),
 		func(ctx context.Context, l ledger.API, in *TransactionParam) (api.Transaction, error) {
 			t, at, err := l.Transaction(ctx, in.ID)

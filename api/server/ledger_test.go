@@ -322,3 +322,35 @@ func TestWatchPruned(t *testing.T) {
 		t.Errorf("%s", w.Body)
 	}
 }
+
+// The API's document shows every operation that there is, as it can be handed in.
+func TestOperationsAreShown(t *testing.T) {
+	_, h := withLedger(t)
+	doc := decode[struct {
+		Components struct {
+			Schemas struct {
+				SubmitRequest struct {
+					Properties struct {
+						Operation struct {
+							Examples []json.RawMessage `json:"examples"`
+						} `json:"operation"`
+					} `json:"properties"`
+				} `json:"SubmitRequest"`
+			} `json:"schemas"`
+		} `json:"components"`
+	}](t, request(t, h, "GET", "/openapi.json", "", nil).Body.Bytes())
+	shown := map[tx.Type]bool{}
+	for _, example := range doc.Components.Schemas.SubmitRequest.Properties.Operation.Examples {
+		op, err := tx.ParseOp(example)
+		if err != nil {
+			t.Errorf("%s: %v", example, err)
+			continue
+		}
+		shown[op.Type()] = true
+	}
+	for typ := tx.TypeSnapshotRegister; typ.Valid(); typ++ {
+		if !shown[typ] {
+			t.Errorf("%v is not shown", typ)
+		}
+	}
+}

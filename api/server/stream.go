@@ -27,7 +27,7 @@ func stream[I, P, R any](a huma.API, op huma.Operation, run func(ctx context.Con
 				_ = send.Data(p) // a client that went away cancels ctx
 			}
 		})
-		finish(send, result, err)
+		finish(ctx, send, result, err)
 	})
 }
 
@@ -39,11 +39,16 @@ func list[I, T, R any](a huma.API, op huma.Operation, run func(ctx context.Conte
 	events := map[string]any{api.EventItem: t, api.EventResult: r, api.EventError: api.Problem{}}
 	sse.Register(a, op, events, func(ctx context.Context, in *I, send sse.Sender) {
 		result, err := run(ctx, in, func(t T) error { return send.Data(t) })
-		finish(send, result, err)
+		finish(ctx, send, result, err)
 	})
 }
 
-func finish(send sse.Sender, result any, err error) {
+// finish ends a stream, unless the client went away or the server stops: then the
+// stream is cut, which says as much.
+func finish(ctx context.Context, send sse.Sender, result any, err error) {
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		_ = send.Data(*problem(err)) // nobody is left to be told of a failure here
 		return

@@ -55,7 +55,9 @@ and streams only those to it. It finds the daemon by the repository. Without a d
 
 - **Output.** Data goes to standard output; progress, notes and errors go to standard error. ` + "`--json`" + ` prints one object a line, for every command. Progress is shown on a terminal only,
   or written to standard error as JSON with ` + "`--progress`" + `; ` + "`--quiet`" + ` leaves notes out too. There are no colours, so ` + "`NO_COLOR`" + ` holds always.
-- **Arguments.** A snapshot is named by its CID (bafyrei...). Where a command takes a path in it, ` + "`CID/path`" + ` works too.
+- **Arguments.** A snapshot is named by its CID (bafyrei...). Where a command takes a path in it, ` + "`CID/path`" + ` works too. Peers, validators and owners are named by peer ID (12D3Koo...),
+  transactions by their ID, 64 hexadecimal digits.
+- **Ledger.** ` + "`receipt verify`, `ledger genesis`" + ` need neither a daemon nor a network; all else about the ledger is asked of the daemon.
 - **Interruption.** Ctrl-C stops cleanly; create, fetch and restore go on from there when they are called again.
 - **Files.** ` + "`$DECUBE_PATH`" + ` or ` + "`~/.decube`" + ` is the repository. What unchanged files looked like is remembered below the user's cache directory, in ` + "`decube/stat`" + `; that may be deleted at any time.
 
@@ -69,7 +71,7 @@ and streams only those to it. It finds the daemon by the repository. Without a d
 | 11 | the repository is in use by another process |
 | 12 | not authorised |
 | 13 | the daemon cannot be reached |
-| 14 | timed out, or nobody has what was looked for |
+| 14 | timed out, nobody has what was looked for, or a transaction is in no block yet |
 `
 
 // writeReference writes the help of every command.
