@@ -12,12 +12,14 @@ GOVULNCHECK   := $(TOOLS)/govulncheck@v1.9.0
 
 # Rooms that share memory between goroutines: `make check` runs them a second
 # time, with the race detector and shorter loops.
-CONCURRENT := $(addsuffix /...,$(addprefix ./,api blockstore dht node protocols snapshot))
+CONCURRENT := $(addsuffix /...,$(addprefix ./,api blockstore dht ledger node protocols snapshot))
 
 FUZZTIME ?= 20s
+SEED     ?= 1
+RUNS     ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint check fuzz bench golden generate fmt cover vuln clean
+.PHONY: help build demo test race lint check fuzz sim bench golden generate fmt cover vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,9 @@ check: build lint test ## all that a change must pass: build, lint, arch, tests,
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	go run ./internal/tools/fuzz -time $(FUZZTIME) ./...
+
+sim: ## the ledger under RUNS seeds from SEED on, with faults; PROFILE and V=-v narrow it down
+	go run ./testnet/sim/cmd/sim -seed $(SEED) -runs $(RUNS) $(if $(PROFILE),-profile $(PROFILE)) $(V)
 
 bench: build ## every benchmark as a ratio to this machine's limits, into ./bench-results
 	bin/decubectl benchmark all --output bench-results/latest.json

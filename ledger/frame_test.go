@@ -108,7 +108,14 @@ func TestHostileValidator(t *testing.T) {
 	otherNetwork.Sig = pbft.Signature(s.all[3].key.Sign(signed.Statement(pbft.Digest{1})))
 	large := make([]byte, 1<<20)
 	frames := [][]byte{
-		{0xff}, {frameMessage}, {frameMessage, 0x01, 0xff}, {frameProposal}, {frameProposal, 0x80}, {frameTransactions, 0xff, 0xff}, {frameWant}, {frameBody, 1},
+		{0xff},
+		{frameMessage},
+		{frameMessage, 0x01, 0xff},
+		{frameProposal},
+		{frameProposal, 0x80},
+		{frameTransactions, 0xff, 0xff},
+		{frameWant},
+		{frameBody, 1},
 		append([]byte{frameMessage}, large...), append([]byte{frameProposal}, large...), append([]byte{frameTransactions}, large...),
 		vote(0), vote(1), vote(1 << 40), messageFrame(signed), messageFrame(signed), messageFrame(otherNetwork),
 		messageFrame(&pbft.Decision{Header: d.Header, Cert: d.Cert}),

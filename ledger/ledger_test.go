@@ -59,14 +59,14 @@ type link struct {
 	queues [3]chan []byte
 }
 
-func newSwarm(t testing.TB, validators, followers int, change func(*genesis.Params)) *swarm {
-	t.Helper()
-	s := &swarm{t: t, cfg: Default(), dir: t.TempDir(), peers: map[sig.PublicKey]*member{}}
+func newSwarm(tb testing.TB, validators, followers int, change func(*genesis.Params)) *swarm {
+	tb.Helper()
+	s := &swarm{t: tb, cfg: Default(), dir: tb.TempDir(), peers: map[sig.PublicKey]*member{}}
 	var set []genesis.Validator
 	for i := range validators + followers {
 		key, err := sig.Generate(rand.Reader)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		s.all = append(s.all, &member{swarm: s, key: key, dir: filepath.Join(s.dir, fmt.Sprint(i))})
 		if i < validators {
@@ -79,12 +79,12 @@ func newSwarm(t testing.TB, validators, followers int, change func(*genesis.Para
 	}
 	g, err := genesis.New("test", time.Now(), set, p)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.genesis = g
 	for _, m := range s.all {
 		if err := Init(m.dir, g); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return s

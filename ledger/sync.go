@@ -139,9 +139,7 @@ func (l *Ledger) fetchFromSome(ctx context.Context, idle map[string]bool, follow
 		if errors.Is(err, pbft.ErrDiverged) {
 			return false, err
 		}
-		if err != nil && ctx.Err() == nil {
-			l.log.Debug("fetching blocks", "peer", s.Name(), "err", err)
-		}
+		l.noteFetch(ctx, &s, err)
 		if l.tip.Load().header.Seq > before {
 			delete(idle, s.Name())
 			return true, nil
@@ -152,6 +150,13 @@ func (l *Ledger) fetchFromSome(ctx context.Context, idle map[string]bool, follow
 		}
 	}
 	return false, nil
+}
+
+// noteFetch logs why a peer's blocks ended, unless this peer ended it.
+func (l *Ledger) noteFetch(ctx context.Context, s *standing, err error) {
+	if err != nil && ctx.Err() == nil {
+		l.log.Debug("fetching blocks", "peer", s.Name(), "err", err)
+	}
 }
 
 // standing is a source with how far it says it is.

@@ -44,6 +44,18 @@ var forbidden = []struct {
 		reason: "decubectl links this room, and must not link the network stack or the server's framework",
 	},
 	{
+		from: []string{"ledger"},
+		never: []string{
+			"github.com/libp2p/go-libp2p", "github.com/danielgtaylor/huma",
+		},
+		reason: "the ledger declares its transport and knows no network",
+	},
+	{
+		from:   []string{"ledger/tx", "ledger/sig", "ledger/genesis", "ledger/receipt"},
+		never:  []string{Module + "/ledger/archive", Module + "/ledger/wal", "github.com/dgraph-io/badger"},
+		reason: "decubectl verifies receipts with this, without a store",
+	},
+	{
 		from:   []string{"api/server"},
 		never:  []string{Module + "/protocols", Module + "/dht", "github.com/libp2p/go-libp2p"},
 		reason: "the server declares what it needs of a node; node joins the two",

@@ -1,0 +1,189 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// commit makes a block the head.
+func (x *executor) commit(d *pbft.Decision) error {
+	if d.Header.Seq <= x.head.header.Seq {
+		return nil // it came by synchronisation first
+	}
+	done := x.ahead[d.Cert.Digest]
+	if done == nil {
+		return fmt.Errorf("block %d is committed and was not executed here", d.Header.Seq)
+	}
+	latency := time.Duration(0)
+	if at, ok := x.begun[d.Cert.Digest]; ok {
+		latency = time.Since(at)
+	}
+	return x.advance(d, done, latency)
+}
+
+// advance stores a committed block and moves the head.
+func (x *executor) advance(d *pbft.Decision, done *executed, latency time.Duration) error {
+	stateful := done.next != nil || d.Header.Seq%x.core.CheckpointInterval == 0 || d.Header.Seq >= x.stateAt+stateEvery
+	err := x.archive.Append(archive.Entry{
+		Decision: d, Body: done.body.encoded, IDs: done.body.ids, State: done.state.Map(), Stateless: !stateful, Validators: done.next,
+	})
+	if err != nil {
+		return fmt.Errorf("storing block %d: %w", d.Header.Seq, err)
+	}
+	if stateful {
+		x.stateAt = d.Header.Seq
+	}
+	if x.since.IsZero() {
+		x.since = time.Now()
+	}
+	h := &head{header: d.Header, digest: d.Cert.Digest, state: done.state, epoch: x.head.epoch, next: x.head.next}
+	if done.next != nil {
+		h.epoch, h.next = h.epoch+1, done.next
+	}
+	x.noteRenewal(d.Header.Seq, done.body.ids)
+	x.setHead(h)
+	x.pool.Remove(done.body.ids)
+	x.bodies.committed(d.Header.Seq)
+	for digest, e := range x.ahead {
+		if e.header.Seq <= d.Header.Seq {
+			x.unplan(digest)
+		}
+	}
+	if len(x.begun) > maxWanted {
+		clear(x.begun)
+	}
+	x.notify(d, done.body, latency)
+	if done.next != nil || d.Header.Seq%x.core.CheckpointInterval == 0 {
+		return x.store()
+	}
+	return nil
+}
+
+// setHead publishes the head.
+func (x *executor) setHead(h *head) {
+	x.head = h
+	x.tip.Store(h)
+	x.moved.broadcast()
+}
+
+// store makes what is committed durable in the archive, and says so.
+func (x *executor) store() error {
+	if x.synced == x.head.header.Seq {
+		return nil
+	}
+	if err := x.archive.Sync(); err != nil {
+		return fmt.Errorf("storing blocks up to %d: %w", x.head.header.Seq, err)
+	}
+	x.synced = x.head.header.Seq
+	x.since = time.Time{}
+	x.tell(pbft.Stored{Seq: x.synced})
+	return nil
+}
+
+func (x *executor) storeLater() error {
+	if x.since.IsZero() || time.Since(x.since) < syncAfter {
+		return nil
+	}
+	return x.store()
+}
+
+// certified takes note of a checkpoint: the state before it need not be readable
+// any more.
+func (x *executor) certified(cert *pbft.Certificate) error {
+	if err := x.archive.SetStable(cert); err != nil {
+		return err
+	}
+	if keep := 2 * x.core.CheckpointInterval; cert.Seq > keep && cert.Seq <= x.synced {
+		if _, err := x.archive.Prune(cert.Seq - keep); err != nil {
+			return err
+		}
+		x.head.state.Map().Shed(stateMemory)
+	}
+	return nil
+}
+
+// stateMemory is about how many bytes of the state are kept in memory.
+const stateMemory = 64 << 20
+
+// take appends blocks that were fetched from a peer.
+func (x *executor) take(blocks []fetched) error {
+	for i := range blocks {
+		f := &blocks[i]
+		h := &f.decision.Header
+		if h.Seq <= x.head.header.Seq {
+			continue
+		}
+		if h.Seq != x.head.header.Seq+1 || h.Parent != x.head.digest {
+			return fmt.Errorf("%w: block %d does not follow block %d", errBadSource, h.Seq, x.head.header.Seq)
+		}
+		done := x.ahead[f.decision.Cert.Digest]
+		if done == nil {
+			var err error
+			if done, err = x.fetchedBlock(f); err != nil {
+				return err
+			}
+		}
+		if err := x.advance(f.decision, done, 0); err != nil {
+			return err
+		}
+		x.box.put(wake{})
+	}
+	if len(blocks) == 0 {
+		return nil
+	}
+	if x.epoch.Load() == nil {
+		return nil // nobody votes on the strength of it
+	}
+	if err := x.store(); err != nil {
+		return err
+	}
+	x.tell(pbft.Synced{Decision: blocks[len(blocks)-1].verified})
+	return nil
+}
+
+// fetchedBlock executes a committed block. A body that is not the header's is the
+// source's fault; anything else means that this peer's state is wrong.
+func (x *executor) fetchedBlock(f *fetched) (*executed, error) {
+	h := &f.decision.Header
+	batch, err := tx.DecodeBatch(f.body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadSource, err)
+	}
+	b := newBody(h.Seq, batch.IDs(), batch, f.body)
+	if tx.Root(b.ids) != h.Body {
+		return nil, fmt.Errorf("%w: other transactions than block %d has", errBadSource, h.Seq)
+	}
+	done, err := x.evaluate(h, b, true)
+	if err != nil {
+		return nil, fmt.Errorf("%w: block %d: %w", pbft.ErrDiverged, h.Seq, err)
+	}
+	return done, nil
+}
+
+// install makes a transferred state the head.
+func (x *executor) install(cmd *install) error {
+	d := cmd.transfer.Decision()
+	if d.Header.Seq <= x.head.header.Seq {
+		return nil // blocks came faster
+	}
+	if err := cmd.transfer.Install(cmd.transitions); err != nil {
+		return err
+	}
+	h, err := x.loadHead()
+	if err != nil {
+		return err
+	}
+	for digest := range x.ahead {
+		x.unplan(digest)
+	}
+	x.checks, x.offer = nil, nil
+	x.synced, x.since, x.stateAt = h.header.Seq, time.Time{}, h.header.Seq
+	x.setHead(h)
+	x.bodies.committed(h.header.Seq)
+	x.tell(pbft.Synced{Decision: cmd.verified})
+	return nil
+}

@@ -1,0 +1,216 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/decube/decube/internal/durable"
+	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/smt"
+	"github.com/decube/decube/ledger/state"
+	"github.com/decube/decube/ledger/tx"
+	"github.com/decube/decube/ledger/wal"
+)
+
+// genesisFile is the name of the file that says which ledger a directory is of.
+const genesisFile = "genesis.id"
+
+// Init makes dir the directory of a peer's part of a ledger: one that has not
+// voted yet. Only for a key that has never been used it is true, so that a
+// validator whose directory is gone must not be given a new one by Init: Open
+// notices the loss and waits until it is safe to vote.
+func Init(dir string, g *genesis.Genesis) error {
+	if err := durable.OS.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the ledger's directory: %w", err)
+	}
+	if err := bind(dir, g); err != nil {
+		return err
+	}
+	l, err := wal.Create(wal.Default(filepath.Join(dir, "wal")))
+	if errors.Is(err, wal.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("making the ledger's log: %w", err)
+	}
+	return l.Close()
+}
+
+// bind notes which ledger a directory is of, or checks it.
+func bind(dir string, g *genesis.Genesis) error {
+	name := filepath.Join(dir, genesisFile)
+	want := g.ID().String() + "\n"
+	got, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return durable.WriteFile(name, []byte(want), 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	if string(got) != want {
+		return fmt.Errorf("%w: %s is of genesis %.16s, the document given has %.16s", ErrGenesis, dir, got, want)
+	}
+	return nil
+}
+
+func (l *Ledger) open(ctx context.Context) error {
+	if err := durable.OS.MkdirAll(l.dir, 0o700); err != nil {
+		return fmt.Errorf("making the ledger's directory: %w", err)
+	}
+	if err := bind(l.dir, l.genesis); err != nil {
+		return err
+	}
+	var err error
+	if l.archive, err = archive.Open(archive.Options{Dir: filepath.Join(l.dir, "archive"), CheckpointInterval: l.core.CheckpointInterval, Log: l.log}); err != nil {
+		return err
+	}
+	h, err := l.loadHead()
+	if err != nil {
+		return err
+	}
+	l.exec = &executor{
+		Ledger: l, box: newMailbox[any](), ahead: map[pbft.Digest]*executed{}, begun: map[pbft.Digest]time.Time{}, synced: h.header.Seq,
+	}
+	l.exec.stateAt, _ = l.archive.StateSeq()
+	l.exec.setHead(h)
+	l.bodies.committed(h.header.Seq)
+	if l.transport == nil {
+		return nil
+	}
+	l.journal, err = openJournal(l.dir)
+	if err != nil {
+		l.halt(fmt.Errorf("the log of votes cannot be used: %w", err))
+		return nil
+	}
+	return l.catchUpFromLog(ctx)
+}
+
+// loadHead returns the last stored block with its state.
+func (l *Ledger) loadHead() (*head, error) {
+	m, err := l.archive.OpenState()
+	if err != nil {
+		return nil, err
+	}
+	seq, ok := l.archive.Head()
+	if !ok {
+		return l.begin(m)
+	}
+	at, ok := l.archive.StateSeq()
+	if !ok {
+		return nil, fmt.Errorf("%w: no state is stored", archive.ErrCorrupt)
+	}
+	s, err := state.Open(m)
+	if err != nil {
+		return nil, err
+	}
+	for ; at < seq; at++ {
+		if s, err = l.replay(s, at+1); err != nil {
+			return nil, fmt.Errorf("executing block %d again: %w", at+1, err)
+		}
+	}
+	d, err := l.archive.Decision(seq)
+	if err != nil {
+		return nil, err
+	}
+	if s.Root() != d.Header.State {
+		return nil, fmt.Errorf("%w: the stored state is not that of block %d", pbft.ErrDiverged, seq)
+	}
+	set, err := s.Validators()
+	if err != nil {
+		return nil, err
+	}
+	h := &head{header: d.Header, digest: d.Cert.Digest, state: s, epoch: d.Header.Epoch, next: set}
+	if d.Header.Last() {
+		h.epoch++
+	}
+	return h, nil
+}
+
+// replay executes a stored block again.
+func (l *Ledger) replay(s state.State, seq uint64) (state.State, error) {
+	d, err := l.archive.Decision(seq)
+	if err != nil {
+		return s, err
+	}
+	batch, err := l.archive.Batch(seq)
+	if err != nil {
+		return s, err
+	}
+	b := s.Begin(seq, d.Header.Time)
+	for _, t := range batch {
+		if err := b.Apply(t); err != nil {
+			return s, err
+		}
+	}
+	s, _, err = b.Finish()
+	return s, err
+}
+
+// begin stores the genesis block as the first.
+func (l *Ledger) begin(m smt.Map) (*head, error) {
+	s, err := state.Init(m, l.genesis)
+	if err != nil {
+		return nil, err
+	}
+	h := l.genesis.Header(s.Root())
+	digest := h.Digest()
+	d := &pbft.Decision{Header: h, Cert: pbft.Certificate{Subject: pbft.Subject{Phase: pbft.Commit, Digest: digest, State: h.State}}}
+	if err := l.archive.Append(archive.Entry{Decision: d, State: s.Map()}); err != nil {
+		return nil, fmt.Errorf("storing the genesis block: %w", err)
+	}
+	if err := l.archive.Sync(); err != nil {
+		return nil, fmt.Errorf("storing the genesis block: %w", err)
+	}
+	return &head{header: h, digest: digest, state: s, next: l.genesis.Set()}, nil
+}
+
+// catchUpFromLog stores what the log says is committed and the archive does not
+// have: the archive is made durable seldom, the log always.
+func (l *Ledger) catchUpFromLog(ctx context.Context) error {
+	bodies := map[pbft.Digest][]byte{}
+	for _, b := range l.journal.bodies {
+		bodies[b.header.Body] = b.encoded
+	}
+	for _, d := range l.journal.decisions() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if d.Header.Seq != l.exec.head.header.Seq+1 {
+			continue
+		}
+		encoded, ok := bodies[d.Header.Body]
+		if d.Header.Count == 0 {
+			encoded, ok = tx.Batch{}.AppendTo(nil), true
+		}
+		if !ok {
+			break // the rest comes from others
+		}
+		done, err := l.exec.fetchedBlock(&fetched{decision: d, body: encoded})
+		if err != nil {
+			return fmt.Errorf("block %d of the log: %w", d.Header.Seq, err)
+		}
+		if err := l.exec.advance(d, done, 0); err != nil {
+			return err
+		}
+	}
+	if err := l.exec.store(); err != nil {
+		return err
+	}
+	l.toEngine.take() // the core learns of it from Resume
+	for _, b := range l.journal.bodies {
+		batch, err := tx.DecodeBatch(b.encoded)
+		if err != nil {
+			return fmt.Errorf("body of block %d in the log: %w", b.header.Seq, err)
+		}
+		l.bodies.put(b.header.Body, newBody(b.header.Seq, batch.IDs(), batch, b.encoded))
+	}
+	l.journal.bodies = nil
+	l.journal.stored(l.exec.synced)
+	return nil
+}

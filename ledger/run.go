@@ -1,0 +1,193 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
+	"github.com/decube/decube/ledger/state"
+)
+
+// Run takes part until ctx ends or the disk or the state cannot be trusted any
+// more, and closes the ledger. What was acknowledged is durable.
+func (l *Ledger) Run(ctx context.Context) error {
+	execCtx, stopExec := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopExec()
+	var execErr error
+	execDone := make(chan struct{})
+	g, ctx := errgroup.WithContext(ctx)
+	go func() {
+		defer close(execDone)
+		execErr = l.exec.run(execCtx)
+	}()
+	g.Go(func() error {
+		select {
+		case <-execDone:
+			return errExecutor
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	for range l.cfg.ParallelWorkers {
+		g.Go(func() error { return l.verify(ctx) })
+	}
+	for range max(1, l.cfg.ParallelWorkers/2) {
+		g.Go(func() error { return l.carry(ctx) })
+		g.Go(func() error { return l.takeIn(ctx) })
+	}
+	g.Go(func() error { return l.spread(ctx) })
+	g.Go(func() error { return l.takePart(ctx) })
+	g.Go(func() error { return l.catchUp(ctx) })
+	g.Go(func() error { return l.renew(ctx) })
+	err := errors.Join(g.Wait(), l.handingOver.Wait())
+	l.closeOnce.Do(func() { close(l.closing) })
+	stopExec()
+	<-execDone
+	if errors.Is(err, errExecutor) {
+		err = nil
+	}
+	return errors.Join(err, execErr, l.Close())
+}
+
+// errExecutor stops the other loops when the executor has ended: its own error is
+// what counts.
+var errExecutor = errors.New("the executor has ended")
+
+// takePart votes in one epoch after another while this peer is a validator, and
+// waits for an epoch in which it is one otherwise.
+func (l *Ledger) takePart(ctx context.Context) error {
+	for ctx.Err() == nil {
+		moved := l.moved.wait()
+		tip := l.tip.Load()
+		e, err := l.presentEpoch(tip)
+		if err != nil {
+			return err
+		}
+		if !e.member || l.journal == nil || l.halted.Load() != nil {
+			l.onlyFollow()
+			l.placeOnce.Do(func() { close(l.placed) })
+			select {
+			case <-ctx.Done():
+			case <-moved:
+			}
+			continue
+		}
+		if err := l.vote(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// presentEpoch returns the epoch of the next block.
+func (l *Ledger) presentEpoch(tip *head) (*epoch, error) {
+	if e := l.epoch.Load(); e != nil && e.number == tip.epoch {
+		return e, nil
+	}
+	start := tip.header
+	if tip.epoch == 0 {
+		s, err := state.Genesis(l.genesis)
+		if err != nil {
+			return nil, err
+		}
+		start = l.genesis.Header(s.Root())
+	} else if !start.Last() {
+		h, err := l.epochStart(tip.epoch)
+		if err != nil {
+			return nil, err
+		}
+		start = *h
+	}
+	return l.newEpoch(tip.epoch, tip.next, &start)
+}
+
+// epochStart returns the last block of the epoch before.
+func (l *Ledger) epochStart(number uint64) (*pbft.Header, error) {
+	t, err := l.archive.Transition(number - 1)
+	return &t.Header, err
+}
+
+// onlyFollow notes that this peer has no vote in the present epoch.
+func (l *Ledger) onlyFollow() {
+	if l.epoch.Load() != nil {
+		l.epoch.Store(nil)
+		l.status.Store(nil)
+		if l.transport != nil {
+			l.transport.SetValidators(nil)
+		}
+		l.log.Info("following: this peer is not among the validators")
+	}
+}
+
+// vote drives the core through one epoch.
+func (l *Ledger) vote(ctx context.Context, e *epoch) error {
+	if old := l.epoch.Load(); old == nil || len(e.validators) > len(old.validators) {
+		l.pool.SetOrigins(len(e.validators))
+	}
+	l.heard.retain(e.validators)
+	done := make(chan error, 1)
+	l.exec.box.put(cancel{done})
+	select {
+	case err := <-done:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		return nil
+	}
+	l.toEngine.take()
+	if since := l.renewed.Load(); l.journal.recovering && since > 0 && e.start.Seq >= since {
+		if err := l.journal.recovered(); err != nil {
+			return err
+		}
+		l.log.Info("voting again: what this replica may have said before is void in this epoch")
+	}
+	n, err := l.newEngine(e, l.journal)
+	if err != nil {
+		l.halt(err)
+		return nil
+	}
+	l.transport.SetValidators(e.validators)
+	l.epoch.Store(e)
+	l.pool.SetOrigins(len(e.validators))
+	n.publish()
+	l.placeOnce.Do(func() { close(l.placed) })
+	l.log.Info("taking part", "epoch", e.number, "replica", e.self, "validators", len(e.validators), "quorum", e.committee.Quorum())
+	for _, a := range l.early.take() {
+		l.Receive(a.from, Votes, a.frame)
+	}
+	switch err := n.run(ctx); {
+	case errors.Is(err, errEpochOver):
+		l.journal.newEpoch()
+	case errors.Is(err, ErrHalted):
+		l.halt(err)
+		l.epoch.Store(nil)
+		l.status.Store(nil)
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+// chain returns a light client at the epoch of the next block.
+func (l *Ledger) chain() (*receipt.Chain, error) {
+	c, err := receipt.NewChain(l.genesis, l.votes)
+	if err != nil {
+		return nil, err
+	}
+	tip := l.tip.Load()
+	var all []receipt.Transition
+	for t, err := range l.archive.Transitions(0) {
+		if err != nil {
+			return nil, err
+		}
+		if t.Header.Epoch >= tip.epoch {
+			break
+		}
+		all = append(all, t)
+	}
+	return c, c.Advance(all...)
+}
