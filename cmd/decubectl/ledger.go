@@ -79,7 +79,7 @@ func committee(n int) string {
 	if err != nil {
 		return plural(int64(n), "validator")
 	}
-	return fmt.Sprintf("%s: %d of them commit, %d may fail", plural(int64(n), "validator"), c.Quorum(), c.Faulty())
+	return fmt.Sprintf("%s: it takes %d to commit, %d may fail", plural(int64(n), "validator"), c.Quorum(), c.Faulty())
 }
 
 // took writes a short time for people.

@@ -238,7 +238,7 @@ func (p *proved) show(w io.Writer) {
 		"When", p.Time.Format(time.RFC3339Nano),
 		"Where", fmt.Sprintf("block %d of the ledger %s, transaction %d", p.Block, p.Network, p.Index),
 		"Transaction", p.Transaction, "Block digest", p.Digest, "Genesis ID", p.Genesis,
-		"Vouched for", fmt.Sprintf("by %d of the %s of epoch %d; %d are needed",
+		"Vouched for", fmt.Sprintf("by %d of %s of epoch %d; it takes %d",
 			len(p.Signers), plural(int64(p.Validators), "validator"), p.Epoch, p.Quorum))
 	for _, s := range p.Signers {
 		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %3d  %s  %s", s.Replica, s.Key, s.Name), " "))

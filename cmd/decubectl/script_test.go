@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,7 +51,8 @@ func TestMain(m *testing.M) {
 //	daemon NAME [ARG...]           start decube-node on the repository NAME, wait
 //	                               until it is ready, set NAME_addr and NAME_api
 //	stop NAME                      stop it, and wait
-//	set VAR                        set a variable to what the last program printed
+//	set VAR [REGEXP]               set a variable to what the last program printed, or
+//	                               to the first of it that matches
 //	ledgerd NAME [nothing]         serve the API of a node of a ledger on the repository
 //	                               NAME, set NAME_api; with nothing, of one without
 //	stall NAME [WHY]               keep the ledger of NAME from committing, or let it
@@ -97,7 +99,14 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdSet(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+	value := strings.TrimSpace(ts.ReadFile("stdout"))
+	if len(args) > 1 {
+		all := value
+		if value = regexp.MustCompile(args[1]).FindString(all); value == "" {
+			ts.Fatalf("%s does not match %s", all, args[1])
+		}
+	}
+	ts.Setenv(args[0], value)
 }
 
 // daemons is the key of a script's running daemons.
