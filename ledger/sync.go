@@ -135,11 +135,9 @@ func (l *Ledger) sources() []Source {
 func (l *Ledger) fetchFromSome(ctx context.Context, idle map[string]bool, follow bool) (bool, error) {
 	for _, s := range l.ranked(ctx, idle) {
 		before := l.tip.Load().header.Seq
-		err := l.fetchBest(ctx, &s, follow)
-		if errors.Is(err, pbft.ErrDiverged) {
+		if err := l.noteFetch(ctx, &s, l.fetchBest(ctx, &s, follow)); err != nil {
 			return false, err
 		}
-		l.noteFetch(ctx, &s, err)
 		if l.tip.Load().header.Seq > before {
 			delete(idle, s.Name())
 			return true, nil
@@ -152,11 +150,16 @@ func (l *Ledger) fetchFromSome(ctx context.Context, idle map[string]bool, follow
 	return false, nil
 }
 
-// noteFetch logs why a peer's blocks ended, unless this peer ended it.
-func (l *Ledger) noteFetch(ctx context.Context, s *standing, err error) {
+// noteFetch logs why a peer's blocks ended, unless this peer ended it. It returns
+// the error if it is this peer's own fault.
+func (l *Ledger) noteFetch(ctx context.Context, s *standing, err error) error {
+	if errors.Is(err, pbft.ErrDiverged) {
+		return err
+	}
 	if err != nil && ctx.Err() == nil {
 		l.log.Debug("fetching blocks", "peer", s.Name(), "err", err)
 	}
+	return nil
 }
 
 // standing is a source with how far it says it is.
