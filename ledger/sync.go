@@ -143,8 +143,8 @@ func (l *Ledger) fetchFromSome(ctx context.Context, idle map[string]bool, follow
 			return true, nil
 		}
 		idle[s.Name()] = true
-		if ctx.Err() != nil {
-			break
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
 	}
 	return false, nil
