@@ -20,7 +20,7 @@ const (
 	// times over. It also bounds a transaction, at 15% of it.
 	memTableSize = 8 << 20
 	// indexCache bounds the tables' indices and filters in memory.
-	indexCache = 16 << 20
+	indexCache = 8 << 20
 	// valueThreshold is the size from which values go to the value log. State records
 	// are smaller, so that they never do.
 	valueThreshold = 80 << 10
@@ -41,7 +41,7 @@ func tuned(o *Options) badger.Options {
 		WithNumCompactors(2).
 		WithNumLevelZeroTables(4).
 		WithNumLevelZeroTablesStall(12).
-		WithBaseTableSize(8 << 20).
+		WithBaseTableSize(4 << 20).
 		WithBaseLevelSize(32 << 20).
 		WithValueThreshold(valueThreshold).
 		WithValueLogFileSize(64 << 20).

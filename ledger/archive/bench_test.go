@@ -94,8 +94,8 @@ func cpu(tb testing.TB) float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e3
 }
 
-// BenchmarkAppend measures the CPU of the whole process, Badger's compactions
-// included, without the making of the blocks.
+// BenchmarkAppend measures the CPU of the whole process while the archive is at work,
+// with Badger's compactions and what the collector spends on the state in memory.
 func BenchmarkAppend(b *testing.B) {
 	for _, c := range []struct{ accounts, perBlock, size, every int }{
 		{1000, 1000, 100, 1},
@@ -112,14 +112,12 @@ func BenchmarkAppend(b *testing.B) {
 			for b.Loop() {
 				n++
 				b.StopTimer()
-				before := cpu(b)
 				e := l.next(b)
 				e.Stateless = n%c.every != 0
 				if n%50 == 0 {
 					l.state.Shed(64 << 20)
 				}
-				making := cpu(b) - before
-				before = cpu(b)
+				before := cpu(b)
 				b.StartTimer()
 				mustAppend(b, a, e)
 				if n%64 == 0 {
@@ -131,13 +129,41 @@ func BenchmarkAppend(b *testing.B) {
 					}
 				}
 				used += cpu(b) - before
-				_ = making
 			}
 			before := cpu(b)
 			closed(b, a)
 			used += cpu(b) - before
 			b.ReportMetric(used/float64(n)/float64(c.perBlock), "cpu-µs/tx")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n)/float64(c.perBlock), "ns/tx")
+		})
+	}
+}
+
+// BenchmarkFind looks for transactions that are in memory, in the store, and nowhere.
+func BenchmarkFind(b *testing.B) {
+	a := open(b, archive.Options{Dir: b.TempDir()})
+	defer closed(b, a)
+	l := newLoad(b, a, 1000, 1000, 20)
+	var first, last archive.Entry
+	for n := range 200 {
+		if last = l.next(b); n == 0 {
+			first = last
+		}
+		last.Stateless = true
+		mustAppend(b, a, last)
+	}
+	for _, c := range []struct {
+		name string
+		id   tx.ID
+		ok   bool
+	}{{"memory", last.IDs[7], true}, {"store", first.IDs[7], true}, {"nowhere", tx.ID{1}, false}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := a.Find(c.id); (err == nil) != c.ok {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	// A group is put into the store when so many transactions or blocks wait for it.
-	groupTransactions = 1 << 16
+	groupTransactions = 1 << 15
 	groupBlocks       = 1 << 10
 
 	buckets     = 1 << 12
