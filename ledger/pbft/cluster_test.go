@@ -35,6 +35,7 @@ type node struct {
 	chain   []*Decision
 	stable  *Certificate
 	offer   *Build
+	sync    *Sync
 	checks  []Check
 	halted  error
 	serial  uint64
@@ -168,6 +169,7 @@ func (c *cluster) act(nd *node, out *Output) {
 		c.log("  %d has checkpoint %d", nd.id, out.Stable.Seq)
 	}
 	if out.Sync != nil {
+		nd.sync = out.Sync
 		c.log("  %d asks for blocks up to %d, certified %d", nd.id, out.Sync.Seq, out.Sync.Certified.Seq)
 	}
 	if out.Forward {

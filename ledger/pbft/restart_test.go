@@ -80,7 +80,7 @@ func (tr *trial) heal(t *testing.T) {
 	for range 60 {
 		for _, nd := range tr.nodes {
 			tr.step(nd, Tick{})
-			if nd.catchUp.said > nd.Committed()+tr.cfg.Window {
+			if nd.sync != nil {
 				tr.fetch(nd)
 			}
 		}
@@ -88,12 +88,16 @@ func (tr *trial) heal(t *testing.T) {
 	}
 }
 
-// fetch is the driver of a replica that is far behind.
+// fetch is a driver's answer to Sync.
 func (tr *trial) fetch(nd *node) {
+	nd.sync = nil
 	for _, other := range tr.nodes {
 		if len(other.chain) > len(nd.chain) {
 			nd.chain = append(nd.chain, other.chain[len(nd.chain):]...)
 		}
+	}
+	if len(nd.chain) == 0 {
+		return
 	}
 	v, errs := tr.verifier.Verify(nd.chain[len(nd.chain)-1])
 	if errs[0] == nil {
