@@ -60,6 +60,7 @@ func (n *Node) openLedger(ctx context.Context) error {
 		return err
 	}
 	r.peers = newLedgerPeers(n.host, r.sync, n.genesis, n.cfg.Consensus.GossipFanout, n.dht.FindPeer, r.log)
+	r.peers.committee = r.committee
 	limit := n.cfg.Consensus.MaxMessageSize
 	r.votes = consensus.New(n.host, consensus.Options{
 		Network:  n.genesis.ID(),
@@ -79,7 +80,7 @@ func (n *Node) openLedger(ctx context.Context) error {
 		Key:       key,
 		Dir:       n.repo.Ledger(),
 		Config:    n.cfg.Consensus,
-		Transport: transport{r.votes, r.peers, limit},
+		Transport: transport{r.votes, limit},
 		Peers:     r.peers,
 		Log:       r.log,
 		Observer:  newLedgerMetrics(n.metrics.registry),
@@ -144,6 +145,20 @@ func (r *ledgerRoom) run(ctx context.Context) error {
 	return err
 }
 
+// committee returns the validators of the present epoch, or nil when they are not
+// known.
+func (r *ledgerRoom) committee(ctx context.Context) []sig.PublicKey {
+	st, err := r.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	keys := make([]sig.PublicKey, len(st.Validators))
+	for i, v := range st.Validators {
+		keys[i] = v.Key
+	}
+	return keys
+}
+
 // warnings returns what an operator should know of the ledger.
 func (r *ledgerRoom) warnings(ctx context.Context) []string {
 	st, err := r.Status(ctx)
@@ -170,14 +185,7 @@ func (r *ledgerRoom) warnings(ctx context.Context) []string {
 type transport struct {
 	*consensus.Consensus
 
-	peers *ledgerPeers
 	limit int64 // bytes of a frame
-}
-
-// SetValidators implements ledger.Transport.
-func (t transport) SetValidators(keys []sig.PublicKey) {
-	t.Consensus.SetValidators(keys)
-	t.peers.setValidators(keys)
 }
 
 // Send implements ledger.Transport.

@@ -39,7 +39,7 @@ func (p *ledgerPeers) run(ctx context.Context) error {
 	answers, met := make(chan struct{}, asksAtOnce), make(chan struct{}, 1)
 	look := time.NewTicker(meetInterval)
 	defer look.Stop()
-	p.lookAround()
+	p.lookAround(ctx)
 	for asking, meeting, due := 0, false, true; ; {
 		if due && !meeting {
 			meeting = true
@@ -64,7 +64,7 @@ func (p *ledgerPeers) run(ctx context.Context) error {
 		case <-met:
 			meeting = false
 		case <-look.C:
-			p.lookAround()
+			p.lookAround(ctx)
 			due = true
 		case e := <-sub.Out():
 			due = p.saw(e)
@@ -72,8 +72,13 @@ func (p *ledgerPeers) run(ctx context.Context) error {
 	}
 }
 
-// lookAround notes every connected peer.
-func (p *ledgerPeers) lookAround() {
+// lookAround notes who the validators are by now, and every connected peer.
+func (p *ledgerPeers) lookAround(ctx context.Context) {
+	if p.committee != nil {
+		if keys := p.committee(ctx); keys != nil {
+			p.setValidators(keys)
+		}
+	}
 	for _, id := range p.host.Network().Peers() {
 		p.note(id)
 	}

@@ -38,6 +38,10 @@ type ledgerPeers struct {
 	want    int // peers to be connected to
 	log     *slog.Logger
 
+	// committee returns the present validators, nil when it does not know: then
+	// those of before stay. It may be left out, and is set before run.
+	committee func(context.Context) []sig.PublicKey
+
 	mu         sync.Mutex
 	validators []peer.ID
 	met        map[peer.ID]acquaintance // connected peers that speak statesync

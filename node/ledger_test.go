@@ -13,12 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/api"
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
+	"github.com/decube/decube/protocols/statesync"
 )
 
 // committee makes a genesis and the repositories of its validators.
@@ -262,6 +264,52 @@ func TestValidatorWithADamagedLogFollows(t *testing.T) {
 	root := take(ctx, t, nodes[3], tree(t)) // all else works
 	_, at = register(ctx, t, nodes[3], root)
 	agree(ctx, t, nodes, at.Block)
+}
+
+// A ledger that has failed is closed; nothing may touch it any more, and the node
+// goes on.
+func TestNodeOutlivesItsLedger(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	g, dirs := committee(t, 1)
+	nodes := startAll(t, discard, dirs[0], newcomer(t, g))
+	validator, follower := nodes[0], nodes[1]
+	register(ctx, t, validator, block.New(block.Raw, []byte("first")).ID())
+	failure := errors.New("the disk is gone")
+	validator.ledger.failed.Store(&failure)
+	if _, err := validator.ledger.Status(ctx); !errors.Is(err, api.ErrUnavailable) || !errors.Is(err, failure) {
+		t.Errorf("status: %v", err)
+	}
+	if _, _, err := validator.ledger.Do(ctx, registration(block.New(block.Raw, nil).ID())); !errors.Is(err, api.ErrUnavailable) {
+		t.Errorf("submitting: %v", err)
+	}
+	for _, err := range validator.ledger.Watch(ctx, 0) {
+		if !errors.Is(err, failure) {
+			t.Errorf("watching: %v", err)
+		}
+	}
+	if !warned(ctx, validator, "the disk is gone") {
+		t.Errorf("warnings %q", validator.warnings(ctx))
+	}
+	source := syncSource{follower.ledger.sync.Peer(validator.ID()), g.ID()}
+	if _, err := source.Head(ctx); !errors.Is(err, statesync.ErrFailed) {
+		t.Errorf("what it serves: %v", err)
+	}
+	root := take(ctx, t, validator, tree(t))
+	if _, err := follower.snapshots().Fetch(ctx, root, api.FetchRequest{}, func(api.FetchProgress) {}); err != nil {
+		t.Errorf("a snapshot from it: %v", err)
+	}
+}
+
+func TestMessagesAreBounded(t *testing.T) {
+	_, dirs := committee(t, 4)
+	n := startIn(t, dirs[0], discard)
+	to := transport{n.ledger.votes, 100}
+	other := n.ledger.genesis.Validators[1].Key
+	n.ledger.votes.SetValidators(n.ledger.genesis.Set())
+	if !to.Send(other, ledger.Bulk, make([]byte, 100)) || to.Send(other, ledger.Bulk, make([]byte, 101)) {
+		t.Error("the bound is not kept")
+	}
 }
 
 func TestDirectoryOfAnotherLedgerIsRefused(t *testing.T) {
