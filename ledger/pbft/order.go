@@ -193,7 +193,7 @@ func (r *Replica) built(e Built) {
 	}
 	p := &Proposal{View: r.view, Header: h}
 	s.header, s.digest, s.checked, s.proposal = &p.Header, h.Digest(), true, p
-	r.checked[s.digest] = h.Seq
+	r.remember(s.digest, h.Seq)
 	v := r.sign(p.Subject())
 	p.Sig = v.Sig
 	s.prepares.add(v)

@@ -80,9 +80,12 @@ func (r *Replica) tick(t Tick) {
 // judge gives the leader up if it is too slow.
 func (r *Replica) judge(t Tick) {
 	if r.base.header.Seq >= r.limit() {
-		// Checkpoints are behind: no leader could propose anything.
-		r.pace.entered(r.now)
-		r.enteredAt = r.now
+		// Checkpoints are behind: no leader could propose anything, and the clocks by
+		// which it is judged stand still. They do not start anew, or a leader could
+		// censor and dawdle for ever while checkpoints are slow.
+		r.pace.progressAt = r.now
+		r.pace.periodAt++
+		r.enteredAt++
 		return
 	}
 	if late, seq := r.late(t); late {
