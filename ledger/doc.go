@@ -1,23 +1,27 @@
 // Package ledger is the room of the replicated log: a committee of 3f+1
 // validators orders signed transactions, every peer can follow, and a receipt
-// proves a transaction's place without a network.
+// proves a transaction's place without a network. docs/design/ledger.md says why it
+// is as it is.
 //
-// The room is built around cores without input or output. They are given one
-// event at a time and return what is to be done, in order: persist, then send,
-// then deliver. What surrounds a core, its driver, owns the clock, the disk and
-// the network, and does nothing but that.
+// The package itself is the driver. It owns clock, disk and loops, and decides
+// nothing: that is for the consensus core, package pbft, and for the rules of the
+// state, package state.
 //
-//	ticks, verified messages, proposals
-//	               |
-//	         +-----v-----+   persist   +-----+
-//	         |  driver   |------------>| log |
-//	         |           |   send      +-----+
-//	         |  +-----+  |-------------> transport (declared here, met by protocols/consensus)
-//	         |  | core|  |   deliver
-//	         |  +-----+  |-------------> state, receipts
-//	         +-----------+
+//	transport            peers                         clients
+//	   |                   |                              |
+//	 Receive            catchUp                        Submit
+//	   |                   |                              |
+//	verify, carry      verified blocks             takeIn: verified, pooled, spread
+//	   | events            |                              |
+//	+--v------+        +---v------+ <--- wakes -----------+
+//	| engine  |------->| executor |     executes ahead of commit, builds, commits
+//	| + core  |<-------| + state  |---> archive (Badger): blocks, states
+//	+--+---+--+        +----------+---> waiters, watchers, observers
+//	   |   |
+//	   |   +--> journal (wal): records, one fsync a round
+//	   +------> transport: only then
 //
-// [github.com/decube/decube/ledger/quorum] holds the arithmetic that every part
-// of the room agrees on: how many replicas may fail, how many must agree, and
-// whose votes have been counted.
+// A [Ledger] is a validator while its key is in the validator set, and a follower
+// otherwise. A validator whose log is damaged or gone follows as well, and says so;
+// see [Init] and renew.go.
 package ledger
