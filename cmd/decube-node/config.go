@@ -17,7 +17,7 @@ func newConfigCommand(g *globals) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigShowCommand(g), newConfigValidateCommand(g))
+	cmd.AddCommand(newConfigShowCommand(g), newConfigValidateCommand(g), newConfigSchemaCommand())
 	return cmd
 }
 
@@ -55,6 +55,21 @@ with code 2 then.`,
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid\n", repo.Dir(g.repo).Config())
 			return nil
+		},
+	}
+}
+
+func newConfigSchemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print a JSON schema of the settings",
+		Long: `schema prints a JSON schema of config.yaml, with which editors complete keys, show
+defaults and mark what cannot be. What it cannot tell, validate does.`,
+		Example: "  decube-node config schema >decube.schema.json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg := node.Default()
+			return config.JSONSchema(cmd.OutOrStdout(), "Settings of a DeCube peer", &cfg)
 		},
 	}
 }

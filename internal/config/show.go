@@ -60,24 +60,31 @@ func showNode(n *node, origins Origins) (*yaml.Node, error) {
 }
 
 func scalar(v reflect.Value) (*yaml.Node, error) {
-	var plain any
+	value, err := plain(v)
+	if err != nil {
+		return nil, err
+	}
+	n := new(yaml.Node)
+	if err := n.Encode(value); err != nil {
+		return nil, fmt.Errorf("writing a setting: %w", err)
+	}
+	return n, nil
+}
+
+// plain returns a setting as it is written in a file.
+func plain(v reflect.Value) (any, error) {
 	switch value := v.Interface().(type) {
 	case time.Duration:
-		plain = value.String()
+		return value.String(), nil
 	case int64:
-		plain = FormatSize(value)
+		return FormatSize(value), nil
 	case encoding.TextMarshaler:
 		text, err := value.MarshalText()
 		if err != nil {
 			return nil, fmt.Errorf("writing a setting: %w", err)
 		}
-		plain = string(text)
+		return string(text), nil
 	default:
-		plain = value
+		return value, nil
 	}
-	n := new(yaml.Node)
-	if err := n.Encode(plain); err != nil {
-		return nil, fmt.Errorf("writing a setting: %w", err)
-	}
-	return n, nil
 }
