@@ -27,7 +27,8 @@ func (x *executor) commit(d *pbft.Decision) error {
 
 // advance stores a committed block and moves the head.
 func (x *executor) advance(d *pbft.Decision, done *executed, latency time.Duration) error {
-	stateful := done.next != nil || d.Header.Seq%x.core.CheckpointInterval == 0 || d.Header.Seq >= x.stateAt+stateEvery
+	x.unstored += len(done.body.ids)
+	stateful := done.next != nil || d.Header.Seq%x.core.CheckpointInterval == 0 || x.unstored >= stateEvery
 	err := x.archive.Append(archive.Entry{
 		Decision: d, Body: done.body.encoded, IDs: done.body.ids, State: done.state.Map(), Stateless: !stateful, Validators: done.next,
 	})
@@ -35,7 +36,7 @@ func (x *executor) advance(d *pbft.Decision, done *executed, latency time.Durati
 		return fmt.Errorf("storing block %d: %w", d.Header.Seq, err)
 	}
 	if stateful {
-		x.stateAt = d.Header.Seq
+		x.unstored = 0
 	}
 	if x.since.IsZero() {
 		x.since = time.Now()
@@ -181,7 +182,7 @@ func (x *executor) install(cmd *install) error {
 		x.unplan(digest)
 	}
 	x.checks, x.offer = nil, nil
-	x.synced, x.since, x.stateAt = h.header.Seq, time.Time{}, h.header.Seq
+	x.synced, x.since, x.unstored = h.header.Seq, time.Time{}, 0
 	x.setHead(h)
 	x.bodies.committed(h.header.Seq)
 	x.tell(pbft.Synced{Decision: cmd.verified})

@@ -28,7 +28,7 @@ type executor struct {
 	built     time.Time                 // when it last proposed one
 	synced    uint64                    // everything up to here is durable in the archive
 	since     time.Time                 // of the oldest block that is not
-	stateAt   uint64                    // the last block whose state was stored
+	unstored  int                       // transactions since the last block whose state was stored
 	rechecked uint64                    // when transactions were last looked at again, in ticks
 	begun     map[pbft.Digest]time.Time // when blocks in flight were first seen
 }
@@ -87,10 +87,10 @@ type fetched struct {
 }
 
 const (
-	// stateEvery is how many blocks lie between two whose state is stored: what
-	// several blocks change is then written once. After a start, as many are executed
-	// again at most.
-	stateEvery = 8
+	// stateEvery is how many transactions are executed at most before the state is
+	// stored between checkpoints: what many blocks change is then written once. After
+	// a start, as many are executed again at most, which takes part of a second.
+	stateEvery = 50_000
 	// clockSkew is how far ahead of this replica's clock a proposal may be.
 	clockSkew = 10 * time.Second
 	// bodyRetry is how long one validator has for sending a body.

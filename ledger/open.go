@@ -77,7 +77,6 @@ func (l *Ledger) open(ctx context.Context) error {
 	l.exec = &executor{
 		Ledger: l, box: newMailbox[any](), ahead: map[pbft.Digest]*executed{}, begun: map[pbft.Digest]time.Time{}, synced: h.header.Seq,
 	}
-	l.exec.stateAt, _ = l.archive.StateSeq()
 	l.exec.setHead(h)
 	l.bodies.committed(h.header.Seq)
 	if l.transport == nil {

@@ -65,7 +65,7 @@
 // A replica that has lost its log may have voted for things it does not remember,
 // and have asked for views that have not begun yet. No later event of the epoch
 // makes its old words void; the end of the epoch does. It takes part without a vote
-// ([Start].Recovering) until then, and asks for that end by a transaction.
+// ([Start].Recovering: it signs checkpoints only, which cannot contradict anything) until then, and asks for that end by a transaction.
 //
 // # What a replica owes
 //

@@ -40,8 +40,9 @@ type Verifier struct {
 	Window    uint64
 	// Start is the block before the epoch's first.
 	Start Digest
-	// StartSeq is that block's sequence number.
-	StartSeq uint64
+	// StartSeq is that block's sequence number, StartState its state root.
+	StartSeq   uint64
+	StartState Digest
 	// Check reports for each item whether its signature is the replica's.
 	Check func([]Item) []bool
 }
@@ -50,7 +51,7 @@ type Verifier struct {
 func NewVerifier(cfg *Config, start *Start, check func([]Item) []bool) *Verifier {
 	return &Verifier{
 		Cluster: cfg.Cluster, Epoch: start.Epoch, Committee: start.Committee, Window: cfg.Window,
-		Start: start.Header.Digest(), StartSeq: start.Header.Seq, Check: check,
+		Start: start.Header.Digest(), StartSeq: start.Header.Seq, StartState: start.Header.State, Check: check,
 	}
 }
 
@@ -271,7 +272,7 @@ func (v *Verifier) viewChange(c *collector, m *ViewChange) error {
 // base checks the certificate of a view change's last committed block.
 func (v *Verifier) base(c *collector, cert *Certificate) error {
 	if len(cert.Sigs) == 0 {
-		if cert.Seq != v.StartSeq || cert.Digest != v.Start || cert.Epoch != v.Epoch {
+		if cert.Subject != (Subject{Phase: Commit, Epoch: v.Epoch, Seq: v.StartSeq, Digest: v.Start, State: v.StartState}) {
 			return fmt.Errorf("%w: %v without signatures", ErrMalformed, cert.Subject)
 		}
 		return nil
