@@ -6,6 +6,7 @@
 //	  NAME/repo/     DECUBE_PATH of the node
 //	  NAME/home/     HOME of the node and of its decubectl; empty at first
 //	  NAME/log       what the node printed, over all its lives
+//	  testnet/       the repositories of a [Testnet], in place of NAME/repo
 //
 // Nothing outlives the caller: [Cluster.Close] kills and waits for what still
 // runs and removes the directory, and should the caller itself be killed, the

@@ -58,7 +58,7 @@ func TestStartTellsTheDaemonItsPlace(t *testing.T) {
 	if n.Name() != "one" || n.ID() != "peer-of-one" || n.API() != "http://127.0.0.1:1" {
 		t.Errorf("%s is %s at %s", n.Name(), n.ID(), n.API())
 	}
-	want := strings.Fields("daemon --init --api 127.0.0.1:0 --listen /ip4/127.0.0.1/udp/0/quic-v1 --listen /ip4/127.0.0.1/tcp/0 " +
+	want := strings.Fields("daemon --api 127.0.0.1:0 --init --listen /ip4/127.0.0.1/udp/0/quic-v1 --listen /ip4/127.0.0.1/tcp/0 " +
 		"--bootstrap /ip4/127.0.0.1/tcp/1/p2p/x --network test --extra")
 	if !slices.Equal(n.Addrs(), want) { // the fake returns its arguments as addresses
 		t.Errorf("daemon was run with %q", n.Addrs())

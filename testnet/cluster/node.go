@@ -36,10 +36,13 @@ var (
 
 // NodeOptions say how a node is run.
 type NodeOptions struct {
+	// Repo is a repository that is there already, to be used where it is. Empty means
+	// that the node makes one of its own at its first start.
+	Repo string
 	// Bootstrap are the multiaddrs of peers that the node is told of.
 	Bootstrap []string
 	// Listen are the multiaddrs that the node listens on; none means a free port of
-	// loopback over each of QUIC and TCP.
+	// loopback over each of QUIC and TCP, or what an existing repository says.
 	Listen []string
 	// Args are added to the daemon's command line.
 	Args []string
@@ -79,7 +82,12 @@ func (n *Node) Addrs() []string { return n.addr }
 func (n *Node) API() string { return n.api }
 
 // Repo returns the node's repository.
-func (n *Node) Repo() string { return filepath.Join(n.dir, "repo") }
+func (n *Node) Repo() string {
+	if n.opts.Repo != "" {
+		return n.opts.Repo
+	}
+	return filepath.Join(n.dir, "repo")
+}
 
 // Log returns the file that holds what the node printed.
 func (n *Node) Log() string { return filepath.Join(n.dir, "log") }
@@ -147,18 +155,21 @@ func (n *Node) launch() (*process, error) {
 }
 
 func (n *Node) args() []string {
+	args := []string{"daemon", "--api", "127.0.0.1:0"}
 	listen := n.opts.Listen
-	if len(listen) == 0 {
-		listen = []string{"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"}
+	if n.opts.Repo == "" {
+		args = append(args, "--init")
+		if len(listen) == 0 {
+			listen = []string{"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"}
+		}
 	}
-	args := []string{"daemon", "--init", "--api", "127.0.0.1:0"}
 	for _, a := range listen {
 		args = append(args, "--listen", a)
 	}
 	for _, a := range n.opts.Bootstrap {
 		args = append(args, "--bootstrap", a)
 	}
-	if n.cluster.Network != "" {
+	if n.cluster.Network != "" && n.opts.Repo == "" {
 		args = append(args, "--network", n.cluster.Network)
 	}
 	return append(args, n.opts.Args...)
