@@ -47,6 +47,7 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 10 no repository,
 		newDaemonCommand(g),
 		newConfigCommand(g),
 		newTestnetCommand(),
+		newBenchmarkCommand(),
 		newVersionCommand(),
 	)
 	return root

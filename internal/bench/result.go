@@ -63,6 +63,13 @@ type Sample struct {
 	Processes  []ProcessUsage `json:"processes,omitempty"` // what the two above consist of
 }
 
+// Measured is what a program prints that measures one sample of itself: the sample
+// and figures that are not times of samples.
+type Measured struct {
+	Sample Sample             `json:"sample"`
+	Values map[string]float64 `json:"values"`
+}
+
 // Summary is what Finish computes from the samples of an operation.
 type Summary struct {
 	Seconds        Distribution `json:"seconds"`
@@ -79,6 +86,17 @@ const (
 	MetricCPUPerGiB      = "cpu_seconds_per_gib" // median processor seconds per GiB
 	MetricPeakBytes      = "peak_bytes"          // largest of all samples
 	MetricBytesPerSecond = "bytes_per_second"    // at the median
+)
+
+// Metrics of a ledger, in Operation.Values: the time from handing a transaction in
+// until it is known to be committed, how many are committed in a second, and the
+// time from a leader's end to the first commit under the next.
+const (
+	MetricLatencyP50      = "latency_p50_seconds"
+	MetricLatencyP95      = "latency_p95_seconds"
+	MetricLatencyP99      = "latency_p99_seconds"
+	MetricTransactionRate = "transactions_per_second"
+	MetricNextCommit      = "next_commit_seconds"
 )
 
 // Comparisons of a Target.
