@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
@@ -37,7 +38,18 @@ type ledgerRoom struct {
 	peers   *ledgerPeers
 	log     *slog.Logger
 	failed  atomic.Pointer[error] // why it has stopped
+	twin    atomic.Pointer[twin]  // the last one noticed
 }
+
+// twin is a validator's key that two processes were found to run with.
+type twin struct {
+	key sig.PublicKey
+	at  time.Time
+}
+
+// twinMemory is how long a twin is warned of. While both run, they are noticed
+// again every few seconds.
+const twinMemory = 5 * time.Minute
 
 // openLedger opens the ledger that the repository is part of, if it is. A validator
 // that must not vote is no error; another ledger's directory is ledger.ErrGenesis.
@@ -73,7 +85,7 @@ func (n *Node) openLedger(ctx context.Context) error {
 			}
 		},
 		Lost:      func(from sig.PublicKey) { r.ledger.Lost(from) },
-		Duplicate: func(key sig.PublicKey) { r.ledger.Duplicate(key) },
+		Duplicate: r.duplicate,
 	})
 	r.ledger, err = ledger.Open(ctx, ledger.Options{
 		Genesis:   n.genesis,
@@ -105,6 +117,12 @@ func (r *ledgerRoom) refused(p peer.ID, reason error) {
 	if errors.Is(reason, consensus.ErrNetwork) {
 		r.peers.stranger(p, reason)
 	}
+}
+
+// duplicate is told of a key that two processes run with.
+func (r *ledgerRoom) duplicate(key sig.PublicKey) {
+	r.twin.Store(&twin{key, time.Now()})
+	r.ledger.Duplicate(key)
 }
 
 // errLedgerEnded stops what talks to peers once there is no ledger to talk about.
@@ -171,6 +189,9 @@ func (r *ledgerRoom) warnings(ctx context.Context) []string {
 	}
 	if st.Problem != "" {
 		w = append(w, "ledger: "+st.Problem)
+	}
+	if t := r.twin.Load(); t != nil && time.Since(t.at) < twinMemory {
+		w = append(w, fmt.Sprintf("ledger: two processes run with the key of validator %s: stop one of them, before both vote", t.key))
 	}
 	if count := len(st.Evidence); count > 0 {
 		w = append(w, fmt.Sprintf("ledger: %d proofs that a validator misbehaved, the last: %s", count, st.Evidence[count-1]))

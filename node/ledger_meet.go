@@ -18,6 +18,7 @@ import (
 
 const (
 	meetInterval = 10 * time.Second // between looks for further peers
+	rootInterval = time.Minute      // between looks for a validator, where others would do
 	meetTimeout  = 15 * time.Second // of finding and dialling one validator
 	askTimeout   = 10 * time.Second // of asking a peer which ledger it has
 	asksAtOnce   = 8
@@ -173,15 +174,21 @@ func (p *ledgerPeers) meet(ctx context.Context) {
 	dials.Wait()
 }
 
-// missing returns validators to connect to, at random, as many as would do.
+// missing returns validators to connect to, at random, as many as would do. Where
+// there are other peers enough, one validator is looked for now and then: peers that
+// know only each other would follow nobody.
 func (p *ledgerPeers) missing() []peer.ID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	few := p.want
-	for _, a := range p.met {
+	few, rooted := p.want, false
+	for id, a := range p.met {
 		if a != foreign {
 			few--
+			rooted = rooted || slices.Contains(p.validators, id)
 		}
+	}
+	if few <= 0 && !rooted && time.Since(p.sought) >= rootInterval {
+		p.sought, few = time.Now(), 1
 	}
 	away := slices.DeleteFunc(slices.Clone(p.validators), func(id peer.ID) bool {
 		return connected(p.host.Network().Connectedness(id))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -46,6 +47,7 @@ type ledgerPeers struct {
 	validators []peer.ID
 	met        map[peer.ID]acquaintance // connected peers that speak statesync
 	strangers  map[peer.ID]error        // connected peers of another ledger, and what shows it
+	sought     time.Time                // when a validator was looked for though others would do
 }
 
 // acquaintance is what is known of a connected peer.

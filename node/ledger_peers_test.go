@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 
 	"github.com/decube/decube/dht"
-	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/node/host"
@@ -121,13 +122,32 @@ func TestValidatorsAreSearchedFor(t *testing.T) {
 	eventually(ctx, t, "a source", func() bool { return len(p.Sources(10)) == 1 })
 }
 
+// A validator behind a router is known by the address of a relay. Such a connection
+// is limited, and streams are opened over it only where that is asked for.
+func TestValidatorsAreReachedThroughRelays(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	relay, v := newHost(t, host.RelayOn), newVoter(t)
+	if _, err := client.Reserve(ctx, v.Host, peer.AddrInfo{ID: relay.ID(), Addrs: relay.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	g := document(t, false, v)
+	g.Validators[0].Addresses = []string{texts(relay.Addrs())[0] + "/p2p/" + relay.ID().String() + "/p2p-circuit"}
+	*v.genesis = g.ID()
+	p := look(t, g, 1, nowhere)
+	eventually(ctx, t, "a source", func() bool { return len(p.Sources(1)) == 1 })
+	if c := p.host.Network().Connectedness(v.ID()); c != network.Limited {
+		t.Errorf("the connection is %v: this test shows nothing", c)
+	}
+}
+
 func TestValidatorsComeFirst(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	v, follower := newVoter(t), newVoter(t)
 	g := document(t, true, v)
 	*v.genesis, *follower.genesis = g.ID(), g.ID()
-	p := look(t, g, 1, nowhere)
+	p := look(t, g, 2, nowhere)
 	if err := p.host.Connect(ctx, peer.AddrInfo{ID: follower.ID(), Addrs: follower.Addrs()}); err != nil {
 		t.Fatal(err)
 	}
@@ -137,12 +157,34 @@ func TestValidatorsComeFirst(t *testing.T) {
 			t.Fatalf("%s comes first, want the validator %s", first.Name(), v.ID())
 		}
 	}
+	before := p.host.Network().ConnsToPeer(v.ID())[0].ID()
 	if err := v.Network().ClosePeer(p.host.ID()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(ctx, t, "the validator is back", func() bool {
-		return slices.ContainsFunc(p.Sources(2), func(s ledger.Source) bool { return s.Name() == v.ID().String() })
+		conns := p.host.Network().ConnsToPeer(v.ID())
+		return len(conns) > 0 && conns[0].ID() != before && len(p.Sources(2)) == 2
 	})
+}
+
+// Followers that know each other are not enough: somebody must know a validator.
+func TestAValidatorIsLookedForThoughOthersWouldDo(t *testing.T) {
+	v, follower := newVoter(t), newVoter(t)
+	g := document(t, true, v)
+	s, h := newSync(t, nil)
+	p := newLedgerPeers(h, s, g, 1, nowhere, discard)
+	p.met[follower.ID()] = familiar
+	if got := p.missing(); !slices.Equal(got, []peer.ID{v.ID()}) {
+		t.Errorf("missing %v, want the validator", got)
+	}
+	if got := p.missing(); len(got) > 0 {
+		t.Errorf("missing %v again, at once", got)
+	}
+	p.sought = p.sought.Add(-rootInterval)
+	p.met[v.ID()] = familiar
+	if got := p.missing(); len(got) > 0 {
+		t.Errorf("missing %v, with a validator at hand", got)
+	}
 }
 
 func TestPeerOfAnotherLedgerIsNoSource(t *testing.T) {

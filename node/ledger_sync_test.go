@@ -49,19 +49,31 @@ func (s *shelf) ServeChunk(context.Context, uint64, []byte) ([]byte, error) {
 	return s.head, s.err
 }
 
-// newSync returns statesync on a host of its own on loopback.
-func newSync(t *testing.T, source statesync.Source) (*statesync.Sync, *host.Host) {
+// newHost returns a host on loopback, with a relay service if it is told so.
+func newHost(t *testing.T, relay host.RelayService) *host.Host {
 	t.Helper()
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := testConfig().P2P
-	cfg.Listen = cfg.Listen[:1]
+	cfg.Listen, cfg.Relay.Service = cfg.Listen[:1], relay
 	h, err := host.New(cfg, host.Options{Identity: key})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// newSync returns statesync on a host of its own.
+func newSync(t *testing.T, source statesync.Source) (*statesync.Sync, *host.Host) {
+	t.Helper()
+	h := newHost(t, host.RelayOff)
 	s, err := statesync.New(h, source, statesync.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +83,7 @@ func newSync(t *testing.T, source statesync.Source) (*statesync.Sync, *host.Host
 	go func() { done <- s.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := errors.Join(<-done, h.Close()); err != nil {
+		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
