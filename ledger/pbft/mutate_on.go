@@ -4,7 +4,7 @@ package pbft
 
 // mutations are the names of the faults, in their order.
 var mutations = [...]string{
-	"lowest-lock", "no-floor", "lonely-patience", "mute-change", "unordered", "no-shrink", "no-doubling", "timers", "any-lock",
+	"lowest-lock", "no-floor", "lonely-patience", "mute-change", "unordered", "no-shrink", "no-doubling", "any-lock",
 	"any-new-view", "early-vote", "no-locks", "vote-anyway", "wrong-set", "needs-stable", "no-floor-pace", "no-censor",
 	"hasty-blame", "blind-follow",
 }

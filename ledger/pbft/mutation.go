@@ -14,7 +14,6 @@ const (
 	mUnordered                          // COMMIT goes out before those below
 	mNoShrink                           // timeouts never shrink
 	mNoDoubling                         // timeouts never grow
-	mTimers                             // request timers run during view changes
 	mAnyLock                            // locks are believed without their certificates
 	mAnyNewView                         // a new view's proposals are not compared with its view changes
 	mEarlyVote                          // CHECKPOINT before the state is durable

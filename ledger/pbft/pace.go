@@ -66,7 +66,7 @@ func (r *Replica) tick(t Tick) {
 	r.catchUp.tick(r)
 	switch {
 	case !r.voting() || r.ended():
-	case r.changing && !mutant(mTimers):
+	case r.changing:
 		// A view change that a quorum wants has its time; one that fewer want goes on
 		// being wanted.
 		if r.quorumAt > 0 && r.now-r.quorumAt > r.timeout(r.cfg.PreprepareTimeout) {
