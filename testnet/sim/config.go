@@ -45,6 +45,11 @@ type Config struct {
 	// Fork allows more faulty replicas than a committee withstands: the ledger may
 	// fork, and the evidence must say whose fault it is.
 	Fork bool
+	// Within, unless it is 0, is how long any request may wait under load after GST.
+	Within Time
+	// Far says that timeouts must grow after GST: good leaders are given up until
+	// they have.
+	Far bool
 	// Floor has slow leaders be replaced within a few periods of measurement.
 	Floor bool
 	// Probe stops a leader when all is calm, to see that timeouts are short again.
@@ -75,7 +80,9 @@ type Faults struct {
 	BitFlips, LostFsyncs int
 	StaleDisks, Wipes    int
 	// Rounds divide the time before GST, each with a partition into Groups of its own.
+	// With no groups, each direction is cut with probability Links.
 	Rounds, Groups          int
+	Links                   float64
 	MaxDown                 Time
 	MaxPartition, MaxPaused Time
 }

@@ -148,13 +148,14 @@ func (d *disk) crash(rnd *rand.Rand) {
 }
 
 // open reads the log as a restart does: a damaged tail is what a torn write
-// leaves, and is cut off; damage before what was synced is not.
-func (d *disk) open() ([]entry, error) {
+// leaves, and is cut off; damage to what was synced is not, unless the reader is
+// lenient.
+func (d *disk) open(lenient bool) ([]entry, error) {
 	for i := range d.log {
 		if !d.log[i].damaged {
 			continue
 		}
-		if i < d.synced {
+		if i < d.synced && !lenient {
 			return nil, errDamaged
 		}
 		d.log = slices.Clip(d.log[:i])

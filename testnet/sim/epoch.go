@@ -29,18 +29,18 @@ type verdict struct {
 // maxVerdicts bounds the memory of an epoch.
 const maxVerdicts = 1 << 14
 
-func newEpoch(cfg *pbft.Config, keys keyring, number uint64, start pbft.Header, m members) *epoch {
+func newEpoch(w *world, number uint64, start pbft.Header, m members) *epoch {
 	committee, _ := quorum.New(m.size()) // states hold no other sizes
 	e := &epoch{number: number, start: start, members: m, order: m.list(), verdicts: map[pbft.Message]verdict{}}
 	check := func(items []pbft.Item) []bool {
 		good := make([]bool, len(items))
 		for i := range items {
 			it := &items[i]
-			good[i] = int(it.Replica) < len(e.order) && keys.check(e.order[it.Replica], it.Statement, it.Sig)
+			good[i] = int(it.Replica) < len(e.order) && (w.has(verifiesNothing) || w.keys.check(e.order[it.Replica], it.Statement, it.Sig))
 		}
 		return good
 	}
-	e.verifier = pbft.NewVerifier(cfg, &pbft.Start{Epoch: number, Committee: committee, Header: start}, check)
+	e.verifier = pbft.NewVerifier(&w.cfg.Core, &pbft.Start{Epoch: number, Committee: committee, Header: start}, check)
 	return e
 }
 
@@ -86,7 +86,11 @@ func (n *node) enter() {
 	e := n.w.epochAfter(&n.disk.store)
 	n.w.oracle.entered(n, e)
 	n.remember()
-	n.begin(e, nil)
+	var log []entry
+	if n.w.has(mixesEpochs) {
+		log = n.disk.log
+	}
+	n.begin(e, log)
 }
 
 // remember ends the time without a vote of a node that has lost its log. The
@@ -140,7 +144,7 @@ func (n *node) resume(log []entry) pbft.Resume {
 	var from pbft.Resume
 	for i := range log {
 		e := &log[i]
-		if e.epoch != n.epoch.number {
+		if (e.epoch != n.epoch.number && !n.w.has(mixesEpochs)) || n.w.forgets(e) {
 			continue
 		}
 		from.Records = append(from.Records, e.record)
@@ -148,7 +152,7 @@ func (n *node) resume(log []entry) pbft.Resume {
 			n.bodies.add(e.body)
 		}
 		if d, ok := e.record.(pbft.DecidedRecord); ok && d.Decision.Header.Seq == n.disk.store.head.Seq+1 && e.hasBody {
-			after, _, err := n.disk.store.after.execute(d.Decision.Header.Seq, e.body, n.w.cfg.EpochLength)
+			after, _, err := n.w.execute(n.disk.store.after, d.Decision.Header.Seq, e.body)
 			if err == nil {
 				n.w.oracle.delivered(n, d.Decision, e.body, &after)
 				n.disk.store.append(block{d.Decision, e.body, after})
@@ -175,14 +179,14 @@ func (n *node) start() {
 	if n.up || n.halted != nil {
 		return
 	}
-	log, err := n.disk.open()
+	log, err := n.disk.open(n.w.has(ignoresDamage))
 	n.up = true
 	n.disk.store = n.disk.durable.clip()
 	if err != nil {
 		n.halt(err)
 		return
 	}
-	if n.recover = !n.disk.provisioned; n.recover {
+	if n.recover = !n.disk.provisioned && !n.w.has(votesAfterWipe); n.recover {
 		n.marker = n.w.clients[0].request(tx{Renew: true})
 	}
 	n.trace("boots at", &n.disk.store.head)

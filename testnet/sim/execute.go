@@ -73,7 +73,7 @@ func (n *node) try(c *pbft.Check) (valid, known bool) {
 	if !c.Vouched && Time(h.Time)*Millisecond > n.now()+maxDrift {
 		return false, true
 	}
-	after, next, err := parent.execute(h.Seq, x, n.w.cfg.EpochLength)
+	after, next, err := n.w.execute(parent, h.Seq, x)
 	if err != nil || next != h.Next || after.root() != h.State || int(h.Count) != len(x) {
 		n.trace("finds invalid", h)
 		return false, true
@@ -102,6 +102,9 @@ func (n *node) wantBody(d pbft.Digest) {
 		n.fetch.bodies = map[pbft.Digest]bool{}
 	}
 	n.fetch.bodies[d] = true
+	if n.w.has(fetchesNoBodies) {
+		return
+	}
 	n.w.send(n.id, n.w.somePeer(n), wantBody{d})
 	n.after(bodyRetry, func() {
 		delete(n.fetch.bodies, d)
@@ -124,11 +127,11 @@ func (n *node) propose() {
 	if x := n.branch[b.Parent]; x != nil {
 		above = x.header
 	}
-	txs := n.pool.pick(parent, n.w.cfg.MaxBatch, n.censors)
+	txs := n.pool.pick(parent, n.w.cfg.MaxBatch, n.censors, n.w.has(executesTwice))
 	if len(txs) == 0 {
 		return
 	}
-	after, next, err := parent.execute(b.Seq, txs, n.w.cfg.EpochLength)
+	after, next, err := n.w.execute(parent, b.Seq, txs)
 	if err != nil {
 		n.w.oracle.broken("simulator", "node %d built a block that it cannot execute: %v", n.id, err)
 		return
@@ -161,6 +164,9 @@ func (n *node) deliver(d *pbft.Decision) {
 		return // fetched from others in the meantime
 	}
 	n.trace("commits", d)
+	if n.w.has(losesBlock) && h.Seq%5 == 0 {
+		return
+	}
 	b := n.branch[d.Header.Digest()]
 	if b == nil {
 		n.w.oracle.broken("S2", "node %d is to deliver %v, which it has not executed", n.id, d)
@@ -181,7 +187,9 @@ func (n *node) advanced() {
 		}
 	}
 	n.checks = slices.DeleteFunc(n.checks, func(c pbft.Check) bool { return c.Header.Seq <= head })
-	n.pool.executed(&n.disk.store.after)
+	if !n.w.has(executesTwice) && !n.w.has(takesEverything) {
+		n.pool.executed(&n.disk.store.after)
+	}
 	n.w.progressed(n)
 }
 
@@ -197,7 +205,9 @@ func (n *node) write() {
 		if n.boundary("before the store is durable") {
 			return
 		}
-		n.disk.keep(snapshot)
+		if !n.w.has(storedEarly) {
+			n.disk.keep(snapshot)
+		}
 		n.prune()
 		n.post(item{event: pbft.Stored{Seq: snapshot.head.Seq}, from: n.id})
 		if n.up && n.disk.store.head.Seq > snapshot.head.Seq {

@@ -116,6 +116,16 @@ func (f *faults) rounds() {
 func (f *faults) round(groups int) {
 	w := f.w
 	clear(w.net.cut)
+	if groups == 0 {
+		for a := range w.nodes {
+			for b := range w.nodes {
+				if a != b && w.rnd.faults.Float64() < w.cfg.Faults.Links {
+					*w.net.link(a, b)++
+				}
+			}
+		}
+		return
+	}
 	group := make([]int, len(w.nodes))
 	for i := range group {
 		group[i] = w.rnd.faults.IntN(groups)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/decube/decube/ledger/pbft"
 )
@@ -117,7 +118,32 @@ func (n *node) serve(from int, want wantChain) {
 			have.blocks = append(have.blocks, *c.at(next))
 		}
 	}
+	if n.strategy != nil && len(have.blocks) > 0 && n.w.rnd.adversary.IntN(3) == 0 {
+		n.w.falsify(&have)
+	}
 	n.w.send(n.id, from, have)
+}
+
+// falsify makes a lie of an answer: one block of it is changed.
+func (w *world) falsify(have *haveChain) {
+	rnd := w.rnd.adversary
+	have.blocks = slices.Clone(have.blocks)
+	b := &have.blocks[rnd.IntN(len(have.blocks))]
+	d := *b.decision
+	switch rnd.IntN(4) {
+	case 0:
+		d.Cert.Sigs = d.Cert.Sigs[1:]
+	case 1:
+		d.Header.Time++
+		d.Cert.Digest = d.Header.Digest()
+	case 2:
+		b.body = append(slices.Clone(b.body), tx{})
+	default:
+		b.after.sum[0]++
+		d.Header.State = b.after.root()
+		d.Cert.Digest, d.Cert.State = d.Header.Digest(), d.Header.State
+	}
+	b.decision = &d
 }
 
 // fetched checks an answer and adds what is good of it to the store.
@@ -154,6 +180,10 @@ type extension struct {
 // block.
 func (n *node) extend(have haveChain) (chain, error) {
 	x := &extension{n.w, n.disk.store.clip(), n.epoch, have.endings}
+	if n.w.has(trustsPeers) {
+		x.trust(&have)
+		return x.chain, nil
+	}
 	if have.state && len(have.blocks) > 0 {
 		if err := x.jump(&have.blocks[0]); err != nil {
 			return x.chain, err
@@ -206,6 +236,15 @@ func (x *extension) close() error {
 	return nil
 }
 
+// trust takes over all that comes: what must not be done.
+func (x *extension) trust(have *haveChain) {
+	for i := range have.blocks {
+		if b := have.blocks[i]; b.decision.Header.Seq > x.head.Seq {
+			x.append(b)
+		}
+	}
+}
+
 // jump takes over a state instead of the blocks that lead to it.
 func (x *extension) jump(b *block) error {
 	h := &b.decision.Header
@@ -237,7 +276,7 @@ func (x *extension) link(b *block) error {
 	if _, err := x.epoch.verify(b.decision); err != nil {
 		return err
 	}
-	after, next, err := x.after.execute(h.Seq, b.body, x.w.cfg.EpochLength)
+	after, next, err := x.w.execute(x.after, h.Seq, b.body)
 	if err != nil {
 		return err
 	}

@@ -69,8 +69,6 @@ type branch struct {
 	after  state
 }
 
-func (n *node) faulty() bool { return n.strategy != nil }
-
 // now is the time on the node's clock.
 func (n *node) now() Time { return n.w.now + n.skew }
 
@@ -185,6 +183,9 @@ func (n *node) perform(out *pbft.Output) {
 		n.halt(out.Halt)
 		return
 	}
+	if n.w.has(sendsFirst) {
+		n.sendAll(out)
+	}
 	if len(out.Persist) == 0 {
 		n.finish(out)
 		return
@@ -202,7 +203,9 @@ func (n *node) perform(out *pbft.Output) {
 	n.busy = true
 	n.after(n.w.fsyncTime(), func() {
 		n.busy = false
-		n.disk.sync()
+		if !n.w.has(noFsync) {
+			n.disk.sync()
+		}
 		if !n.boundary("after fsync") {
 			n.finish(out)
 		}
@@ -232,11 +235,8 @@ func (n *node) finish(out *pbft.Output) {
 	for i := range out.Notes {
 		n.w.noted(n, &out.Notes[i])
 	}
-	for _, p := range n.outgoing(out.Send) {
-		if n.boundary("before a send") {
-			return
-		}
-		n.transmit(p)
+	if !n.sendAll(out) {
+		return
 	}
 	n.w.oracle.evidence(n, out.Evidence)
 	for _, d := range out.Deliver {
@@ -249,17 +249,36 @@ func (n *node) finish(out *pbft.Output) {
 	if out.Build != nil {
 		n.build = out.Build
 	}
-	if out.Sync != nil && out.Sync.Seq > n.disk.store.head.Seq {
+	if out.Sync != nil && !n.w.has(ignoresSync) && out.Sync.Seq > n.disk.store.head.Seq {
 		n.catchUp()
 	}
 	if out.Forward {
 		n.forward()
+	}
+	if n.w.has(endsEarly) && len(out.Deliver) > 0 && n.disk.store.head.Last() {
+		d := n.committed()
+		s := d.Cert.Subject
+		s.Phase, s.View = pbft.Checkpoint, 0
+		n.disk.store.stable = &pbft.Certificate{Subject: s}
 	}
 	if out.Stable != nil && n.stabilized(out.Stable) || len(out.Deliver) > 0 && n.ended() {
 		return
 	}
 	n.examine()
 	n.propose()
+}
+
+// sendAll sends what is to be sent, once. It returns false if the node has died.
+func (n *node) sendAll(out *pbft.Output) bool {
+	send := out.Send
+	out.Send = nil
+	for _, p := range n.outgoing(send) {
+		if n.boundary("before a send") {
+			return false
+		}
+		n.transmit(p)
+	}
+	return true
 }
 
 // outgoing lets an adversary have its way with what is sent.
@@ -324,5 +343,9 @@ func (n *node) tick() {
 	if n.ticks%boundTicks == 0 {
 		n.w.oracle.bounded(n)
 	}
-	n.post(item{event: pbft.Tick{Oldest: n.pool.oldest(n.ticks)}, from: n.id})
+	oldest := n.pool.oldest(n.ticks)
+	if n.w.has(ignoresRequests) {
+		oldest = 0
+	}
+	n.post(item{event: pbft.Tick{Oldest: oldest}, from: n.id})
 }

@@ -11,6 +11,7 @@ func (o *oracle) bounded(n *node) {
 		return
 	}
 	o.floor()
+	o.censored()
 	size, window := len(n.epoch.order), int(o.w.cfg.Core.Window) //nolint:gosec // small
 	f := n.core.Footprint()
 	for _, b := range []struct {
@@ -20,11 +21,10 @@ func (o *oracle) bounded(n *node) {
 		{"slots", f.Slots, 2 * window},
 		{"votes", f.Votes, 2 * window * 2 * size},
 		{"locks", f.Locks, 2 * window},
-		{"verdicts", f.Checked, 8*window + 2},
+		{"verdicts", f.Checked, 8 * window},
 		{"early messages", f.Early, 4 * window * size},
 		{"view changes", f.Changes, size},
 		{"checkpoint votes", f.Checkpoints, 4 * size},
-		{"executed blocks", len(n.branch), 16*window + 16},
 		{"waiting requests", len(n.pool.waiting), maxClients * 2 * nonceWindow},
 		{"records", len(n.disk.log), o.mostRecords()},
 	} {

@@ -41,6 +41,21 @@ func (w *world) laggard() *node {
 	return nil
 }
 
+// censored checks that no request waits for longer than is promised, even while
+// others are executed.
+func (o *oracle) censored() {
+	w := o.w
+	if w.cfg.Within == 0 || w.loadOver() {
+		return
+	}
+	for _, r := range o.open() {
+		since := max(o.requests[r].first, w.cfg.GST+calm)
+		if w.now-since > w.cfg.Within {
+			o.broken("L1", "request %v has waited for %v ms, while others were executed", r, w.now-since)
+		}
+	}
+}
+
 // overdue says what has not happened in time.
 func (o *oracle) overdue() {
 	w := o.w
@@ -71,7 +86,7 @@ func (o *oracle) noted(n *node, note *pbft.Note) {
 	if note.Kind == pbft.NoteViewEntered && o.honest(n) {
 		o.entersView(n, note.View)
 	}
-	if note.Kind != pbft.NoteViewChangeStarted || o.w.now < o.w.cfg.GST+calm || !o.honest(n) {
+	if o.w.cfg.Far || note.Kind != pbft.NoteViewChangeStarted || o.w.now < o.w.cfg.GST+calm || !o.honest(n) {
 		return
 	}
 	// The view given up is the one before the one that is wanted.

@@ -26,10 +26,7 @@ func (o *oracle) entersView(n *node, view uint64) {
 	p.view = at
 	leader := o.w.hosts[n.epoch.order[view%uint64(len(n.epoch.order))]][0]
 	_, slow := leader.strategy.(adversary.Slow)
-	if slow && !p.slow {
-		p.since = o.w.now
-	}
-	p.slow = slow
+	p.slow, p.since = slow, o.w.now
 }
 
 // floor checks that no slow leader has been leading for too long.
@@ -48,10 +45,10 @@ type probe struct {
 	over  bool
 }
 
-// probeBound is how long it may take until requests are executed again: one request
-// timeout, up to f+1 new leaders, and the time of blocks.
+// probeBound is how long it may take until requests are executed again: a few of
+// the shortest timeouts, and the time of blocks.
 func (w *world) probeBound() Time {
-	return 8*Time(w.cfg.Core.PreprepareTimeout)*TickLength*Time(w.mostFaulty()+1) + Second //nolint:gosec // small
+	return 8*Time(w.cfg.Core.PreprepareTimeout)*TickLength + 300*Millisecond //nolint:gosec // small
 }
 
 // probing reports whether there is still something to wait for after a run has
@@ -63,7 +60,9 @@ func (w *world) probing() bool {
 		return false
 	case p.begun > 0: // all requests are executed
 		p.over = true
-		if took := w.now - p.begun; took > w.probeBound() {
+		took := w.now - p.begun
+		w.stats.Probe = took
+		if took > w.probeBound() {
 			w.oracle.broken("L6", "after the leader died, requests were executed in %v ms, not in %v", took, w.probeBound())
 		}
 		return false

@@ -50,8 +50,9 @@ func (p *pool) oldest(now uint64) uint64 {
 	return max(1, now-p.waiting[0].since)
 }
 
-// pick returns up to limit requests that can be executed on a state, in order.
-func (p *pool) pick(s state, limit int, skip func(client uint8) bool) body {
+// pick returns up to limit requests that can be executed on a state, in order; with
+// again, also those that have been.
+func (p *pool) pick(s state, limit int, skip func(client uint8) bool, again bool) body {
 	var b body
 	for i := range p.waiting {
 		t := &p.waiting[i].tx
@@ -61,7 +62,7 @@ func (p *pool) pick(s state, limit int, skip func(client uint8) bool) body {
 		if skip(t.Client) {
 			continue
 		}
-		if s.apply(t) == nil {
+		if s.apply(t) == nil || again {
 			b = append(b, *t)
 		}
 	}

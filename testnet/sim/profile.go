@@ -30,6 +30,10 @@ func Profiles() []Profile {
 		{"clients", "clients that flood, repeat and send what is invalid", clients},
 		{"byzantine", "as many faulty replicas as the committee withstands, of all kinds", byzantine},
 		{"twins", "replicas that run twice with one key, in changing partitions", twins},
+		{"views", "one view change after the other, with what attacks them", views},
+		{"storm", "views, for longer, and with most links cut half of the time", storm},
+		{"censor", "a leader that leaves a client out while others are served", censored},
+		{"far", "a network that is slower than the first timeouts", far},
 		{"fork", "more faulty replicas than the committee withstands: evidence must name them", fork},
 		{"slow", "leaders that are just fast enough not to be late", slowLeaders},
 		{"patience", "timeouts that have grown must shrink again", patient},
@@ -219,6 +223,70 @@ func twins(c *Config, rnd *rand.Rand) {
 	}
 }
 
+// views has links come and go and timeouts short, so that blocks are prepared here
+// and not there, in one view after the other.
+func views(c *Config, rnd *rand.Rand) {
+	c.Core.PreprepareTimeout = 3 + rnd.Uint64N(6)
+	c.Core.PrepareTimeout, c.Core.CommitTimeout = c.Core.PreprepareTimeout, c.Core.PreprepareTimeout
+	c.Core.ResendInterval = 3 + rnd.Uint64N(8)
+	c.Core.MaxTimeout = 60
+	c.Core.Window = 1 + rnd.Uint64N(3)
+	c.Core.CheckpointInterval = 2*c.Core.Window + rnd.Uint64N(8)
+	c.GST = between(rnd, 2*Second, 6*Second)
+	c.Before = Network{Min: Millisecond, Max: between(rnd, 2*Millisecond, 25*Millisecond), Drop: 0.2 * rnd.Float64()}
+	c.Faults.Rounds = int(c.GST / between(rnd, 60*Millisecond, 200*Millisecond))
+	c.Faults.Links = 0.15 + 0.4*rnd.Float64()
+	for i := range c.Clients {
+		c.Clients[i] = Client{Every: between(rnd, 10*Millisecond, 60*Millisecond), Ahead: 8, Copies: c.Replicas}
+	}
+	if rnd.IntN(2) == 0 {
+		names := []string{"equivocating-leader", "vote-equivocator", "forgetful", "forger", "new-view-bender"}
+		for _, who := range rnd.Perm(c.Replicas)[:maxFaulty(c.Replicas)] {
+			c.Faulty = append(c.Faulty, Fault{who, names[rnd.IntN(len(names))]})
+		}
+	}
+}
+
+// storm is views with small windows and bad links: locks of several views at one
+// sequence number come together.
+func storm(c *Config, rnd *rand.Rand) {
+	views(c, rnd)
+	c.Core.Window = 1 + rnd.Uint64N(2)
+	c.GST, c.Faults.Rounds = 6*Second, 60
+	c.Faults.Links = 0.35 + 0.2*rnd.Float64()
+}
+
+// censored has the first leader leave out one client, under load.
+func censored(c *Config, rnd *rand.Rand) {
+	c.Core.CensorTimeout = 60
+	c.Core.PreprepareTimeout, c.Core.PrepareTimeout, c.Core.CommitTimeout = 10, 12, 12
+	c.Core.MaxTimeout = 100
+	c.GST, c.Load = 200*Millisecond, 5*Second
+	c.Faulty = []Fault{{0, "censor"}}
+	for _, who := range rnd.Perm(c.Replicas - 1)[:maxFaulty(c.Replicas)-1] {
+		c.Faulty = append(c.Faulty, Fault{who + 1, "censor"})
+	}
+	f := Time(maxFaulty(c.Replicas))
+	c.Within = (f + 2) * (Time(c.Core.CensorTimeout) + 4*Time(c.Core.PreprepareTimeout)) * TickLength //nolint:gosec // small
+	for i := range c.Clients {
+		c.Clients[i] = Client{Every: 60 * Millisecond, Ahead: 8, Copies: 2}
+	}
+}
+
+// far has delays that the first timeouts are too short for, for good.
+func far(c *Config, rnd *rand.Rand) {
+	c.Core.PreprepareTimeout, c.Core.PrepareTimeout, c.Core.CommitTimeout = 4, 4, 4
+	c.Core.MaxTimeout = 400
+	slowest := between(rnd, 60*Millisecond, 120*Millisecond)
+	c.Before = Network{Min: slowest / 2, Max: slowest}
+	c.After = c.Before
+	c.Far = true
+	c.GST = Second
+	for i := range c.Clients {
+		c.Clients[i] = Client{Every: 100 * Millisecond, Ahead: 4, Copies: 2}
+	}
+}
+
 // fork runs more replicas twice than the committee withstands.
 func fork(c *Config, rnd *rand.Rand) {
 	c.Fork = true
@@ -265,11 +333,11 @@ func patient(c *Config, rnd *rand.Rand) {
 	c.Core.MaxTimeout = 3200
 	c.Core.Window = 1 + rnd.Uint64N(4)
 	c.Core.CheckpointInterval = 4 * c.Core.Window
-	slowest := between(rnd, 100*Millisecond, 300*Millisecond)
+	slowest := between(rnd, 300*Millisecond, 900*Millisecond)
 	c.Before = Network{Min: slowest / 2, Max: slowest}
 	c.After = Network{Min: Millisecond, Max: 3 * Millisecond}
 	c.Fsync, c.Store = Millisecond, 5*Millisecond
-	c.GST, c.Load = 2*Second, 2*Second
+	c.GST, c.Load = 6*Second, 2*Second
 	c.MaxBatch = 1
 	for i := range c.Clients {
 		c.Clients[i] = Client{Every: 40 * Millisecond, Ahead: 16, Copies: 2}

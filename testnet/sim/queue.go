@@ -6,9 +6,10 @@ import "fmt"
 type Time int64
 
 const (
-	// Millisecond and Second are for writing times.
+	// Millisecond is a thousandth of a second.
 	Millisecond Time = 1000
-	Second      Time = 1000 * Millisecond
+	// Second is a second.
+	Second = 1000 * Millisecond
 	// TickLength is what one tick of the core takes on a clock that runs true.
 	TickLength = 10 * Millisecond
 )

@@ -21,6 +21,7 @@ type Stats struct {
 	// GST, and Late how long after the end of the load everything was done.
 	GoodLeaders int
 	Late        Time
+	Probe       Time // how long it took after a leader's death
 	End         Time
 }
 
@@ -42,15 +43,16 @@ func (s *Stats) Add(t *Stats) {
 	s.Forks += t.Forks
 	s.GoodLeaders = max(s.GoodLeaders, t.GoodLeaders)
 	s.Late = max(s.Late, t.Late)
+	s.Probe = max(s.Probe, t.Probe)
 	s.End += t.End
 }
 
 // String returns the numbers on one line.
 func (s *Stats) String() string {
 	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d synced, %d pieces of evidence, %d forks, "+
-		"%d messages, %d dropped, %d rejected, %d events, %d good leaders given up, done %v ms after the load, %v ms",
+		"%d messages, %d dropped, %d rejected, %d events, %d good leaders given up, %v ms after a leader's death, done %v ms after the load, %v ms",
 		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Synced, s.Evidence, s.Forks,
-		s.Messages, s.Dropped, s.Rejected, s.Events, s.GoodLeaders, s.Late, s.End)
+		s.Messages, s.Dropped, s.Rejected, s.Events, s.GoodLeaders, s.Probe, s.Late, s.End)
 }
 
 // Report is the outcome of a run.
@@ -72,6 +74,12 @@ func (r *Report) Err() error {
 // Run simulates one run. The same Config gives the same run, event by event.
 func Run(cfg Config) Report {
 	w := newWorld(&cfg)
+	if cfg.Bug != nil {
+		if err := plant(cfg.Bug.core); err != nil {
+			w.oracle.broken("simulator", "planting: %v", err)
+			return w.report()
+		}
+	}
 	w.begin()
 	deadline := cfg.GST + cfg.Load + w.bound()
 	for w.oracle.failed == nil {

@@ -19,6 +19,7 @@ func TestSameSeedSameRun(t *testing.T) {
 		var first string
 		for i := range 2 {
 			c := draw(t, p.Name, 1)
+			c.Load = min(c.Load, Second)
 			var b strings.Builder
 			c.Trace = &b
 			Run(c)
@@ -28,5 +29,55 @@ func TestSameSeedSameRun(t *testing.T) {
 				t.Errorf("%s: the same seed gave two runs", p.Name)
 			}
 		}
+	}
+}
+
+// Every profile, for more than a thousand seeds in all.
+func TestProfiles(t *testing.T) {
+	heavy := map[string]uint64{"clients": 30, "slow": 12, "patience": 30, "censor": 20, "clock": 60}
+	for _, p := range Profiles() {
+		seeds := uint64(90)
+		if n, ok := heavy[p.Name]; ok {
+			seeds = n
+		}
+		if testing.Short() {
+			seeds = seeds/10 + 1
+		}
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			total := Stats{}
+			for seed := range seeds {
+				r := Run(draw(t, p.Name, seed))
+				total.Add(&r.Stats)
+				if err := r.Err(); err != nil {
+					t.Fatalf("%v\n%s", err, r.Trace)
+				}
+			}
+			t.Logf("%d runs: %v", seeds, &total)
+		})
+	}
+}
+
+// The simulator's own signatures stand for real ones.
+func TestEd25519(t *testing.T) {
+	c := draw(t, "byzantine", 3)
+	c.Ed25519 = true
+	c.GST, c.Load = 500*Millisecond, 200*Millisecond
+	if r := Run(c); r.Err() != nil {
+		t.Error(r.Err())
+	}
+}
+
+func TestUnknownProfile(t *testing.T) {
+	if _, err := Draw("nothing", 1); err == nil {
+		t.Error("drawn")
+	}
+}
+
+func TestPlantingNeedsABuildOfItsOwn(t *testing.T) {
+	c := draw(t, "calm", 1)
+	c.Bug = &Bug{core: "nothing"}
+	if r := Run(c); r.Violation == nil || r.Violation.Rule != "simulator" {
+		t.Errorf("violation %v", r.Violation)
 	}
 }

@@ -93,7 +93,7 @@ func (w *world) epochAfter(c *chain) *epoch {
 	key := epochKey{number, start.Digest(), m}
 	e := w.epochs[key]
 	if e == nil {
-		e = newEpoch(&w.cfg.Core, w.keys, number, start, m)
+		e = newEpoch(w, number, start, m)
 		w.epochs[key] = e
 	}
 	return e

@@ -43,7 +43,7 @@ func (r *Replica) mutate(m pbft.Message) pbft.Message {
 		r.shorten(f)
 	default:
 	}
-	changed, _ := c.Interface().(pbft.Message)
+	changed, _ := reflect.TypeAssert[pbft.Message](c)
 	return changed
 }
 
@@ -77,6 +77,10 @@ func (r *Replica) shorten(f reflect.Value) {
 func deepCopy(v reflect.Value) reflect.Value {
 	c := reflect.New(v.Type()).Elem()
 	switch v.Kind() {
+	case reflect.Interface:
+		if !v.IsNil() {
+			c.Set(deepCopy(v.Elem()))
+		}
 	case reflect.Pointer:
 		if !v.IsNil() {
 			c.Set(reflect.New(v.Type().Elem()))
@@ -105,8 +109,8 @@ func leaves(v reflect.Value, out *[]reflect.Value) {
 			leaves(v.Elem(), out)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			leaves(v.Field(i), out)
+		for _, f := range v.Fields() {
+			leaves(f, out)
 		}
 	case reflect.Slice:
 		*out = append(*out, v)

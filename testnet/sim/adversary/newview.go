@@ -20,7 +20,13 @@ func (r *Replica) bend(n *pbft.NewView) pbft.Message {
 	c := *n
 	c.Changes = append([]*pbft.ViewChange(nil), n.Changes...)
 	c.Proposals = append([]*pbft.Proposal(nil), n.Proposals...)
-	switch r.Rand.IntN(5) {
+	if last := len(c.Proposals) - 1; last >= 0 && r.Rand.IntN(2) == 0 { // propose something else on top
+		p := *c.Proposals[last]
+		p.Header.Time++
+		c.Proposals[last], _ = r.resign(&p).(*pbft.Proposal)
+		return r.resign(&c)
+	}
+	switch r.Rand.IntN(4) {
 	case 0: // one view change less
 		drop := r.Rand.IntN(len(c.Changes))
 		c.Changes = append(c.Changes[:drop], c.Changes[drop+1:]...)
@@ -32,13 +38,6 @@ func (r *Replica) bend(n *pbft.NewView) pbft.Message {
 		}
 	case 2: // forget what must be proposed again
 		c.Proposals = nil
-	case 3: // propose something else
-		if len(c.Proposals) > 0 {
-			at := r.Rand.IntN(len(c.Proposals))
-			p := *c.Proposals[at]
-			p.Header.Time++
-			c.Proposals[at], _ = r.resign(&p).(*pbft.Proposal)
-		}
 	default: // the same view change twice
 		c.Changes[0] = c.Changes[len(c.Changes)-1]
 	}
