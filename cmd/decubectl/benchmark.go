@@ -26,12 +26,13 @@ type benchmarkFlags struct {
 }
 
 func (a *app) benchmarkCommand() *cobra.Command {
-	cmd := group("benchmark", "Measure snapshots, fetches, the block store and the daemon",
+	cmd := group("benchmark", "Measure snapshots, fetches, the block store, the daemon and the ledger",
 		a.benchmarkAllCommand(),
 		group("snapshot", "Measure creating and restoring snapshots", a.benchmarkCreateCommand(), a.benchmarkRestoreCommand()),
 		a.benchmarkCASCommand(),
 		a.benchmarkFetchCommand(),
 		a.benchmarkDaemonCommand(),
+		a.benchmarkConsensusCommand(),
 		a.benchmarkShowCommand(),
 		a.benchmarkCompareCommand(),
 	)
@@ -134,8 +135,8 @@ func (a *app) benchmarkAllCommand() *cobra.Command {
 		Use:   "all",
 		Short: "Run every benchmark",
 		Long: `all runs every benchmark on random bytes and on the Go distribution of this machine,
-and restic and borg beside them where they are installed. It takes about ten minutes
-and 10 GiB of disk. Exit code 3 says that something could not be measured.`,
+and restic and borg beside them where they are installed. It takes about a quarter of
+an hour and 10 GiB of disk. Exit code 3 says that something could not be measured.`,
 		Example: "  decubectl benchmark all --output results.json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

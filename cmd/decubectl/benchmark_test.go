@@ -42,6 +42,7 @@ func TestBenchmarkThroughRealPrograms(t *testing.T) {
 		{[]string{"snapshot", "restore", "--size", "8MB"}, 4},
 		{[]string{"cas", "--size", "8MB"}, 6},
 		{[]string{"fetch", "--size", "8MB", "--transport", "TCP"}, 1},
+		{[]string{"consensus", "--transactions", "40", "--concurrency", "1,20"}, 2},
 	} {
 		d := benchmark(c.args...)
 		if len(d.Operations) != c.operations || len(d.Skipped) > 0 || d.Limits.L <= 0 {
@@ -103,6 +104,12 @@ func TestBenchmarkUsage(t *testing.T) {
 		"fetch --transport pigeon",
 		"fetch --rate fast",
 		"daemon --blocks 0",
+		"consensus --transactions 0",
+		"consensus --transactions 10 --concurrency 11",
+		"consensus --payload-size 1MB",
+		"consensus --validators 3 --fault crash",
+		"consensus --fault flood",
+		"consensus --rtt -1ms",
 		"snapshot create --node /nowhere/decube-node",
 	} {
 		var out bytes.Buffer

@@ -19,6 +19,8 @@ const (
 	LimitReadWarm   = "read, warm"
 	LimitSyncWrites = "write 4 KiB, synchronous"
 	LimitLoopback   = "loopback, one TCP stream"
+	LimitSign       = "ed25519 sign, one core"
+	LimitVerify     = "ed25519 verify one by one, one core"
 )
 
 // Units of limits.
@@ -73,6 +75,8 @@ func MeasureLimits(ctx context.Context, o LimitOptions) (Limits, error) {
 		{LimitBuffered, unitPer, p.bufferedWrite},
 		{LimitSyncWrites, unitTimes, p.syncWrites},
 		{LimitLoopback, unitRate, func() (float64, error) { return loopback(ctx, p.source, p.bytes/2) }},
+		{LimitSign, unitTimes, signatures},
+		{LimitVerify, unitTimes, verifications},
 	}
 	for _, s := range steps {
 		for range p.repeats {

@@ -17,8 +17,8 @@ func TestMeasureLimits(t *testing.T) {
 	if l.Bytes != 9<<20 {
 		t.Errorf("%d bytes were moved, want whole MiB: %d", l.Bytes, 9<<20)
 	}
-	if len(l.Figures) != 8 {
-		t.Errorf("%d figures, want 8", len(l.Figures))
+	if len(l.Figures) != 10 {
+		t.Errorf("%d figures, want 10", len(l.Figures))
 	}
 	for _, f := range l.Figures {
 		if len(f.Samples) != 2 || f.Median <= 0 || f.Unit == "" {

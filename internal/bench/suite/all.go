@@ -84,6 +84,7 @@ func (s *Suite) steps(sources []Source, open OpenStore) []step {
 	})
 	add("daemon start", func(ctx context.Context) error { return s.Start(ctx, open, startBlocks) })
 	add("daemon idle", s.Idle)
+	add("ledger", s.Ledger)
 	for _, src := range sources {
 		add("other systems "+src.Name, func(ctx context.Context) error { return s.Others(ctx, src) })
 	}

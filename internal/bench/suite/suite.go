@@ -1,6 +1,5 @@
-// Package suite runs the benchmarks of the content path: snapshots, restores,
-// fetches, the block store and the daemon, and the same work done by restic and
-// borg.
+// Package suite runs the benchmarks: snapshots, restores, fetches, the block store,
+// the daemon, the ledger, and the content path's work done by restic and borg.
 //
 // Everything is measured on the programs that people run: decubectl and
 // decube-node are started as processes in repositories made for the purpose,

@@ -207,3 +207,24 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+func TestLedger(t *testing.T) {
+	s := newSuite(t, fakeSound)
+	if err := s.Ledger(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	seen, targets := map[string]bool{}, 0
+	for _, o := range s.Document().Operations {
+		if seen[o.Key()] {
+			t.Errorf("%s is there twice", o.Key())
+		}
+		seen[o.Key()] = true
+		if len(o.Samples) != 2 || o.Values[bench.MetricLatencyP50] != 0.5 {
+			t.Errorf("%s: %d samples, values %v", o.Key(), len(o.Samples), o.Values)
+		}
+		targets += len(o.Targets)
+	}
+	if targets != 8 {
+		t.Errorf("%d targets, want 8", targets)
+	}
+}

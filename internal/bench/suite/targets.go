@@ -1,6 +1,10 @@
 package suite
 
-import "github.com/decube/decube/internal/bench"
+import (
+	"time"
+
+	"github.com/decube/decube/internal/bench"
+)
 
 // The targets that benchmarks are held against. They are ambitions, well ahead
 // of other tools, and are never edited to fit a result: see docs/benchmarks.md.
@@ -62,4 +66,27 @@ func idleTargets() []bench.Target {
 
 func startTargets() []bench.Target {
 	return []bench.Target{{Metric: bench.MetricSeconds, Op: bench.AtMost, Want: 1.0}}
+}
+
+// targets are for four validators on one machine, and for what each of the ways to
+// put them to work is there to show.
+func (c Consensus) targets() []bench.Target {
+	switch {
+	case c.Validators != 4:
+		return nil
+	case c.Fault == "kill-leader":
+		return []bench.Target{{Metric: bench.MetricNextCommit, Op: bench.AtMost, Want: 1.0}}
+	case c.Fault != noFault:
+		return nil
+	case c.Clients == 1 && c.RTT == 0:
+		return []bench.Target{
+			{Metric: bench.MetricLatencyP50, Op: bench.AtMost, Want: 0.008},
+			{Metric: bench.MetricLatencyP95, Op: bench.AtMost, Want: 0.020},
+		}
+	case c.Clients == 1 && c.RTT == 100*time.Millisecond:
+		return []bench.Target{{Metric: bench.MetricLatencyP50, Op: bench.AtMost, Want: 0.350}}
+	case c.Clients >= saturating && c.RTT == 0:
+		return []bench.Target{{Metric: bench.MetricTransactionRate, Op: bench.AtLeast, Want: 10_000}}
+	}
+	return nil
 }
