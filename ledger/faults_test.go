@@ -97,6 +97,20 @@ func TestLeaderStopsUnderLoad(t *testing.T) {
 	s.holds(ctx, acknowledged(), s.all...)
 }
 
+// until waits for something that no event tells of.
+func (s *swarm) until(ctx context.Context, what string, holds func() bool) {
+	s.t.Helper()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			s.t.Fatalf("waiting until %s: %v", what, ctx.Err())
+		}
+	}
+}
+
 func without(all []*member, out *member) []*member {
 	var kept []*member
 	for _, m := range all {
@@ -153,22 +167,10 @@ func wipedRejoins(t *testing.T, transferAfter uint64) {
 		t.Fatal(err)
 	}
 	wiped.start()
-	for {
-		moved := wiped.ledger.moved.wait()
+	s.until(ctx, "the wiped validator votes", func() bool {
 		st, err := wiped.ledger.Status(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if st.Role == RoleValidator {
-			break
-		}
-		select {
-		case <-moved:
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatalf("still %+v", st)
-		}
-	}
+		return err != nil || st.Role == RoleValidator
+	})
 	_, err := wiped.ledger.Block(ctx, 1)
 	if transferred := errors.Is(err, ErrPruned); transferred != (transferAfter > 0) {
 		t.Errorf("the first block of a replica that came by transfer or not: %v", err)
@@ -274,5 +276,39 @@ func (s *swarm) size(ctx context.Context, n int) {
 				s.t.Fatalf("%s sees %d validators, want %d", filepath.Base(m.dir), len(st.Validators), n)
 			}
 		}
+	}
+}
+
+// Three of four are enough, also right after two of them were away and the third
+// had a transaction waiting.
+func TestTwoComeBack(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.startAll()
+	if _, _, err := s.all[3].ledger.Do(ctx, tx.ValidatorAdd{Key: s.all[3].key.Public(), Replaces: s.all[3].key.Public()}); err != nil {
+		t.Fatal(err)
+	}
+	s.all[3].halt()
+	for i := range 4 {
+		waiting := make(chan error, 1)
+		s.all[1].halt()
+		s.all[2].halt()
+		go func() {
+			_, _, err := s.all[0].put(ctx, fmt.Sprint("waiting", i))
+			waiting <- err
+		}()
+		s.until(ctx, "the one that is left wants another leader", func() bool {
+			st, err := s.all[0].ledger.Status(ctx)
+			return err != nil || (st.Changing && st.Waiting > 0)
+		})
+		began := time.Now()
+		s.all[1].start()
+		s.all[2].start()
+		if err := <-waiting; err != nil {
+			st, _ := s.all[0].ledger.Status(ctx)
+			t.Fatalf("%v; %+v", err, st)
+		}
+		t.Logf("committed %v after two came back", time.Since(began).Round(time.Millisecond))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -220,19 +221,22 @@ func (l *Ledger) applies(t *tx.Transaction) error {
 
 // handOver gives a transaction to peers that are closer to the validators.
 func (l *Ledger) handOver(ctx context.Context, t *tx.Transaction) error {
-	var errs []error
+	var errs []string
 	for _, s := range l.sources() {
 		err := s.Submit(ctx, t.Raw())
 		var rejection *tx.Rejection
-		if err == nil || errors.As(err, &rejection) {
+		switch {
+		case err == nil, errors.Is(err, ErrUndecided):
+			return nil // it is on its way
+		case errors.As(err, &rejection):
 			return err
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", s.Name(), err))
+		errs = append(errs, fmt.Sprintf("%s: %v", s.Name(), err))
 	}
 	if len(errs) == 0 {
 		return tx.Reject(tx.CodeUnavailable, "no peer of the ledger is connected")
 	}
-	return tx.Reject(tx.CodeUnavailable, "no peer took the transaction: %v", errors.Join(errs...))
+	return tx.Reject(tx.CodeUnavailable, "no peer took the transaction: %s", strings.Join(errs, "; "))
 }
 
 // Do implements API. Operations of one peer take their nonces in turn.

@@ -64,6 +64,7 @@ func (r *Replica) tick(t Tick) {
 	r.now++
 	r.repeat()
 	r.catchUp.tick(r)
+	r.forward(t)
 	switch {
 	case !r.voting() || r.ended():
 	case r.changing:
@@ -74,6 +75,16 @@ func (r *Replica) tick(t Tick) {
 		}
 	default:
 		r.judge(t)
+	}
+}
+
+// forward has the longest waiting requests sent to everybody again, also while a
+// view change runs: those who were away when a request was first sent do not know
+// of it, and do not miss it.
+func (r *Replica) forward(t Tick) {
+	if t.Oldest > r.cfg.ForwardAfter && r.now-r.pace.forwarded >= r.cfg.ForwardAfter {
+		r.pace.forwarded = r.now
+		r.out.Forward = true
 	}
 }
 
@@ -91,10 +102,6 @@ func (r *Replica) judge(t Tick) {
 	if late, seq := r.late(t); late {
 		r.suspect(NoteTimeout, seq)
 		return
-	}
-	if t.Oldest > r.cfg.ForwardAfter && r.now-r.pace.forwarded >= r.cfg.ForwardAfter {
-		r.pace.forwarded = r.now
-		r.out.Forward = true
 	}
 	if r.leads() {
 		return
