@@ -41,7 +41,7 @@ func (s *swarm) load(ctx context.Context, members ...*member) func() map[tx.ID]C
 // to be.
 func (s *swarm) holds(ctx context.Context, acknowledged map[tx.ID]Committed, members ...*member) {
 	s.t.Helper()
-	last := uint64(0)
+	last := uint64(1)
 	for _, at := range acknowledged {
 		last = max(last, at.Block)
 	}
