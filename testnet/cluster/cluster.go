@@ -22,8 +22,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -93,6 +95,17 @@ func New(opts Options) (*Cluster, error) {
 
 // Dir returns the directory that everything of the cluster is in.
 func (c *Cluster) Dir() string { return c.opts.Dir }
+
+// Nodes returns all nodes, by name.
+func (c *Cluster) Nodes() []*Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []*Node
+	for _, name := range slices.Sorted(maps.Keys(c.nodes)) {
+		all = append(all, c.nodes[name])
+	}
+	return all
+}
 
 // Start starts a new node and returns when it is ready. A node that could not be
 // started is gone; its log is quoted in the error.

@@ -14,7 +14,7 @@ import (
 // Cut cuts a node off from others: from now on the kernel drops every datagram
 // between it and each of them, either way, as if a cable had been pulled. It is
 // done with filters on the daemons' own sockets, so that it takes no privileges.
-// Connections over TCP are not cut: nodes that are to be cut off use QUIC alone.
+// Connections over TCP are not cut: see [NodeOptions].QUIC.
 //
 // The error wraps [os.ErrPermission] where the kernel is told not to let a process
 // at its children's sockets, as it is in many containers. The caller must heal the
@@ -90,7 +90,7 @@ func udpSockets(pid int) ([]udpSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(proc)
+	defer unix.Close(proc) //nolint:errcheck // nothing was written
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	entries, err := os.ReadDir(dir)
 	if err != nil {

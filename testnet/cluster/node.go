@@ -44,6 +44,8 @@ type NodeOptions struct {
 	// Listen are the multiaddrs that the node listens on; none means a free port of
 	// loopback over each of QUIC and TCP, or what an existing repository says.
 	Listen []string
+	// QUIC makes the node use no other transport, so that it can be cut off; see [Cut].
+	QUIC bool
 	// Args are added to the daemon's command line.
 	Args []string
 	// Env is added to the daemon's environment.
@@ -150,6 +152,9 @@ func (n *Node) launch() (*process, error) {
 	cmd := exec.Command(filepath.Join(n.cluster.Bin, daemon), n.args()...) //nolint:noctx // ended by Kill, Stop or Close
 	cmd.Dir = n.home()
 	cmd.Env = append(n.env(), n.opts.Env...)
+	if n.opts.QUIC {
+		cmd.Env = append(cmd.Env, "DECUBE_P2P_TRANSPORTS_TCP=false")
+	}
 	n.proc, err = startProcess(cmd, log, ready)
 	return n.proc, err
 }
@@ -160,7 +165,7 @@ func (n *Node) args() []string {
 	if n.opts.Repo == "" {
 		args = append(args, "--init")
 		if len(listen) == 0 {
-			listen = []string{"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"}
+			listen = n.opts.loopback(0)
 		}
 	}
 	for _, a := range listen {
@@ -173,6 +178,15 @@ func (n *Node) args() []string {
 		args = append(args, "--network", n.cluster.Network)
 	}
 	return append(args, n.opts.Args...)
+}
+
+// loopback returns what a node listens on that has a port for each transport.
+func (o *NodeOptions) loopback(port int) []string {
+	addrs := []string{fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", port)}
+	if !o.QUIC {
+		addrs = append(addrs, fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port))
+	}
+	return addrs
 }
 
 // identify asks the daemon who it is.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -25,7 +26,7 @@ type Testnet struct {
 
 // Nodes returns all of them, validators first.
 func (t *Testnet) Nodes() []*Node {
-	return append(t.Validators[:len(t.Validators):len(t.Validators)], t.Followers...)
+	return slices.Concat(t.Validators, t.Followers)
 }
 
 // testnetMade is what decube-node testnet --json prints.
@@ -66,9 +67,9 @@ func (c *Cluster) Testnet(ctx context.Context, validators, followers int, opts N
 		return nil, fmt.Errorf("making a testnet: reading what was made: %w", err)
 	}
 	t := &Testnet{Genesis: filepath.Join(dir, "genesis.json")}
-	for _, p := range made.Peers {
+	for i, p := range made.Peers {
 		own := opts
-		own.Repo = p.Repo
+		own.Repo, own.Listen = p.Repo, own.loopback(base+i)
 		n, err := c.Start(ctx, p.Name, own)
 		if err != nil {
 			return nil, err
