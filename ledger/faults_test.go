@@ -26,7 +26,7 @@ func (s *swarm) load(ctx context.Context, members ...*member) func() map[tx.ID]C
 		for i := 0; ctx.Err() == nil; i++ {
 			m := members[i%len(members)]
 			attempt, cancel := context.WithTimeout(ctx, 3*time.Second)
-			t, at, err := m.ledger.Do(attempt, tx.RecordPut{Key: fmt.Sprint("load", i), Value: []byte("x")})
+			t, at, err := m.live().Do(attempt, tx.RecordPut{Key: fmt.Sprint("load", i), Value: []byte("x")})
 			cancel()
 			if err == nil {
 				all[t.ID()] = at

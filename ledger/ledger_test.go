@@ -106,7 +106,9 @@ func (m *member) start() {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	m.swarm.mu.Lock()
 	m.ledger, m.stop, m.done = l, cancel, make(chan error, 1)
+	m.swarm.mu.Unlock()
 	m.links = map[sig.PublicKey]*link{}
 	for _, to := range m.swarm.all {
 		if to != m {
@@ -118,6 +120,13 @@ func (m *member) start() {
 	m.swarm.mu.Unlock()
 	go func() { m.done <- l.Run(ctx) }()
 	t.Cleanup(m.halt)
+}
+
+// live returns the ledger that runs or ran last.
+func (m *member) live() *Ledger {
+	m.swarm.mu.Lock()
+	defer m.swarm.mu.Unlock()
+	return m.ledger
 }
 
 // link makes the queues to another member with the goroutines that empty them.
@@ -247,7 +256,7 @@ func (s *swarm) startAll() {
 
 // put submits a record at a member.
 func (m *member) put(ctx context.Context, key string) (tx.ID, Committed, error) {
-	t, at, err := m.ledger.Do(ctx, tx.RecordPut{Key: key, Value: []byte("value of " + key)})
+	t, at, err := m.live().Do(ctx, tx.RecordPut{Key: key, Value: []byte("value of " + key)})
 	if err != nil {
 		return tx.ID{}, at, fmt.Errorf("put %q at %s: %w", key, filepath.Base(m.dir), err)
 	}
