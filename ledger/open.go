@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/decube/decube/internal/durable"
@@ -87,7 +88,13 @@ func (l *Ledger) open(ctx context.Context) error {
 		l.halt(fmt.Errorf("the log of votes cannot be used: %w", err))
 		return nil
 	}
-	return l.catchUpFromLog(ctx)
+	if err := l.catchUpFromLog(ctx); err != nil {
+		return err
+	}
+	if next := l.tip.Load().next; slices.Contains(next, l.self) {
+		l.transport.SetValidators(next) // others may be there before Run is
+	}
+	return nil
 }
 
 // loadHead returns the last stored block with its state.
