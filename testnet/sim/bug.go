@@ -39,7 +39,6 @@ const (
 	endsEarly
 	mixesEpochs
 	ignoresSync
-	fetchesNoBodies
 	ignoresRequests
 	executesTwice
 	verifiesNothing
@@ -51,7 +50,7 @@ func Bugs() []Bug {
 	return []Bug{
 		{Name: "no-fsync", What: "records are sent without being durable", flaw: noFsync, Profile: "calm", Seeds: 1, Rules: []string{"S4"}},
 		{Name: "sends-first", What: "messages leave before their records are written", flaw: sendsFirst, Profile: "calm", Seeds: 1, Rules: []string{"S4"}},
-		{Name: "forgets-votes", What: "a restart loses what was accepted", flaw: forgetsVotes, Profile: "crash", Seeds: 200, Rules: []string{"S3", "S4", "S9", "halt"}},
+		{Name: "forgets-votes", What: "a restart loses what was accepted", flaw: forgetsVotes, Profile: "crash", Seeds: 200, Rules: []string{"S3", "S4", "S9", "L1", "L2", "L3", "halt"}},
 		{Name: "forgets-locks", What: "a restart loses what was prepared", flaw: forgetsLocks, Profile: "crash", Seeds: 300, Rules: []string{"S1", "S5", "S9"}},
 		{Name: "forgets-views", What: "a restart goes back to an earlier view", flaw: forgetsViews, Profile: "crash", Seeds: 300, Rules: []string{"S3", "S5", "S9", "L1", "L2", "L3", "halt"}},
 		{Name: "ignores-damage", What: "a log is cut off at a damaged record that was durable", flaw: ignoresDamage, Profile: "disk", Seeds: 400, Rules: []string{"S3", "S5", "S9", "halt"}},
@@ -62,7 +61,6 @@ func Bugs() []Bug {
 		{Name: "ends-early", What: "an epoch begins before the checkpoint is certified", flaw: endsEarly, Profile: "reconfigure", Seeds: 20, Rules: []string{"S7"}},
 		{Name: "mixes-epochs", What: "records of an old epoch enter a new one", flaw: mixesEpochs, Profile: "reconfigure", Seeds: 300, Rules: []string{"S1", "S2", "S3", "S4", "S7", "form", "halt"}},
 		{Name: "ignores-sync", What: "nothing is fetched when the core asks for it", flaw: ignoresSync, Profile: "lossy", Seeds: 200, Rules: []string{"L1", "L2", "L3"}},
-		{Name: "fetches-no-bodies", What: "missing bodies are not asked for", flaw: fetchesNoBodies, Profile: "byzantine", Seeds: 400, Rules: []string{"L1", "L2", "L3"}},
 		{Name: "ignores-requests", What: "the core is not told that requests wait", flaw: ignoresRequests, Profile: "byzantine", Seeds: 100, Rules: []string{"L1"}},
 		{Name: "executes-twice", What: "a request may be in two blocks", flaw: executesTwice, Profile: "clients", Seeds: 10, Rules: []string{"S6"}},
 		{Name: "verifies-nothing", What: "every signature is taken for good", flaw: verifiesNothing, Profile: "byzantine", Seeds: 300, Rules: []string{"S1", "S2", "S5", "S7", "S9", "S11", "form", "halt"}},
@@ -89,7 +87,7 @@ func CoreBugs() []Bug {
 		{core: "vote-anyway", What: "a replica without its log votes", Profile: "wipe", Seeds: 200, Rules: safe},
 		{core: "wrong-set", What: "NEW-VIEW follows from more view changes than it carries", Profile: "views", Seeds: 300, Rules: safe},
 		{core: "needs-stable", What: "no view change above the last checkpoint", Profile: "crash", Seeds: 300, Rules: live},
-		{core: "no-floor-pace", What: "slow leaders may stay", Profile: "slow", Seeds: 40, Rules: []string{"L5"}},
+		{core: "no-floor-pace", What: "slow leaders may stay", Profile: "slow", Seeds: 20, Rules: []string{"L5"}},
 		{core: "no-censor", What: "censoring leaders may stay", Profile: "censor", Seeds: 300, Rules: []string{"L1"}},
 		{core: "hasty-blame", What: "accuses without looking at the order of views", Profile: "crash", Seeds: 300, Rules: []string{"S9"}},
 		{core: "blind-follow", What: "COMMIT after a weak certificate of PREPAREs", Profile: "calm", Seeds: 20, Rules: []string{"S5"}},

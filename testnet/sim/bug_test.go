@@ -31,6 +31,10 @@ func find(t *testing.T, b *Bug) {
 
 // The faults in the core are in a build of their own.
 func TestFindsPlantedBugsInCore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the package a second time, and explores for a minute or two")
+	}
+	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-tags", "pbftmutants", "-run", "^TestMutants$", ".")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

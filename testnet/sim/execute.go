@@ -102,9 +102,6 @@ func (n *node) wantBody(d pbft.Digest) {
 		n.fetch.bodies = map[pbft.Digest]bool{}
 	}
 	n.fetch.bodies[d] = true
-	if n.w.has(fetchesNoBodies) {
-		return
-	}
 	n.w.send(n.id, n.w.somePeer(n), wantBody{d})
 	n.after(bodyRetry, func() {
 		delete(n.fetch.bodies, d)

@@ -64,11 +64,13 @@ func (f *faults) victim() *node {
 func (f *faults) schedule() {
 	c := &f.w.cfg.Faults
 	f.rounds()
+	for range c.Leaders {
+		f.w.after(between(f.w.rnd.faults, f.w.cfg.GST/2, f.w.cfg.GST), f.killLeader)
+	}
 	for _, kind := range []struct {
 		count int
 		do    func()
 	}{
-		{c.Leaders, f.killLeader},
 		{c.Crashes, f.crash},
 		{c.CrashAll, f.crashAll},
 		{c.Pauses, f.pause},
@@ -98,7 +100,7 @@ func (f *faults) killLeader() {
 		if f.live(n) && n.core != nil {
 			if leader := f.w.hosts[n.epoch.order[n.core.Leader()]][0]; leader.up {
 				f.kill(leader)
-				f.crashed(leader)
+				f.w.after(f.w.cfg.Faults.MaxDown, leader.start)
 			}
 			return
 		}

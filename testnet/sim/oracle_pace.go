@@ -7,7 +7,7 @@ import (
 
 // floorPeriods is for how many periods of measurement a slow leader may lead while
 // requests wait (L5).
-const floorPeriods = 5
+const floorPeriods = 4
 
 // pace watches how long slow leaders stay.
 type pace struct {

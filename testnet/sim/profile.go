@@ -308,16 +308,20 @@ func fork(c *Config, rnd *rand.Rand) {
 // slowLeaders has replicas lead that take their time, while requests wait.
 func slowLeaders(c *Config, rnd *rand.Rand) {
 	c.Floor = true
-	c.Core.PreprepareTimeout, c.Core.PrepareTimeout, c.Core.CommitTimeout = 40, 50, 50
-	c.Core.FloorPeriod = 60
+	c.Replicas = min(c.Replicas, 7)
+	c.Identities = c.Replicas
+	c.Core.PreprepareTimeout, c.Core.PrepareTimeout, c.Core.CommitTimeout = 80, 80, 80
+	c.Core.FloorPeriod, c.Core.CensorTimeout = 100, 2000
+	c.Core.ForwardAfter, c.Core.ResendInterval = 20, 20
 	c.Core.Window = 2 + rnd.Uint64N(3)
 	c.Core.CheckpointInterval = 4 * c.Core.Window
-	c.Before = Network{Min: 5 * Millisecond, Max: 20 * Millisecond}
+	c.Before = Network{Min: 3 * Millisecond, Max: 10 * Millisecond}
 	c.After = c.Before
+	c.Fsync = 2 * Millisecond
 	for _, who := range rnd.Perm(c.Replicas - 1)[:maxFaulty(c.Replicas)] {
 		c.Faulty = append(c.Faulty, Fault{who + 1, "slow-leader"})
 	}
-	c.GST, c.Load = 2*Second, 7*Second
+	c.GST, c.Load = 3*Second, 6*Second
 	c.Faults.Leaders = 1
 	c.Faults.MaxDown = Second
 	c.MaxBatch = 1

@@ -146,7 +146,7 @@ func (w *world) placeOf(n *node) *adversary.Replica {
 		Cluster: w.cfg.Core.Cluster, Epoch: n.epoch.number, Committee: n.epoch.verifier.Committee, Self: n.self,
 		Start: n.epoch.start, Rand: w.rnd.adversary,
 		Sign:   func(statement []byte) pbft.Signature { return w.keys.sign(n.who, statement) },
-		Window: w.cfg.Core.Window,
+		Window: w.cfg.Core.Window, Patience: int(w.cfg.Core.PreprepareTimeout), //nolint:gosec // small
 	}
 }
 

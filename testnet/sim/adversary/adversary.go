@@ -27,6 +27,7 @@ type Replica struct {
 	Self      quorum.Replica
 	Start     pbft.Header // the block before the epoch's first
 	Window    uint64
+	Patience  int // ticks for which others wait for a proposal
 	Rand      *rand.Rand
 	// Sign signs with the replica's own key.
 	Sign func(statement []byte) pbft.Signature

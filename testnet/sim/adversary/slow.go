@@ -7,4 +7,4 @@ type slow struct{}
 
 func (slow) Send(_ *Replica, envelopes []pbft.Envelope) []Packet { return honest(envelopes) }
 
-func (slow) Delay(r *Replica) int { return 12 + r.Rand.IntN(12) }
+func (slow) Delay(r *Replica) int { return r.Patience * (60 + r.Rand.IntN(15)) / 100 }
