@@ -266,6 +266,30 @@ func TestValidatorWithADamagedLogFollows(t *testing.T) {
 	agree(ctx, t, nodes, at.Block)
 }
 
+// A peer that the committee takes in votes from the next epoch on; its addresses are
+// in no document.
+func TestFollowerBecomesAValidator(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	g, dirs := committee(t, 4)
+	nodes := startAll(t, discard, append(dirs, newcomer(t, g))...)
+	joining := nodes[4]
+	op := tx.ValidatorAdd{Key: joining.key(t), Address: joining.Addresses()[0]}
+	for _, n := range nodes[:3] { // a quorum of them
+		if _, _, err := n.ledger.Do(ctx, op); err != nil {
+			t.Fatalf("taking a validator in: %v", err)
+		}
+	}
+	_, at := register(ctx, t, nodes[0], block.New(block.Raw, []byte("in the new epoch")).ID())
+	agree(ctx, t, nodes, at.Block)
+	eventually(ctx, t, "the newcomer votes", func() bool { return status(ctx, t, joining).Role == ledger.RoleValidator })
+	if st := status(ctx, t, joining); st.Epoch != 1 || len(st.Validators) != 5 || st.Quorum != 4 {
+		t.Errorf("status %+v", st)
+	}
+	_, at = register(ctx, t, joining, block.New(block.Raw, []byte("of the newcomer")).ID())
+	agree(ctx, t, nodes, at.Block)
+}
+
 // A ledger that has failed is closed; nothing may touch it any more, and the node
 // goes on.
 func TestNodeOutlivesItsLedger(t *testing.T) {
