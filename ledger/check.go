@@ -30,6 +30,7 @@ func (x *executor) want(c check) {
 	if _, known := x.begun[digest]; !known {
 		x.begun[digest] = time.Now()
 	}
+	c.since = time.Now()
 	x.checks = append(x.checks, c)
 }
 
@@ -81,12 +82,11 @@ func (x *executor) assemble(h *pbft.Header) *body {
 	if b == nil || b.whole() {
 		return b
 	}
-	batch := make(tx.Batch, len(b.ids))
-	for i, id := range b.ids {
-		if batch[i] = x.pool.Get(id); batch[i] == nil {
-			return nil
-		}
+	found, count := x.pool.GetAll(b.ids)
+	if count < len(found) {
+		return nil
 	}
+	batch := tx.Batch(found)
 	encoded, err := batch.Encode()
 	if err != nil {
 		return nil // larger than a block may be: nobody can have it
@@ -100,9 +100,20 @@ func emptyBody(seq uint64) *body {
 	return newBody(seq, nil, nil, tx.Batch{}.AppendTo(nil))
 }
 
-// ask sends a question for a body: at once to the leader, then to others in turn.
+// ask sends a question for a body: first to the leader, then to others in turn. The
+// transactions of a body that is known by their IDs are most likely on their way,
+// and a body takes as much of that way again: it is asked for after a while.
 func (x *executor) ask(c *check, again bool) {
-	if !c.asked.IsZero() && (!again || time.Since(c.asked) < bodyRetry) {
+	switch {
+	case c.asked.IsZero() && x.bodies.get(c.Header.Body) != nil:
+		patience := bodyPatience
+		if x.carrying.Load() {
+			patience = bodyPatienceBusy
+		}
+		if time.Since(c.since) < patience {
+			return
+		}
+	case !c.asked.IsZero() && (!again || time.Since(c.asked) < bodyRetry<<min(c.tries-1, 4)):
 		return
 	}
 	e := x.epoch.Load()

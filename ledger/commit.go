@@ -22,12 +22,17 @@ func (x *executor) commit(d *pbft.Decision) error {
 	if at, ok := x.begun[d.Cert.Digest]; ok {
 		latency = time.Since(at)
 	}
-	return x.advance(d, done, latency)
+	if err := x.advance(d, done, latency); err != nil {
+		return err
+	}
+	x.storeCheckpoint(&d.Header)
+	return nil
 }
 
 // advance stores a committed block and moves the head.
 func (x *executor) advance(d *pbft.Decision, done *executed, latency time.Duration) error {
 	x.unstored += len(done.body.ids)
+	x.passed += uint64(len(done.body.ids))
 	stateful := done.next != nil || d.Header.Seq%x.core.CheckpointInterval == 0 || x.unstored >= stateEvery
 	err := x.archive.Append(archive.Entry{
 		Decision: d, Body: done.body.encoded, IDs: done.body.ids, State: done.state.Map(), Stateless: !stateful, Validators: done.next,
@@ -58,9 +63,6 @@ func (x *executor) advance(d *pbft.Decision, done *executed, latency time.Durati
 		clear(x.begun)
 	}
 	x.notify(d, done.body, latency)
-	if done.next != nil || d.Header.Seq%x.core.CheckpointInterval == 0 {
-		return x.store()
-	}
 	return nil
 }
 
@@ -85,11 +87,47 @@ func (x *executor) store() error {
 	return nil
 }
 
-func (x *executor) storeLater() error {
-	if x.since.IsZero() || time.Since(x.since) < syncAfter {
-		return nil
+// storeCheckpoint makes everything up to a checkpoint durable: others wait for it.
+func (x *executor) storeCheckpoint(h *pbft.Header) {
+	if h.Last() || h.Seq%x.core.CheckpointInterval == 0 {
+		x.storeBeside()
 	}
-	return x.store()
+}
+
+// storeLater makes durable what has been in the log alone for a while.
+func (x *executor) storeLater() {
+	if !x.since.IsZero() && time.Since(x.since) >= syncAfter {
+		x.storeBeside()
+	}
+}
+
+// storeBeside does what store does while blocks go on being executed: a disk that
+// is busy may take longer than others have patience for a vote. What it comes to is
+// a command.
+func (x *executor) storeBeside() {
+	if x.storing {
+		x.storeAgain = true
+		return
+	}
+	x.storing, x.storeAgain, x.since = true, false, time.Time{}
+	seq := x.head.header.Seq
+	x.syncs.Go(func() { x.box.put(archived{seq, x.archive.Sync()}) })
+}
+
+// storedBeside takes note of what storeBeside came to.
+func (x *executor) storedBeside(s archived) error {
+	x.storing = false
+	if s.err != nil {
+		return fmt.Errorf("storing blocks up to %d: %w", s.seq, s.err)
+	}
+	if s.seq > x.synced {
+		x.synced = s.seq
+		x.tell(pbft.Stored{Seq: s.seq})
+	}
+	if x.storeAgain {
+		x.storeBeside()
+	}
+	return nil
 }
 
 // certified takes note of a checkpoint: the state before it need not be readable
@@ -131,6 +169,7 @@ func (x *executor) take(blocks []fetched) error {
 		if err := x.advance(f.decision, done, 0); err != nil {
 			return err
 		}
+		x.storeCheckpoint(h)
 		x.box.put(wake{})
 	}
 	if len(blocks) == 0 {
@@ -171,6 +210,7 @@ func (x *executor) install(cmd *install) error {
 	if d.Header.Seq <= x.head.header.Seq {
 		return nil // blocks came faster
 	}
+	x.syncs.Wait() // they are of the history that is replaced
 	if err := cmd.transfer.Install(cmd.transitions); err != nil {
 		return err
 	}

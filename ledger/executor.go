@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/decube/decube/ledger/archive"
@@ -21,16 +22,21 @@ type executor struct {
 	*Ledger
 	box *mailbox[any] // commands: see the types below
 
-	head      *head
-	ahead     map[pbft.Digest]*executed // valid blocks above the head, by header digest
-	checks    []check                   // that wait for a parent or a body
-	offer     *pbft.Build               // the block that this leader may propose
-	built     time.Time                 // when it last proposed one
-	synced    uint64                    // everything up to here is durable in the archive
-	since     time.Time                 // of the oldest block that is not
-	unstored  int                       // transactions since the last block whose state was stored
-	rechecked uint64                    // when transactions were last looked at again, in ticks
-	begun     map[pbft.Digest]time.Time // when blocks in flight were first seen
+	head       *head
+	ahead      map[pbft.Digest]*executed // valid blocks above the head, by header digest
+	checks     []check                   // that wait for a parent or a body
+	offer      *pbft.Build               // the block that this leader may propose
+	built      time.Time                 // when it last proposed one
+	synced     uint64                    // everything up to here is durable in the archive
+	since      time.Time                 // of the oldest block that is not
+	syncs      sync.WaitGroup
+	storing    bool                        // the archive is made durable beside
+	storeAgain bool                        // more is to be made durable then
+	unstored   int                         // transactions since the last block whose state was stored
+	passed     uint64                      // transactions committed since the start
+	forwarded  struct{ at, passed uint64 } // when overdue ones were last sent again, in ticks, and passed then
+	rechecked  uint64                      // when transactions were last looked at again, in ticks
+	begun      map[pbft.Digest]time.Time   // when blocks in flight were first seen
 }
 
 // head is the last committed block with the state after it. It never changes.
@@ -55,7 +61,8 @@ type executed struct {
 type (
 	check struct {
 		pbft.Check
-		asked time.Time
+		since time.Time // when it came
+		asked time.Time // when its body was last asked for
 		tries int
 	}
 	build   struct{ pbft.Build }
@@ -72,6 +79,10 @@ type (
 		transitions []receipt.Transition
 		verified    pbft.Verified
 		done        chan error
+	}
+	archived struct { // the archive is durable up to a block, or cannot be
+		seq uint64
+		err error
 	}
 	proof   struct{ evidence pbft.Evidence }
 	newView struct{ message *pbft.NewView }
@@ -93,7 +104,13 @@ const (
 	stateEvery = 50_000
 	// clockSkew is how far ahead of this replica's clock a proposal may be.
 	clockSkew = 10 * time.Second
-	// bodyRetry is how long one validator has for sending a body.
+	// bodyPatience is how long transactions whose IDs are known may be on their way.
+	bodyPatience = 50 * time.Millisecond
+	// bodyPatienceBusy is the same while transactions that have come are verified.
+	bodyPatienceBusy = 250 * time.Millisecond
+	// bodyRetry is how long the first validator has for sending a body. Each one more
+	// has twice as long, up to 16 times: a swarm that is slow is not helped by more to
+	// carry.
 	bodyRetry = 100 * time.Millisecond
 	// syncAfter is how long a committed block may be in the log alone.
 	syncAfter = 500 * time.Millisecond
@@ -113,14 +130,14 @@ func (x *executor) run(ctx context.Context) error {
 	defer ticker.Stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer x.syncs.Wait()
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			return x.store()
 		case <-x.box.ready:
 			for _, cmd := range x.box.take() {
-				if err = x.do(cmd); err != nil {
+				if err := x.do(cmd); err != nil {
 					return err
 				}
 			}
@@ -128,11 +145,8 @@ func (x *executor) run(ctx context.Context) error {
 		case <-ticker.C:
 			x.retry(true)
 			x.recheck()
-			err = x.storeLater()
+			x.storeLater()
 		case <-timer.C:
-		}
-		if err != nil {
-			return err
 		}
 		if wait := x.propose(); wait > 0 {
 			timer.Reset(wait)
@@ -164,6 +178,8 @@ func (x *executor) do(cmd any) error {
 		return x.archive.PutEvidence(&cmd.evidence)
 	case newView:
 		return x.archive.PutNewView(cmd.message)
+	case archived:
+		return x.storedBeside(cmd)
 	case forward:
 		x.spreadOverdue()
 	case wake:

@@ -29,8 +29,11 @@ func (l *Ledger) Receive(from sig.PublicKey, class Class, frame []byte) {
 	}
 	l.heard.saw(from, time.Now())
 	queue := l.messages
-	if class == Bulk {
+	switch {
+	case class == Bulk && frame[0] == frameTransactions:
 		queue = l.bulk
+	case class == Bulk:
+		queue = l.bodyFrames
 	}
 	select {
 	case queue <- arrival{from, frame}:
@@ -222,14 +225,30 @@ func (l *Ledger) verifyUnknown(batch tx.Batch) error {
 	return nil
 }
 
-// carry takes in transactions and bodies until ctx ends.
+// answer takes in bodies, and answers questions for them, until ctx ends.
+func (l *Ledger) answer(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case a := <-l.bodyFrames:
+			if err := l.takeBulk(a); err != nil {
+				l.drop(a.from, err)
+			}
+		}
+	}
+}
+
+// carry takes in transactions until ctx ends.
 func (l *Ledger) carry(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case a := <-l.bulk:
+			l.carrying.Store(true)
 			l.carryBatch(a)
+			l.carrying.Store(len(l.bulk) > 0)
 		}
 	}
 }
@@ -239,13 +258,7 @@ func (l *Ledger) carry(ctx context.Context) error {
 func (l *Ledger) carryBatch(a arrival) {
 	var in incoming
 	for {
-		err := error(nil)
-		if a.frame[0] == frameTransactions {
-			err = l.collect(&in, a)
-		} else {
-			err = l.takeBulk(a)
-		}
-		if err != nil {
+		if err := l.collect(&in, a); err != nil {
 			l.drop(a.from, err)
 		}
 		if len(in.txs) >= verifyTogether {

@@ -60,15 +60,17 @@ type Ledger struct {
 	moved    *broadcast
 	needSync *syncHint
 
-	messages chan arrival
-	bulk     chan arrival
-	events   chan engineEvent
-	toEngine *mailbox[pbft.Event]
-	intake   chan submission
-	outgoing *mailbox[*tx.Transaction]
+	messages   chan arrival
+	bulk       chan arrival // transactions
+	bodyFrames chan arrival // bodies, and questions for them
+	events     chan engineEvent
+	toEngine   *mailbox[pbft.Event]
+	intake     chan submission
+	outgoing   *mailbox[*tx.Transaction]
 	// handingOver bounds how many transactions a follower hands to others at a time.
 	handingOver errgroup.Group
 	exec        *executor
+	carrying    atomic.Bool // others' transactions are being verified
 
 	placed    chan struct{} // closed once it is known whether this peer votes
 	placeOnce sync.Once
@@ -103,7 +105,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		sigs: sig.NewVerifier(0), votes: sig.NewVerifier(0), clock: clock{time.Now()},
 		bodies: newBodies(), heard: newHeard(), wanted: newWanted(), waiters: newWaiters(),
 		moved: newBroadcast(), needSync: newSyncHint(),
-		messages: make(chan arrival, o.Config.QueueSize), bulk: make(chan arrival, bulkQueue),
+		messages: make(chan arrival, o.Config.QueueSize), bulk: make(chan arrival, bulkQueue), bodyFrames: make(chan arrival, bulkQueue),
 		events: make(chan engineEvent, round), toEngine: newMailbox[pbft.Event](), outgoing: newMailbox[*tx.Transaction](),
 		intake: make(chan submission, o.Config.QueueSize),
 		placed: make(chan struct{}), closing: make(chan struct{}),
@@ -130,7 +132,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 // handOvers is how many transactions a follower hands to others at a time.
 const handOvers = 256
 
-// bulkQueue is how many frames of transactions and bodies wait to be verified.
+// bulkQueue is how many frames of transactions, and of bodies, wait to be looked at.
 const bulkQueue = 64
 
 // halt makes this peer a follower for good.

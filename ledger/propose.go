@@ -9,7 +9,9 @@ import (
 )
 
 // propose builds the block that this leader may propose, if it is time: at once
-// when nothing is in flight, else when a batch is full or has waited long enough.
+// when nothing is in flight, else when a batch is full or has waited long enough,
+// which is the longer the more blocks are in flight. A swarm that is fast is not
+// kept waiting, and one that is not gets fewer and larger blocks.
 // It returns how long to wait otherwise, 0 when there is nothing to wait for.
 func (x *executor) propose() time.Duration {
 	if x.offer == nil {
@@ -24,8 +26,8 @@ func (x *executor) propose() time.Duration {
 	if waiting <= 0 {
 		return 0
 	}
-	if inFlight := o.Seq > x.head.header.Seq+1; inFlight && waiting < x.cfg.MaxBatchSize {
-		if wait := x.cfg.BatchTimeout - time.Since(x.built); wait > 0 {
+	if inFlight := o.Seq - min(o.Seq, x.head.header.Seq+1); inFlight > 0 && waiting < x.most(parent) {
+		if wait := time.Duration(inFlight)*x.cfg.BatchTimeout - time.Since(x.built); wait > 0 { //nolint:gosec // at most a window
 			return wait
 		}
 	}
@@ -50,7 +52,7 @@ func (x *executor) build(o *pbft.Build, parent *state.State) {
 		x.log.Error("building a block failed", "block", o.Seq, "err", err)
 		return
 	}
-	most := min(x.cfg.MaxBatchSize, int(p.MaxBlockTransactions))    //nolint:gosec // validated
+	most := x.most(parent)
 	bytes := min(tx.MaxBatchSize, int(p.MaxBlockBytes)) - batchHead //nolint:gosec // validated
 	candidates := x.pool.Next(most, bytes, nil)
 	before := x.timeOf(o.Parent)
@@ -94,6 +96,15 @@ func (x *executor) build(o *pbft.Build, parent *state.State) {
 	x.begun[digest] = time.Now()
 	x.offer, x.built = nil, time.Now()
 	x.tell(pbft.Built{View: o.View, Header: h})
+}
+
+// most returns how many transactions a block on top of parent may have.
+func (x *executor) most(parent *state.State) int {
+	p, err := parent.Params()
+	if err != nil {
+		return x.cfg.MaxBatchSize // build says what is wrong
+	}
+	return min(x.cfg.MaxBatchSize, int(p.MaxBlockTransactions)) //nolint:gosec // validated
 }
 
 // batchHead is the most bytes that the number of transactions takes in a body.
@@ -151,7 +162,15 @@ func (x *executor) recheck() {
 	}
 }
 
-// spreadOverdue sends the longest waiting transactions to all validators again.
+// spreadOverdue sends the longest waiting transactions to all validators again: those
+// that wait for longer than the queue does not explain. To send all of a long queue
+// again would only make it longer.
 func (x *executor) spreadOverdue() {
-	x.outgoing.put(x.pool.Overdue(x.clock.now(), x.core.ForwardAfter, x.cfg.MaxBatchSize)...)
+	now, waiting := x.clock.now(), uint64(x.pool.Len()) //nolint:gosec // not negative
+	after := x.core.ForwardAfter
+	if passed := x.passed - x.forwarded.passed; passed > 0 {
+		after += min(2*waiting*(now-x.forwarded.at)/passed, x.core.CensorTimeout/4)
+	}
+	x.forwarded.at, x.forwarded.passed = now, x.passed
+	x.outgoing.put(x.pool.Overdue(now, after, x.cfg.MaxBatchSize)...)
 }

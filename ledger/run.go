@@ -34,10 +34,11 @@ func (l *Ledger) Run(ctx context.Context) error {
 	for range l.cfg.ParallelWorkers {
 		g.Go(func() error { return l.verify(ctx) })
 	}
-	for range max(1, l.cfg.ParallelWorkers/2) {
-		g.Go(func() error { return l.carry(ctx) })
-		g.Go(func() error { return l.takeIn(ctx) })
-	}
+	// One of each, so that what comes meanwhile is verified together: a signature in
+	// a large batch takes a third of the time that it takes alone.
+	g.Go(func() error { return l.carry(ctx) })
+	g.Go(func() error { return l.takeIn(ctx) })
+	g.Go(func() error { return l.answer(ctx) })
 	g.Go(func() error { return l.spread(ctx) })
 	g.Go(func() error { return l.takePart(ctx) })
 	g.Go(func() error { return l.catchUp(ctx) })

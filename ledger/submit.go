@@ -142,7 +142,7 @@ func (l *Ledger) refused(id tx.ID, err error) (Committed, error) {
 // takeIn verifies what clients hand in, several at a time when several are waiting,
 // and puts it on its way, until ctx ends.
 func (l *Ledger) takeIn(ctx context.Context) error {
-	batch := make([]submission, 0, together)
+	batch := make([]submission, 0, verifyTogether)
 	for {
 		select {
 		case <-ctx.Done():
@@ -150,7 +150,7 @@ func (l *Ledger) takeIn(ctx context.Context) error {
 		case s := <-l.intake:
 			batch = append(batch[:0], s)
 		}
-		for more := true; more && len(batch) < together; {
+		for more := true; more && len(batch) < verifyTogether; {
 			select {
 			case s := <-l.intake:
 				batch = append(batch, s)
@@ -305,7 +305,11 @@ func (l *Ledger) spread(ctx context.Context) error {
 			return nil
 		case <-l.outgoing.ready:
 		}
-		if wait := spreadInterval - time.Since(last); wait > 0 {
+		interval := spreadInterval
+		if l.pool.Len() > l.cfg.MaxBatchSize {
+			interval = spreadBehind
+		}
+		if wait := interval - time.Since(last); wait > 0 {
 			timer.Reset(wait)
 			select {
 			case <-ctx.Done():
@@ -328,6 +332,10 @@ func (l *Ledger) spread(ctx context.Context) error {
 
 // spreadInterval is how far apart frames of transactions are under load.
 const spreadInterval = time.Millisecond
+
+// spreadBehind is the same while more waits than a block takes: nothing is gained by
+// being early then, and large frames are verified in large batches.
+const spreadBehind = 10 * time.Millisecond
 
 // spreadSize is about how many bytes of transactions go into one frame.
 const spreadSize = 256 << 10
