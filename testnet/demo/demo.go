@@ -18,13 +18,16 @@ import (
 type demo struct {
 	story
 	cluster *cluster.Cluster
+	bin     string // directory of the programs
 	source  string // of the first snapshot
 	size    int64  // of random data in the second
 
-	bootstrap, alice, bob, carol *cluster.Node
-	nodes                        []*cluster.Node
+	ledger            *cluster.Testnet // the validators, who hold no snapshots
+	alice, bob, carol *cluster.Node
+	nodes             []*cluster.Node
 
 	spent  map[*cluster.Node]bench.ProcessUsage // of those that were stopped
+	first  created                              // the snapshot of the source
 	second created                              // the snapshot that bob and carol hold when alice has left
 }
 
@@ -34,7 +37,9 @@ const line = 64 << 20
 
 // tell runs the demo.
 func (d *demo) tell(ctx context.Context) error {
-	for _, chapter := range []func(context.Context) error{d.swarm, d.firstSnapshot, d.secondSnapshot, d.killProvider, d.finish} {
+	for _, chapter := range []func(context.Context) error{
+		d.swarm, d.firstSnapshot, d.tellBob, d.proof, d.killLeader, d.secondSnapshot, d.killProvider, d.finish,
+	} {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
@@ -42,13 +47,19 @@ func (d *demo) tell(ctx context.Context) error {
 	return nil
 }
 
-// swarm starts the peers: all know one, which holds nothing.
+// swarm starts a committee, and peers that know its members.
 func (d *demo) swarm(ctx context.Context) (err error) {
-	d.title("Four peers, each a process with its own repository")
-	slow := fmt.Sprintf("DECUBE_EXCHANGE_UPLOAD_RATE=%d", line)
-	if d.bootstrap, err = d.start(ctx, "bootstrap"); err != nil {
+	d.title("Four validators with a ledger, and three peers, each a process with its own repository")
+	began := time.Now()
+	if d.ledger, err = d.cluster.Testnet(ctx, validators, 0, cluster.NodeOptions{}); err != nil {
 		return err
 	}
+	for _, n := range d.ledger.Validators {
+		d.nodes = append(d.nodes, n)
+		d.say("%-10s  %s", n.Name(), short(n.ID()))
+	}
+	d.say("made and ready after %.2f s: three of them commit, and any one may fail", time.Since(began).Seconds())
+	slow := fmt.Sprintf("DECUBE_EXCHANGE_UPLOAD_RATE=%d", line)
 	if d.alice, err = d.start(ctx, "alice"); err != nil {
 		return err
 	}
@@ -58,16 +69,19 @@ func (d *demo) swarm(ctx context.Context) (err error) {
 	if d.carol, err = d.start(ctx, "carol", slow); err != nil {
 		return err
 	}
-	d.say("All know the address of bootstrap, and nothing of each other.")
+	d.say("The three have the validators' genesis document and addresses, and know nothing of each other.")
 	d.say("The lines of bob and carol carry %s/s.", size(line))
 	return nil
 }
 
-// start starts one peer that knows bootstrap, unless it is that itself.
+// validators is the size of the smallest committee that withstands a fault.
+const validators = 4
+
+// start starts a peer that knows the validators.
 func (d *demo) start(ctx context.Context, name string, env ...string) (*cluster.Node, error) {
-	opts := cluster.NodeOptions{Env: env}
-	if d.bootstrap != nil {
-		opts.Bootstrap = d.bootstrap.Addrs()
+	opts := cluster.NodeOptions{Env: env, Args: []string{"--genesis", d.ledger.Genesis}}
+	for _, v := range d.ledger.Validators {
+		opts.Bootstrap = append(opts.Bootstrap, v.Addrs()...)
 	}
 	began := time.Now()
 	n, err := d.cluster.Start(ctx, name, opts)
@@ -75,12 +89,12 @@ func (d *demo) start(ctx context.Context, name string, env ...string) (*cluster.
 		return nil, err
 	}
 	d.nodes = append(d.nodes, n)
-	d.say("%-9s  %s  ready after %.2f s", name, short(n.ID()), time.Since(began).Seconds())
+	d.say("%-10s  %s  ready after %.2f s", name, short(n.ID()), time.Since(began).Seconds())
 	return n, nil
 }
 
-// firstSnapshot moves a directory of many files from alice to bob.
-func (d *demo) firstSnapshot(ctx context.Context) error {
+// firstSnapshot takes a snapshot of a directory of many files.
+func (d *demo) firstSnapshot(ctx context.Context) (err error) {
 	if d.source == "" {
 		out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 		if err != nil {
@@ -91,23 +105,24 @@ func (d *demo) firstSnapshot(ctx context.Context) error {
 	} else {
 		d.title("Alice takes a snapshot of %s", d.source)
 	}
-	snap, err := d.create(ctx, d.alice, d.source)
-	if err != nil {
+	if d.first, err = d.create(ctx, d.alice, d.source); err != nil {
 		return err
 	}
 	d.say("and once more, now that nothing has changed:")
-	if _, err := d.create(ctx, d.alice, d.source); err != nil {
-		return err
-	}
+	_, err = d.create(ctx, d.alice, d.source)
+	return err
+}
 
+// tellBob brings the first snapshot to bob.
+func (d *demo) tellBob(ctx context.Context) error {
 	d.title("Bob is told the CID, and nothing else")
-	if err := d.fetch(ctx, d.bob, snap.CID); err != nil {
+	if err := d.fetch(ctx, d.bob, d.first.CID); err != nil {
 		return err
 	}
-	if err := d.verify(ctx, d.bob, snap.CID); err != nil {
+	if err := d.verify(ctx, d.bob, d.first.CID); err != nil {
 		return err
 	}
-	return d.restore(ctx, d.bob, snap.CID, d.source, d.path("bob/restored"))
+	return d.restore(ctx, d.bob, d.first.CID, d.source, d.path("bob/restored"))
 }
 
 // path returns a place in the demo's own directory.
@@ -191,10 +206,10 @@ func (d *demo) finish(ctx context.Context) error {
 		}
 		spent, ok := d.spent[n]
 		if !ok {
-			d.say("%-9s  was killed", n.Name())
+			d.say("%-10s  was killed", n.Name())
 			continue
 		}
-		d.say("%-9s  %5.1f CPU s, at most %s of memory", n.Name(), spent.CPUSeconds, size(spent.PeakBytes))
+		d.say("%-10s  %5.1f CPU s, at most %s of memory", n.Name(), spent.CPUSeconds, size(spent.PeakBytes))
 	}
 	d.say("The whole took %.0f s.", time.Since(d.began).Seconds())
 	return nil

@@ -1,8 +1,9 @@
 // Command demo shows what DeCube does, with real data between real processes on
-// this machine: a snapshot is taken on one peer, found and fetched on others by
-// its CID alone, restored and compared, also while a provider is killed. It prints
-// what happens, leaves nothing behind, and fails when anything is not as it
-// should be.
+// this machine: a snapshot is taken on one peer and registered in the ledger of four
+// validators, found and fetched on others by its CID alone, restored and compared,
+// and its receipt is verified offline; all of that while a leader and a provider
+// are killed. It prints what happens, leaves nothing behind, and fails when anything
+// is not as it should be.
 //
 //	demo -bin DIR [-source DIR] [-size BYTES] [-keep]
 package main
@@ -89,6 +90,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	d := &demo{
 		story:   story{out: out, began: time.Now()},
 		cluster: c,
+		bin:     s.bin,
 		source:  s.source,
 		size:    s.size,
 		spent:   map[*cluster.Node]bench.ProcessUsage{},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -22,6 +23,13 @@ type created struct {
 	NewChunks int64   `json:"new_chunks"`
 	NewBytes  int64   `json:"new_bytes"`
 	Seconds   float64 `json:"seconds"`
+
+	Registration struct {
+		Registered bool    `json:"registered"`
+		Block      uint64  `json:"block"`
+		Seconds    float64 `json:"seconds"`
+		Problem    string  `json:"problem"`
+	} `json:"registration"`
 }
 
 // create takes a snapshot of path on n.
@@ -34,12 +42,25 @@ func (d *demo) create(ctx context.Context, n *cluster.Node, path string) (create
 	d.say("%s", c.CID)
 	if c.NewChunks == 0 {
 		d.say("%s, %s, known within %.2f s: nothing to store", count(c.Files, "file", "files"), size(c.Bytes), c.Seconds)
-		return c, nil
+		return c, d.registered(&c)
 	}
 	d.say("%s, %s; %d of %s new, %s stored",
 		count(c.Files, "file", "files"), rate(c.Bytes, c.Seconds), c.NewChunks, count(c.Chunks, "chunk", "chunks"), size(c.NewBytes))
-	return c, nil
+	return c, d.registered(&c)
 }
+
+// registered says where a snapshot is in the ledger.
+func (d *demo) registered(c *created) error {
+	r := &c.Registration
+	if !r.Registered || r.Block == 0 {
+		return fmt.Errorf("%w: %s: %+v", errNotRegistered, c.CID, r)
+	}
+	d.say("registered in block %d of the ledger, final after %.0f ms", r.Block, r.Seconds*1000)
+	return nil
+}
+
+// errNotRegistered is returned for a snapshot that is in no block.
+var errNotRegistered = errors.New("the snapshot is not registered")
 
 // fetch completes n's copy of a snapshot.
 func (d *demo) fetch(ctx context.Context, n *cluster.Node, cid string) error {
