@@ -60,8 +60,8 @@ func (c Config) Validate() error {
 		return config.Invalid("max_batch_size", c.MaxBatchSize, "must be from 1 to %d transactions", tx.MaxBatch)
 	case c.BatchTimeout < 0 || c.BatchTimeout > time.Minute:
 		return config.Invalid("batch_timeout", c.BatchTimeout, "must be from 0 to 1m")
-	case c.MaxMessageSize < minMessage || c.MaxMessageSize > 64<<20:
-		return config.Invalid("max_message_size", c.MaxMessageSize, "must be from %d to %d bytes: a block has up to %d", minMessage, 64<<20, tx.MaxBatchSize)
+	case c.MaxMessageSize < minMessage || c.MaxMessageSize > maxMessage:
+		return config.Invalid("max_message_size", c.MaxMessageSize, "must be from %d to %d bytes: a block has up to %d", minMessage, maxMessage, tx.MaxBatchSize)
 	case c.GossipFanout < 1 || c.GossipFanout > 32:
 		return config.Invalid("gossip_fanout", c.GossipFanout, "must be from 1 to 32 peers")
 	case c.ParallelWorkers < 1 || c.ParallelWorkers > 256:
@@ -72,8 +72,11 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// minMessage is the least that MaxMessageSize may be: a block and its envelope.
-const minMessage = tx.MaxBatchSize + 64<<10
+// MaxMessageSize may be from a block with its envelope to what every peer takes.
+const (
+	minMessage = tx.MaxBatchSize + 64<<10
+	maxMessage = 10 << 20
+)
 
 // tick is the unit of the core's time.
 const tick = 10 * time.Millisecond

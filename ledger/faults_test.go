@@ -194,10 +194,10 @@ func TestTooFewValidatorsSayWhy(t *testing.T) {
 	if _, _, err := s.all[0].put(attempt, "alone"); !errors.Is(err, ErrUndecided) {
 		t.Errorf("a lone validator: %v", err)
 	}
-	st, err := s.all[0].ledger.Status(ctx)
-	if err != nil || st.Problem == "" {
-		t.Errorf("status %+v, %v", st, err)
-	}
+	s.until(ctx, "the status says why nothing commits", func() bool {
+		st, err := s.all[0].ledger.Status(ctx)
+		return err != nil || st.Problem != ""
+	})
 	s.all[1].start()
 	s.all[2].start()
 	if _, _, err := s.all[0].put(ctx, "three"); err != nil {
@@ -311,4 +311,25 @@ func TestTwoComeBack(t *testing.T) {
 		}
 		t.Logf("committed %v after two came back", time.Since(began).Round(time.Millisecond))
 	}
+}
+
+// A follower that is voted in, and is needed for a quorum at once.
+func TestNewcomerIsNeeded(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 4, 1, nil)
+	s.startAll()
+	newcomer := s.all[4]
+	loading, stop := context.WithCancel(ctx)
+	acknowledged := s.load(loading, newcomer) // blocks come while it is taken in
+	if err := s.change(ctx, tx.ValidatorAdd{Key: newcomer.key.Public()}, quorumOf(s.all[:4], 0)...); err != nil {
+		t.Fatal(err)
+	}
+	s.size(ctx, 5)
+	s.all[3].halt() // four of five must agree
+	if _, _, err := newcomer.put(ctx, "with its vote"); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	s.holds(ctx, acknowledged(), without(s.all, s.all[3])...)
 }

@@ -76,6 +76,9 @@ type Ledger struct {
 	placeOnce sync.Once
 	closing   chan struct{}
 	closeOnce sync.Once
+
+	closeFiles sync.Once
+	closed     []error // of closing the files
 }
 
 // coreStatus is what the engine publishes of the core.
@@ -146,14 +149,13 @@ func (l *Ledger) halt(err error) {
 // the ledger itself.
 func (l *Ledger) Close() error {
 	l.closeOnce.Do(func() { close(l.closing) })
-	var errs []error
-	if l.journal != nil {
-		errs = append(errs, l.journal.close())
-		l.journal = nil
-	}
-	if l.archive != nil {
-		errs = append(errs, l.archive.Close())
-		l.archive = nil
-	}
-	return errors.Join(errs...)
+	l.closeFiles.Do(func() {
+		if l.journal != nil {
+			l.closed = append(l.closed, l.journal.close())
+		}
+		if l.archive != nil {
+			l.closed = append(l.closed, l.archive.Close())
+		}
+	})
+	return errors.Join(l.closed...)
 }

@@ -251,9 +251,13 @@ func (l *Ledger) validatorStatus(tip *head) []ValidatorStatus {
 	return out
 }
 
+// meeting is how long validators have after a start to hear from each other before
+// that is a problem.
+const meeting = 5 * time.Second
+
 // problem says why nothing commits, as far as this validator can tell.
 func (l *Ledger) problem(s *Status) string {
-	if s.Role == RoleFollower || s.Role == RoleHalted {
+	if s.Role == RoleFollower || s.Role == RoleHalted || time.Since(l.clock.started) < meeting {
 		return ""
 	}
 	reachable := 0

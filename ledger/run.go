@@ -129,6 +129,9 @@ func (l *Ledger) vote(ctx context.Context, e *epoch) error {
 		l.pool.SetOrigins(len(e.validators))
 	}
 	l.heard.retain(e.validators)
+	// From here on the executor tells the engine of blocks that are fetched. Those
+	// before are in the tip, which the engine resumes from.
+	l.epoch.Store(e)
 	done := make(chan error, 1)
 	l.exec.box.put(cancel{done})
 	select {
@@ -148,11 +151,11 @@ func (l *Ledger) vote(ctx context.Context, e *epoch) error {
 	}
 	n, err := l.newEngine(e, l.journal)
 	if err != nil {
+		l.epoch.Store(nil)
 		l.halt(err)
 		return nil
 	}
 	l.transport.SetValidators(e.validators)
-	l.epoch.Store(e)
 	l.pool.SetOrigins(len(e.validators))
 	n.publish()
 	l.placeOnce.Do(func() { close(l.placed) })
