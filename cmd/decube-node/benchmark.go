@@ -59,7 +59,7 @@ puts the machine and its limits beside the figures.`,
 }
 
 func (f *benchmarkFlags) run(cmd *cobra.Command) (err error) {
-	tuneMemory() // as the daemon does
+	defer tuneMemory(f.Validators)() // as so many daemons do
 	dir, err := os.MkdirTemp(f.Dir, "decube-consensus-")
 	if err != nil {
 		return fmt.Errorf("making scratch space: %w", err)

@@ -77,9 +77,9 @@ func (f daemonFlags) run(cmd *cobra.Command, dir string) error {
 	if err := logging.RouteLibraries(log, cfg.Log.Libraries); err != nil {
 		return err
 	}
-	tuneMemory()
 	ctx, stop := untilSignal(context.Background(), log)
 	defer stop()
+	defer tuneMemory(1)()
 	return runNode(ctx, cmd.OutOrStdout(), log, node.Options{Repo: dir, Config: cfg, Log: log})
 }
 

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -88,13 +87,3 @@ func watchdog(ctx context.Context, log *slog.Logger) (stop func()) {
 		<-done
 	}
 }
-
-// tuneMemory keeps an idle daemon small, unless the operator has set GOGC.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(idleGCPercent)
-	}
-}
-
-// idleGCPercent lets the heap grow by half between collections.
-const idleGCPercent = 50
