@@ -31,6 +31,8 @@ type Session struct {
 	Home string
 	// Env is the environment, to which HOME is added.
 	Env []string
+	// Settings, if not nil, returns what else is in a command's environment.
+	Settings func(command string) []string
 
 	bound      Bindings
 	background []*exec.Cmd
@@ -105,6 +107,9 @@ func (s *Session) shell(ctx context.Context, command string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "sh", "-c", command)
 	cmd.Dir = s.Home
 	cmd.Env = append(slices.Clip(s.Env), "HOME="+s.Home)
+	if s.Settings != nil {
+		cmd.Env = append(cmd.Env, s.Settings(command)...)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd
