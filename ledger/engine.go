@@ -49,7 +49,7 @@ func (l *Ledger) newEngine(e *epoch, j *journal) (*engine, error) {
 		return nil, fmt.Errorf("starting epoch %d: %w", e.number, err)
 	}
 	n := &engine{Ledger: l, now: e, core: core, log: j}
-	n.gather(&out)
+	n.pending.Join(&out)
 	return n, nil
 }
 
@@ -133,31 +133,7 @@ func (n *engine) takeExecuted() {
 
 func (n *engine) step(e pbft.Event) {
 	out := n.core.Step(e)
-	n.gather(&out)
-}
-
-// gather joins an output with the round's.
-func (n *engine) gather(out *pbft.Output) {
-	p := &n.pending
-	p.Persist = append(p.Persist, out.Persist...)
-	p.Send = append(p.Send, out.Send...)
-	p.Deliver = append(p.Deliver, out.Deliver...)
-	p.Check = append(p.Check, out.Check...)
-	p.Evidence = append(p.Evidence, out.Evidence...)
-	p.Notes = append(p.Notes, out.Notes...)
-	p.Forward = p.Forward || out.Forward
-	if out.Build != nil {
-		p.Build = out.Build
-	}
-	if out.Stable != nil {
-		p.Stable = out.Stable
-	}
-	if out.Sync != nil {
-		p.Sync = out.Sync
-	}
-	if out.Halt != nil {
-		p.Halt = out.Halt
-	}
+	n.pending.Join(&out)
 }
 
 // flush does what the round's outputs ask for, in their order.

@@ -138,7 +138,7 @@ func (l *Ledger) drop(from sig.PublicKey, err error) {
 // otherEpoch keeps a message of the next epoch until this replica is there too,
 // and lets the syncer know that there are later epochs.
 func (l *Ledger) otherEpoch(a arrival, m pbft.Message, now uint64) {
-	epoch := messageEpoch(m)
+	epoch := pbft.EpochOf(m)
 	if epoch <= now {
 		return
 	}
@@ -146,27 +146,6 @@ func (l *Ledger) otherEpoch(a arrival, m pbft.Message, now uint64) {
 		l.early.keep(a)
 	}
 	l.needSync.hint()
-}
-
-func messageEpoch(m pbft.Message) uint64 {
-	switch m := m.(type) {
-	case *pbft.Vote:
-		return m.Epoch
-	case *pbft.Proposal:
-		return m.Header.Epoch
-	case *pbft.Decision:
-		return m.Header.Epoch
-	case *pbft.Certified:
-		return m.Cert.Epoch
-	case *pbft.ViewChange:
-		return m.Epoch
-	case *pbft.NewView:
-		return m.Epoch
-	case *pbft.Status:
-		return m.Epoch
-	default:
-		return 0
-	}
 }
 
 // takeBody keeps what came with a proposal.

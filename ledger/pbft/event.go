@@ -75,6 +75,29 @@ type Output struct {
 	Halt error
 }
 
+// Join adds a later step's output, so that both share an fsync.
+func (o *Output) Join(next *Output) {
+	o.Persist = append(o.Persist, next.Persist...)
+	o.Send = append(o.Send, next.Send...)
+	o.Deliver = append(o.Deliver, next.Deliver...)
+	o.Check = append(o.Check, next.Check...)
+	o.Evidence = append(o.Evidence, next.Evidence...)
+	o.Notes = append(o.Notes, next.Notes...)
+	o.Forward = o.Forward || next.Forward
+	if next.Build != nil {
+		o.Build = next.Build
+	}
+	if next.Stable != nil {
+		o.Stable = next.Stable
+	}
+	if next.Sync != nil {
+		o.Sync = next.Sync
+	}
+	if o.Halt == nil {
+		o.Halt = next.Halt
+	}
+}
+
 // Envelope is a message with its addressee.
 type Envelope struct {
 	// To is the addressee; All means every other replica.

@@ -235,6 +235,28 @@ func (*ViewChange) message() {}
 func (*NewView) message()    {}
 func (*Status) message()     {}
 
+// EpochOf returns the epoch that a message belongs to.
+func EpochOf(m Message) uint64 {
+	switch m := m.(type) {
+	case *Vote:
+		return m.Epoch
+	case *Proposal:
+		return m.Header.Epoch
+	case *Decision:
+		return m.Header.Epoch
+	case *Certified:
+		return m.Cert.Epoch
+	case *ViewChange:
+		return m.Epoch
+	case *NewView:
+		return m.Epoch
+	case *Status:
+		return m.Epoch
+	default:
+		return 0
+	}
+}
+
 // String returns the subject as transcripts print it.
 func (s Subject) String() string {
 	return fmt.Sprintf("%v %d/%d/%d:%s", s.Phase, s.Epoch, s.View, s.Seq, s.Digest.Short())
