@@ -43,6 +43,7 @@ const (
 	executesTwice
 	verifiesNothing
 	takesEverything
+	forwardsLate
 )
 
 // Bugs returns the faults in the code around the core.
@@ -65,6 +66,7 @@ func Bugs() []Bug {
 		{Name: "executes-twice", What: "a request may be in two blocks", flaw: executesTwice, Profile: "clients", Seeds: 10, Rules: []string{"S6"}},
 		{Name: "verifies-nothing", What: "every signature is taken for good", flaw: verifiesNothing, Profile: "byzantine", Seeds: 300, Rules: []string{"S1", "S2", "S5", "S7", "S9", "S11", "form", "halt"}},
 		{Name: "takes-everything", What: "requests are kept whatever their number", flaw: takesEverything, Profile: "clients", Seeds: 100, Rules: []string{"S10"}},
+		{Name: "no-forward-while-changing", What: "waiting requests are not passed on during view changes", flaw: forwardsLate, Profile: "lonely", Seeds: 200, Rules: []string{"L1", "L2"}},
 	}
 }
 
@@ -109,6 +111,15 @@ func (b *Bug) in(c Config) Config {
 
 // has reports whether a fault is planted around the core.
 func (w *world) has(f flaw) bool { return w.cfg.Bug != nil && w.cfg.Bug.flaw == f }
+
+// mute reports whether a node is not to pass requests on now.
+func (n *node) mute() bool {
+	if n.core == nil || !n.w.has(forwardsLate) {
+		return false
+	}
+	_, active := n.core.View()
+	return !active
+}
 
 // forgets reports whether a restart is to lose a record.
 func (w *world) forgets(e *entry) bool {

@@ -36,7 +36,7 @@ func (c *client) act() {
 		c.request(tx{})
 	}
 	for i := range c.open {
-		if w.now-c.open[i].sent > clientRetry {
+		if w.now-c.open[i].sent > clientRetry && !c.how.Lonely {
 			c.open[i].sent = w.now
 			c.send(&c.open[i].tx, len(w.nodes))
 		}
@@ -61,6 +61,10 @@ func (c *client) request(t tx) request {
 func (c *client) send(t *tx, copies int) {
 	w := c.w
 	payload := requests{[]tx{*t}}
+	if c.how.Lonely {
+		w.deliverRequest(w.cfg.Faults.Spared, payload)
+		return
+	}
 	if copies >= len(w.nodes) {
 		for _, n := range w.nodes {
 			w.deliverRequest(n.id, payload)

@@ -72,7 +72,9 @@ type Network struct {
 
 // Faults are how many of each kind happen before GST.
 type Faults struct {
-	Leaders              int // leaders that are killed
+	Leaders int // leaders that are killed
+	// Blackouts stop everybody but the node Spared for a while.
+	Blackouts, Spared    int
 	Crashes, CrashAll    int
 	Pauses, Clocks       int
 	Partitions, Flaps    int
@@ -97,6 +99,8 @@ type Client struct {
 	// Invalid is the share of requests with a wrong signature or nonce, which are
 	// sent besides the good ones; Duplicate the share of executed ones sent again.
 	Invalid, Duplicate float64
+	// Lonely has all requests sent once, to one node: Faults.Spared.
+	Lonely bool
 }
 
 // Fault is a faulty replica.

@@ -71,6 +71,7 @@ func (f *faults) schedule() {
 		count int
 		do    func()
 	}{
+		{c.Blackouts, f.blackout},
 		{c.Crashes, f.crash},
 		{c.CrashAll, f.crashAll},
 		{c.Pauses, f.pause},
@@ -103,6 +104,16 @@ func (f *faults) killLeader() {
 				f.w.after(f.w.cfg.Faults.MaxDown, leader.start)
 			}
 			return
+		}
+	}
+}
+
+// blackout stops everybody but one, who goes on taking requests up alone.
+func (f *faults) blackout() {
+	for _, n := range f.w.nodes {
+		if n.up && n.id != f.w.cfg.Faults.Spared {
+			f.kill(n)
+			f.crashed(n)
 		}
 	}
 }

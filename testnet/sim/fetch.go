@@ -65,32 +65,11 @@ func (n *node) catchUp() {
 
 // otherEpoch handles a message of another epoch: who is behind learns of it.
 func (n *node) otherEpoch(it *item) {
-	switch theirs := epochOf(it.message); {
+	switch theirs := pbft.EpochOf(it.message); {
 	case theirs > n.epoch.number:
 		n.catchUp()
 	case theirs < n.epoch.number && n.w.rnd.net.IntN(4) == 0:
 		n.w.send(n.id, it.from, tip{n.disk.store.head.Seq, n.epoch.number})
-	}
-}
-
-func epochOf(m pbft.Message) uint64 {
-	switch m := m.(type) {
-	case *pbft.Vote:
-		return m.Epoch
-	case *pbft.Proposal:
-		return m.Header.Epoch
-	case *pbft.Decision:
-		return m.Header.Epoch
-	case *pbft.ViewChange:
-		return m.Epoch
-	case *pbft.NewView:
-		return m.Epoch
-	case *pbft.Status:
-		return m.Epoch
-	case *pbft.Certified:
-		return m.Cert.Epoch
-	default:
-		return 0
 	}
 }
 

@@ -122,7 +122,8 @@ func (n *node) turn() {
 		n.inbox = nil
 	}
 	for i := range items {
-		n.join(&out, n.step(&items[i]))
+		next := n.step(&items[i])
+		out.Join(&next)
 	}
 	n.perform(&out)
 }
@@ -150,29 +151,6 @@ func (n *node) rejected(it *item, err error) {
 		return
 	}
 	n.w.trace(n.id, "rejects from", it.from, it.message)
-}
-
-// join adds one output to another, so that they share an fsync.
-func (n *node) join(to *pbft.Output, o pbft.Output) {
-	to.Persist = append(to.Persist, o.Persist...)
-	to.Send = append(to.Send, o.Send...)
-	to.Deliver = append(to.Deliver, o.Deliver...)
-	to.Check = append(to.Check, o.Check...)
-	to.Evidence = append(to.Evidence, o.Evidence...)
-	to.Notes = append(to.Notes, o.Notes...)
-	to.Forward = to.Forward || o.Forward
-	if o.Build != nil {
-		to.Build = o.Build
-	}
-	if o.Stable != nil {
-		to.Stable = o.Stable
-	}
-	if o.Sync != nil {
-		to.Sync = o.Sync
-	}
-	if to.Halt == nil {
-		to.Halt = o.Halt
-	}
 }
 
 // perform does the driver's duty: persist, then send, then deliver, then the
@@ -252,7 +230,7 @@ func (n *node) finish(out *pbft.Output) {
 	if out.Sync != nil && !n.w.has(ignoresSync) && out.Sync.Seq > n.disk.store.head.Seq {
 		n.catchUp()
 	}
-	if out.Forward {
+	if out.Forward && !n.mute() {
 		n.forward()
 	}
 	if n.w.has(endsEarly) && len(out.Deliver) > 0 && n.disk.store.head.Last() {

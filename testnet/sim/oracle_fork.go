@@ -8,12 +8,21 @@ import (
 
 // forked is called in runs with too many faulty replicas, when two blocks are
 // certified for one sequence number. What the honest replicas hold must prove the
-// guilt of more replicas than a committee withstands, and of no honest one (S9).
+// guilt of more replicas than a committee withstands, and of no honest one (S9). That
+// holds for the lowest fork. Above it, view changes can have bases that contradict
+// each other, and a new view drops a block without anybody's having lied about it.
 func (o *oracle) forked(a, b *formed) {
 	if a.epoch != b.epoch {
 		return
 	}
 	o.w.stats.Forks++
+	consequence := o.votes.lowest < a.seq && o.votes.lowest > 0
+	if !consequence {
+		o.votes.lowest = a.seq
+	}
+	if !consequence && o.votes.parents[a.digest] != o.votes.parents[b.digest] {
+		o.broken("S9", "a fork at %d of blocks that stand on different ones, and none was seen below", a.seq)
+	}
 	e := o.epochOf(a.epoch)
 	evidence := pbft.Blame(o.assemble(a), o.assemble(b), o.newViews(a.epoch))
 	var guilty members
@@ -28,7 +37,7 @@ func (o *oracle) forked(a, b *formed) {
 		}
 		guilty |= 1 << who
 	}
-	if guilty.size() <= maxFaulty(len(e.order)) {
+	if !consequence && guilty.size() <= maxFaulty(len(e.order)) {
 		o.broken("S9", "after a fork at %d in views %d and %d, only %v are blamed", a.seq, a.view, b.view, guilty)
 	}
 }

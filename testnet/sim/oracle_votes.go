@@ -18,6 +18,10 @@ type votes struct {
 
 	committed map[uint64]*formed   // by sequence number
 	prepared  map[uint64][]*formed // by sequence number
+
+	// For runs that fork: what each proposed block stands on, and the lowest fork.
+	parents map[pbft.Digest]pbft.Digest
+	lowest  uint64
 }
 
 // place is where a replica may vote for one choice only.
@@ -39,6 +43,7 @@ func newVotes(o *oracle) votes {
 	return votes{
 		o: o, seen: map[pbft.Message]bool{}, cast: map[pbft.Place]*place{}, known: map[uint64]*committee{},
 		committed: map[uint64]*formed{}, prepared: map[uint64][]*formed{},
+		parents: map[pbft.Digest]pbft.Digest{},
 	}
 }
 
@@ -92,6 +97,9 @@ func (v *votes) proposal(m *pbft.Proposal) {
 	c := v.known[m.Header.Epoch]
 	if c == nil {
 		return
+	}
+	if v.o.w.cfg.Fork {
+		v.parents[m.Header.Digest()] = m.Header.Parent
 	}
 	leader := quorum.Replica(m.View % uint64(len(c.order))) //nolint:gosec // committees are small
 	v.vote(pbft.Subject{

@@ -32,6 +32,7 @@ func Profiles() []Profile {
 		{"twins", "replicas that run twice with one key, in changing partitions", twins},
 		{"views", "one view change after the other, with what attacks them", views},
 		{"storm", "views, for longer, and with most links cut half of the time", storm},
+		{"lonely", "requests that one replica alone has taken up, while the others were down", lonely},
 		{"censor", "a leader that leaves a client out while others are served", censored},
 		{"far", "a network that is slower than the first timeouts", far},
 		{"fork", "more faulty replicas than the committee withstands: evidence must name them", fork},
@@ -254,6 +255,17 @@ func storm(c *Config, rnd *rand.Rand) {
 	c.Core.Window = 1 + rnd.Uint64N(2)
 	c.GST, c.Faults.Rounds = 6*Second, 60
 	c.Faults.Links = 0.35 + 0.2*rnd.Float64()
+}
+
+// lonely has everybody but one be down for a while. Requests reach that one only,
+// and others through it.
+func lonely(c *Config, rnd *rand.Rand) {
+	c.Faults.Blackouts = 1 + rnd.IntN(4)
+	c.Faults.Spared = rnd.IntN(c.Replicas)
+	c.Faults.MaxDown = between(rnd, 200*Millisecond, 2*Second)
+	for i := range c.Clients {
+		c.Clients[i].Lonely = true
+	}
 }
 
 // censored has the first leader leave out one client, under load.
