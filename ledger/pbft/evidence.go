@@ -114,7 +114,9 @@ func forgets(vote *Vote, change *ViewChange) bool {
 // Blame names the replicas that must have broken the protocol for two blocks to
 // be committed at one sequence number of one epoch. Besides the two certificates
 // it takes the NEW-VIEWs of the views between theirs; each honest replica keeps
-// them. With all of them it names at least f+1 replicas, and never an honest one.
+// them. With all of them it names at least f+1 replicas at the lowest sequence
+// number where the chain has forked, which is where to look: above it, honest
+// replicas may be on either side, and fewer may be named. An honest one never is.
 func Blame(a, b *Certificate, between []*NewView) []Evidence {
 	if a.View > b.View {
 		a, b = b, a
