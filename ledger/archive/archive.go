@@ -35,6 +35,8 @@ type Options struct {
 	// CheckpointInterval is the number of blocks between checkpoints; with 0 only the
 	// last blocks of epochs are some.
 	CheckpointInterval uint64
+	// MinFree is how many bytes of the disk must stay free. 0 means 128 MiB.
+	MinFree int64
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -70,6 +72,9 @@ func Open(o Options) (*Archive, error) {
 		if err := durable.OS.MkdirAll(o.Dir, 0o700); err != nil {
 			return nil, fmt.Errorf("open the archive: %w", err)
 		}
+	}
+	if err := o.room(); err != nil {
+		return nil, fmt.Errorf("open the archive: %w", err)
 	}
 	db, err := badger.OpenManaged(tuned(&o))
 	if err != nil {

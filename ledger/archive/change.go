@@ -10,6 +10,7 @@ import (
 // change collects what is written with one version, and spreads over several of
 // Badger's transactions what one has no room for, in order.
 type change struct {
+	opts    *Options
 	db      *badger.DB
 	version uint64
 	txn     *badger.Txn
@@ -20,7 +21,7 @@ type change struct {
 }
 
 func (a *Archive) change(version uint64) *change {
-	return &change{db: a.db, version: version, txn: a.db.NewTransactionAt(version, true)}
+	return &change{opts: &a.opts, db: a.db, version: version, txn: a.db.NewTransactionAt(version, true)}
 }
 
 // put writes a key, whose bytes and value are Badger's from then on.
@@ -64,6 +65,9 @@ func (c *change) spill() error {
 
 // commit writes the rest. It is visible then.
 func (c *change) commit() error {
+	if err := c.opts.room(); err != nil {
+		return wrap(err)
+	}
 	c.commits++
 	return wrap(c.txn.CommitAt(c.version, nil))
 }
