@@ -48,6 +48,9 @@ func (l *ledgerNet) explain(t *testing.T) {
 	for _, n := range l.cluster.Nodes() {
 		st, err := peek(context.WithoutCancel(t.Context()), n)
 		text, logErr := os.ReadFile(n.Log())
+		if at := crash.FindIndex(text); at != nil {
+			text = text[max(0, at[0]-1<<10):min(len(text), at[0]+3<<10)]
+		}
 		t.Logf("%s %s: %+v, %v, %v\n%s", n.Name(), n.ID(), st, err, logErr, text[max(0, len(text)-4<<10):])
 	}
 }

@@ -120,7 +120,7 @@ func program(t *testing.T, name string, args, settings []string) answer {
 }
 
 // crash is what no user may ever see.
-var crash = regexp.MustCompile(`panic:|goroutine \d|runtime error|%!|<nil>`)
+var crash = regexp.MustCompile(`panic:|fatal error:|goroutine \d|runtime error|%!|<nil>`)
 
 // ends checks the exit code, and that every pattern is found in what was said on
 // standard error. A failure must be told in a line that begins with "Error: ".
