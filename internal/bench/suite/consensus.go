@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,7 @@ type Consensus struct {
 	Payload      int64 // bytes of each transaction's record
 	RTT          time.Duration
 	Fault        string // none, crash, slow or kill-leader
+	Samples      int    // 0 for Config.Iterations
 }
 
 // saturating is from how many clients on the validators always have enough to do.
@@ -39,7 +41,7 @@ func (s *Suite) Consensus(ctx context.Context, c Consensus) error {
 		Mode: c.mode(), Note: consensusNote, Targets: c.targets(),
 	})
 	values := map[string][]float64{}
-	for range s.cfg.Iterations {
+	for range cmp.Or(c.Samples, s.cfg.Iterations) {
 		if err := bench.Settle(s.dir); err != nil {
 			return err
 		}
@@ -97,7 +99,8 @@ const (
 	someTransactions   = 20_000
 	manyTransactions   = 60_000
 	distanceRoundTrips = 50
-	saturatedClients   = 4000
+	saturatedClients   = 2000
+	ledgerSamples      = 3 // at most: there are ten ways
 )
 
 // Ledger measures the ledger in all the ways that have targets, and under faults.
@@ -114,7 +117,7 @@ func (s *Suite) Ledger(ctx context.Context) error {
 		{Clients: saturatedClients, Transactions: manyTransactions, Payload: 256, Fault: "crash"},
 		{Clients: saturatedClients, Transactions: manyTransactions, Payload: 256, Fault: "slow"},
 	} {
-		c.Validators = 4
+		c.Validators, c.Samples = 4, min(ledgerSamples, s.cfg.Iterations)
 		if c.Fault == "" {
 			c.Fault = noFault
 		}
