@@ -136,16 +136,34 @@ func (l *Ledger) drop(from sig.PublicKey, err error) {
 }
 
 // otherEpoch keeps a message of the next epoch until this replica is there too,
-// and lets the syncer know that there are later epochs.
+// and lets the syncer know that there are later epochs. Who is still in the epoch
+// before is helped.
 func (l *Ledger) otherEpoch(a arrival, m pbft.Message, now uint64) {
 	epoch := pbft.EpochOf(m)
 	if epoch <= now {
+		if s, ok := m.(*pbft.Status); ok && epoch+1 == now {
+			l.helpOver(a.from, s)
+		}
 		return
 	}
 	if epoch == now+1 {
 		l.early.keep(a)
 	}
 	l.needSync.hint()
+}
+
+// helpOver sends a validator that has not left the epoch before the proof that its
+// last block is a checkpoint. The votes that it has missed come no more: those who
+// sent them are in this epoch, or gone, and without it there may be no quorum here.
+func (l *Ledger) helpOver(to sig.PublicKey, s *pbft.Status) {
+	stable, err := l.archive.Stable()
+	if err != nil {
+		l.log.Warn("the last checkpoint cannot be read", "err", err)
+		return
+	}
+	if stable != nil && stable.Epoch == s.Epoch && stable.Seq > s.Stable {
+		l.transport.Send(to, Proposals, messageFrame(&pbft.Certified{Cert: *stable}))
+	}
 }
 
 // takeBody keeps what came with a proposal.
