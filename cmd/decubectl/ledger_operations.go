@@ -23,6 +23,9 @@ func (a *app) operation(cmd *cobra.Command, parse func(cmd *cobra.Command, args 
 	f.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		op, err := parse(cmd, args)
+		if _, rejected := tx.CodeOf(err); err != nil && rejected {
+			return rejectedUsage(cmd, err)
+		}
 		if err != nil {
 			return err
 		}

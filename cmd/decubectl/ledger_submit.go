@@ -196,7 +196,7 @@ func readAll(name string, r io.Reader, most int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(b.Len()) > most {
-		return nil, fmt.Errorf("%s has more than %d bytes", name, most)
+		return nil, tx.Reject(tx.CodeTooLarge, "%s has more than %d bytes", name, most)
 	}
 	return b.Bytes(), nil
 }

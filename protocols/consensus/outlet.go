@@ -64,14 +64,14 @@ func (o *outlet) run(ctx context.Context) {
 	}
 }
 
-// tell logs why there is no stream, once for each reason. What an operator must
-// see is a warning, what time may mend is not.
+// tell logs why there is no stream, once for each reason and not for each class.
+// What an operator must see is a warning, what time may mend is not.
 func (o *outlet) tell(err error) {
 	if _, refused := errors.AsType[refusal](err); !refused {
 		o.to.c.o.Log.Debug("no stream to validator", "validator", o.to.key.String(), "class", o.class.String(), "err", err)
 		return
 	}
-	if text := err.Error(); text != o.told {
+	if text := err.Error(); text != o.told && o.class == Votes {
 		o.told = text
 		o.to.c.o.Log.Warn("validator refuses this one", "validator", o.to.key.String(), "class", o.class.String(), "err", err)
 	}

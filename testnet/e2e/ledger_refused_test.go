@@ -64,7 +64,7 @@ func TestLedgerRejections(t *testing.T) {
 		{"snapshot.register " + root + " --retain 30d", 1, []string{"already_registered|not_allowed"}},
 		{"validator.add " + n.ID(), 1, []string{"not_validator", "check the list of validators"}},
 		{"params.set max_names_per_owner 5", 1, []string{"not_validator"}},
-		{"record.put key @" + large, 1, []string{"has more than 65536 bytes"}},
+		{"record.put key @" + large, 2, []string{"too_large", "has more than 65536 bytes", "shorten it"}},
 		{"--file " + operation, 2, []string{"too_large", "shorten it"}},
 		{"params.set window many", 2, []string{"whole number"}},
 	} {
