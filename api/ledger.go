@@ -55,6 +55,7 @@ type LedgerBlock struct {
 	Bytes           int           `json:"bytes" doc:"Bytes of their encodings"`
 	TransactionRoot string        `json:"transaction_root" doc:"RFC 6962 root of the transactions"`
 	StateRoot       string        `json:"state_root" doc:"Root of the state after them"`
+	Validators      string        `json:"validators" doc:"Digest of the validators that ordered it"`
 	NextValidators  string        `json:"next_validators,omitempty" doc:"Digest of the next epoch's validators, in the last block of an epoch"`
 	Signers         []int         `json:"signers" doc:"Numbers of the epoch's replicas that signed the commit certificate"`
 	Transactions    []Transaction `json:"transactions,omitempty" doc:"The transactions in order, where they were asked for"`

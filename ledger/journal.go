@@ -16,7 +16,7 @@ import (
 
 // kindBody is the kind of a record with a block's body:
 //
-//	header 156 | body of transactions
+//	header 188 | body of transactions
 //
 // All others are the core's, in package codec's form.
 const kindBody = 0x30

@@ -83,7 +83,7 @@ func (x *executor) build(o *pbft.Build, parent *state.State) {
 	}
 	ids := batch.IDs()
 	h := pbft.Header{
-		Epoch: x.engineEpoch(), Seq: o.Seq, Parent: o.Parent, Time: at,
+		Epoch: x.engineEpoch(), Seq: o.Seq, Parent: o.Parent, Time: at, Committee: x.committeeAfter(o.Parent),
 		Count: uint32(len(batch)), Body: tx.Root(ids), State: after.Root(), //nolint:gosec // bounded by tx.MaxBatch
 	}
 	if next != nil {
@@ -116,6 +116,15 @@ func (x *executor) timeOf(digest pbft.Digest) int64 {
 		return e.header.Time
 	}
 	return x.head.header.Time
+}
+
+// committeeAfter returns the digest of the validator set that orders the block on
+// top of one that is at the head or above it.
+func (x *executor) committeeAfter(digest pbft.Digest) pbft.Digest {
+	if e := x.ahead[digest]; e != nil {
+		return e.header.Following()
+	}
+	return x.head.header.Following()
 }
 
 func (x *executor) engineEpoch() uint64 {

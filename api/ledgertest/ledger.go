@@ -210,7 +210,7 @@ func (l *Ledger) block(t *tx.Transaction) *ledger.Block {
 	body := tx.Batch{t}
 	h := pbft.Header{
 		Seq: uint64(len(l.blocks)) + 1, Time: l.Genesis.Created.Add(time.Duration(len(l.blocks)+1) * interval).UnixMilli(),
-		Count: 1, Body: tx.Root(body.IDs()), State: pbft.Digest{1},
+		Count: 1, Body: tx.Root(body.IDs()), State: pbft.Digest{1}, Committee: l.Genesis.Set().Digest(),
 	}
 	genesisHeader := l.Genesis.Header(pbft.Digest{})
 	h.Parent = genesisHeader.Digest()

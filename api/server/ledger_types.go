@@ -55,7 +55,7 @@ func blockOf(b *ledger.Block, transactions bool) (api.LedgerBlock, error) {
 	out := api.LedgerBlock{
 		Sequence: h.Seq, Epoch: h.Epoch, View: b.View, Digest: b.Digest.String(), Parent: h.Parent.String(),
 		Time: time.UnixMilli(h.Time).UTC(), Count: int(h.Count), Bytes: b.Bytes,
-		TransactionRoot: h.Body.String(), StateRoot: h.State.String(), Signers: make([]int, len(b.Signers)),
+		TransactionRoot: h.Body.String(), StateRoot: h.State.String(), Validators: h.Committee.String(), Signers: make([]int, len(b.Signers)),
 	}
 	if h.Last() {
 		out.NextValidators = h.Next.String()

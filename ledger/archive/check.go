@@ -1,9 +1,11 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/smt"
 )
 
@@ -112,7 +114,7 @@ func (k *checker) transitions() error {
 		if err != nil {
 			return damaged(err)
 		}
-		if r.decision.Header != t.Header {
+		if r.decision.Header != t.Header || !bytes.Equal(codec.AppendCertificate(nil, &r.decision.Cert), codec.AppendCertificate(nil, &t.Cert)) {
 			return fmt.Errorf("end of epoch %d: %w: it is not block %v", k.Epochs, ErrCorrupt, &r.decision.Header)
 		}
 	}

@@ -203,11 +203,11 @@ func TestSizesAreAsDocumented(t *testing.T) {
 		want int
 	}{
 		{&pbft.Vote{Subject: subject, Replica: 127}, 135},
-		{&pbft.Proposal{View: 127, Header: header}, 222},
-		{&pbft.Decision{Header: header, Cert: cert(3)}, 422},
-		{&pbft.Decision{Header: header, Cert: cert(7)}, 682},
+		{&pbft.Proposal{View: 127, Header: header}, 254},
+		{&pbft.Decision{Header: header, Cert: cert(3)}, 454},
+		{&pbft.Decision{Header: header, Cert: cert(7)}, 714},
 		{&pbft.ViewChange{Epoch: 127, View: 127, Base: cert(3)}, 139 + 65*3},
-		{&pbft.ViewChange{Epoch: 127, View: 127, Base: cert(3), Locks: locks(8, 3)}, 139 + 65*3 + 8*(226+65*3)},
+		{&pbft.ViewChange{Epoch: 127, View: 127, Base: cert(3), Locks: locks(8, 3)}, 139 + 65*3 + 8*(258+65*3)},
 		{&pbft.Status{Epoch: 127, View: 127, Committed: subject.Seq, Stable: subject.Seq}, 73},
 	} {
 		if got := len(codec.AppendMessage(nil, c.m)); got != c.want {

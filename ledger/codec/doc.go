@@ -40,7 +40,7 @@
 //
 //	cert        = subject, n, n x ( replica, signature )   replicas ascend; phase 0 to 3
 //	subject     = phase (1 byte), epoch, view, seq, digest (32 bytes), state (32 bytes)
-//	header      = the 156 bytes of pbft.Header.AppendTo; epoch and seq fit 63 bits
+//	header      = the 188 bytes of pbft.Header.AppendTo; epoch and seq fit 63 bits
 //	signature   = 64 bytes
 //
 // A cert of phase 0 stands for no certificate. Encoding expects what an honest
@@ -54,8 +54,8 @@
 // replicas:
 //
 //	PREPARE, COMMIT, CHECKPOINT    135 bytes
-//	proposal                       222 bytes
-//	decision                       227 + 65 q     422 for n = 4, 682 for n = 10
-//	view change, k locks           139 + 65 q + k (226 + 65 q)
+//	proposal                       254 bytes
+//	decision                       259 + 65 q     454 for n = 4, 714 for n = 10
+//	view change, k locks           139 + 65 q + k (258 + 65 q)
 //	status                          73 bytes
 package codec

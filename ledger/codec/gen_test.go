@@ -38,7 +38,7 @@ func drawHeader(t *rapid.T) pbft.Header {
 	return pbft.Header{
 		Epoch: numbers.Draw(t, "epoch"), Seq: numbers.Draw(t, "seq"), Parent: drawDigest(t),
 		Time: rapid.Int64().Draw(t, "time"), Count: rapid.Uint32().Draw(t, "count"),
-		Body: drawDigest(t), State: drawDigest(t), Next: drawDigest(t),
+		Body: drawDigest(t), State: drawDigest(t), Committee: drawDigest(t), Next: drawDigest(t),
 	}
 }
 

@@ -213,14 +213,15 @@ func (g *Genesis) Name(key sig.PublicKey) string {
 }
 
 // Header returns the genesis block's header: sequence number 0 of epoch 0, without
-// transactions, on top of the document. The state root is that of the initial
+// transactions, on top of the document, and names the first validators. The state root is that of the initial
 // state, which the caller derives from the document.
 func (g *Genesis) Header(stateRoot pbft.Digest) pbft.Header {
 	return pbft.Header{
-		Parent: g.ID(),
-		Time:   g.Created.UnixMilli(),
-		Body:   sha256.Sum256(nil), // the empty tree of RFC 6962
-		State:  stateRoot,
+		Parent:    g.ID(),
+		Time:      g.Created.UnixMilli(),
+		Body:      sha256.Sum256(nil), // the empty tree of RFC 6962
+		State:     stateRoot,
+		Committee: g.Set().Digest(),
 	}
 }
 

@@ -203,7 +203,7 @@ func TestHeaderAndConfig(t *testing.T) {
 	state := sum("state")
 	h := g.Header(state)
 	want := pbft.Header{
-		Parent: g.ID(), Time: 1767319445678, State: state,
+		Parent: g.ID(), Time: 1767319445678, State: state, Committee: g.Set().Digest(),
 		Body: sum(""), // RFC 6962, 2.1: the hash of an empty list is the hash of an empty string
 	}
 	if h != want || h.Last() {

@@ -30,7 +30,7 @@ func newFixture(t *testing.T, n int) *fixture {
 // block makes a new block on another.
 func (f *fixture) block(on *Header) *Header {
 	f.serial++
-	return &Header{Epoch: f.start.Epoch, Seq: on.Seq + 1, Parent: on.Digest(), Time: 1, State: Digest{2, f.serial}}
+	return &Header{Epoch: f.start.Epoch, Seq: on.Seq + 1, Parent: on.Digest(), Time: 1, State: Digest{2, f.serial}, Committee: f.start.Header.Following()}
 }
 
 func (f *fixture) vote(r quorum.Replica, phase Phase, view uint64, h *Header) *Vote {

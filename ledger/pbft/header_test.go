@@ -29,7 +29,7 @@ func TestDigestCoversTheHeader(t *testing.T) {
 }
 
 func FuzzParseHeader(f *testing.F) {
-	h := Header{Epoch: 1, Seq: 2, Parent: Digest{3}, Time: -4, Count: 5, Body: Digest{6}, State: Digest{7}, Next: Digest{8}}
+	h := Header{Epoch: 1, Seq: 2, Parent: Digest{3}, Time: -4, Count: 5, Body: Digest{6}, State: Digest{7}, Next: Digest{8}, Committee: Digest{9}}
 	f.Add(h.AppendTo(nil))
 	f.Add(make([]byte, HeaderSize))
 	f.Add(make([]byte, HeaderSize-1))

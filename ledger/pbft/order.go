@@ -184,7 +184,8 @@ func (r *Replica) offer() {
 // forgotten.
 func (r *Replica) built(e Built) {
 	h := e.Header
-	if r.changing || e.View != r.offered.View || h.Epoch != r.start.Epoch || h.Seq != r.offered.Seq || h.Parent != r.offered.Parent {
+	if r.changing || e.View != r.offered.View || h.Epoch != r.start.Epoch || h.Committee != r.start.Header.Following() ||
+		h.Seq != r.offered.Seq || h.Parent != r.offered.Parent {
 		return
 	}
 	s := r.slot(h.Seq)

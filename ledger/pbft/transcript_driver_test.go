@@ -143,7 +143,7 @@ func (tr *transcript) block(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	name := d.CmdArgs[0].Key
 	on := tr.header(t, d, value(t, d, "on"))
-	h := Header{Epoch: tr.epoch, Seq: on.Seq + 1, Parent: on.Digest(), Time: int64(number(t, d, "time", 1)), Count: 1, State: Digest{3, byte(len(tr.blocks))}} //nolint:gosec // small
+	h := Header{Epoch: tr.epoch, Seq: on.Seq + 1, Parent: on.Digest(), Time: int64(number(t, d, "time", 1)), Count: 1, State: Digest{3, byte(len(tr.blocks))}, Committee: tr.first.Following()}
 	if d.HasArg("bad") {
 		h.State = Digest{0xbd}
 	}

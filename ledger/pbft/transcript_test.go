@@ -203,7 +203,7 @@ func (tr *transcript) build(t *testing.T, d *datadriven.TestData) {
 		}
 		nd.offer = nil
 		nd.serial++
-		h := Header{Epoch: tr.epoch, Seq: b.Seq, Parent: b.Parent, Time: 1, Count: 1, State: Digest{2, byte(nd.id), byte(nd.serial)}}
+		h := Header{Epoch: tr.epoch, Seq: b.Seq, Parent: b.Parent, Time: 1, Count: 1, State: Digest{2, byte(nd.id), byte(nd.serial)}, Committee: tr.first.Following()}
 		if d.HasArg("bad") {
 			h.State = Digest{0xbd}
 		}

@@ -37,7 +37,9 @@ type Verifier struct {
 	Cluster   Digest
 	Epoch     uint64
 	Committee quorum.Committee
-	Window    uint64
+	// Set is the digest of the committee's validator set, which headers name.
+	Set    Digest
+	Window uint64
 	// Start is the block before the epoch's first.
 	Start Digest
 	// StartSeq is that block's sequence number, StartState its state root.
@@ -50,7 +52,7 @@ type Verifier struct {
 // NewVerifier returns the verifier for an epoch.
 func NewVerifier(cfg *Config, start *Start, check func([]Item) []bool) *Verifier {
 	return &Verifier{
-		Cluster: cfg.Cluster, Epoch: start.Epoch, Committee: start.Committee, Window: cfg.Window,
+		Cluster: cfg.Cluster, Epoch: start.Epoch, Committee: start.Committee, Set: start.Header.Following(), Window: cfg.Window,
 		Start: start.Header.Digest(), StartSeq: start.Header.Seq, StartState: start.Header.State, Check: check,
 	}
 }
@@ -187,6 +189,9 @@ func (v *Verifier) proposal(c *collector, m *Proposal) error {
 	if err := v.subject(&s); err != nil {
 		return err
 	}
+	if err := v.ordered(&m.Header); err != nil {
+		return err
+	}
 	leader := quorum.Replica(m.View % uint64(v.Committee.Size())) //nolint:gosec // below the committee's size
 	return v.plain(c, m.Header.Epoch, leader, s.Statement(v.Cluster), m.Sig)
 }
@@ -223,16 +228,25 @@ func (v *Verifier) certificate(c *collector, cert *Certificate, phase Phase) err
 	return nil
 }
 
-// matches checks that a certificate is about a header.
-func matches(cert *Certificate, h *Header) error {
-	if cert.Epoch != h.Epoch || cert.Seq != h.Seq || cert.State != h.State || cert.Digest != h.Digest() {
-		return fmt.Errorf("%w: a certificate for %v beside header %v", ErrMalformed, cert.Subject, h)
+// ordered checks that a header names this epoch's committee. A header of another
+// epoch is none of this verifier's business, which its epoch tells.
+func (v *Verifier) ordered(h *Header) error {
+	if h.Epoch == v.Epoch && h.Committee != v.Set {
+		return fmt.Errorf("%w: %v is to be ordered by committee %s, epoch %d has %s", ErrMalformed, h, h.Committee.Short(), v.Epoch, v.Set.Short())
 	}
 	return nil
 }
 
+// matches checks that a certificate is about a header, which names the committee.
+func (v *Verifier) matches(cert *Certificate, h *Header) error {
+	if cert.Epoch != h.Epoch || cert.Seq != h.Seq || cert.State != h.State || cert.Digest != h.Digest() {
+		return fmt.Errorf("%w: a certificate for %v beside header %v", ErrMalformed, cert.Subject, h)
+	}
+	return v.ordered(h)
+}
+
 func (v *Verifier) decision(c *collector, m *Decision) error {
-	if err := matches(&m.Cert, &m.Header); err != nil {
+	if err := v.matches(&m.Cert, &m.Header); err != nil {
 		return err
 	}
 	return v.certificate(c, &m.Cert, Commit)
@@ -251,7 +265,7 @@ func (v *Verifier) viewChange(c *collector, m *ViewChange) error {
 	seq := m.Base.Seq
 	for i := range m.Locks {
 		l := &m.Locks[i]
-		if err := matches(&l.Cert, &l.Header); err != nil {
+		if err := v.matches(&l.Cert, &l.Header); err != nil {
 			return err
 		}
 		if l.Header.Seq <= seq || l.Header.Seq > m.Base.Seq+v.Window || l.Cert.View >= m.View {

@@ -54,6 +54,8 @@ func TestVerifyVotes(t *testing.T) {
 	altered.Header.Count++
 	old := *a
 	old.Epoch--
+	strange := *a
+	strange.Committee[0]++
 	status := &Status{Epoch: 3, Replica: 1}
 	status.Sig = signAs(1, status.Statement(f.cfg.Cluster))
 	boast := *status
@@ -75,6 +77,7 @@ func TestVerifyVotes(t *testing.T) {
 		"a proposal":                         {proposal, nil},
 		"a proposal of another":              {&stolen, ErrSignature},
 		"an altered proposal":                {&altered, ErrSignature},
+		"a proposal for another committee":   {f.proposal(1, &strange), ErrMalformed},
 		"a proposal of another epoch":        {f.proposal(1, &old), ErrEpoch},
 		"a proposal of the first block":      {f.proposal(1, &f.start.Header), ErrMalformed},
 		"a status":                           {status, nil},
@@ -96,6 +99,8 @@ func TestVerifyCertificates(t *testing.T) {
 	}
 	old := *a
 	old.Epoch--
+	strange := *a
+	strange.Committee[0]++
 	five := newFixture(t, 5)
 	checkRefusals(t, f, map[string]refusal{
 		"a decision":             {f.decision(2, a, 0, 1, 3), nil},
@@ -112,6 +117,7 @@ func TestVerifyCertificates(t *testing.T) {
 		"of another sequence":    {with(func(d *Decision) { d.Cert.Seq++ }), ErrMalformed},
 		"of another view":        {with(func(d *Decision) { d.Cert.View++ }), ErrSignature},
 		"one wrong signature":    {with(func(d *Decision) { d.Cert.Sigs[2].Sig[5] ^= 1 }), ErrSignature},
+		"another committee":      {f.decision(2, &strange, 0, 1, 3), ErrMalformed},
 		"another epoch":          {f.decision(2, &old, 0, 1, 3), ErrEpoch},
 		"a checkpoint":           {&Certified{f.cert(Checkpoint, 0, a, 1, 2, 3)}, nil},
 		"a checkpoint's COMMIT":  {&Certified{f.cert(Commit, 0, a, 1, 2, 3)}, ErrMalformed},

@@ -196,7 +196,7 @@ func (e *epoch) place(h *pbft.Header) error {
 // verifier returns the core's verifier for the epoch's certificates.
 func (e *epoch) verifier(cluster pbft.Digest, check func([]pbft.Item) []bool) *pbft.Verifier {
 	return &pbft.Verifier{
-		Cluster: cluster, Epoch: e.number, Committee: e.committee,
+		Cluster: cluster, Epoch: e.number, Committee: e.committee, Set: e.validators.Digest(),
 		Start: e.start, StartSeq: e.seq, Check: check,
 	}
 }

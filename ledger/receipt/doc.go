@@ -40,6 +40,7 @@
 //	    "transactions": 5,                         how many
 //	    "transaction_root": "64 hexadecimal digits",
 //	    "state_root": "64 hexadecimal digits",
+//	    "validators": "64 hexadecimal digits",     digest of the set that ordered the block
 //	    "next_validators": "64 hexadecimal digits" the set's digest; only in the last block of an epoch
 //	  },
 //	  "certificate": {

@@ -46,6 +46,7 @@ type fileHeader struct {
 	Transactions    uint32 `json:"transactions"`
 	TransactionRoot digest `json:"transaction_root"`
 	StateRoot       digest `json:"state_root"`
+	Validators      digest `json:"validators"`
 	NextValidators  digest `json:"next_validators,omitzero"`
 }
 
@@ -137,7 +138,8 @@ func toFile(h *pbft.Header, cert *pbft.Certificate) (fileHeader, fileCertificate
 	}
 	return fileHeader{
 		Epoch: h.Epoch, Sequence: h.Seq, Parent: digest(h.Parent), Time: at.Format(timeLayout),
-		Transactions: h.Count, TransactionRoot: digest(h.Body), StateRoot: digest(h.State), NextValidators: digest(h.Next),
+		Transactions: h.Count, TransactionRoot: digest(h.Body), StateRoot: digest(h.State),
+		Validators: digest(h.Committee), NextValidators: digest(h.Next),
 	}, fc, nil
 }
 
@@ -216,7 +218,8 @@ func fromFile(fh *fileHeader, fc *fileCertificate) (pbft.Header, pbft.Certificat
 	}
 	h := pbft.Header{
 		Epoch: fh.Epoch, Seq: fh.Sequence, Parent: pbft.Digest(fh.Parent), Time: at.UnixMilli(),
-		Count: fh.Transactions, Body: pbft.Digest(fh.TransactionRoot), State: pbft.Digest(fh.StateRoot), Next: pbft.Digest(fh.NextValidators),
+		Count: fh.Transactions, Body: pbft.Digest(fh.TransactionRoot), State: pbft.Digest(fh.StateRoot),
+		Committee: pbft.Digest(fh.Validators), Next: pbft.Digest(fh.NextValidators),
 	}
 	cert := pbft.Certificate{Subject: subject(&h, fc.View), Sigs: make([]pbft.Signed, len(fc.Signatures))}
 	for i, s := range fc.Signatures {

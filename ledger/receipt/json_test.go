@@ -122,7 +122,7 @@ func TestDecodeIsStrict(t *testing.T) {
 		"another number":     {`"view": 3`, `"view": 3.0`},
 		"no transaction":     {`"transaction": {`, `"transaction": null, "x": {`},
 		"no transitions":     {`"transitions": [`, `"transitions": null, "x": [`},
-		"zero next":          {`"state_root"`, `"next_validators": "` + strings.Repeat("0", 64) + `", "state_root"`},
+		"zero next":          {`"validators": "`, `"next_validators": "` + strings.Repeat("0", 64) + `", "validators": "`},
 		"a precise time":     {`678Z"`, `678000Z"`},
 		"an early time":      {`"2026-`, `"20260-`},
 		"a long digest":      {`"genesis": "`, `"genesis": "00`},

@@ -133,10 +133,11 @@ func TestVerifyRefuses(t *testing.T) {
 			t.Header.Next = t.Validators.Digest()
 			t.Cert = w.commit(&t.Header)
 		}, []error{receipt.ErrTransition, genesis.ErrInvalid}},
-		"validators of one's own": {7, func(r *receipt.Receipt) {
+		"validators of one's own": {5, func(r *receipt.Receipt) {
 			t := &r.Transitions[0]
 			t.Validators = append(t.Validators[:6:6], keyOf('x', 0).Public())
 			t.Header.Next = t.Validators.Digest()
+			r.Header.Committee = t.Header.Next
 			repair(r)
 		}, []error{receipt.ErrTransition, receipt.ErrSignature}},
 		"transition with 2f": {7, func(r *receipt.Receipt) {
@@ -147,6 +148,10 @@ func TestVerifyRefuses(t *testing.T) {
 			t := &r.Transitions[1]
 			t.Cert = w.sign(pbft.Prepare, &t.Header, w.quorum(1)...)
 		}, []error{receipt.ErrTransition, receipt.ErrCertificate}},
+		"a block of another committee": {7, func(r *receipt.Receipt) {
+			r.Header.Committee = w.set(0).Digest()
+			w.recommit(r)
+		}, []error{receipt.ErrBlock, receipt.ErrCertificate}},
 		"transition into the past": {7, func(r *receipt.Receipt) {
 			t := &r.Transitions[1]
 			t.Header.Seq = 2

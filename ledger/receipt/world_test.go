@@ -101,7 +101,7 @@ func (w *world) block(parent *pbft.Header, e uint64, last bool) block {
 	}
 	h := pbft.Header{
 		Epoch: e, Seq: seq, Parent: parent.Digest(), Time: parent.Time + blockTime,
-		Count: txsPerBlock, Body: tx.Root(body.IDs()), State: digestOf("state %d", seq),
+		Count: txsPerBlock, Body: tx.Root(body.IDs()), State: digestOf("state %d", seq), Committee: w.set(int(e)).Digest(),
 	}
 	if last {
 		h.Next = w.set(int(e) + 1).Digest()

@@ -137,7 +137,8 @@ func (n *node) propose() {
 	h := pbft.Header{
 		Epoch: n.epoch.number, Seq: b.Seq, Parent: b.Parent,
 		Time: max(above.Time, int64(n.now()/Millisecond)), Count: uint32(len(txs)), //nolint:gosec // MaxBatch bounds it
-		Body: n.bodies.add(txs), State: after.root(), Next: next,
+		Body: n.bodies.add(txs), State: after.root(),
+		Committee: n.epoch.start.Following(), Next: next,
 	}
 	n.branch[h.Digest()] = &branch{h, txs, after}
 	core := n.core

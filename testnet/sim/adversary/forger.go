@@ -27,7 +27,7 @@ func (forger) Tick(r *Replica) []Packet {
 			h = p.Header
 		}
 	}
-	h.Epoch = r.Epoch
+	h.Epoch, h.Committee, h.Next = r.Epoch, r.Start.Following(), pbft.Digest{}
 	h.Seq += r.Rand.Uint64N(3)
 	h.State = r.garbage()
 	if r.Rand.IntN(2) == 0 {
@@ -56,7 +56,7 @@ func (r *Replica) forge(phase pbft.Phase, view uint64, h *pbft.Header) pbft.Cert
 func (r *Replica) forgeChange(vc *pbft.ViewChange) pbft.Message {
 	c := *vc
 	if len(c.Locks) == 0 {
-		h := pbft.Header{Epoch: r.Epoch, Seq: c.Base.Seq + 1, Parent: c.Base.Digest, State: r.garbage()}
+		h := pbft.Header{Epoch: r.Epoch, Seq: c.Base.Seq + 1, Parent: c.Base.Digest, State: r.garbage(), Committee: r.Start.Following()}
 		c.Locks = []pbft.Lock{{Header: h, Cert: r.forge(pbft.Prepare, c.View-1, &h)}}
 		return r.resign(&c)
 	}
