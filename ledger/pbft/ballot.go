@@ -33,9 +33,6 @@ func (b *ballot) add(v *Vote) (quorum.Outcome, *Evidence) {
 // certified returns the certificate when a quorum agrees, else nil.
 func (b *ballot) certified() *Certificate {
 	_, voters, ok := b.tally.Certified()
-	if mutant(mBlindFollow) && !ok {
-		voters, ok = b.vouched()
-	}
 	if !ok {
 		return nil
 	}

@@ -46,7 +46,7 @@ func highestLock(changes []*ViewChange, seq uint64) *Lock {
 	for _, c := range changes {
 		for i := range c.Locks {
 			l := &c.Locks[i]
-			if l.Header.Seq == seq && (best == nil || l.Cert.View > best.Cert.View != mutant(mLowestLock)) {
+			if l.Header.Seq == seq && (best == nil || l.Cert.View > best.Cert.View) {
 				best = l
 			}
 		}

@@ -33,7 +33,7 @@ func (r *Replica) onStored(seq uint64) {
 
 func (r *Replica) voteCheckpoints() {
 	for _, m := range r.marks {
-		if (m.subject.Seq > r.stored && !mutant(mEarlyVote)) || m.subject.Seq <= r.stable.Seq || r.votedCheckpoint(m.subject.Seq) {
+		if m.subject.Seq > r.stored || m.subject.Seq <= r.stable.Seq || r.votedCheckpoint(m.subject.Seq) {
 			continue
 		}
 		v := r.sign(m.subject)

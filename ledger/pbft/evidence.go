@@ -99,7 +99,7 @@ func contradict(a, b *Vote) bool {
 // in an earlier view.
 func forgets(vote *Vote, change *ViewChange) bool {
 	if vote.Phase != Commit || vote.Replica != change.Replica || vote.Epoch != change.Epoch ||
-		(vote.View >= change.View && !mutant(mHastyBlame)) || change.Base.Seq >= vote.Seq {
+		vote.View >= change.View || change.Base.Seq >= vote.Seq {
 		return false
 	}
 	for i := range change.Locks {

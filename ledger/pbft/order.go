@@ -82,7 +82,7 @@ func (r *Replica) advance(s *slot, told bool) {
 			r.prepared(s, &Lock{Header: *s.header, Cert: *cert})
 		}
 	}
-	if s.lock != nil && !s.told && (told || mutant(mUnordered)) {
+	if s.lock != nil && !s.told && told {
 		s.told = true
 		v := r.sign(subject(Commit, r.view, s.header, s.digest))
 		s.commits.add(v)

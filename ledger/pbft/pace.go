@@ -27,7 +27,7 @@ func (p *pace) decided(r *Replica, s *slot, count uint32) {
 	p.decisions++
 	p.latency += r.now - min(s.began, r.now)
 	p.latency -= p.latency / 8
-	if p.decisions%r.cfg.Window == 0 && r.failed > 0 && !mutant(mNoShrink) {
+	if p.decisions%r.cfg.Window == 0 && r.failed > 0 {
 		r.failed--
 	}
 }
@@ -50,9 +50,6 @@ func (p *pace) restart(now uint64) { p.periodAt, p.busy, p.count = now, 0, 0 }
 func (r *Replica) timeout(standard uint64) uint64 {
 	t := standard
 	for range min(r.failed, 32) {
-		if mutant(mNoDoubling) {
-			break
-		}
 		t = min(2*t, r.cfg.MaxTimeout)
 	}
 	usual := min(4*r.pace.latency/8, 8*standard)
@@ -106,7 +103,7 @@ func (r *Replica) judge(t Tick) {
 	if r.leads() {
 		return
 	}
-	if min(t.Oldest, r.now-r.enteredAt) > r.cfg.CensorTimeout && !mutant(mNoCensor) {
+	if min(t.Oldest, r.now-r.enteredAt) > r.cfg.CensorTimeout {
 		r.suspect(NoteCensored, r.base.header.Seq)
 		return
 	}
@@ -147,7 +144,7 @@ func (r *Replica) measure(t Tick) {
 	slow := busy && p.count*r.cfg.FloorDivisor < p.best
 	p.best = max(p.best-p.best/8, p.count)
 	p.restart(r.now)
-	if slow && !mutant(mNoFloorPace) {
+	if slow {
 		r.suspect(NoteSlow, r.base.header.Seq)
 	}
 }
@@ -185,7 +182,7 @@ func (r *Replica) repeatVotes() {
 	for _, v := range r.ballots[r.start.Self] {
 		r.send(v)
 	}
-	if r.changing && r.changes[r.start.Self] != nil && !mutant(mMuteChange) {
+	if r.changing && r.changes[r.start.Self] != nil {
 		r.send(r.changes[r.start.Self])
 	}
 	for seq := r.base.header.Seq + 1; seq <= r.limit() && !r.changing; seq++ {

@@ -184,7 +184,7 @@ func (r *Replica) leader() quorum.Replica { return r.start.leader(r.view) }
 func (r *Replica) leads() bool { return r.leader() == r.start.Self }
 
 // voting reports whether this replica may vote at all.
-func (r *Replica) voting() bool { return !r.start.Recovering || mutant(mVoteAnyway) }
+func (r *Replica) voting() bool { return !r.start.Recovering }
 
 // ended reports whether the epoch's last block is committed.
 func (r *Replica) ended() bool { return r.base.header.Last() && r.base.header.Epoch == r.start.Epoch }

@@ -272,9 +272,6 @@ func (v *Verifier) viewChange(c *collector, m *ViewChange) error {
 			return fmt.Errorf("%w: a lock at %d in view %d in %v", ErrMalformed, l.Header.Seq, l.Cert.View, m)
 		}
 		seq = l.Header.Seq
-		if mutant(mAnyLock) {
-			continue
-		}
 		if err := v.certificate(c, &l.Cert, Prepare); err != nil {
 			return err
 		}
@@ -316,9 +313,6 @@ func (v *Verifier) newView(c *collector, m *NewView) error {
 		return fmt.Errorf("%w: %d view changes do not make a view", ErrMalformed, len(m.Changes))
 	}
 	chain := carriedOver(m.Changes)
-	if mutant(mAnyNewView) {
-		chain = headers(m.Proposals)
-	}
 	if len(chain) != len(m.Proposals) {
 		return fmt.Errorf("%w: %d proposals in %v, want %d", ErrMalformed, len(m.Proposals), m, len(chain))
 	}

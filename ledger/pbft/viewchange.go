@@ -4,7 +4,7 @@ import "fmt"
 
 // suspect gives the leader up, for a reason.
 func (r *Replica) suspect(why NoteKind, seq uint64) {
-	if !r.voting() || r.ended() || (mutant(mNeedsStable) && r.base.header.Seq > r.stable.Seq) {
+	if !r.voting() || r.ended() {
 		return
 	}
 	r.note(why, seq)
@@ -35,7 +35,7 @@ func (r *Replica) change(view uint64) {
 func (r *Replica) lockSet() []Lock {
 	var out []Lock
 	for seq := r.base.header.Seq + 1; seq <= r.base.header.Seq+r.cfg.Window; seq++ {
-		if l := r.locks[seq]; l != nil && !mutant(mNoLocks) {
+		if l := r.locks[seq]; l != nil {
 			out = append(out, *l)
 		}
 	}
@@ -111,7 +111,7 @@ func (r *Replica) assemble() {
 		case vc == nil:
 		case vc.View == r.view:
 			wanted = append(wanted, vc)
-		case vc.View > r.view && !mutant(mLonelyPatience):
+		case vc.View > r.view:
 			later++
 		}
 	}
@@ -122,11 +122,7 @@ func (r *Replica) assemble() {
 		return
 	}
 	n := &NewView{Epoch: r.start.Epoch, View: r.view, Changes: wanted}
-	follows := wanted
-	if mutant(mWrongSet) {
-		follows = known(r.changes)
-	}
-	for _, h := range carriedOver(follows) {
+	for _, h := range carriedOver(wanted) {
 		p := &Proposal{View: r.view, Header: h}
 		p.Sig = r.sign(p.Subject()).Sig
 		n.Proposals = append(n.Proposals, p)
@@ -161,9 +157,7 @@ func (r *Replica) enter(n *NewView) {
 // certificate only.
 func (r *Replica) begin(n *NewView) {
 	r.view, r.changing, r.newView = n.View, false, n
-	if r.floor = baseOf(n.Changes).Seq; mutant(mNoFloor) {
-		r.floor = 0
-	}
+	r.floor = baseOf(n.Changes).Seq
 	r.clearSlots()
 	r.carry()
 }

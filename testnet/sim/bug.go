@@ -6,20 +6,17 @@ import (
 	"github.com/decube/decube/ledger/pbft"
 )
 
-// Bug is a fault that is planted to see whether the oracle finds it: in the code
-// around the core, or, in builds with the tag pbftmutants, in the core.
+// Bug is a fault that is planted in the simulator's own code around the core, to see
+// whether the oracle finds it. Faults in the ledger's code are in package mutants.
 type Bug struct {
 	Name string
 	What string
 	flaw flaw
-	core string // the name of a mutation of ledger/pbft
 	// Profile is of the runs that show it, within Seeds seeds; Rules are those that
 	// it may break first.
 	Profile string
 	Seeds   uint64
 	Rules   []string
-	// Strategy, unless it is empty, is that of all faulty replicas.
-	Strategy string
 }
 
 // flaw is a fault in the code around the core.
@@ -68,45 +65,6 @@ func Bugs() []Bug {
 		{Name: "takes-everything", What: "requests are kept whatever their number", flaw: takesEverything, Profile: "clients", Seeds: 100, Rules: []string{"S10"}},
 		{Name: "no-forward-while-changing", What: "waiting requests are not passed on during view changes", flaw: forwardsLate, Profile: "lonely", Seeds: 200, Rules: []string{"L1", "L2"}},
 	}
-}
-
-// CoreBugs returns the faults in the core.
-func CoreBugs() []Bug {
-	safe := []string{"S1", "S2", "S3", "S5", "S9", "form", "halt"}
-	live := []string{"L1", "L2", "L3"}
-	return []Bug{
-		{core: "lowest-lock", What: "a new view carries over the lock of the lowest view", Profile: "storm", Seeds: 3000, Rules: safe},
-		{core: "no-floor", What: "votes below a new view's base", Profile: "views", Seeds: 1000, Rules: safe},
-		{core: "lonely-patience", What: "who wants a later view does not count for this one", Profile: "wipe", Seeds: 1000, Rules: live},
-		{core: "mute-change", What: "VIEW-CHANGE is sent once only", Profile: "views", Seeds: 300, Rules: live},
-		{core: "unordered", What: "COMMIT goes out before those below", Profile: "views", Seeds: 1000, Rules: safe},
-		{core: "no-shrink", What: "timeouts never shrink", Profile: "patience", Seeds: 100, Rules: []string{"L6"}},
-		{core: "no-doubling", What: "timeouts never grow", Profile: "far", Seeds: 100, Rules: live},
-		{core: "any-lock", What: "locks are believed without their certificates", Profile: "views", Strategy: "forger", Seeds: 1000, Rules: append(safe, live...)},
-		{core: "any-new-view", What: "a new view's proposals are not compared with its view changes", Profile: "views", Strategy: "new-view-bender", Seeds: 1000, Rules: safe},
-		{core: "early-vote", What: "CHECKPOINT before the state is durable", Profile: "calm", Seeds: 20, Rules: []string{"S4"}},
-		{core: "no-locks", What: "VIEW-CHANGE claims no locks", Profile: "crash", Seeds: 300, Rules: safe},
-		{core: "vote-anyway", What: "a replica without its log votes", Profile: "wipe", Seeds: 200, Rules: safe},
-		{core: "wrong-set", What: "NEW-VIEW follows from more view changes than it carries", Profile: "views", Seeds: 300, Rules: safe},
-		{core: "needs-stable", What: "no view change above the last checkpoint", Profile: "crash", Seeds: 300, Rules: live},
-		{core: "no-floor-pace", What: "slow leaders may stay", Profile: "slow", Seeds: 20, Rules: []string{"L5"}},
-		{core: "no-censor", What: "censoring leaders may stay", Profile: "censor", Seeds: 300, Rules: []string{"L1"}},
-		{core: "hasty-blame", What: "accuses without looking at the order of views", Profile: "crash", Seeds: 300, Rules: []string{"S9"}},
-		{core: "blind-follow", What: "COMMIT after a weak certificate of PREPAREs", Profile: "calm", Seeds: 20, Rules: []string{"S5"}},
-	}
-}
-
-// in returns a run with the fault planted.
-func (b *Bug) in(c Config) Config {
-	c.Bug = b
-	if b.Strategy != "" {
-		c.Faulty = nil
-		for i := range maxFaulty(c.Replicas) {
-			who := (int(c.Seed%16) + i) % c.Replicas //nolint:gosec // small
-			c.Faulty = append(c.Faulty, Fault{who, b.Strategy})
-		}
-	}
-	return c
 }
 
 // has reports whether a fault is planted around the core.

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"os/exec"
 	"slices"
 	"testing"
 )
@@ -16,7 +15,9 @@ func TestFindsPlantedBugs(t *testing.T) {
 func find(t *testing.T, b *Bug) {
 	t.Helper()
 	for seed := range b.Seeds {
-		r := Run(b.in(draw(t, b.Profile, seed)))
+		c := draw(t, b.Profile, seed)
+		c.Bug = b
+		r := Run(c)
 		if r.Violation == nil {
 			continue
 		}
@@ -27,17 +28,4 @@ func find(t *testing.T, b *Bug) {
 		return
 	}
 	t.Errorf("%d seeds of profile %s do not show that %s", b.Seeds, b.Profile, b.What)
-}
-
-// The faults in the core are in a build of their own; short tests plant two of them.
-func TestFindsPlantedBugsInCore(t *testing.T) {
-	t.Parallel()
-	which := "^TestMutants$"
-	if testing.Short() {
-		which += "/^(blind-follow|no-locks)$"
-	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-tags", "pbftmutants", "-run", which, ".")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
 }

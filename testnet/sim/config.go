@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/testnet/sim/adversary"
 )
 
 // Config is one run. Everything that is not in it follows from the seed. Configs
@@ -107,4 +109,19 @@ type Client struct {
 type Fault struct {
 	Identity int
 	Strategy string
+}
+
+// Corrupt makes as many replicas faulty as the first committee withstands, all with
+// one strategy, in place of those that were drawn. It returns an error for a
+// strategy that does not exist.
+func (c *Config) Corrupt(strategy string) error {
+	if adversary.New(strategy) == nil {
+		return fmt.Errorf("no strategy %q", strategy)
+	}
+	c.Faulty = nil
+	for i := range maxFaulty(c.Replicas) {
+		who := (int(c.Seed%16) + i) % c.Replicas
+		c.Faulty = append(c.Faulty, Fault{who, strategy})
+	}
+	return nil
 }

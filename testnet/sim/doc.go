@@ -84,7 +84,7 @@
 //
 // # Planted bugs
 //
-// That the oracle finds bugs is shown by planting them: [Bugs] in the code around
-// the core, [CoreBugs] in the core, in builds with the tag pbftmutants. Each must be
-// found within a number of seeds, by a rule that fits.
+// That the oracle finds bugs is shown by planting them: [Bugs] in the simulator's own
+// code around the core, and those of package mutants in copies of the ledger's source
+// (make mutants). Each must be found within a number of seeds, by a rule that fits.
 package sim

@@ -74,12 +74,6 @@ func (r *Report) Err() error {
 // Run simulates one run. The same Config gives the same run, event by event.
 func Run(cfg Config) Report {
 	w := newWorld(&cfg)
-	if cfg.Bug != nil {
-		if err := plant(cfg.Bug.core); err != nil {
-			w.oracle.broken("simulator", "planting: %v", err)
-			return w.report()
-		}
-	}
 	w.begin()
 	deadline := cfg.GST + cfg.Load + w.bound()
 	for w.oracle.failed == nil {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -74,10 +75,26 @@ func TestUnknownProfile(t *testing.T) {
 	}
 }
 
-func TestPlantingNeedsABuildOfItsOwn(t *testing.T) {
-	c := draw(t, "calm", 1)
-	c.Bug = &Bug{core: "nothing"}
-	if r := Run(c); r.Violation == nil || r.Violation.Rule != "simulator" {
-		t.Errorf("violation %v", r.Violation)
+func TestCorruptFaulty(t *testing.T) {
+	for seed := range uint64(40) {
+		c := draw(t, "views", seed)
+		if err := c.Corrupt("forger"); err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Faulty) != maxFaulty(c.Replicas) {
+			t.Errorf("seed %d: %d of %d replicas are faulty", seed, len(c.Faulty), c.Replicas)
+		}
+		places := map[int]bool{}
+		for _, f := range c.Faulty {
+			if f.Strategy != "forger" || f.Identity < 0 || f.Identity >= c.Replicas || places[f.Identity] {
+				t.Errorf("seed %d: %v among %d replicas", seed, c.Faulty, c.Replicas)
+			}
+			places[f.Identity] = true
+		}
+	}
+	c := draw(t, "views", 1)
+	before := slices.Clone(c.Faulty)
+	if err := c.Corrupt("nothing"); err == nil || !slices.Equal(before, c.Faulty) {
+		t.Errorf("an unknown strategy: %v, faulty %v", err, c.Faulty)
 	}
 }

@@ -16,6 +16,8 @@ type options struct {
 	seed     uint64
 	runs     int
 	profile  string
+	strategy string
+	json     bool
 	verbose  bool
 	each     bool
 	workers  int
@@ -34,6 +36,9 @@ type job struct {
 func (o *options) explore() (failed int, err error) {
 	profiles, err := o.profiles()
 	if err != nil {
+		return 0, err
+	}
+	if err := o.corrupt(&sim.Config{}); err != nil {
 		return 0, err
 	}
 	workers := o.workers
@@ -63,13 +68,13 @@ func (o *options) explore() (failed int, err error) {
 		close(jobs)
 		wg.Wait()
 	}()
-	return o.collect(reports, stop), nil
+	return o.collect(reports, stop)
 }
 
 // feed hands out jobs until there are enough, or a stop.
 func (o *options) feed(profiles []string, jobs chan<- job, stop <-chan struct{}) {
 	for i := range o.runs {
-		seed := o.seed + uint64(i/len(profiles)) //nolint:gosec // counts up from 0
+		seed := o.seed + uint64(i/len(profiles))
 		select {
 		case jobs <- job{profiles[i%len(profiles)], seed}:
 		case <-stop:
@@ -92,6 +97,9 @@ func (o *options) profiles() ([]string, error) {
 
 func (o *options) run(j job) sim.Report {
 	c, err := sim.Draw(j.profile, j.seed)
+	if err == nil {
+		err = o.corrupt(&c)
+	}
 	if err != nil {
 		return sim.Report{Config: c, Violation: &sim.Violation{Rule: "simulator", What: err.Error()}}
 	}
@@ -102,31 +110,55 @@ func (o *options) run(j job) sim.Report {
 	return sim.Run(c)
 }
 
+// corrupt makes the faulty replicas follow the one strategy that was asked for, if any.
+func (o *options) corrupt(c *sim.Config) error {
+	if o.strategy == "" {
+		return nil
+	}
+	return c.Corrupt(o.strategy)
+}
+
+// replay is the command that repeats a run.
+func (o *options) replay(c *sim.Config) string {
+	text := fmt.Sprintf("go run ./testnet/sim/cmd/sim -seed %d -profile %s", c.Seed, c.Profile)
+	if o.strategy != "" {
+		text += " -strategy " + o.strategy
+	}
+	return text + " -v"
+}
+
 // collect prints what is found, and how fast.
-func (o *options) collect(reports <-chan sim.Report, stop chan<- struct{}) (failed int) {
+func (o *options) collect(reports <-chan sim.Report, stop chan<- struct{}) (failed int, err error) {
 	began := time.Now()
+	out := o.out
+	if o.json {
+		out = io.Discard
+	}
 	total := sim.Stats{}
-	count := 0
+	result := summary{Found: []finding{}}
 	for r := range reports {
-		count++
+		result.Runs++
 		total.Add(&r.Stats)
 		if o.each {
-			fmt.Fprintln(o.out, r.String())
+			fmt.Fprintln(out, r.String())
 		}
 		if r.Violation == nil {
 			continue
 		}
+		result.Found = append(result.Found, finding{r.Config.Profile, r.Config.Seed, r.Violation.Rule, r.Violation.What})
 		failed++
 		if failed <= o.failures {
-			fmt.Fprintf(o.out, "%s\n%s\nreplay it with: go run ./testnet/sim/cmd/sim -seed %d -profile %s -v\n",
-				r.Trace, r.String(), r.Config.Seed, r.Config.Profile)
+			fmt.Fprintf(out, "%s\n%s\nreplay it with: %s\n", r.Trace, r.String(), o.replay(&r.Config))
 		}
 		if failed == o.failures {
 			close(stop)
 		}
 	}
 	took := time.Since(began)
-	fmt.Fprintf(o.out, "%d runs, %d bad, in %v: %.0f an hour\n%v\n", count, failed, took.Round(time.Millisecond),
-		float64(count)/took.Hours(), &total)
-	return failed
+	fmt.Fprintf(out, "%d runs, %d bad, in %v: %.0f an hour\n%v\n", result.Runs, failed, took.Round(time.Millisecond),
+		float64(result.Runs)/took.Hours(), &total)
+	if o.json {
+		return failed, result.write(o.out)
+	}
+	return failed, nil
 }
