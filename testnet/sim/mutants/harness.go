@@ -74,7 +74,7 @@ func (h *Harness) Compile(ctx context.Context, m *Mutant) error {
 // returns ErrMissed, ErrWrongRule or ErrUnclean for one that is not found as it should
 // be, with the finding if there is one.
 func (h *Harness) Find(ctx context.Context, m *Mutant) (Finding, error) {
-	program := filepath.Join(h.dir, m.Name)
+	program := filepath.Join(h.dir, "with-"+m.Name)
 	if err := h.build(ctx, m, program, simulator); err != nil {
 		return Finding{}, err
 	}

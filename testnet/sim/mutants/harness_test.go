@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -44,6 +46,25 @@ func TestMutantsFitTheSource(t *testing.T) {
 	for _, m := range named(t) {
 		if _, err := m.Overlay(h.root, t.TempDir()); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A change of what the simulator does not link could never be found.
+func TestMutantsAreLinked(t *testing.T) {
+	h := newHarness(t)
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, simulator)
+	cmd.Dir = h.root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := strings.Split(string(out), "\n")
+	for _, m := range named(t) {
+		for _, e := range m.Edits {
+			if !slices.Contains(linked, filepath.ToSlash(h.root)+"/"+e.File) {
+				t.Errorf("%s: the simulator does not link %s", m.Name, e.File)
+			}
 		}
 	}
 }
