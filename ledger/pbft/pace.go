@@ -149,14 +149,17 @@ func (r *Replica) measure(t Tick) {
 	}
 }
 
-// repeat says again what may have been lost: while blocks are in flight or a view
-// change runs, all that this replica has said about them; else, seldom, how far
-// it is.
+// repeat says again what may have been lost: while blocks are in flight, a view
+// change runs or a checkpoint is not certified, all that this replica has said about
+// them; else, seldom, how far it is.
 func (r *Replica) repeat() {
 	p := &r.pace
 	busy := r.changing || r.inFlight()
 	quiet := r.now - max(p.saidAt, min(p.progressAt, r.now))
-	if r.ended() || !r.voting() {
+	if r.ended() || !r.voting() || len(r.ballots[r.start.Self]) > 0 {
+		// At the window's end nothing is in flight, and nothing can be until the
+		// checkpoint is certified. If all wait there and some votes for it were lost,
+		// nobody but their authors can end it.
 		quiet, busy = r.now-p.saidAt, true
 	}
 	switch {
