@@ -121,7 +121,7 @@ func (x *executor) ask(c *check, again bool) {
 		return
 	}
 	c.asked = time.Now()
-	at := (int(c.View%uint64(e.committee.Size())) + c.tries) % e.committee.Size() //nolint:gosec // below the committee's size
+	at := (int(pbft.Leader(e.committee, e.number, c.View)) + c.tries) % e.committee.Size()
 	c.tries++
 	if e.member && at == int(e.self) {
 		at = (at + 1) % e.committee.Size()

@@ -36,14 +36,14 @@ const round = 256
 var errEpochOver = errors.New("the epoch is over")
 
 // newEngine makes the core of the present epoch from what is stored.
-func (l *Ledger) newEngine(e *epoch, j *journal) (*engine, error) {
+func (l *Ledger) newEngine(e *epoch, j *journal, carried pbft.Carried) (*engine, error) {
 	from, err := l.resume(e, j)
 	if err != nil {
 		return nil, err
 	}
 	start := e.pbftStart()
 	start.Sign = func(statement []byte) pbft.Signature { return pbft.Signature(l.key.Sign(statement)) }
-	start.Recovering = j.recovering
+	start.Recovering, start.Carried = j.recovering, carried
 	core, out, err := pbft.New(l.core, start, from)
 	if err != nil {
 		return nil, fmt.Errorf("starting epoch %d: %w", e.number, err)

@@ -60,6 +60,7 @@ var errExecutor = errors.New("the executor has ended")
 // takePart votes in one epoch after another while this peer is a validator, and
 // waits for an epoch in which it is one otherwise.
 func (l *Ledger) takePart(ctx context.Context) error {
+	var carried pbft.Carried
 	for ctx.Err() == nil {
 		moved := l.moved.wait()
 		tip := l.tip.Load()
@@ -76,7 +77,7 @@ func (l *Ledger) takePart(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := l.vote(ctx, e); err != nil {
+		if carried, err = l.vote(ctx, e, carried); err != nil {
 			return err
 		}
 	}
@@ -123,8 +124,9 @@ func (l *Ledger) onlyFollow() {
 	}
 }
 
-// vote drives the core through one epoch.
-func (l *Ledger) vote(ctx context.Context, e *epoch) error {
+// vote drives the core through one epoch. It is given what the epoch before has
+// learned about time, and returns what this one has.
+func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft.Carried, error) {
 	if old := l.epoch.Load(); old == nil || len(e.validators) > len(old.validators) {
 		l.pool.SetOrigins(len(e.validators))
 	}
@@ -137,23 +139,23 @@ func (l *Ledger) vote(ctx context.Context, e *epoch) error {
 	select {
 	case err := <-done:
 		if err != nil {
-			return err
+			return carried, err
 		}
 	case <-ctx.Done():
-		return nil
+		return carried, nil
 	}
 	l.toEngine.take()
 	if since := l.renewed.Load(); l.journal.recovering && since > 0 && e.start.Seq >= since {
 		if err := l.journal.recovered(); err != nil {
-			return err
+			return carried, err
 		}
 		l.log.Info("voting again: what this replica may have said before is void in this epoch")
 	}
-	n, err := l.newEngine(e, l.journal)
+	n, err := l.newEngine(e, l.journal, carried)
 	if err != nil {
 		l.epoch.Store(nil)
 		l.halt(err)
-		return nil
+		return carried, nil
 	}
 	l.transport.SetValidators(e.validators)
 	l.pool.SetOrigins(len(e.validators))
@@ -171,9 +173,9 @@ func (l *Ledger) vote(ctx context.Context, e *epoch) error {
 		l.epoch.Store(nil)
 		l.status.Store(nil)
 	case err != nil:
-		return err
+		return carried, err
 	}
-	return nil
+	return n.core.Carried(), nil
 }
 
 // chain returns a light client at the epoch of the next block.

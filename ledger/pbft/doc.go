@@ -15,7 +15,7 @@
 //
 // # Normal case
 //
-// The leader of view v is replica v mod n. It proposes blocks, each on top of the
+// The leader of view v is replica (epoch + v) mod n. It proposes blocks, each on top of the
 // one before, up to Window above the last committed one. A proposal is signed as
 // the leader's PREPARE. A replica has the block checked (body at hand, executed on
 // its parent's state, roots as in the header) and votes PREPARE, in order. A quorum

@@ -112,6 +112,8 @@ func New(cfg Config, start Start, from Resume) (*Replica, Output, error) {
 		stable:  Certificate{Subject: Subject{Phase: Checkpoint, Epoch: start.Epoch, Seq: start.Header.Seq, Digest: digest, State: start.Header.State}},
 		stored:  start.Header.Seq,
 		ballots: make([]checkpoints, start.Committee.Size()),
+		failed:  start.Carried.Failed,
+		pace:    pace{latency: start.Carried.Latency, best: start.Carried.Best},
 	}
 	if err := r.resume(&from); err != nil {
 		return nil, Output{}, err
@@ -255,6 +257,11 @@ func (r *Replica) Leader() quorum.Replica { return r.leader() }
 
 // Committed returns the sequence number of the last committed block.
 func (r *Replica) Committed() uint64 { return r.base.header.Seq }
+
+// Carried returns what the next epoch's replica is to be started with.
+func (r *Replica) Carried() Carried {
+	return Carried{Failed: r.failed, Latency: r.pace.latency, Best: r.pace.best}
+}
 
 // Stable returns the sequence number of the last certified checkpoint.
 func (r *Replica) Stable() uint64 { return r.stable.Seq }

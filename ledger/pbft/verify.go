@@ -192,7 +192,7 @@ func (v *Verifier) proposal(c *collector, m *Proposal) error {
 	if err := v.ordered(&m.Header); err != nil {
 		return err
 	}
-	leader := quorum.Replica(m.View % uint64(v.Committee.Size())) //nolint:gosec // below the committee's size
+	leader := Leader(v.Committee, v.Epoch, m.View)
 	return v.plain(c, m.Header.Epoch, leader, s.Statement(v.Cluster), m.Sig)
 }
 
@@ -292,7 +292,7 @@ func (v *Verifier) base(c *collector, cert *Certificate) error {
 }
 
 func (v *Verifier) newView(c *collector, m *NewView) error {
-	leader := quorum.Replica(m.View % uint64(v.Committee.Size())) //nolint:gosec // below the committee's size
+	leader := Leader(v.Committee, v.Epoch, m.View)
 	if err := v.member(m.Epoch, leader); err != nil {
 		return err
 	}

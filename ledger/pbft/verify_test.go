@@ -49,7 +49,7 @@ func TestVerifyVotes(t *testing.T) {
 	otherCluster.Sig = signAs(2, good.Statement(Digest{0xee}))
 	proposal := f.proposal(1, a)
 	stolen := *proposal
-	stolen.Sig = signAs(0, proposal.Subject().Statement(f.cfg.Cluster))
+	stolen.Sig = signAs(1, proposal.Subject().Statement(f.cfg.Cluster))
 	altered := *proposal
 	altered.Header.Count++
 	old := *a

@@ -50,7 +50,7 @@ func Bugs() []Bug {
 		{Name: "sends-first", What: "messages leave before their records are written", flaw: sendsFirst, Profile: "calm", Seeds: 1, Rules: []string{"S4"}},
 		{Name: "forgets-votes", What: "a restart loses what was accepted", flaw: forgetsVotes, Profile: "crash", Seeds: 200, Rules: []string{"S3", "S4", "S9", "L1", "L2", "L3", "halt"}},
 		{Name: "forgets-locks", What: "a restart loses what was prepared", flaw: forgetsLocks, Profile: "crash", Seeds: 300, Rules: []string{"S1", "S5", "S9"}},
-		{Name: "forgets-views", What: "a restart goes back to an earlier view", flaw: forgetsViews, Profile: "crash", Seeds: 300, Rules: []string{"S3", "S5", "S9", "L1", "L2", "L3", "halt"}},
+		{Name: "forgets-views", What: "a restart goes back to an earlier view", flaw: forgetsViews, Profile: "crash", Seeds: 300, Rules: []string{"S3", "form", "S5", "S9", "L1", "L2", "L3", "halt"}},
 		{Name: "ignores-damage", What: "a log is cut off at a damaged record that was durable", flaw: ignoresDamage, Profile: "disk", Seeds: 400, Rules: []string{"S3", "S5", "S9", "halt"}},
 		{Name: "votes-after-wipe", What: "a replica without its log votes", flaw: votesAfterWipe, Profile: "wipe", Seeds: 200, Rules: []string{"S3", "S5", "S9", "halt"}},
 		{Name: "stored-early", What: "the core is told of a store that is not durable", flaw: storedEarly, Profile: "calm", Seeds: 20, Rules: []string{"S4"}},

@@ -54,6 +54,12 @@ func (e *epoch) replica(who identity) (quorum.Replica, bool) {
 	return 0, false
 }
 
+// leader is who leads a view of the epoch.
+func (e *epoch) leader(view uint64) identity {
+	c := committee{e.members, e.order}
+	return c.order[c.leader(e.number, view)]
+}
+
 func (e *epoch) verify(m pbft.Message) (pbft.Verified, error) {
 	if v, ok := e.verdicts[m]; ok {
 		return v.verified, v.err
@@ -105,6 +111,10 @@ func (n *node) remember() {
 
 // begin starts the core of an epoch with what the log holds of it.
 func (n *node) begin(e *epoch, log []entry) {
+	var carried pbft.Carried
+	if n.core != nil {
+		carried = n.core.Carried()
+	}
 	n.epoch, n.core, n.inbox, n.build, n.checks = e, nil, nil, nil, nil
 	n.branch = map[pbft.Digest]*branch{}
 	self, member := e.replica(n.who)
@@ -115,7 +125,7 @@ func (n *node) begin(e *epoch, log []entry) {
 	n.self = self
 	n.trace("starts in epoch", e)
 	start := pbft.Start{
-		Epoch: e.number, Committee: e.verifier.Committee, Self: self, Header: e.start, Recovering: n.recover,
+		Epoch: e.number, Committee: e.verifier.Committee, Self: self, Header: e.start, Recovering: n.recover, Carried: carried,
 		Sign: func(statement []byte) pbft.Signature { return n.w.keys.sign(n.who, statement) },
 	}
 	core, out, err := pbft.New(n.w.cfg.Core, start, n.resume(log))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
 )
 
 // Violation is a rule that a run broke.
@@ -50,6 +51,16 @@ func (o *oracle) broken(rule, format string, args ...any) {
 type committee struct {
 	members members
 	order   []identity
+}
+
+// leader is who leads a view: the views of an epoch go round from another replica in
+// each epoch.
+func (c *committee) leader(epoch, view uint64) quorum.Replica {
+	at := quorum.Replica(0)
+	for range (epoch + view) % uint64(len(c.order)) {
+		at++
+	}
+	return at
 }
 
 // quorum is the least number of votes of which any two sets share an honest

@@ -91,7 +91,7 @@ func (o *oracle) noted(n *node, note *pbft.Note) {
 	}
 	// The view given up is the one before the one that is wanted.
 	left := pbft.Place{Epoch: n.epoch.number, View: note.View - 1}
-	leader := n.epoch.order[left.View%uint64(len(n.epoch.order))]
+	leader := n.epoch.leader(left.View)
 	if !o.w.faults.good(leader) {
 		return
 	}

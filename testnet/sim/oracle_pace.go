@@ -24,7 +24,7 @@ func (o *oracle) entersView(n *node, view uint64) {
 		return
 	}
 	p.view = at
-	leader := o.w.hosts[n.epoch.order[view%uint64(len(n.epoch.order))]][0]
+	leader := o.w.hosts[n.epoch.leader(view)][0]
 	_, slow := leader.strategy.(adversary.Slow)
 	p.slow, p.since = slow, o.w.now
 }

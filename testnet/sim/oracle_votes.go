@@ -101,7 +101,7 @@ func (v *votes) proposal(m *pbft.Proposal) {
 	if v.o.w.cfg.Fork {
 		v.parents[m.Header.Digest()] = m.Header.Parent
 	}
-	leader := quorum.Replica(m.View % uint64(len(c.order))) //nolint:gosec // committees are small
+	leader := c.leader(m.Header.Epoch, m.View)
 	v.vote(pbft.Subject{
 		Phase: pbft.Prepare, Epoch: m.Header.Epoch, View: m.View, Seq: m.Header.Seq,
 		Digest: m.Header.Digest(), State: m.Header.State,

@@ -268,15 +268,23 @@ func lonely(c *Config, rnd *rand.Rand) {
 	}
 }
 
+// firstLeader leads view 0 of the first epoch, whose number is 1.
+const firstLeader = 1
+
+// othersThanFirst returns all replicas but the first leader, in a random order.
+func othersThanFirst(rnd *rand.Rand, replicas int) []int {
+	return slices.DeleteFunc(rnd.Perm(replicas), func(who int) bool { return who == firstLeader })
+}
+
 // censored has the first leader leave out one client, under load.
 func censored(c *Config, rnd *rand.Rand) {
 	c.Core.CensorTimeout = 60
 	c.Core.PreprepareTimeout, c.Core.PrepareTimeout, c.Core.CommitTimeout = 10, 12, 12
 	c.Core.MaxTimeout = 100
 	c.GST, c.Load = 200*Millisecond, 5*Second
-	c.Faulty = []Fault{{0, "censor"}}
-	for _, who := range rnd.Perm(c.Replicas - 1)[:maxFaulty(c.Replicas)-1] {
-		c.Faulty = append(c.Faulty, Fault{who + 1, "censor"})
+	c.Faulty = []Fault{{firstLeader, "censor"}}
+	for _, who := range othersThanFirst(rnd, c.Replicas)[:maxFaulty(c.Replicas)-1] {
+		c.Faulty = append(c.Faulty, Fault{who, "censor"})
 	}
 	f := Time(maxFaulty(c.Replicas))
 	c.Within = (f + 2) * (Time(c.Core.CensorTimeout) + 4*Time(c.Core.PreprepareTimeout)) * TickLength //nolint:gosec // small
@@ -330,8 +338,9 @@ func slowLeaders(c *Config, rnd *rand.Rand) {
 	c.Before = Network{Min: 3 * Millisecond, Max: 10 * Millisecond}
 	c.After = c.Before
 	c.Fsync = 2 * Millisecond
-	for _, who := range rnd.Perm(c.Replicas - 1)[:maxFaulty(c.Replicas)] {
-		c.Faulty = append(c.Faulty, Fault{who + 1, "slow-leader"})
+	// The first leader is good, so that there is something to hold the others against.
+	for _, who := range othersThanFirst(rnd, c.Replicas)[:maxFaulty(c.Replicas)] {
+		c.Faulty = append(c.Faulty, Fault{who, "slow-leader"})
 	}
 	c.GST, c.Load = 3*Second, 6*Second
 	c.Faults.Leaders = 1
