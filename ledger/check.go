@@ -15,12 +15,12 @@ import (
 func (x *executor) want(c check) {
 	digest := c.Header.Digest()
 	if x.ahead[digest] != nil {
-		x.tell(pbft.Checked{Digest: digest, Valid: true})
+		x.tell(pbft.Checked{View: c.View, Digest: digest, Valid: true})
 		return
 	}
 	for i := range x.checks {
 		if x.checks[i].Header == c.Header {
-			x.checks[i].Vouched = x.checks[i].Vouched || c.Vouched
+			x.checks[i].Check = c.Check
 			return
 		}
 	}
@@ -138,11 +138,11 @@ func (x *executor) execute(c *check, b *body) {
 	done, err := x.evaluate(&c.Header, b, c.Vouched)
 	if err != nil {
 		x.log.Warn("a proposed block is invalid", "block", c.Header.Seq, "view", c.View, "err", err)
-		x.tell(pbft.Checked{Digest: digest, Valid: false})
+		x.tell(pbft.Checked{View: c.View, Digest: digest, Valid: false})
 		return
 	}
 	x.plan(done)
-	x.tell(pbft.Checked{Digest: digest, Valid: true})
+	x.tell(pbft.Checked{View: c.View, Digest: digest, Valid: true})
 }
 
 // plan keeps a valid block above the head.

@@ -16,17 +16,3 @@ func TestCensorBehindCheckpoints(t *testing.T) {
 		t.Errorf("view %d, %v: want a change to view 1", view, in)
 	}
 }
-
-// What a leader that never commits has built is forgotten in time.
-func TestBuiltBlocksAreBounded(t *testing.T) {
-	c := newCluster(t, 4, testConfig())
-	r := c.nodes[0].Replica
-	for i := range 100 * r.cfg.Window {
-		r.clearSlots()
-		r.offered = Build{Seq: 1, Parent: r.base.digest}
-		r.Step(Built{Header: Header{Seq: 1, Parent: r.base.digest, Time: int64(i)}}) //nolint:gosec // small
-	}
-	if f := r.Footprint(); f.Checked > 8*int(r.cfg.Window) { //nolint:gosec // small
-		t.Errorf("%d verdicts are held", f.Checked)
-	}
-}

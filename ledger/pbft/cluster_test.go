@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/decube/decube/ledger/quorum"
@@ -25,6 +26,7 @@ type cluster struct {
 	hold     bool                                 // Checks wait until a test answers them
 	unstored bool                                 // Stored waits until a test says it
 	watch    func(from quorum.Replica, m Message) // sees all that is sent
+	complain func(format string, args ...any)
 }
 
 // node is one replica with what its driver keeps.
@@ -81,7 +83,7 @@ func newCluster(t *testing.T, n int, cfg Config) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{cfg: cfg, size: size, log: func(string, ...any) {}, watch: func(quorum.Replica, Message) {}}
+	c := &cluster{cfg: cfg, size: size, log: func(string, ...any) {}, watch: func(quorum.Replica, Message) {}, complain: t.Errorf}
 	c.genesis = Header{Epoch: 0, Seq: 0, Time: 1, State: Digest{1}}
 	c.first = c.genesis
 	for r := range n {
@@ -190,7 +192,7 @@ func (c *cluster) act(nd *node, out *Output) {
 	}
 	if !c.hold {
 		for _, ch := range nd.checks {
-			events = append(events, Checked{Digest: ch.Header.Digest(), Valid: ch.Header.State != Digest{0xbd}})
+			events = append(events, Checked{View: ch.View, Digest: ch.Header.Digest(), Valid: ch.Header.State != Digest{0xbd}})
 		}
 		nd.checks = nil
 	}
@@ -240,7 +242,27 @@ func (c *cluster) hand(p parcel) {
 		c.log("  %d refuses %v of %d: %v", p.to, p.message, p.from, errs[0])
 		return
 	}
+	if !nd.Useful(p.message) {
+		c.useless(nd, v[0])
+		return
+	}
 	c.step(nd, Receive{v[0]})
+}
+
+// useless checks that a message which a driver would not even verify has no effect.
+// An old VIEW-CHANGE may still be evidence.
+func (c *cluster) useless(nd *node, v Verified) {
+	promise, footprint := nd.Promise(), nd.Footprint()
+	out := nd.Step(Receive{v})
+	if _, change := v.m.(*ViewChange); change {
+		out.Evidence = nil
+	}
+	if nd.halted == nil && !reflect.DeepEqual(out, Output{}) {
+		c.complain("%v is of no use to %d, and has it do %+v", v.m, nd.id, out)
+	}
+	if !reflect.DeepEqual(promise, nd.Promise()) || footprint != nd.Footprint() {
+		c.complain("%v is of no use to %d, and changes it", v.m, nd.id)
+	}
 }
 
 func (c *cluster) drop(match func(p parcel) bool) int {

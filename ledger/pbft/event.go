@@ -25,6 +25,10 @@ type Built struct {
 // Checked answers a Check: the block's body is here, was executed on top of its
 // parent, and is what its header says, or is not (then the leader is faulty).
 type Checked struct {
+	// View is the Check's. A verdict counts in the view it was asked for in and in no
+	// other: what may be refused in one view may be vouched for by a quorum in the
+	// next, and must then not be held against what the quorum says.
+	View   uint64
 	Digest Digest
 	Valid  bool
 }
@@ -106,7 +110,9 @@ type Envelope struct {
 	Message Message
 }
 
-// Check is a block to look at.
+// Check is a block to look at. It is asked for in each view anew: the replica
+// remembers no verdicts. One that was answered Valid must stay at hand, body and
+// all, until no slot of the present view names the block ([Replica.Slots]).
 type Check struct {
 	View   uint64
 	Header Header

@@ -64,9 +64,6 @@ func (r *Replica) ask(s *slot) {
 	if s.asked || s.checked {
 		return
 	}
-	if _, s.checked = r.checked[s.digest]; s.checked {
-		return
-	}
 	s.asked = true
 	r.out.Check = append(r.out.Check, Check{View: r.view, Header: *s.header, Vouched: s.vouched || s.certain != nil})
 }
@@ -134,13 +131,8 @@ func (r *Replica) settle(d *Decision) {
 		delete(r.slots, seq)
 		delete(r.locks, seq)
 	}
-	for digest, seq := range r.checked { // the order does not show
-		if seq <= d.Header.Seq {
-			delete(r.checked, digest)
-		}
-	}
 	r.recent = append(r.recent, d)
-	if keep := 2 * int(r.cfg.Window); len(r.recent) > keep { //nolint:gosec // at most MaxWindow
+	if keep := 2 * int(r.cfg.Window); len(r.recent) > keep {
 		r.recent = append(r.recent[:0], r.recent[len(r.recent)-keep:]...)
 	}
 	r.carry()
@@ -194,7 +186,6 @@ func (r *Replica) built(e Built) {
 	}
 	p := &Proposal{View: r.view, Header: h}
 	s.header, s.digest, s.checked, s.proposal = &p.Header, h.Digest(), true, p
-	r.remember(s.digest, h.Seq)
 	v := r.sign(p.Subject())
 	p.Sig = v.Sig
 	s.prepares.add(v)
@@ -202,8 +193,11 @@ func (r *Replica) built(e Built) {
 	r.send(p)
 }
 
-// onChecked takes the verdict on a block.
+// onChecked takes the verdict on a block, if it is of this view.
 func (r *Replica) onChecked(e Checked) {
+	if e.View != r.view {
+		return
+	}
 	for seq := r.base.header.Seq + 1; seq <= r.horizon(); seq++ {
 		s := r.slots[seq]
 		if s == nil || s.header == nil || s.digest != e.Digest {
@@ -212,7 +206,6 @@ func (r *Replica) onChecked(e Checked) {
 		switch {
 		case e.Valid:
 			s.checked = true
-			r.remember(e.Digest, seq)
 		case s.vouched || s.certain != nil:
 			r.halt(ErrDiverged)
 		case !r.changing:
@@ -222,18 +215,11 @@ func (r *Replica) onChecked(e Checked) {
 	}
 }
 
-// remember keeps a verdict, so that the block is not checked again in a later
-// view. Verdicts are few: when there are more than a leader could have caused, all
-// but those in use are given up.
-func (r *Replica) remember(d Digest, seq uint64) {
-	if len(r.checked) >= 8*int(r.cfg.Window) { //nolint:gosec // at most MaxWindow
-		clear(r.checked)
-	}
-	r.checked[d] = seq
-}
-
 // onProposal takes a leader's proposal. It is a vote too.
 func (r *Replica) onProposal(p *Proposal) {
+	if p.Header.Seq <= r.base.header.Seq {
+		return // committed here, in whichever view
+	}
 	if r.putOff(p.View, Verified{p, r.start.Epoch}, r.start.leader(p.View)) || p.View != r.view {
 		return
 	}
@@ -257,6 +243,9 @@ func (r *Replica) onVote(v *Vote) {
 	if v.Phase == Checkpoint {
 		r.onCheckpoint(v)
 		return
+	}
+	if v.Seq <= r.base.header.Seq {
+		return // committed here, in whichever view
 	}
 	if r.putOff(v.View, Verified{v, r.start.Epoch}, v.Replica) || v.View != r.view {
 		return

@@ -21,15 +21,15 @@ type Replica struct {
 	cfg   Config
 	start Start
 
-	now      uint64 // ticks since the start
-	view     uint64
-	changing bool // wants view, and is not in it
-	base     base
-	slots    map[uint64]*slot  // of the view, above base
-	locks    map[uint64]*Lock  // PBFT's P set: above base, of the highest view each
-	checked  map[Digest]uint64 // valid blocks above base, with their sequence numbers
-	early    []early           // of views to come
-	recent   []*Decision       // the last ones, for replicas just behind
+	now       uint64 // ticks since the start
+	view      uint64
+	changing  bool // wants view, and is not in it
+	base      base
+	slots     map[uint64]*slot // of the view, above base
+	locks     map[uint64]*Lock // PBFT's P set: above base, of the highest view each
+	convicted quorum.Set       // those against whom there is evidence
+	early     []early          // of views to come
+	recent    []*Decision      // the last ones, for replicas just behind
 
 	changes   []*ViewChange // by replica, the latest of each
 	newView   *NewView      // how the view began, if it is not the first
@@ -107,7 +107,6 @@ func New(cfg Config, start Start, from Resume) (*Replica, Output, error) {
 		base:    base{start.Header, digest, Certificate{Subject: first}},
 		slots:   map[uint64]*slot{},
 		locks:   map[uint64]*Lock{},
-		checked: map[Digest]uint64{},
 		changes: make([]*ViewChange, start.Committee.Size()),
 		stable:  Certificate{Subject: Subject{Phase: Checkpoint, Epoch: start.Epoch, Seq: start.Header.Seq, Digest: digest, State: start.Header.State}},
 		stored:  start.Header.Seq,
@@ -238,8 +237,10 @@ func (r *Replica) note(kind NoteKind, seq uint64) {
 	r.out.Notes = append(r.out.Notes, Note{Kind: kind, View: r.view, Seq: seq})
 }
 
+// blame puts evidence out, once for each replica: one piece convicts it, and a
+// replica that contradicts itself without end must not make others work without end.
 func (r *Replica) blame(e *Evidence) {
-	if e != nil {
+	if e != nil && r.convicted.Add(e.Guilty()) {
 		r.out.Evidence = append(r.out.Evidence, *e)
 	}
 }
@@ -268,11 +269,11 @@ func (r *Replica) Stable() uint64 { return r.stable.Seq }
 
 // Footprint is how much a replica holds, in messages. It is bounded by the size
 // of the committee and the window.
-type Footprint struct{ Slots, Votes, Locks, Checked, Early, Changes, Checkpoints int }
+type Footprint struct{ Slots, Votes, Locks, Early, Changes, Checkpoints int }
 
 // Footprint counts what the replica holds.
 func (r *Replica) Footprint() Footprint {
-	f := Footprint{Slots: len(r.slots), Locks: len(r.locks), Checked: len(r.checked), Early: len(r.early)}
+	f := Footprint{Slots: len(r.slots), Locks: len(r.locks), Early: len(r.early)}
 	for seq := r.base.header.Seq + 1; seq <= r.horizon(); seq++ {
 		if s := r.slots[seq]; s != nil {
 			f.Votes += s.prepares.tally.Voted().Len() + s.commits.tally.Voted().Len()

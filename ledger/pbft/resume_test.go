@@ -69,7 +69,7 @@ func TestResume(t *testing.T) {
 				if !ch.Vouched {
 					t.Errorf("%v is not vouched for", &ch.Header)
 				}
-				r.Step(Checked{Digest: ch.Header.Digest(), Valid: true})
+				r.Step(Checked{View: ch.View, Digest: ch.Header.Digest(), Valid: true})
 			}
 			if want := k.committed + uint64(k.checks); r.Committed() != want { //nolint:gosec // small
 				t.Errorf("committed %d after the checks, want %d", r.Committed(), want)

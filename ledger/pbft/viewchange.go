@@ -1,7 +1,5 @@
 package pbft
 
-import "fmt"
-
 // suspect gives the leader up, for a reason.
 func (r *Replica) suspect(why NoteKind, seq uint64) {
 	if !r.voting() || r.ended() {
@@ -176,93 +174,5 @@ func (r *Replica) carry() {
 		sub := p.Subject()
 		s.prepares.add(&Vote{Subject: sub, Replica: r.leader(), Sig: p.Sig})
 		s.header, s.digest, s.vouched = &p.Header, sub.Digest, true
-		_, s.checked = r.checked[s.digest]
-	}
-}
-
-// resume takes back what the driver has kept.
-func (r *Replica) resume(from *Resume) error {
-	if from.Stable != nil && from.Stable.Seq > r.stable.Seq {
-		r.stable = *from.Stable
-	}
-	for _, d := range from.Checkpoints {
-		if d.Header.Seq > r.stable.Seq {
-			r.mark(d)
-		}
-	}
-	if d := from.Committed; d != nil {
-		marks := r.marks
-		r.settle(d)
-		if len(marks) > 0 && marks[len(marks)-1].subject.Seq == d.Header.Seq {
-			r.marks = marks
-		}
-		r.stored = d.Header.Seq
-	}
-	return r.restore(from.Records)
-}
-
-// restore takes back what the log holds. A replica votes after a restart as it
-// would have without one.
-func (r *Replica) restore(records []Record) error {
-	for _, rec := range records {
-		switch rec := rec.(type) {
-		case AcceptedRecord:
-			r.restoreAccepted(&rec)
-		case PreparedRecord:
-			r.restorePrepared(&rec.Lock)
-		case ChangeRecord:
-			r.view, r.changing = rec.Change.View, true
-			r.changes[r.start.Self] = rec.Change
-			r.clearSlots()
-		case EnteredRecord:
-			r.begin(rec.NewView)
-		case DecidedRecord:
-			seq := rec.Decision.Header.Seq
-			if s := r.slot(seq); s != nil {
-				s.decided(rec.Decision)
-			} else if seq > r.horizon() {
-				return fmt.Errorf("%w: the log has decision %d, the store ends at %d: decisions in the log are stored before a replica starts",
-					ErrMalformed, seq, r.base.header.Seq)
-			}
-		}
-	}
-	if r.changing {
-		r.send(r.changes[r.start.Self])
-	}
-	r.pace.entered(r.now)
-	return nil
-}
-
-// restoreAccepted casts a PREPARE again.
-func (r *Replica) restoreAccepted(rec *AcceptedRecord) {
-	s := r.slot(rec.Header.Seq)
-	if s == nil || rec.View != r.view || r.changing {
-		return
-	}
-	h := rec.Header
-	if s.certain == nil {
-		s.header, s.digest = &h, h.Digest()
-	}
-	s.voted = true
-	v := r.sign(subject(Prepare, r.view, &h, h.Digest()))
-	s.prepares.add(v)
-	if r.leads() {
-		s.proposal = &Proposal{View: r.view, Header: h, Sig: v.Sig}
-	}
-}
-
-// restorePrepared takes a lock back; COMMIT is sent again once the block is
-// executed.
-func (r *Replica) restorePrepared(l *Lock) {
-	seq := l.Header.Seq
-	if seq <= r.base.header.Seq || seq > r.horizon() {
-		return
-	}
-	r.locks[seq] = l
-	if s := r.slots[seq]; s != nil && l.Cert.View == r.view && !r.changing && s.digest == l.Cert.Digest {
-		s.lock = l
-		for _, signed := range l.Cert.Sigs {
-			s.prepares.add(&Vote{l.Cert.Subject, signed.Replica, signed.Sig})
-		}
 	}
 }

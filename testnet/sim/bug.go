@@ -34,7 +34,6 @@ const (
 	losesBlock
 	trustsPeers
 	endsEarly
-	mixesEpochs
 	ignoresSync
 	ignoresRequests
 	executesTwice
@@ -57,7 +56,6 @@ func Bugs() []Bug {
 		{Name: "loses-block", What: "a committed block is not delivered", flaw: losesBlock, Profile: "calm", Seeds: 5, Rules: []string{"S2", "simulator"}},
 		{Name: "trusts-peers", What: "what peers send is installed without a look at certificates", flaw: trustsPeers, Profile: "byzantine", Seeds: 300, Rules: []string{"S2", "S11"}},
 		{Name: "ends-early", What: "an epoch begins before the checkpoint is certified", flaw: endsEarly, Profile: "reconfigure", Seeds: 20, Rules: []string{"S7"}},
-		{Name: "mixes-epochs", What: "records of an old epoch enter a new one", flaw: mixesEpochs, Profile: "reconfigure", Seeds: 300, Rules: []string{"S1", "S2", "S3", "S4", "S7", "form", "halt"}},
 		{Name: "ignores-sync", What: "nothing is fetched when the core asks for it", flaw: ignoresSync, Profile: "lossy", Seeds: 200, Rules: []string{"L1", "L2", "L3"}},
 		{Name: "ignores-requests", What: "the core is not told that requests wait", flaw: ignoresRequests, Profile: "byzantine", Seeds: 100, Rules: []string{"L1"}},
 		{Name: "executes-twice", What: "a request may be in two blocks", flaw: executesTwice, Profile: "clients", Seeds: 10, Rules: []string{"S6"}},

@@ -92,11 +92,7 @@ func (n *node) enter() {
 	e := n.w.epochAfter(&n.disk.store)
 	n.w.oracle.entered(n, e)
 	n.remember()
-	var log []entry
-	if n.w.has(mixesEpochs) {
-		log = n.disk.log
-	}
-	n.begin(e, log)
+	n.begin(e, nil)
 }
 
 // remember ends the time without a vote of a node that has lost its log. The
@@ -154,7 +150,7 @@ func (n *node) resume(log []entry) pbft.Resume {
 	var from pbft.Resume
 	for i := range log {
 		e := &log[i]
-		if (e.epoch != n.epoch.number && !n.w.has(mixesEpochs)) || n.w.forgets(e) {
+		if e.epoch != n.epoch.number || n.w.forgets(e) {
 			continue
 		}
 		from.Records = append(from.Records, e.record)

@@ -32,7 +32,7 @@ func (n *node) examine() {
 				left = append(left, c)
 			default:
 				again = true
-				n.verdict(c.Header.Digest(), valid)
+				n.verdict(&c, valid)
 			}
 		}
 		n.checks = left
@@ -41,11 +41,11 @@ func (n *node) examine() {
 
 // verdict tells the core what became of a block, after the time that executing
 // takes.
-func (n *node) verdict(d pbft.Digest, valid bool) {
-	core := n.core
+func (n *node) verdict(c *pbft.Check, valid bool) {
+	core, verdict := n.core, pbft.Checked{View: c.View, Digest: c.Header.Digest(), Valid: valid}
 	n.after(n.w.execTime(), func() {
 		if n.core == core {
-			n.post(item{event: pbft.Checked{Digest: d, Valid: valid}, from: n.id})
+			n.post(item{event: verdict, from: n.id})
 		}
 	})
 }

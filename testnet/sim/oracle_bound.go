@@ -21,7 +21,6 @@ func (o *oracle) bounded(n *node) {
 		{"slots", f.Slots, 2 * window},
 		{"votes", f.Votes, 2 * window * 2 * size},
 		{"locks", f.Locks, 2 * window},
-		{"verdicts", f.Checked, 8 * window},
 		{"early messages", f.Early, 4 * window * size},
 		{"view changes", f.Changes, size},
 		{"checkpoint votes", f.Checkpoints, 4 * size},
