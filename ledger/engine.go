@@ -88,7 +88,7 @@ func (n *engine) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			n.step(pbft.Tick{Oldest: n.pool.Oldest(n.clock.now())})
+			n.step(pbft.Tick{Oldest: n.pool.Oldest(n.clock.now()), Waiting: uint64(n.pool.Len())})
 		case e := <-n.events:
 			n.take(e)
 		case <-n.toEngine.ready:

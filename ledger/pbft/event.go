@@ -10,6 +10,9 @@ type Tick struct {
 	// Oldest is for how many ticks the longest waiting valid request has been
 	// waiting at this replica; 0 when none is waiting.
 	Oldest uint64
+	// Waiting is how many requests are waiting: with what was committed meanwhile, it
+	// is what a leader could have committed.
+	Waiting uint64
 }
 
 // Receive is the arrival of a message.

@@ -14,7 +14,7 @@ const (
 	// one phase or by PREPARE for the one and COMMIT for the other.
 	Equivocation EvidenceKind = 1
 	// Amnesia is sending COMMIT for a block and then, asking for a later view,
-	// claiming no lock on it and no committed chain that covers it.
+	// claiming no lock on it or on one below it, and no committed chain that covers it.
 	Amnesia EvidenceKind = 2
 )
 
@@ -96,19 +96,28 @@ func contradict(a, b *Vote) bool {
 }
 
 // forgets reports whether a view change denies the COMMIT that its author sent
-// in an earlier view.
+// in an earlier view. Whoever sends COMMIT for a block has sent it in that view for
+// all below that were not committed, so that a lock of that view or a later one is
+// owed at each sequence number from the base up to the vote's. If only the vote's own
+// were, a replica could own up to that lock, leave out one below, and so have the
+// block dropped without being guilty of anything.
 func forgets(vote *Vote, change *ViewChange) bool {
 	if vote.Phase != Commit || vote.Replica != change.Replica || vote.Epoch != change.Epoch ||
 		vote.View >= change.View || change.Base.Seq >= vote.Seq {
 		return false
 	}
+	owed := change.Base.Seq + 1
 	for i := range change.Locks {
 		c := change.Locks[i].Claim()
-		if c.Seq == vote.Seq && (c.View > vote.View || (c.View == vote.View && c.Digest == vote.Digest)) {
-			return false
+		if c.Seq != owed || c.Seq > vote.Seq {
+			break
 		}
+		if c.View < vote.View || (c.Seq == vote.Seq && c.View == vote.View && c.Digest != vote.Digest) {
+			return true
+		}
+		owed++
 	}
-	return true
+	return owed <= vote.Seq
 }
 
 // Blame names the replicas that must have broken the protocol for two blocks to

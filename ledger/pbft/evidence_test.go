@@ -14,7 +14,7 @@ func TestProves(t *testing.T) {
 	b := f.block(&f.start.Header)
 	a2 := f.block(a)
 	first := f.first()
-	la, lb := f.lock(0, a, 0, 1, 2), f.lock(0, b, 0, 1, 2)
+	la, lb, la2 := f.lock(0, a, 0, 1, 2), f.lock(0, b, 0, 1, 2), f.lock(0, a2, 0, 1, 2)
 	equivocation := func(first, second *Vote) *Evidence {
 		return &Evidence{Kind: Equivocation, First: *first, Second: *second}
 	}
@@ -60,6 +60,11 @@ func TestProves(t *testing.T) {
 		"COMMIT, and its lock":                   {amnesia(vote(1, Commit, 0, a), f.change(1, 1, first, la)), ErrMalformed},
 		"COMMIT, and a lock of a later view":     {amnesia(vote(1, Commit, 0, a), f.change(1, 5, first, f.lock(3, b, 0, 1, 2))), ErrMalformed},
 		"COMMIT, and a base that covers it":      {amnesia(vote(1, Commit, 0, a), f.change(1, 1, f.cert(Commit, 0, a, 0, 1, 2))), ErrMalformed},
+		"COMMIT, its lock, and none below":       {amnesia(vote(1, Commit, 0, a2), f.change(1, 1, first, la2)), nil},
+		"COMMIT, its lock, and an older below":   {amnesia(vote(1, Commit, 1, a2), f.change(1, 2, first, la, f.lock(1, a2, 0, 1, 2))), nil},
+		"COMMIT, and a lock below alone":         {amnesia(vote(1, Commit, 0, a2), f.change(1, 1, first, la)), nil},
+		"COMMIT, its lock, and that below":       {amnesia(vote(1, Commit, 0, a2), f.change(1, 1, first, la, la2)), ErrMalformed},
+		"COMMIT, its lock, and a base below":     {amnesia(vote(1, Commit, 0, a2), f.change(1, 1, f.cert(Commit, 0, a, 0, 1, 2), la2)), ErrMalformed},
 		"PREPARE, and nothing of it":             {amnesia(vote(1, Prepare, 0, a), f.change(1, 1, first)), ErrMalformed},
 		"COMMIT after the view change":           {amnesia(vote(1, Commit, 1, a), f.change(1, 1, first)), ErrMalformed},
 		"another replica's view change":          {amnesia(vote(1, Commit, 0, a), f.change(2, 1, first)), ErrMalformed},

@@ -131,7 +131,9 @@ func (r *Replica) late(t Tick) (bool, uint64) {
 }
 
 // measure holds the leader's throughput against the floor: while requests are
-// waiting all the time, it must be a part of what the best period lately made.
+// waiting all the time, it must be a part of what the best period lately made, or of
+// what there was to commit, if that is less: when clients ask for less, no leader is
+// slow for it. What there was is what was committed and what still waits.
 func (r *Replica) measure(t Tick) {
 	p := &r.pace
 	if t.Oldest > 0 {
@@ -141,7 +143,7 @@ func (r *Replica) measure(t Tick) {
 		return
 	}
 	busy := p.busy*10 >= r.cfg.FloorPeriod*9
-	slow := busy && p.count*r.cfg.FloorDivisor < p.best
+	slow := busy && p.count*r.cfg.FloorDivisor < min(p.best, p.count+t.Waiting)
 	p.best = max(p.best-p.best/8, p.count)
 	p.restart(r.now)
 	if slow {

@@ -215,3 +215,33 @@ func TestFloorComesDown(t *testing.T) {
 		t.Errorf("after a view change the best period counts %d, want half", r.pace.best)
 	}
 }
+
+// A leader is not slow because clients ask for less: what it commits is held against
+// what there was to commit.
+func TestFloorFollowsDemand(t *testing.T) {
+	for name, c := range map[string]struct {
+		committed uint64 // in a period, the best one before having had 800
+		waiting   uint64 // at its end
+		slow      bool
+	}{
+		"all that was asked for":          {10, 2, false},
+		"a quarter of what was asked for": {10, 30, false},
+		"less than that":                  {10, 31, true},
+		"nothing of one request":          {0, 1, true},
+		"much, and more waits":            {200, 5000, false},
+		"less than a quarter of the best": {199, 5000, true},
+	} {
+		cfg := quietConfig()
+		cfg.FloorPeriod, cfg.FloorDivisor = 10, 4
+		cl := newCluster(t, 4, cfg)
+		r := cl.nodes[1].Replica
+		r.pace.best, r.pace.count = 800, c.committed
+		for range cfg.FloorPeriod {
+			r.now++
+			r.measure(Tick{Oldest: 1, Waiting: c.waiting})
+		}
+		if r.changing != c.slow {
+			t.Errorf("%s: slow is %t, want %t", name, r.changing, c.slow)
+		}
+	}
+}

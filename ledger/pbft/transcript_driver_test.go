@@ -18,13 +18,13 @@ import (
 func (tr *transcript) tick(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	for i := range number(t, d, "n", 1) {
-		oldest := uint64(0)
+		oldest, requests := uint64(0), uint64(0)
 		if d.HasArg("waiting") {
-			oldest = number(t, d, "since", 0) + i + 1
+			oldest, requests = number(t, d, "since", 0)+i+1, number(t, d, "requests", 100)
 		}
 		tr.under(fmt.Sprintf("after %d ticks", i+1), func() {
 			for _, r := range replicas(t, d) {
-				tr.step(tr.nodes[r], Tick{Oldest: oldest})
+				tr.step(tr.nodes[r], Tick{Oldest: oldest, Waiting: requests})
 			}
 		})
 	}

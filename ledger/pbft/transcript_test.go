@@ -30,7 +30,7 @@ import (
 //	drop [FILTER]                     loses messages; FILTER is from= to= kind= seq= view= block=
 //	replay [FILTER]                   puts messages that were sent once back under way
 //	pending                           what is under way
-//	tick R... [n=N] [waiting [since=N]] [quiet]  N ticks of time, with a request waiting or not
+//	tick R... [n=N] [waiting [since=N] [requests=N]] [quiet]  N ticks of time, with requests waiting or not
 //	hold checks|stored, go on         whether the driver answers at once
 //	check R [block=B] [invalid]       the driver's verdict on the blocks that it was asked about
 //	stored R seq=S                    the driver has stored the chain up to S

@@ -325,5 +325,5 @@ func (n *node) tick() {
 	if n.w.has(ignoresRequests) {
 		oldest = 0
 	}
-	n.post(item{event: pbft.Tick{Oldest: oldest}, from: n.id})
+	n.post(item{event: pbft.Tick{Oldest: oldest, Waiting: uint64(len(n.pool.waiting))}, from: n.id})
 }
