@@ -27,6 +27,13 @@ const (
 	kindChange   = 0x23
 	kindEntered  = 0x24
 	kindDecided  = 0x25
+
+	kindLogAccepted = 0x31
+	kindLogPrepared = 0x32
+	kindLogChange   = 0x33
+	kindLogEntered  = 0x34
+	kindLogDecided  = 0x35
+	kindLogRenewal  = 0x36
 )
 
 // Least sizes of list elements in bytes: a list is allocated only when as many
@@ -59,7 +66,7 @@ func (d *decoder) uint() uint64 { return d.Uvarint(wire.MaxUvarint) }
 // count reads the length of a list of at most limit elements of at least size
 // bytes each.
 func (d *decoder) count(limit, size int) int {
-	n := int(d.Uvarint(uint64(limit))) //nolint:gosec // at most limit, and limit is small
+	n := int(d.Uvarint(uint64(limit)))
 	if n*size > d.Len() {
 		d.Fail(fmt.Errorf("%w: %d elements in %d bytes", wire.ErrMalformed, n, d.Len()))
 		return 0
@@ -68,7 +75,7 @@ func (d *decoder) count(limit, size int) int {
 }
 
 func (d *decoder) replica() quorum.Replica {
-	return quorum.Replica(d.Uvarint(quorum.MaxReplicas - 1)) //nolint:gosec // below MaxReplicas
+	return quorum.Replica(d.Uvarint(quorum.MaxReplicas - 1))
 }
 
 func (d *decoder) bool() bool { return d.Uvarint(1) == 1 }
@@ -110,7 +117,7 @@ func appendUints(b []byte, vs ...uint64) []byte {
 func appendReplica(b []byte, r quorum.Replica) []byte { return wire.AppendUvarint(b, uint64(r)) }
 
 func appendCount(b []byte, n int) []byte {
-	return wire.AppendUvarint(b, uint64(n)) //nolint:gosec // a length
+	return wire.AppendUvarint(b, uint64(n))
 }
 
 func appendBool(b []byte, v bool) []byte {

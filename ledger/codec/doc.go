@@ -26,6 +26,12 @@
 //	            | 0x23 view change         change
 //	            | 0x24 new view            entered
 //	            | 0x25 decision            decided
+//	log record  = 0x31 view, header, body  accepted; the body is what is left, or nothing
+//	            | 0x32 header, cert        prepared
+//	            | 0x33 view change         change
+//	            | 0x34 new view            entered
+//	            | 0x35 decision, body      decided; as above
+//	            | 0x36 salt (16 bytes), transaction ID (32 bytes)   renewal
 //
 // Integers are varints of at most 63 bits in shortest form (package
 // internal/wire), except within a header. A replica is a varint below

@@ -39,6 +39,21 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
+func FuzzLogRecord(f *testing.F) {
+	for _, r := range examples(logRecords) {
+		f.Add(codec.AppendLogRecord(nil, r))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := codec.DecodeLogRecord(b)
+		if err != nil {
+			return
+		}
+		if got := codec.AppendLogRecord(nil, r); !bytes.Equal(got, b) {
+			t.Errorf("%x is %+v, which is written as %x", b, r, got)
+		}
+	})
+}
+
 func FuzzCertificate(f *testing.F) {
 	for _, c := range []int{0, 1, 3} {
 		cert := signed(0, 1, 255)

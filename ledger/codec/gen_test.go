@@ -7,8 +7,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/decube/decube/internal/wire"
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/tx"
 )
 
 // numbers are small ones, at both ends of each length of a varint, and any.
@@ -109,7 +111,12 @@ func drawStatus(t *rapid.T) *pbft.Status {
 	}
 }
 
-// messages, records and evidence draw a value of each kind.
+// drawBody draws no body, or a few bytes: what is in it is not looked at.
+func drawBody(t *rapid.T) []byte {
+	return rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOfN(rapid.Byte(), 1, 9)).Draw(t, "body")
+}
+
+// messages, records, log records and evidence draw a value of each kind.
 var (
 	messages = []func(*rapid.T) pbft.Message{
 		func(t *rapid.T) pbft.Message { return drawVote(t) },
@@ -130,6 +137,23 @@ var (
 		func(t *rapid.T) pbft.Record { return pbft.ChangeRecord{Change: drawViewChange(t)} },
 		func(t *rapid.T) pbft.Record { return pbft.EnteredRecord{NewView: drawNewView(t)} },
 		func(t *rapid.T) pbft.Record { return pbft.DecidedRecord{Decision: drawDecision(t)} },
+	}
+	logRecords = []func(*rapid.T) codec.LogRecord{
+		func(t *rapid.T) codec.LogRecord {
+			return codec.Accepted{View: numbers.Draw(t, "view"), Header: drawHeader(t), Body: drawBody(t)}
+		},
+		func(t *rapid.T) codec.LogRecord {
+			return codec.Prepared{Lock: pbft.Lock{Header: drawHeader(t), Cert: drawCert(t)}}
+		},
+		func(t *rapid.T) codec.LogRecord { return codec.Change{Change: drawViewChange(t)} },
+		func(t *rapid.T) codec.LogRecord { return codec.Entered{NewView: drawNewView(t)} },
+		func(t *rapid.T) codec.LogRecord {
+			return codec.Decided{Decision: drawDecision(t), Body: drawBody(t)}
+		},
+		func(t *rapid.T) codec.LogRecord {
+			salt := rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "salt")
+			return codec.Renewal{Salt: [16]byte(salt), ID: tx.ID(drawDigest(t))}
+		},
 	}
 	evidence = []func(*rapid.T) *pbft.Evidence{
 		func(t *rapid.T) *pbft.Evidence {
