@@ -44,6 +44,12 @@
 // replica's certificates for those slots are of the same view or a later one, and
 // by induction later views have the same blocks there.)
 //
+// A VIEW-CHANGE proves all that it claims. A NEW-VIEW proves what decides it, its
+// [Foundation]: the highest base, and slot by slot the lock of the highest view, up
+// to where the chain ends. Lower claims are passed on as they were signed, without
+// their certificates: nothing would follow from them if they were lies. So a
+// NEW-VIEW has one certificate a slot, and not one a slot and replica.
+//
 // While a replica is between views it takes part in none; what is committed by
 // certificate still counts. A replica's VIEW-CHANGE is recorded and repeated as it
 // is, until the view begins.

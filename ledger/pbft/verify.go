@@ -3,6 +3,7 @@ package pbft
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/decube/decube/ledger/quorum"
 )
@@ -253,30 +254,81 @@ func (v *Verifier) decision(c *collector, m *Decision) error {
 }
 
 func (v *Verifier) viewChange(c *collector, m *ViewChange) error {
-	if err := v.member(m.Epoch, m.Replica); err != nil {
+	if err := v.claims(c, m); err != nil {
 		return err
 	}
 	if err := v.base(c, &m.Base); err != nil {
 		return err
 	}
-	if uint64(len(m.Locks)) > v.Window || m.View == 0 {
+	for i := range m.Locks {
+		if err := v.lock(c, &m.Locks[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claims checks what a view change's signature is over, and not whether it is
+// proved.
+func (v *Verifier) claims(c *collector, m *ViewChange) error {
+	if err := v.member(m.Epoch, m.Replica); err != nil {
+		return err
+	}
+	if uint64(len(m.Locks)) > v.Window || m.View == 0 || m.Base.Seq < v.StartSeq {
 		return fmt.Errorf("%w: %v", ErrMalformed, m)
 	}
 	seq := m.Base.Seq
 	for i := range m.Locks {
-		l := &m.Locks[i]
-		if err := v.matches(&l.Cert, &l.Header); err != nil {
-			return err
+		claim := m.Locks[i].Claim()
+		if claim.Seq <= seq || claim.Seq > m.Base.Seq+v.Window || claim.View >= m.View {
+			return fmt.Errorf("%w: a lock at %d in view %d in %v", ErrMalformed, claim.Seq, claim.View, m)
 		}
-		if l.Header.Seq <= seq || l.Header.Seq > m.Base.Seq+v.Window || l.Cert.View >= m.View {
-			return fmt.Errorf("%w: a lock at %d in view %d in %v", ErrMalformed, l.Header.Seq, l.Cert.View, m)
+		seq = claim.Seq
+	}
+	c.add(m.Replica, m.Statement(v.Cluster), m.Sig)
+	return nil
+}
+
+// lock checks that a lock's certificate proves it.
+func (v *Verifier) lock(c *collector, l *Lock) error {
+	if err := v.matches(&l.Cert, &l.Header); err != nil {
+		return err
+	}
+	return v.certificate(c, &l.Cert, Prepare)
+}
+
+// foundation checks the proofs of what decides a new view. Each certificate is
+// looked at once, however many view changes share it: a new view of 256 replicas
+// would else take hundreds of thousands of signatures to check.
+func (v *Verifier) foundation(c *collector, changes []*ViewChange) error {
+	bases, locks := Foundation(changes)
+	for i, b := range bases {
+		known := slices.ContainsFunc(bases[:i], func(p *Certificate) bool {
+			return p.Subject == b.Subject && slices.Equal(p.Sigs, b.Sigs)
+		})
+		if known {
+			continue
 		}
-		seq = l.Header.Seq
-		if err := v.certificate(c, &l.Cert, Prepare); err != nil {
+		if err := v.base(c, b); err != nil {
 			return err
 		}
 	}
-	c.add(m.Replica, m.Statement(v.Cluster), m.Sig)
+	// A lock that says the same of the same header is as good as the one that was
+	// proved: its header is what the chain is made of. One with another header is
+	// not, even if it claims the same.
+	var proved []*Lock
+	for _, l := range locks {
+		known := slices.ContainsFunc(proved, func(p *Lock) bool {
+			return p.Cert.Subject == l.Cert.Subject && p.Header == l.Header
+		})
+		if known {
+			continue
+		}
+		if err := v.lock(c, l); err != nil {
+			return err
+		}
+		proved = append(proved, l)
+	}
 	return nil
 }
 
@@ -304,13 +356,16 @@ func (v *Verifier) newView(c *collector, m *NewView) error {
 		if vc.View != m.View || (i > 0 && vc.Replica <= m.Changes[i-1].Replica) {
 			return fmt.Errorf("%w: %v in %v", ErrMalformed, vc, m)
 		}
-		if err := v.viewChange(c, vc); err != nil {
+		if err := v.claims(c, vc); err != nil {
 			return err
 		}
 		set.Add(vc.Replica)
 	}
 	if !v.Committee.Certifies(set) {
 		return fmt.Errorf("%w: %d view changes do not make a view", ErrMalformed, len(m.Changes))
+	}
+	if err := v.foundation(c, m.Changes); err != nil {
+		return err
 	}
 	chain := carriedOver(m.Changes)
 	if len(chain) != len(m.Proposals) {
