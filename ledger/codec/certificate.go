@@ -5,7 +5,6 @@ import (
 
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/quorum"
 )
 
 // AppendCertificate appends the encoding of c to b.
@@ -38,13 +37,15 @@ func DecodeDecision(b []byte) (*pbft.Decision, error) {
 	return x, nil
 }
 
-// AppendEvidence appends the encoding of e to b.
+// AppendEvidence appends the encoding of e to b. Of a view change it has the claims,
+// which the signature is over, and no certificate.
 func AppendEvidence(b []byte, e *pbft.Evidence) []byte {
 	switch e.Kind {
 	case pbft.Equivocation:
 		return appendVote(appendVote(append(b, kindEquivocation), &e.First), &e.Second)
 	case pbft.Amnesia:
-		return appendViewChange(appendVote(append(b, kindAmnesia), &e.First), e.Change)
+		b = appendUints(appendVote(append(b, kindAmnesia), &e.First), e.Change.Epoch, e.Change.View)
+		return appendClaims(b, e.Change, &proofs{})
 	default:
 		panic(fmt.Sprintf("codec: no encoding for %v", e.Kind))
 	}
@@ -58,7 +59,8 @@ func DecodeEvidence(b []byte) (*pbft.Evidence, error) {
 	case kindEquivocation:
 		e = &pbft.Evidence{Kind: pbft.Equivocation, First: d.vote(), Second: d.vote()}
 	case kindAmnesia:
-		e = &pbft.Evidence{Kind: pbft.Amnesia, First: d.vote(), Change: d.viewChange()}
+		e = &pbft.Evidence{Kind: pbft.Amnesia, First: d.vote()}
+		e.Change, _ = d.claims(d.uint(), d.uint(), &proofs{})
 	default:
 		d.Fail(fmt.Errorf("%w: kind 0x%02x", wire.ErrMalformed, kind))
 	}
@@ -106,7 +108,7 @@ func appendCert(b []byte, c *pbft.Certificate) []byte {
 
 func (d *decoder) cert() pbft.Certificate {
 	c := pbft.Certificate{Subject: d.subject(0)}
-	n := d.count(quorum.MaxReplicas, minSigned)
+	n := d.count(d.replicas(), minSigned)
 	if n == 0 {
 		return c
 	}

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/decube/decube/internal/wire"
@@ -39,12 +40,11 @@ const (
 // Least sizes of list elements in bytes: a list is allocated only when as many
 // bytes are there as it must at least take.
 const (
-	minSigned     = 1 + len(pbft.Signature{})
-	minSubject    = 4 + 2*len(pbft.Digest{})
-	minCert       = minSubject + 1
-	minLock       = pbft.HeaderSize + minCert
-	minViewChange = 3 + minCert + 1 + len(pbft.Signature{})
-	minProposal   = 1 + pbft.HeaderSize + len(pbft.Signature{})
+	minSigned  = 1 + len(pbft.Signature{})
+	minSubject = 4 + 2*len(pbft.Digest{})
+	minCert    = minSubject + 1
+	minLock    = pbft.HeaderSize + minCert
+	minClaims  = 1 + 1 + 1 + len(pbft.Signature{})
 )
 
 // malformed makes err, of a value of some name, a pbft.ErrMalformed. A nil err
@@ -57,9 +57,18 @@ func malformed(name string, err error) error {
 }
 
 // decoder reads the fields that occur in several formats.
-type decoder struct{ wire.Decoder }
+type decoder struct {
+	wire.Decoder
+	limits Limits
+}
 
-func newDecoder(b []byte) decoder { return decoder{wire.NewDecoder(b)} }
+func newDecoder(b []byte) decoder { return decoder{wire.NewDecoder(b), Limits{}} }
+
+// replicas returns the most replicas that a list has.
+func (d *decoder) replicas() int { return cmp.Or(d.limits.Replicas, quorum.MaxReplicas) }
+
+// window returns the most slots that a list has.
+func (d *decoder) window() int { return cmp.Or(d.limits.Window, pbft.MaxWindow) }
 
 func (d *decoder) uint() uint64 { return d.Uvarint(wire.MaxUvarint) }
 

@@ -139,7 +139,6 @@ func TestMalformedValuesAreRefused(t *testing.T) {
 		"seq beyond a varint":   codec.AppendMessage(nil, &pbft.Proposal{Header: pbft.Header{Seq: wire.MaxUvarint + 1}}),
 		"too many locks":        codec.AppendMessage(nil, &pbft.ViewChange{Locks: make([]pbft.Lock, pbft.MaxWindow+1)}),
 		"too many changes":      codec.AppendMessage(nil, &pbft.NewView{Changes: slicesOf(quorum.MaxReplicas+1, pbft.ViewChange{})}),
-		"too many proposals":    codec.AppendMessage(nil, &pbft.NewView{Proposals: slicesOf(pbft.MaxWindow+1, pbft.Proposal{})}),
 	} {
 		if m, err := codec.DecodeMessage(b); !errors.Is(err, pbft.ErrMalformed) || m != nil {
 			t.Errorf("%s: %v, %v", name, m, err)
@@ -169,10 +168,8 @@ func slicesOf[V any](n int, v V) []*V {
 
 // A count takes no memory that the bytes do not fill.
 func TestAnnouncedCountsTakeNoMemory(t *testing.T) {
-	b := codec.AppendMessage(nil, &pbft.NewView{})
-	b = append(b[:3], 0x80, 2)                // 256 view changes,
-	b = append(b, make([]byte, 3+4+64+1)...)  // of which the first
-	b = append(b, 63)                         // has 63 locks,
+	b := codec.AppendMessage(nil, &pbft.ViewChange{})
+	b = append(b[:len(b)-65], 63)             // 63 locks,
 	b = append(b, bytes.Repeat(b[:9], 20)...) // in 180 bytes
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -212,6 +209,11 @@ func TestSizesAreAsDocumented(t *testing.T) {
 	} {
 		if got := len(codec.AppendMessage(nil, c.m)); got != c.want {
 			t.Errorf("%T takes %d bytes, want %d", c.m, got, c.want)
+		}
+	}
+	for n, want := range map[int]int{4: 6710, 7: 9821, 31: 34709, 64: 68930, 128: 135308, 256: 269324} {
+		if got := len(codec.AppendMessage(nil, largest(n, 8))); got != want {
+			t.Errorf("the largest NEW-VIEW of %d replicas takes %d bytes, want %d", n, got, want)
 		}
 	}
 }

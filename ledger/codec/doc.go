@@ -20,7 +20,7 @@
 //	            | 0x05 new view | 0x06 status | 0x07 cert
 //	certificate = 0x10 cert
 //	evidence    = 0x11 vote, vote          equivocation
-//	            | 0x12 vote, view change   amnesia
+//	            | 0x12 vote, epoch, view, claims   amnesia
 //	record      = 0x21 view, header        accepted
 //	            | 0x22 header, cert        prepared
 //	            | 0x23 view change         change
@@ -41,13 +41,31 @@
 //	proposal    = view, header, signature
 //	decision    = header, cert
 //	view change = epoch, view, replica, cert, n, n x ( header, cert ), signature
-//	new view    = epoch, view, n, n x view change, n, n x proposal, signature
+//	new view    = epoch, view, n, n x cert, n, n x ( header, cert ), n, n x claims,
+//	              n x signature, signature
 //	status      = epoch, view, changing (0 or 1), committed, stable, replica, signature
 //
 //	cert        = subject, n, n x ( replica, signature )   replicas ascend; phase 0 to 3
 //	subject     = phase (1 byte), epoch, view, seq, digest (32 bytes), state (32 bytes)
 //	header      = the 188 bytes of pbft.Header.AppendTo; epoch and seq fit 63 bits
 //	signature   = 64 bytes
+//
+// A new view has the certificates of its foundation ([pbft.Foundation]), each once:
+// first those of the highest base, then the locks, in the order in which the view
+// changes first need them. The view changes follow as what they claim, and refer to
+// these. Then there is a signature of the leader for each proposal; their headers
+// are those of the locks that are carried over ([pbft.CarriedOver]).
+//
+//	claims      = replica, base, n, n x lock, signature
+//	base        = i                      the i-th certificate of the table, from 1
+//	            | 0, seq, digest         a lower one
+//	lock        = i                      the i-th lock of the table, from 1
+//	            | 0, d, view, digest     one that decides nothing, d above the lock
+//	                                     before or the base
+//
+// Different replicas have different quorums' certificates for one block. Which of
+// them proves it is the leader's choice: a VIEW-CHANGE's signature is over its claims.
+// Evidence has no table, and so claims alone.
 //
 // A cert of phase 0 stands for no certificate. Encoding expects what an honest
 // replica makes, and panics for integers of 64 bits and for values of no known
@@ -64,4 +82,10 @@
 //	decision                       259 + 65 q     454 for n = 4, 714 for n = 10
 //	view change, k locks           139 + 65 q + k (258 + 65 q)
 //	status                          73 bytes
+//
+// The largest NEW-VIEW, and the largest record of one, have [MaxNewView] bytes: for
+// a window of 8
+//
+//	n        4      7      31      64      128      256
+//	bytes    6,710  9,821  34,709  68,930  135,308  269,324
 package codec

@@ -92,13 +92,71 @@ func drawViewChange(t *rapid.T) *pbft.ViewChange {
 	return v
 }
 
+// drawNewView draws a NEW-VIEW of the form that a verifier demands: the certificates
+// are of a few blocks, so that view changes share some of them.
 func drawNewView(t *rapid.T) *pbft.NewView {
-	v := &pbft.NewView{Epoch: numbers.Draw(t, "epoch"), View: numbers.Draw(t, "view"), Sig: drawSignature(t)}
-	for range rapid.IntRange(0, 3).Draw(t, "changes") {
-		v.Changes = append(v.Changes, drawViewChange(t))
+	epoch, view := numbers.Draw(t, "epoch"), numbers.Draw(t, "view")
+	v := &pbft.NewView{Epoch: epoch, View: view, Sig: drawSignature(t)}
+	at := rapid.Uint64Range(0, wire.MaxUvarint-8).Draw(t, "at")
+	blocks := drawBlocks(t, epoch, at)
+	replica := quorum.Replica(0)
+	for range rapid.IntRange(0, 4).Draw(t, "changes") {
+		c := &pbft.ViewChange{Epoch: epoch, View: view, Replica: replica, Sig: drawSignature(t)}
+		replica += 50
+		base := rapid.IntRange(0, 2).Draw(t, "base")
+		c.Base = drawCertFor(t, pbft.Commit, 1, rapid.SampledFrom(blocks[base]).Draw(t, "block"))
+		for _, choices := range blocks[base+1:] {
+			if rapid.IntRange(0, 3).Draw(t, "locked") > 0 {
+				h := rapid.SampledFrom(choices).Draw(t, "block")
+				c.Locks = append(c.Locks, pbft.Lock{
+					Header: h, Cert: drawCertFor(t, pbft.Prepare, rapid.Uint64Range(0, 2).Draw(t, "lock's view"), h),
+				})
+			}
+		}
+		v.Changes = append(v.Changes, c)
 	}
-	for range rapid.IntRange(0, 3).Draw(t, "proposals") {
-		v.Proposals = append(v.Proposals, drawProposal(t))
+	for _, h := range pbft.CarriedOver(v.Changes) {
+		v.Proposals = append(v.Proposals, &pbft.Proposal{View: view, Header: h, Sig: drawSignature(t)})
+	}
+	return v
+}
+
+// drawBlocks draws one or two blocks at each of seven sequence numbers, each on one
+// of those before. Some end an epoch.
+func drawBlocks(t *rapid.T, epoch, at uint64) (blocks [7][]pbft.Header) {
+	for i := range blocks {
+		for range rapid.IntRange(1, 2).Draw(t, "blocks") {
+			h := pbft.Header{Epoch: epoch, Seq: at + uint64(i), State: drawDigest(t)}
+			if i > 0 {
+				parent := rapid.SampledFrom(blocks[i-1]).Draw(t, "parent")
+				h.Parent = parent.Digest()
+			}
+			if rapid.IntRange(0, 9).Draw(t, "last") == 0 {
+				h.Next = pbft.Digest{1}
+			}
+			blocks[i] = append(blocks[i], h)
+		}
+	}
+	return blocks
+}
+
+func drawCertFor(t *rapid.T, phase pbft.Phase, view uint64, h pbft.Header) pbft.Certificate {
+	c := drawCert(t)
+	c.Subject = pbft.Subject{Phase: phase, Epoch: h.Epoch, View: view, Seq: h.Seq, Digest: h.Digest(), State: h.State}
+	return c
+}
+
+// drawClaims draws a view change of which only the claims are left.
+func drawClaims(t *rapid.T) *pbft.ViewChange {
+	epoch := numbers.Draw(t, "epoch")
+	v := &pbft.ViewChange{Epoch: epoch, View: numbers.Draw(t, "view"), Replica: drawReplica(t), Sig: drawSignature(t)}
+	seq := rapid.Uint64Range(0, wire.MaxUvarint-60).Draw(t, "seq")
+	v.Base.Subject = pbft.Subject{Phase: pbft.Commit, Epoch: epoch, Seq: seq, Digest: drawDigest(t)}
+	for range rapid.IntRange(0, 3).Draw(t, "locks") {
+		seq += rapid.Uint64Range(1, 20).Draw(t, "further")
+		v.Locks = append(v.Locks, pbft.Lock{Cert: pbft.Certificate{
+			Subject: pbft.Subject{Phase: pbft.Prepare, Epoch: epoch, View: numbers.Draw(t, "view"), Seq: seq, Digest: drawDigest(t)},
+		}})
 	}
 	return v
 }
@@ -123,7 +181,7 @@ var (
 		func(t *rapid.T) pbft.Message { return drawProposal(t) },
 		func(t *rapid.T) pbft.Message { return drawDecision(t) },
 		func(t *rapid.T) pbft.Message { return drawViewChange(t) },
-		func(t *rapid.T) pbft.Message { return drawNewView(t) },
+		func(t *rapid.T) pbft.Message { return shared(drawNewView(t)) },
 		func(t *rapid.T) pbft.Message { return drawStatus(t) },
 		func(t *rapid.T) pbft.Message { return &pbft.Certified{Cert: drawCert(t)} },
 	}
@@ -135,7 +193,7 @@ var (
 			return pbft.PreparedRecord{Lock: pbft.Lock{Header: drawHeader(t), Cert: drawCert(t)}}
 		},
 		func(t *rapid.T) pbft.Record { return pbft.ChangeRecord{Change: drawViewChange(t)} },
-		func(t *rapid.T) pbft.Record { return pbft.EnteredRecord{NewView: drawNewView(t)} },
+		func(t *rapid.T) pbft.Record { return pbft.EnteredRecord{NewView: shared(drawNewView(t))} },
 		func(t *rapid.T) pbft.Record { return pbft.DecidedRecord{Decision: drawDecision(t)} },
 	}
 	logRecords = []func(*rapid.T) codec.LogRecord{
@@ -146,7 +204,7 @@ var (
 			return codec.Prepared{Lock: pbft.Lock{Header: drawHeader(t), Cert: drawCert(t)}}
 		},
 		func(t *rapid.T) codec.LogRecord { return codec.Change{Change: drawViewChange(t)} },
-		func(t *rapid.T) codec.LogRecord { return codec.Entered{NewView: drawNewView(t)} },
+		func(t *rapid.T) codec.LogRecord { return codec.Entered{NewView: shared(drawNewView(t))} },
 		func(t *rapid.T) codec.LogRecord {
 			return codec.Decided{Decision: drawDecision(t), Body: drawBody(t)}
 		},
@@ -160,7 +218,7 @@ var (
 			return &pbft.Evidence{Kind: pbft.Equivocation, First: *drawVote(t), Second: *drawVote(t)}
 		},
 		func(t *rapid.T) *pbft.Evidence {
-			return &pbft.Evidence{Kind: pbft.Amnesia, First: *drawVote(t), Change: drawViewChange(t)}
+			return &pbft.Evidence{Kind: pbft.Amnesia, First: *drawVote(t), Change: drawClaims(t)}
 		},
 	}
 )

@@ -5,7 +5,6 @@ import (
 
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/quorum"
 )
 
 // AppendMessage appends the encoding of m to b.
@@ -104,41 +103,10 @@ func appendViewChange(b []byte, v *pbft.ViewChange) []byte {
 
 func (d *decoder) viewChange() *pbft.ViewChange {
 	v := &pbft.ViewChange{Epoch: d.uint(), View: d.uint(), Replica: d.replica(), Base: d.cert()}
-	if n := d.count(pbft.MaxWindow, minLock); n > 0 {
+	if n := d.count(d.window(), minLock); n > 0 {
 		v.Locks = make([]pbft.Lock, n)
 		for i := range v.Locks {
 			v.Locks[i] = d.lock()
-		}
-	}
-	v.Sig = d.signature()
-	return v
-}
-
-func appendNewView(b []byte, n *pbft.NewView) []byte {
-	b = appendUints(b, n.Epoch, n.View)
-	b = appendCount(b, len(n.Changes))
-	for _, v := range n.Changes {
-		b = appendViewChange(b, v)
-	}
-	b = appendCount(b, len(n.Proposals))
-	for _, p := range n.Proposals {
-		b = appendProposal(b, p)
-	}
-	return append(b, n.Sig[:]...)
-}
-
-func (d *decoder) newView() *pbft.NewView {
-	v := &pbft.NewView{Epoch: d.uint(), View: d.uint()}
-	if n := d.count(quorum.MaxReplicas, minViewChange); n > 0 {
-		v.Changes = make([]*pbft.ViewChange, n)
-		for i := range v.Changes {
-			v.Changes[i] = d.viewChange()
-		}
-	}
-	if n := d.count(pbft.MaxWindow, minProposal); n > 0 {
-		v.Proposals = make([]*pbft.Proposal, n)
-		for i := range v.Proposals {
-			v.Proposals[i] = d.proposal()
 		}
 	}
 	v.Sig = d.signature()
