@@ -10,7 +10,6 @@ import (
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/ledger/wal"
 )
 
@@ -50,7 +49,7 @@ const markRecovering = "recovering"
 // one: it gets a new log and does not vote at first.
 func openJournal(dir string) (*journal, error) {
 	o := wal.Default(filepath.Join(dir, "wal"))
-	o.MaxRecord = tx.MaxBatchSize + 64<<10
+	o.MaxRecord = codec.MaxLogRecord
 	l, err := wal.Open(o)
 	if errors.Is(err, wal.ErrNotExist) {
 		if err = durable.WriteFile(filepath.Join(dir, markRecovering), nil, 0o600); err != nil {

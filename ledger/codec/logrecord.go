@@ -4,9 +4,14 @@ import (
 	"fmt"
 
 	"github.com/decube/decube/internal/wire"
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/tx"
 )
+
+// MaxLogRecord is the most bytes of a log record: the largest body with a header and
+// a certificate, of any ledger.
+const MaxLogRecord = tx.MaxBatchSize + genesis.FrameRoom
 
 // LogRecord is an entry of a replica's log: a closed set, which mirrors
 // [pbft.Record] and adds what the driver logs besides. Each says by itself to which

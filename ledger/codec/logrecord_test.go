@@ -8,8 +8,10 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -97,5 +99,28 @@ func TestLogRecordLengths(t *testing.T) {
 		if _, err := codec.DecodeLogRecord(b); !errors.Is(err, pbft.ErrMalformed) {
 			t.Errorf("%x: %v", b, err)
 		}
+	}
+}
+
+// Whatever a replica has to log fits a record.
+func TestTheLargestLogRecords(t *testing.T) {
+	header := pbft.Header{Epoch: wire.MaxUvarint, Seq: wire.MaxUvarint}
+	cert := pbft.Certificate{Subject: pbft.Subject{Phase: pbft.Commit, Epoch: wire.MaxUvarint, View: wire.MaxUvarint, Seq: wire.MaxUvarint}}
+	for r := range quorum.Replica(quorum.MaxReplicas) {
+		cert.Sigs = append(cert.Sigs, pbft.Signed{Replica: r})
+	}
+	body := make([]byte, tx.MaxBatchSize)
+	for _, r := range []codec.LogRecord{
+		codec.Accepted{View: wire.MaxUvarint, Header: header, Body: body},
+		codec.Decided{Decision: &pbft.Decision{Header: header, Cert: cert}, Body: body},
+		codec.Entered{NewView: largest(quorum.MaxReplicas, pbft.MaxWindow)},
+		codec.Change{Change: largest(quorum.MaxReplicas, pbft.MaxWindow).Changes[0]},
+	} {
+		if n := len(codec.AppendLogRecord(nil, r)); n > codec.MaxLogRecord {
+			t.Errorf("%s: %d bytes, at most %d", name(r), n, codec.MaxLogRecord)
+		}
+	}
+	if got := len(codec.AppendCertificate(nil, &cert)); got != 1+pbft.MaxCertificate(quorum.MaxReplicas) {
+		t.Errorf("the largest certificate has %d bytes, want %d", got, 1+pbft.MaxCertificate(quorum.MaxReplicas))
 	}
 }

@@ -91,7 +91,10 @@ func (g *Genesis) Validate() error {
 		}
 		named[v.Name] = i
 	}
-	return g.Params.Validate()
+	if err := g.Params.Validate(); err != nil {
+		return err
+	}
+	return g.Params.Fit(len(g.Validators))
 }
 
 // validate checks all but the key, which is the set's concern.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
 )
 
@@ -47,6 +48,7 @@ func TestValidate(t *testing.T) {
 		"checkpoints":         {func(g *genesis.Genesis) { g.Params.CheckpointInterval = 7 }, "consensus.checkpoint_interval"},
 		"small blocks":        {func(g *genesis.Genesis) { g.Params.MaxBlockBytes = 1000 }, "consensus.max_block_bytes"},
 		"no parameters":       {func(g *genesis.Genesis) { g.Params = genesis.Params{} }, "consensus.window"},
+		"a large NEW-VIEW":    {func(g *genesis.Genesis) { crowd(g, 256); g.Params.Window = 64 }, "consensus.max_block_bytes"},
 	} {
 		g := example(t)
 		c.change(g)
@@ -60,6 +62,40 @@ func TestValidate(t *testing.T) {
 		if _, err := genesis.New(g.Network, g.Created, g.Validators, g.Params); (err == nil) != (name == "microseconds" || name == "local time") {
 			t.Errorf("%s: New: %v", name, err)
 		}
+	}
+}
+
+// crowd gives the document so many validators.
+func crowd(g *genesis.Genesis, n int) {
+	g.Validators = nil
+	for i := range n {
+		g.Validators = append(g.Validators, genesis.Validator{Key: sig.FromSeed([32]byte{byte(i), byte(i >> 8), 1}).Public()})
+	}
+}
+
+// A committee and a window fit when the largest NEW-VIEW does, to the byte.
+func TestFit(t *testing.T) {
+	for _, n := range []int{1, 4, 31, 256} {
+		for _, window := range []uint64{1, 8, 64} {
+			p := genesis.DefaultParams()
+			p.Window = window
+			need := 1 + pbft.MaxNewView(n, int(window)) - genesis.FrameRoom
+			p.MaxBlockBytes = uint64(max(need, 0))
+			if err := p.Fit(n); err != nil {
+				t.Errorf("%d validators, window %d, %d bytes: %v", n, window, p.MaxBlockBytes, err)
+			}
+			if need <= 0 {
+				continue
+			}
+			p.MaxBlockBytes--
+			if err := p.Fit(n); !errors.Is(err, genesis.ErrInvalid) {
+				t.Errorf("%d validators, window %d, %d bytes: %v", n, window, p.MaxBlockBytes, err)
+			}
+		}
+	}
+	p := genesis.DefaultParams()
+	if err := p.Fit(256); err != nil {
+		t.Errorf("the largest committee does not fit the defaults: %v", err)
 	}
 }
 

@@ -71,3 +71,23 @@ func (p *Params) Validate() error {
 	}
 	return nil
 }
+
+// FrameRoom is how many bytes a message between validators may have besides a
+// block's transactions: for a header, a certificate, a set of validators.
+const FrameRoom = 64 << 10
+
+// MaxFrame returns the most bytes that a message between validators may have.
+func (p *Params) MaxFrame() int { return int(p.MaxBlockBytes) + FrameRoom }
+
+// Fit returns ErrInvalid unless n validators can change the leader: the largest
+// NEW-VIEW that they may need has to fit a message, or they would halt when it is
+// needed most. A record of it has the same bytes as the message.
+func (p *Params) Fit(n int) error {
+	const kind = 1 // of the message that has the NEW-VIEW in it
+	if need, most := kind+pbft.MaxNewView(n, int(p.Window)), p.MaxFrame(); need > most {
+		return invalid("consensus.max_block_bytes",
+			"%d: a change of the leader among %d validators with a window of %d takes up to %d bytes, a message at most %d",
+			p.MaxBlockBytes, n, p.Window, need, most)
+	}
+	return nil
+}

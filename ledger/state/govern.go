@@ -63,6 +63,8 @@ func (s *step) effect(change tx.Op, set genesis.ValidatorSet) (outcome, error) {
 	return outcome{set, s.params}.after(change)
 }
 
+// after returns what a change makes of an outcome, or a *Rejection. The validators
+// that there would be must be able to change their leader: see [genesis.Params.Fit].
 func (o outcome) after(change tx.Op) (outcome, error) {
 	var err error
 	switch c := change.(type) {
@@ -73,7 +75,13 @@ func (o outcome) after(change tx.Op) (outcome, error) {
 	case tx.ParamsSet:
 		o.params, err = withParam(o.params, c)
 	}
-	return o, err
+	if err != nil {
+		return o, err
+	}
+	if err := o.params.Fit(len(o.set)); err != nil {
+		return o, tx.Reject(tx.CodeLimitExceeded, "%v", err)
+	}
+	return o, nil
 }
 
 // withValidator returns the set with one more key, last or in another's place, or a

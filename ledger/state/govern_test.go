@@ -336,3 +336,35 @@ func TestBlockEndsWithChangeOfSet(t *testing.T) {
 		t.Error(set, err)
 	}
 }
+
+// No vote leads to validators whose NEW-VIEW does not fit a message: neither one
+// validator more, nor smaller blocks. A vote that has become impossible is void.
+func TestCommitteesFitTheirMessages(t *testing.T) {
+	wide := func(p *genesis.Params) { p.Window, p.MaxBlockBytes = 64, 128<<10 }
+	p := genesis.DefaultParams()
+	wide(&p)
+	most := 1
+	for p.Fit(most+1) == nil {
+		most++
+	}
+	w := newWorld(t, genesisState(t, most, wide))
+	set := func(value uint64) tx.Op { return tx.ParamsSet{Name: "max_block_bytes", Value: value} }
+	w.refused(0, add(most), tx.CodeLimitExceeded)
+	for i := range most {
+		if v, _, err := w.state.Param("max_block_bytes"); err != nil || v == 1<<20 {
+			break
+		}
+		w.ok(i, set(1<<20))
+	}
+	w.ok(0, set(128<<10))
+	for i := range most {
+		if next := w.ok(i, add(most)); next != nil {
+			break
+		}
+	}
+	if got := must(w.state.Validators())(t); len(got) != most+1 {
+		t.Fatalf("%d validators, want %d", len(got), most+1)
+	}
+	w.wantOpen()
+	w.refused(0, set(128<<10), tx.CodeLimitExceeded)
+}
