@@ -108,7 +108,7 @@ func appendCert(b []byte, c *pbft.Certificate) []byte {
 
 func (d *decoder) cert() pbft.Certificate {
 	c := pbft.Certificate{Subject: d.subject(0)}
-	n := d.count(d.replicas(), minSigned)
+	n := d.count(d.limits.replicas(), minSigned)
 	if n == 0 {
 		return c
 	}

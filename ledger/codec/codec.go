@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/decube/decube/internal/wire"
@@ -35,6 +34,16 @@ const (
 	kindLogEntered  = 0x34
 	kindLogDecided  = 0x35
 	kindLogRenewal  = 0x36
+
+	kindProposalBody = 0x41
+	kindProposalIDs  = 0x42
+	kindTransactions = 0x43
+	kindWant         = 0x44
+	kindBody         = 0x45
+
+	kindBlock      = 0x51
+	kindTransition = 0x52
+	kindHead       = 0x53
 )
 
 // Least sizes of list elements in bytes: a list is allocated only when as many
@@ -63,12 +72,6 @@ type decoder struct {
 }
 
 func newDecoder(b []byte) decoder { return decoder{wire.NewDecoder(b), Limits{}} }
-
-// replicas returns the most replicas that a list has.
-func (d *decoder) replicas() int { return cmp.Or(d.limits.Replicas, quorum.MaxReplicas) }
-
-// window returns the most slots that a list has.
-func (d *decoder) window() int { return cmp.Or(d.limits.Window, pbft.MaxWindow) }
 
 func (d *decoder) uint() uint64 { return d.Uvarint(wire.MaxUvarint) }
 

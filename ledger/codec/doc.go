@@ -1,14 +1,15 @@
-// Package codec is how the ledger's messages, certificates, evidence and records
-// look as bytes: between validators, in the write-ahead log and in the store of
-// blocks.
+// Package codec is how the ledger's messages, certificates, evidence, records, frames
+// and blocks look as bytes: between validators, between peers, in the write-ahead log
+// and in the store of blocks.
 //
 // Every value has exactly one encoding, and decoding refuses all other bytes
 // with an error that wraps [pbft.ErrMalformed]. Decoding checks form only: what
 // it returns is as trustworthy as the sender until a [pbft.Verifier] has seen it.
 // It copies what it needs, takes memory in proportion to the bytes at hand and
-// never to a count that is merely announced, and bounds every count:
-// [quorum.MaxReplicas] signatures of a certificate and view changes of a NEW-VIEW,
-// [pbft.MaxWindow] locks and proposals.
+// never to a count that is merely announced, and bounds every count by [Limits]:
+// at most [quorum.MaxReplicas] signatures of a certificate and view changes of a
+// NEW-VIEW, [pbft.MaxWindow] locks of one. Bodies of blocks are not copied: they share
+// the memory of what they were decoded from, and are not looked into.
 //
 // # Format
 //
@@ -32,6 +33,17 @@
 //	            | 0x34 new view            entered
 //	            | 0x35 decision, body      decided; as above
 //	            | 0x36 salt (16 bytes), transaction ID (32 bytes)   renewal
+//	frame       = message                  but for a proposal, which is with its body
+//	            | 0x41 proposal, body      the body is what is left
+//	            | 0x42 proposal, n, n x transaction ID
+//	            | 0x43 body                transactions handed on
+//	            | 0x44 root (32 bytes), seq    a question for a body
+//	            | 0x45 root, body          the answer
+//	block       = 0x51 header, cert, length, body, set   the set after the last block of an epoch only
+//	transition  = 0x52 header, cert, set   the last block of an epoch, without its body
+//	head        = 0x53 header, cert, earliest, 0 | 1 header, cert, n, n x ( header, cert, set )
+//	                                       the last block, the first one kept, the
+//	                                       checkpoint whose state is there, hops
 //
 // Integers are varints of at most 63 bits in shortest form (package
 // internal/wire), except within a header. A replica is a varint below
@@ -49,6 +61,9 @@
 //	subject     = phase (1 byte), epoch, view, seq, digest (32 bytes), state (32 bytes)
 //	header      = the 188 bytes of pbft.Header.AppendTo; epoch and seq fit 63 bits
 //	signature   = 64 bytes
+//	body        = at least 1 byte, the encoding of package tx
+//	set         = n (2 bytes, big endian), n x key (32 bytes): package genesis; the
+//	              header beside it names it
 //
 // A new view has the certificates of its foundation ([pbft.Foundation]), each once:
 // first those of the highest base, then the locks, in the order in which the view
@@ -82,6 +97,10 @@
 //	decision                       259 + 65 q     454 for n = 4, 714 for n = 10
 //	view change, k locks           139 + 65 q + k (258 + 65 q)
 //	status                          73 bytes
+//
+// A frame has at most [Limits.Frame] bytes, which is max_block_bytes and 64 KiB, and
+// a log record at most [MaxLogRecord]. A proposal's frame has its message, without the
+// kind, and its body besides.
 //
 // The largest NEW-VIEW, and the largest record of one, have [MaxNewView] bytes: for
 // a window of 8

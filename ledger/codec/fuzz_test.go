@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/decube/decube/ledger/codec"
 )
 
@@ -82,6 +84,67 @@ func FuzzEvidence(f *testing.F) {
 		}
 		if got := codec.AppendEvidence(nil, e); !bytes.Equal(got, b) {
 			t.Errorf("%x is %+v, which is written as %x", b, e, got)
+		}
+	})
+}
+
+func FuzzFrame(f *testing.F) {
+	for _, x := range examples(frames) {
+		f.Add(codec.AppendFrame(nil, x))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, err := codec.DecodeFrame(b, codec.Limits{})
+		if err != nil {
+			return
+		}
+		if got := codec.AppendFrame(nil, x); !bytes.Equal(got, b) {
+			t.Errorf("%x is %+v, which is written as %x", b, x, got)
+		}
+	})
+}
+
+func FuzzBlock(f *testing.F) {
+	for seed := range 4 {
+		f.Add(codec.AppendBlock(nil, rapid.Custom(drawBlock).Example(seed)))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, err := codec.DecodeBlock(b, codec.Limits{})
+		if err != nil {
+			return
+		}
+		if got := codec.AppendBlock(nil, x); !bytes.Equal(got, b) {
+			t.Errorf("%x is %+v, which is written as %x", b, x, got)
+		}
+	})
+}
+
+func FuzzHead(f *testing.F) {
+	for seed := range 4 {
+		f.Add(codec.AppendHead(nil, rapid.Custom(drawHead).Example(seed)))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := codec.DecodeHead(b)
+		if err != nil {
+			return
+		}
+		if got := codec.AppendHead(nil, h); !bytes.Equal(got, b) {
+			t.Errorf("%x is %+v, which is written as %x", b, h, got)
+		}
+	})
+}
+
+func FuzzTransition(f *testing.F) {
+	for seed := range 4 {
+		x := rapid.Custom(drawTransition).Example(seed)
+		f.Add(codec.AppendTransition(nil, &x))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, err := codec.DecodeTransition(b)
+		if err != nil {
+			return
+		}
+		if got := codec.AppendTransition(nil, x); !bytes.Equal(got, b) {
+			t.Errorf("%x is %+v, which is written as %x", b, x, got)
 		}
 	})
 }

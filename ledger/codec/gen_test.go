@@ -8,8 +8,11 @@ import (
 
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/receipt"
+	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -174,7 +177,50 @@ func drawBody(t *rapid.T) []byte {
 	return rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOfN(rapid.Byte(), 1, 9)).Draw(t, "body")
 }
 
-// messages, records, log records and evidence draw a value of each kind.
+func drawContent(t *rapid.T) []byte {
+	return rapid.SliceOfN(rapid.Byte(), 1, 9).Draw(t, "body")
+}
+
+// sets are sets of validators whose keys somebody can hold.
+var sets = func() (out []genesis.ValidatorSet) {
+	for n := range 4 {
+		var set genesis.ValidatorSet
+		for i := range n + 1 {
+			set = append(set, sig.FromSeed([32]byte{byte(n), byte(i)}).Public())
+		}
+		out = append(out, set)
+	}
+	return out
+}()
+
+func drawTransition(t *rapid.T) receipt.Transition {
+	x := receipt.Transition{Header: drawHeader(t), Cert: drawCert(t), Validators: rapid.SampledFrom(sets).Draw(t, "set")}
+	x.Header.Next = x.Validators.Digest()
+	return x
+}
+
+func drawBlock(t *rapid.T) *codec.Block {
+	x := &codec.Block{Decision: drawDecision(t), Body: drawContent(t)}
+	x.Decision.Header.Next = pbft.Digest{}
+	if rapid.Bool().Draw(t, "last") {
+		x.Next = rapid.SampledFrom(sets).Draw(t, "set")
+		x.Decision.Header.Next = x.Next.Digest()
+	}
+	return x
+}
+
+func drawHead(t *rapid.T) *codec.Head {
+	h := &codec.Head{Tip: drawDecision(t), Earliest: numbers.Draw(t, "earliest")}
+	if rapid.Bool().Draw(t, "checkpoint") {
+		h.Checkpoint = drawDecision(t)
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "hops") {
+		h.Hops = append(h.Hops, drawTransition(t))
+	}
+	return h
+}
+
+// messages, records, log records, frames and evidence draw a value of each kind.
 var (
 	messages = []func(*rapid.T) pbft.Message{
 		func(t *rapid.T) pbft.Message { return drawVote(t) },
@@ -212,6 +258,25 @@ var (
 			salt := rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "salt")
 			return codec.Renewal{Salt: [16]byte(salt), ID: tx.ID(drawDigest(t))}
 		},
+	}
+	frames = []func(*rapid.T) codec.Frame{
+		func(t *rapid.T) codec.Frame { return codec.Message{Message: drawVote(t)} },
+		func(t *rapid.T) codec.Frame { return codec.Message{Message: shared(drawNewView(t))} },
+		func(t *rapid.T) codec.Frame {
+			return codec.Proposal{Proposal: drawProposal(t), Encoded: drawContent(t)}
+		},
+		func(t *rapid.T) codec.Frame {
+			ids := make([]tx.ID, rapid.IntRange(0, 3).Draw(t, "IDs"))
+			for i := range ids {
+				ids[i] = tx.ID(drawDigest(t))
+			}
+			return codec.Proposal{Proposal: drawProposal(t), IDs: ids}
+		},
+		func(t *rapid.T) codec.Frame { return codec.Transactions{Encoded: drawContent(t)} },
+		func(t *rapid.T) codec.Frame {
+			return codec.Want{Root: drawDigest(t), Seq: numbers.Draw(t, "seq")}
+		},
+		func(t *rapid.T) codec.Frame { return codec.Body{Root: drawDigest(t), Encoded: drawContent(t)} },
 	}
 	evidence = []func(*rapid.T) *pbft.Evidence{
 		func(t *rapid.T) *pbft.Evidence {

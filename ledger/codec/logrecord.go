@@ -171,8 +171,8 @@ func (d *decoder) body() []byte {
 	switch {
 	case n == 0:
 		return nil
-	case n > tx.MaxBatchSize:
-		d.Fail(fmt.Errorf("%w: a body of %d bytes, at most %d", wire.ErrTooLarge, n, tx.MaxBatchSize))
+	case n > d.limits.blockBytes():
+		d.Fail(fmt.Errorf("%w: a body of %d bytes, at most %d", wire.ErrTooLarge, n, d.limits.blockBytes()))
 		return nil
 	}
 	return d.Bytes(n)

@@ -103,7 +103,7 @@ func appendViewChange(b []byte, v *pbft.ViewChange) []byte {
 
 func (d *decoder) viewChange() *pbft.ViewChange {
 	v := &pbft.ViewChange{Epoch: d.uint(), View: d.uint(), Replica: d.replica(), Base: d.cert()}
-	if n := d.count(d.window(), minLock); n > 0 {
+	if n := d.count(d.limits.window(), minLock); n > 0 {
 		v.Locks = make([]pbft.Lock, n)
 		for i := range v.Locks {
 			v.Locks[i] = d.lock()

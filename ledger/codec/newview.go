@@ -85,7 +85,7 @@ func (d *decoder) newView() *pbft.NewView {
 	v := &pbft.NewView{Epoch: d.uint(), View: d.uint()}
 	table := d.proofs()
 	refs := 0
-	if n := d.count(d.replicas(), minClaims); n > 0 {
+	if n := d.count(d.limits.replicas(), minClaims); n > 0 {
 		v.Changes = make([]*pbft.ViewChange, n)
 		for i := range v.Changes {
 			c, m := d.claims(v.Epoch, v.View, &table)
@@ -122,14 +122,14 @@ func (d *decoder) canonical(v *pbft.NewView, table *proofs, refs int) {
 
 // proofs reads the table of certificates.
 func (d *decoder) proofs() (p proofs) {
-	if n := d.count(d.replicas(), minCert); n > 0 {
+	if n := d.count(d.limits.replicas(), minCert); n > 0 {
 		p.bases = make([]*pbft.Certificate, n)
 		for i := range p.bases {
 			c := d.cert()
 			p.bases[i] = &c
 		}
 	}
-	if n := d.count(d.replicas()*d.window(), minLock); n > 0 {
+	if n := d.count(d.limits.replicas()*d.limits.window(), minLock); n > 0 {
 		p.locks = make([]*pbft.Lock, n)
 		for i := range p.locks {
 			l := d.lock()
@@ -176,7 +176,7 @@ func (d *decoder) claims(epoch, view uint64, table *proofs) (v *pbft.ViewChange,
 	} else {
 		v.Base = pbft.Certificate{Subject: pbft.Subject{Phase: pbft.Commit, Epoch: epoch, Seq: d.uint(), Digest: d.digest()}}
 	}
-	if n := d.count(d.window(), 1); n > 0 {
+	if n := d.count(d.limits.window(), 1); n > 0 {
 		v.Locks = make([]pbft.Lock, n)
 	}
 	seq := v.Base.Seq

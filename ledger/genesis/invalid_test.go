@@ -79,7 +79,7 @@ func TestFit(t *testing.T) {
 		for _, window := range []uint64{1, 8, 64} {
 			p := genesis.DefaultParams()
 			p.Window = window
-			need := 1 + pbft.MaxNewView(n, int(window)) - genesis.FrameRoom
+			need := pbft.MaxNewView(n, int(window)) - genesis.FrameRoom
 			p.MaxBlockBytes = uint64(max(need, 0))
 			if err := p.Fit(n); err != nil {
 				t.Errorf("%d validators, window %d, %d bytes: %v", n, window, p.MaxBlockBytes, err)

@@ -83,8 +83,7 @@ func (p *Params) MaxFrame() int { return int(p.MaxBlockBytes) + FrameRoom }
 // NEW-VIEW that they may need has to fit a message, or they would halt when it is
 // needed most. A record of it has the same bytes as the message.
 func (p *Params) Fit(n int) error {
-	const kind = 1 // of the message that has the NEW-VIEW in it
-	if need, most := kind+pbft.MaxNewView(n, int(p.Window)), p.MaxFrame(); need > most {
+	if need, most := pbft.MaxNewView(n, int(p.Window)), p.MaxFrame(); need > most {
 		return invalid("consensus.max_block_bytes",
 			"%d: a change of the leader among %d validators with a window of %d takes up to %d bytes, a message at most %d",
 			p.MaxBlockBytes, n, p.Window, need, most)

@@ -1,0 +1,64 @@
+package codec
+
+import (
+	"github.com/decube/decube/internal/wire"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
+)
+
+// Head is how far a peer is, as it answers who asks. All of it can be proved: what
+// has no valid certificate counts for nothing.
+type Head struct {
+	// Tip is the last block, without its body.
+	Tip *pbft.Decision
+	// Earliest is the sequence number of the first block whose body is there.
+	Earliest uint64
+	// Checkpoint is the block after which the state is there to be fetched, nil if
+	// there is none.
+	Checkpoint *pbft.Decision
+	// Hops lead from the validators whom the asker trusts to those of Tip.
+	Hops []receipt.Transition
+}
+
+// MaxHops is how many hops a head has at most: who is further behind asks for the
+// rest by itself.
+const MaxHops = 256
+
+// AppendHead appends the encoding of h to b.
+func AppendHead(b []byte, h *Head) []byte {
+	b = appendProven(append(b, kindHead), &h.Tip.Header, &h.Tip.Cert)
+	b = appendUints(b, h.Earliest)
+	b = appendBool(b, h.Checkpoint != nil)
+	if h.Checkpoint != nil {
+		b = appendProven(b, &h.Checkpoint.Header, &h.Checkpoint.Cert)
+	}
+	b = appendCount(b, len(h.Hops))
+	for i := range h.Hops {
+		b = appendTransition(b, &h.Hops[i])
+	}
+	return b
+}
+
+// DecodeHead reads what AppendHead wrote. The error wraps [pbft.ErrMalformed]. Nothing
+// of it is verified.
+func DecodeHead(b []byte) (*Head, error) {
+	d := newDecoder(b)
+	d.kind(kindHead)
+	h := &Head{Tip: d.decision(), Earliest: d.Uvarint(wire.MaxUvarint)}
+	if d.bool() {
+		h.Checkpoint = d.decision()
+	}
+	if n := d.count(MaxHops, minLock); n > 0 {
+		h.Hops = make([]receipt.Transition, n)
+		for i := range h.Hops {
+			h.Hops[i] = d.transition()
+			if d.Err() != nil {
+				break
+			}
+		}
+	}
+	if err := d.Finish(); err != nil {
+		return nil, malformed("head", err)
+	}
+	return h, nil
+}
