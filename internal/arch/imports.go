@@ -60,6 +60,11 @@ var forbidden = []struct {
 		never:  []string{Module + "/protocols", Module + "/dht", "github.com/libp2p/go-libp2p"},
 		reason: "the server declares what it needs of a node; node joins the two",
 	},
+	{
+		from:   []string{"cmd", "node", "api", "protocols", "ledger", "crdtsync", "snapshot", "dht", "blockstore"},
+		never:  []string{Module + "/internal/durable/faultfs"},
+		reason: "a disk in memory that loses and lies is for tests and the simulator; what ships gets a durable.FS",
+	},
 }
 
 // sansIO are the cores that a run can be replayed through from a seed.

@@ -70,6 +70,8 @@ func TestRulesFindViolations(t *testing.T) {
 		"the command line links a server": {[]string{"./cmd/decubectl: ./api/server"}, "cmd/decubectl", "cmd/decubectl -> api/server"},
 		"the store talks to the network":  {[]string{"./blockstore: " + libp2p}, "blockstore", "blockstore -> " + libp2p},
 		"the server links the network":    {[]string{"./api/server: ./protocols/exchange"}, "api/server", "api/server -> protocols/exchange"},
+		"a disk in memory ships":          {[]string{"./cmd/decube-node: ./ledger", "./ledger: ./internal/durable/faultfs"}, "cmd/decube-node", "cmd/decube-node -> ledger -> internal/durable/faultfs"},
+		"the simulator has its disks":     {[]string{"./testnet/sim: ./internal/durable/faultfs"}, "", ""},
 		"a core reads the clock":          {[]string{"./ledger/pbft: time"}, "ledger/pbft", "ledger/pbft imports time"},
 		"a core locks":                    {[]string{"./crdtsync/crdt: sync"}, "crdtsync/crdt", "crdtsync/crdt imports sync"},
 		"a core reads the disk below":     {[]string{"./ledger/pbft: ./ledger/quorum fmt", "./ledger/quorum: os"}, "ledger/pbft", "ledger/quorum imports os"},

@@ -91,7 +91,7 @@ func freeSpace(dir string) (int64, error) {
 	if err := retry(func() error { return unix.Statfs(dir, &st) }); err != nil {
 		return 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	return int64(st.Bavail) * st.Bsize, nil //nolint:gosec // a disk is smaller than 2^63 bytes
+	return int64(st.Bavail) * st.Bsize, nil
 }
 
 // control calls op with the descriptor, again when a signal interrupts it.
@@ -102,7 +102,7 @@ func control(f *os.File, op func(fd int) error) error {
 	}
 	var opErr error
 	if err := raw.Control(func(fd uintptr) {
-		opErr = retry(func() error { return op(int(fd)) }) //nolint:gosec // a descriptor is small
+		opErr = retry(func() error { return op(int(fd)) })
 	}); err != nil {
 		return err
 	}

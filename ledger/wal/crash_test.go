@@ -31,7 +31,7 @@ func (m *model) step(rng *rand.Rand, o Options) error {
 	case k < 12:
 		return m.round(rng, o)
 	case k < 18:
-		index := m.floor + uint64(rng.IntN(int(m.acked-m.floor)+1)) //nolint:gosec // small
+		index := m.floor + uint64(rng.IntN(int(m.acked-m.floor)+1))
 		m.floor = index
 		err := m.log.TruncateBefore(index)
 		return err
@@ -136,13 +136,13 @@ func TestCrashAnywhere(t *testing.T) {
 	const steps = 40
 	crashes, torn, grown := 0, 0, 0
 	for seed := range seeds {
-		rng := func() *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) } //nolint:gosec // reproducible on purpose
+		rng := func() *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }
 		whole := faultfs.New(seed)
 		m := newModel()
 		must(t, m.run(rng(), small(whole), steps))
 		grown = max(grown, len(m.log.numbers()))
 		for at := 1; at <= whole.Ops(); at++ {
-			fsys, r, m := faultfs.New(seed<<32|uint64(at)), rng(), newModel() //nolint:gosec // small
+			fsys, r, m := faultfs.New(seed<<32|uint64(at)), rng(), newModel()
 			fsys.CrashAt(at)
 			for life := range again {
 				if err := m.run(r, small(fsys), steps); err != nil && !errors.Is(err, faultfs.ErrCrashed) {
@@ -179,12 +179,12 @@ func TestCrashAnywhere(t *testing.T) {
 func TestEveryOperationFails(t *testing.T) {
 	const steps = 40
 	for seed := range uint64(4) {
-		rng := func() *rand.Rand { return rand.New(rand.NewPCG(seed, 8)) } //nolint:gosec // reproducible on purpose
+		rng := func() *rand.Rand { return rand.New(rand.NewPCG(seed, 8)) }
 		whole := faultfs.New(seed)
 		must(t, newModel().run(rng(), small(whole), steps))
 		for at := 1; at <= whole.Ops(); at++ {
 			for _, reboot := range []bool{false, true} {
-				fsys, m := faultfs.New(seed<<32|uint64(at)), newModel() //nolint:gosec // small
+				fsys, m := faultfs.New(seed<<32|uint64(at)), newModel()
 				fsys.FailAt(at, syscall.EIO)
 				err := m.run(rng(), small(fsys), steps)
 				if !errors.Is(err, syscall.EIO) {

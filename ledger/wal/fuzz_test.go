@@ -56,7 +56,7 @@ func FuzzGroup(f *testing.F) {
 		g := builder{buf: make([]byte, 4*blockSize)}
 		g.reset()
 		for i, size := range sizes {
-			g.add(byte(i), content(uint64(i), size)) //nolint:gosec // small
+			g.add(byte(i), content(uint64(i), size))
 		}
 		b, _ := g.seal(header{prev: 1, group: 2, floor: 1, index: 9}, sums, 0)
 		f.Add(gather(nil, b, len(b)/sectorSize*sectorData))

@@ -1,24 +1,12 @@
-// Package faultfs is a file system in memory for tests of durability. It knows
-// which bytes and names were synced, can lose power at any operation, and can
-// make any operation fail.
-//
-// A test runs a workload once to learn how many operations it takes (Ops), then
-// again with CrashAt(n) for every n: operation n and all after it fail with
-// ErrCrashed. Reboot then returns the file system as a disk might hold it after
-// the power came back. What was not synced is there, gone, or torn in sectors of
-// 512 bytes or pages of 4 KiB, as the seed decides; names that were not synced
-// survive up to a point chosen by the seed, in order, as a journal keeps them.
 package faultfs
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -28,15 +16,21 @@ import (
 // ErrCrashed is returned by everything after the power was lost.
 var ErrCrashed = errors.New("faultfs: the power is off")
 
-// FS is the file system. It is safe for concurrent use, but a crash point is
-// reproducible only if the workload is sequential.
+// unlimited is the capacity of a new disk, in bytes.
+const unlimited = 1 << 40
+
+// FS is the file system. It is safe for concurrent use, but a run is reproducible
+// only if the workload is sequential.
 type FS struct {
 	mu       sync.Mutex
-	rng      *rand.Rand
+	chance   *rand.PCG
+	rng      *rand.Rand // over chance
 	ops      int
 	crashAt  int
 	failAt   map[int]error
+	inject   func(Op) error
 	crashed  bool
+	lying    bool
 	capacity int64
 
 	dirs    map[string]bool  // directories; made durable at once
@@ -45,24 +39,62 @@ type FS struct {
 	pending []nameOp         // the difference, in order
 }
 
-// nameOp is a change to a directory: name now refers to node, or to nothing.
+// nameOp is a change to a directory: name now refers to node, or to nothing. When
+// it is the second half of a rename, which takes the old name away, moved is set.
 type nameOp struct {
-	name string
-	node *node
+	name  string
+	node  *node
+	moved bool
 }
 
 var _ durable.FS = (*FS)(nil)
 
+// OpKind says what an operation does.
+type OpKind string
+
+// The operations that change something, or make it durable.
+const (
+	OpCreate   OpKind = "create"
+	OpRename   OpKind = "rename"
+	OpRemove   OpKind = "remove"
+	OpWrite    OpKind = "write"
+	OpAllocate OpKind = "allocate"
+	OpTruncate OpKind = "truncate"
+	OpPunch    OpKind = "punch"
+	OpSync     OpKind = "sync"
+	OpSyncDir  OpKind = "syncdir"
+	OpStep     OpKind = "step" // of something else, see FS.Step
+)
+
+// Op is an operation. WriteFile consists of several.
+type Op struct {
+	Number int // counted from 1
+	Kind   OpKind
+	Name   string // of the file or directory; of a rename, the old name
+}
+
 // New returns an empty file system whose accidents are drawn from seed.
-func New(seed uint64) *FS {
+func New(seed uint64) *FS { return newFS(rand.NewPCG(seed, 0)) }
+
+func newFS(chance *rand.PCG) *FS {
 	return &FS{
-		rng:      rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // reproducible on purpose
+		chance:   chance,
+		rng:      rand.New(chance),
 		failAt:   map[int]error{},
-		capacity: 1 << 40,
+		capacity: unlimited,
 		dirs:     map[string]bool{},
 		names:    map[string]*node{},
 		durable:  map[string]*node{},
 	}
+}
+
+// blank returns a file system without files and faults, which otherwise is like
+// the receiver.
+func (f *FS) blank() *FS {
+	chance := *f.chance
+	next := newFS(&chance)
+	next.dirs, next.capacity = maps.Clone(f.dirs), f.capacity
+	return next
 }
 
 // Ops returns how many operations that change something were tried so far.
@@ -79,15 +111,31 @@ func (f *FS) CrashAt(n int) {
 	f.crashAt = n
 }
 
-// FailAt makes operation n, counted from 1, return err without effect. When it
-// is a Sync, what it should have made durable is lost for good.
+// FailAt makes operation n, counted from 1, return err without effect. When it is
+// a Sync, some of what it should have made durable is lost for good.
 func (f *FS) FailAt(n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.failAt[n] = err
 }
 
-// SetCapacity sets the size of the disk in bytes.
+// Inject makes every operation fail for which fault returns an error, as FailAt
+// does; nil ends that. The function must not call the file system.
+func (f *FS) Inject(fault func(Op) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.inject = fault
+}
+
+// SetLying makes Sync and SyncDir return nil and do nothing, or ends that. What
+// was written meanwhile is as if it had never been synced.
+func (f *FS) SetLying(lying bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lying = lying
+}
+
+// SetCapacity sets the size of the disk in bytes. Images and clones have it too.
 func (f *FS) SetCapacity(n int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -113,39 +161,62 @@ func (f *FS) Flip(name string, off int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.names[clean(name)]
-	if n == nil || off >= int64(len(n.cur)) {
+	if n == nil || off < 0 || off >= n.cur.size {
 		return &fs.PathError{Op: "flip", Path: name, Err: fs.ErrNotExist}
 	}
-	n.cur[off] ^= 0x10
-	if off < int64(len(n.synced)) {
-		n.synced[off] ^= 0x10
+	for _, c := range []*content{&n.cur, &n.synced} {
+		if off < c.size {
+			var b [1]byte
+			c.readAt(b[:], off)
+			b[0] ^= 0x10
+			c.write(b[:], off)
+		}
 	}
 	return nil
 }
 
-// Reboot returns the file system as found after the power came back, with all
-// faults cleared. The old one stays dead.
+// Evict has programs see of everything that is not waiting for a Sync what is on
+// the disk: after a Sync that failed, that is what the disk did get.
+func (f *FS) Evict() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, n := range f.names {
+		n.evict()
+	}
+}
+
+// Reboot loses the power, if it has not failed yet, and returns the file system
+// as found after it came back, with all faults cleared. The old one stays dead.
 func (f *FS) Reboot() *FS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.crashed = true
-	next := New(f.rng.Uint64())
-	next.dirs = maps.Clone(f.dirs)
-	survive := 0
-	if len(f.pending) > 0 {
-		survive = f.rng.IntN(len(f.pending) + 1)
-	}
-	for _, op := range f.pending[:survive] {
-		apply(f.durable, op)
-	}
-	after := map[*node]*node{}
-	for name, n := range f.durable {
-		if after[n] == nil {
-			after[n] = n.afterCrash(f.rng)
+	return f.image(Model{}, Random(f.rng))
+}
+
+// Clone returns a running copy of the file system with all that is not yet synced,
+// without faults. Files that are open are not open in the copy.
+func (f *FS) Clone() *FS {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := f.blank()
+	copies := map[*node]*node{}
+	copyOf := func(n *node) *node {
+		if n != nil && copies[n] == nil {
+			copies[n] = n.clone()
 		}
-		next.names[name] = after[n]
+		return copies[n]
 	}
-	next.durable = maps.Clone(next.names)
+	for name, n := range f.names {
+		next.names[name] = copyOf(n)
+	}
+	for name, n := range f.durable {
+		next.durable[name] = copyOf(n)
+	}
+	next.pending = slices.Clone(f.pending)
+	for i := range next.pending {
+		next.pending[i].node = copyOf(next.pending[i].node)
+	}
 	return next
 }
 
@@ -156,7 +227,7 @@ func (f *FS) Reboot() *FS {
 func (f *FS) Step() (halfway bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.step("step", "")
+	return f.step(OpStep, "")
 }
 
 // Chance draws from the file system's seed: true once in n times.
@@ -168,7 +239,7 @@ func (f *FS) Chance(n int) bool {
 
 // step counts an operation. When the power fails in it, halfway is true: the
 // operation may still take effect on what is not synced.
-func (f *FS) step(op, name string) (halfway bool, err error) {
+func (f *FS) step(kind OpKind, name string) (halfway bool, err error) {
 	if f.crashed {
 		return false, ErrCrashed
 	}
@@ -177,8 +248,12 @@ func (f *FS) step(op, name string) (halfway bool, err error) {
 		f.crashed = true
 		return true, ErrCrashed
 	}
-	if err := f.failAt[f.ops]; err != nil {
-		return false, &fs.PathError{Op: op, Path: name, Err: err}
+	err = f.failAt[f.ops]
+	if err == nil && f.inject != nil {
+		err = f.inject(Op{f.ops, kind, name})
+	}
+	if err != nil {
+		return false, &fs.PathError{Op: string(kind), Path: name, Err: err}
 	}
 	return false, nil
 }
@@ -187,170 +262,17 @@ func (f *FS) step(op, name string) (halfway bool, err error) {
 func (f *FS) used() int64 {
 	var total int64
 	for _, n := range f.names {
-		total += int64(len(n.cur)) - n.punched
+		total += n.cur.used()
 	}
 	return total
 }
 
-func (f *FS) room(name string, grow int64) error {
-	if grow > 0 && f.used()+grow > f.capacity {
-		return &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
+// room returns ENOSPC where the disk has no space for more bytes.
+func (f *FS) room(kind OpKind, name string, more int64) error {
+	if more > 0 && f.used()+more > f.capacity {
+		return &fs.PathError{Op: string(kind), Path: name, Err: syscall.ENOSPC}
 	}
 	return nil
-}
-
-func apply(names map[string]*node, op nameOp) {
-	if op.node == nil {
-		delete(names, op.name)
-	} else {
-		names[op.name] = op.node
-	}
 }
 
 func clean(name string) string { return filepath.Clean(name) }
-
-// MkdirAll implements durable.FS.
-func (f *FS) MkdirAll(dir string, _ fs.FileMode) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.crashed {
-		return ErrCrashed
-	}
-	for d := clean(dir); !f.dirs[d]; d = filepath.Dir(d) {
-		f.dirs[d] = true
-	}
-	return nil
-}
-
-// ReadDir implements durable.FS.
-func (f *FS) ReadDir(dir string) ([]string, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.crashed {
-		return nil, ErrCrashed
-	}
-	dir = clean(dir)
-	if !f.dirs[dir] {
-		return nil, &fs.PathError{Op: "readdir", Path: dir, Err: fs.ErrNotExist}
-	}
-	var out []string
-	for name := range f.names {
-		if filepath.Dir(name) == dir {
-			out = append(out, filepath.Base(name))
-		}
-	}
-	for name := range f.dirs {
-		if name != dir && filepath.Dir(name) == dir {
-			out = append(out, filepath.Base(name))
-		}
-	}
-	slices.SortFunc(out, strings.Compare)
-	return out, nil
-}
-
-// ReadFile implements durable.FS.
-func (f *FS) ReadFile(name string) ([]byte, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n, err := f.lookup(name)
-	if err != nil {
-		return nil, err
-	}
-	return slices.Clone(n.cur), nil
-}
-
-// lookup finds an existing file. f.mu is held.
-func (f *FS) lookup(name string) (*node, error) {
-	if f.crashed {
-		return nil, ErrCrashed
-	}
-	n := f.names[clean(name)]
-	if n == nil {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	}
-	return n, nil
-}
-
-// WriteFile implements durable.FS in the usual steps, each of which can fail.
-func (f *FS) WriteFile(name string, data []byte, perm fs.FileMode) error {
-	tmp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".tmp")
-	if err := f.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	file, err := f.Create(tmp, perm)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(file.(*handle).write(data, 0), file.Sync(), file.Close()); err != nil { //nolint:errcheck,forcetypeassert // Create returns handles
-		return fmt.Errorf("replace %s: %w", name, err)
-	}
-	if err := f.Rename(tmp, name); err != nil {
-		return err
-	}
-	return f.SyncDir(filepath.Dir(name))
-}
-
-// Rename implements durable.FS.
-func (f *FS) Rename(from, to string) error {
-	from, to = clean(from), clean(to)
-	return f.change("rename", from, func(n *node) []nameOp { return []nameOp{{to, n}, {from, nil}} })
-}
-
-// Remove implements durable.FS.
-func (f *FS) Remove(name string) error {
-	name = clean(name)
-	return f.change("remove", name, func(*node) []nameOp { return []nameOp{{name, nil}} })
-}
-
-// change makes changes to names that belong together: a crash keeps all or none.
-func (f *FS) change(op, name string, ops func(*node) []nameOp) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := f.names[name]
-	if n == nil && !f.crashed {
-		return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
-	}
-	halfway, err := f.step(op, name)
-	if err != nil && !halfway {
-		return err
-	}
-	changes := ops(n)
-	for _, c := range changes {
-		apply(f.names, c)
-	}
-	// Reboot cuts the list anywhere; a rename whose second half is cut leaves
-	// both names, which a program must tolerate after a crash in any case.
-	f.pending = append(f.pending, changes...)
-	return err
-}
-
-// SyncDir implements durable.FS.
-func (f *FS) SyncDir(dir string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	halfway, err := f.step("syncdir", dir)
-	if err != nil && (!halfway || f.rng.IntN(2) == 0) {
-		return err
-	}
-	dir = clean(dir)
-	rest := f.pending[:0:0]
-	for _, op := range f.pending {
-		if filepath.Dir(op.name) == dir {
-			apply(f.durable, op)
-		} else {
-			rest = append(rest, op)
-		}
-	}
-	f.pending = rest
-	return err
-}
-
-// Free implements durable.FS.
-func (f *FS) Free(string) (int64, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.crashed {
-		return 0, ErrCrashed
-	}
-	return max(0, f.capacity-f.used()), nil
-}

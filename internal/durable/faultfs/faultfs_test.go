@@ -18,7 +18,7 @@ func TestWriteFileIsAtomic(t *testing.T) {
 		if err := errors.Join(f.MkdirAll("/d", 0o700), f.WriteFile("/d/f", []byte("old"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		f.CrashAt(f.Ops() + 1 + int(seed%(steps+2))) //nolint:gosec // small
+		f.CrashAt(f.Ops() + 1 + int(seed%(steps+2)))
 		err := f.WriteFile("/d/f", []byte("new"), 0o600)
 		if err != nil && !errors.Is(err, faultfs.ErrCrashed) {
 			t.Fatal(err)
