@@ -36,8 +36,8 @@ func (c *client) act() {
 		c.request(tx{})
 	}
 	for i := range c.open {
-		if w.now-c.open[i].sent > clientRetry && !c.how.Lonely {
-			c.open[i].sent = w.now
+		if w.now()-c.open[i].sent > clientRetry && !c.how.Lonely {
+			c.open[i].sent = w.now()
 			c.send(&c.open[i].tx, len(w.nodes))
 		}
 	}
@@ -52,7 +52,7 @@ func (c *client) request(t tx) request {
 	t.Client, t.Nonce = c.id, c.next
 	t = t.sealed()
 	c.next++
-	c.open = append(c.open, openRequest{t, c.w.now})
+	c.open = append(c.open, openRequest{t, c.w.now()})
 	c.send(&t, c.how.Copies)
 	return t.request()
 }

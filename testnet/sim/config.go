@@ -63,15 +63,6 @@ type Config struct {
 	Trace io.Writer
 }
 
-// Network is how messages travel.
-type Network struct {
-	Min, Max  Time    // delay, evenly distributed
-	Tail      float64 // share of messages that take up to TailTimes as long
-	TailTimes int
-	Drop      float64 // share that is lost
-	Duplicate float64 // share that arrives twice
-}
-
 // Faults are how many of each kind happen before GST.
 type Faults struct {
 	Leaders int // leaders that are killed

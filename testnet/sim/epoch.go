@@ -182,11 +182,11 @@ func (n *node) resume(log []entry) pbft.Resume {
 
 // start boots the node from its disk.
 func (n *node) start() {
-	if n.up || n.halted != nil {
+	if n.host.Up() || n.halted != nil {
 		return
 	}
 	log, err := n.disk.open(n.w.has(ignoresDamage))
-	n.up = true
+	n.host.Start()
 	n.disk.store = n.disk.durable.clip()
 	if err != nil {
 		n.halt(err)

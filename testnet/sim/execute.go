@@ -208,7 +208,7 @@ func (n *node) write() {
 		}
 		n.prune()
 		n.post(item{event: pbft.Stored{Seq: snapshot.head.Seq}, from: n.id})
-		if n.up && n.disk.store.head.Seq > snapshot.head.Seq {
+		if n.host.Up() && n.disk.store.head.Seq > snapshot.head.Seq {
 			n.write()
 		}
 	})

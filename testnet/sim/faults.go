@@ -99,7 +99,7 @@ func (f *faults) schedule() {
 func (f *faults) killLeader() {
 	for _, n := range f.w.nodes {
 		if f.live(n) && n.core != nil {
-			if leader := f.w.hosts[n.epoch.order[n.core.Leader()]][0]; leader.up {
+			if leader := f.w.hosts[n.epoch.order[n.core.Leader()]][0]; leader.host.Up() {
 				f.kill(leader)
 				f.w.after(f.w.cfg.Faults.MaxDown, leader.start)
 			}
@@ -111,7 +111,7 @@ func (f *faults) killLeader() {
 // blackout stops everybody but one, who goes on taking requests up alone.
 func (f *faults) blackout() {
 	for _, n := range f.w.nodes {
-		if n.up && n.id != f.w.cfg.Faults.Spared {
+		if n.host.Up() && n.id != f.w.cfg.Faults.Spared {
 			f.kill(n)
 			f.crashed(n)
 		}
@@ -128,12 +128,12 @@ func (f *faults) rounds() {
 
 func (f *faults) round(groups int) {
 	w := f.w
-	clear(w.net.cut)
+	w.net.MendAll()
 	if groups == 0 {
 		for a := range w.nodes {
 			for b := range w.nodes {
 				if a != b && w.rnd.faults.Float64() < w.cfg.Faults.Links {
-					*w.net.link(a, b)++
+					w.net.Cut(a, b)
 				}
 			}
 		}
@@ -153,7 +153,7 @@ func (f *faults) round(groups int) {
 	for a, ga := range group {
 		for b, gb := range group {
 			if ga != gb {
-				*w.net.link(a, b)++
+				w.net.Cut(a, b)
 			}
 		}
 	}
@@ -177,7 +177,7 @@ func (f *faults) crashed(n *node) {
 
 // kill stops a node at once, unless it is down.
 func (f *faults) kill(n *node) {
-	if n.up {
+	if n.host.Up() {
 		f.w.trace(n.id, "is killed", nobody, nil)
 		n.stop()
 	}
@@ -188,26 +188,21 @@ func (f *faults) kill(n *node) {
 // would.
 func (f *faults) pause() {
 	n := f.someone()
-	if n.paused {
+	if n.host.Paused() {
 		return
 	}
-	n.paused = true
+	n.host.Pause()
 	f.w.trace(n.id, "is paused", nobody, nil)
 	f.w.after(between(f.w.rnd.faults, TickLength, f.w.cfg.Faults.MaxPaused), n.resumed)
 }
 
 // resumed goes on with all that a pause has held up.
 func (n *node) resumed() {
-	if !n.paused {
+	if !n.host.Paused() {
 		return
 	}
-	n.paused = false
 	n.w.trace(n.id, "goes on", nobody, nil)
-	held := n.held
-	n.held = nil
-	for _, do := range held {
-		do()
-	}
+	n.host.Resume()
 	n.run()
 }
 
@@ -223,7 +218,7 @@ func (f *faults) clock() {
 		n.skew += jump
 		f.w.trace(n.id, "clock jumps by", nobody, jump)
 		for range jump / TickLength {
-			if n.up && !n.paused {
+			if n.host.Up() && !n.host.Paused() {
 				n.tick()
 			}
 		}
@@ -358,14 +353,15 @@ func (f *faults) settle() {
 	w := f.w
 	w.settled = true
 	w.trace(nobody, "GST", nobody, nil)
-	clear(w.net.cut)
+	w.net.MendAll()
+	w.net.SetConditions(w.cfg.After)
 	for _, n := range w.nodes {
 		n.crashAt, n.skew, n.tickEvery, n.disk.full = 0, 0, TickLength, false
 		if errors.Is(n.halted, errNoSpace) {
 			n.halted = nil
 		}
 		n.resumed()
-		if !n.up {
+		if !n.host.Up() {
 			w.after(between(w.rnd.faults, 0, Second), n.start)
 		}
 	}
@@ -381,7 +377,7 @@ func (f *faults) live(n *node) bool {
 // from nothing.
 func (f *faults) good(who identity) bool {
 	n := f.w.hosts[who][0]
-	return f.live(n) && n.up && !n.recover
+	return f.live(n) && n.host.Up() && !n.recover
 }
 
 // partition cuts nodes off from each other for a while.
@@ -390,11 +386,11 @@ func (f *faults) partition() {
 	all := len(w.nodes)
 	cut := f.shape(rnd.Perm(all), rnd.IntN(5))
 	w.trace(nobody, "partition cuts", nobody, cut)
-	f.apply(cut, 1)
+	apply(cut, w.net.Cut)
 	w.after(between(rnd, TickLength, w.cfg.Faults.MaxPartition), func() {
 		if !w.settled {
 			w.trace(nobody, "partition heals", nobody, nil)
-			f.apply(cut, -1)
+			apply(cut, w.net.Mend)
 		}
 	})
 }
@@ -431,9 +427,9 @@ func (f *faults) shape(p []int, kind int) []direction {
 	return cut
 }
 
-func (f *faults) apply(cut []direction, by int) {
+func apply(cut []direction, change func(from, to int)) {
 	for _, d := range cut {
-		*f.w.net.link(d.from, d.to) += by
+		change(d.from, d.to)
 	}
 }
 
@@ -451,12 +447,12 @@ func (f *faults) flap() {
 			return
 		}
 		left--
-		by := 1
 		if down {
-			by = -1
+			apply(cut, w.net.Mend)
+		} else {
+			apply(cut, w.net.Cut)
 		}
 		down = !down
-		f.apply(cut, by)
 		w.after(between(rnd, period/2, period), turn)
 	}
 	turn()

@@ -49,7 +49,7 @@ type tip struct{ seq, epoch uint64 }
 
 // catchUp asks somebody for what others have committed already.
 func (n *node) catchUp() {
-	if n.fetch.chain || !n.up {
+	if n.fetch.chain || !n.host.Up() {
 		return
 	}
 	n.fetch.chain = true

@@ -6,6 +6,7 @@ import (
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/testnet/sim/adversary"
+	"github.com/decube/decube/testnet/sim/kernel"
 )
 
 // groupSize is how many events may share one fsync.
@@ -29,11 +30,8 @@ type node struct {
 	who  identity
 	disk *disk
 
-	up     bool
+	host   *kernel.Host
 	halted error
-	paused bool
-	held   []func() // what a pause holds up
-	life   int      // counts crashes, so that what was begun before one does not go on after it
 
 	epoch *epoch
 	self  quorum.Replica
@@ -70,26 +68,12 @@ type branch struct {
 }
 
 // now is the time on the node's clock.
-func (n *node) now() Time { return n.w.now + n.skew }
+func (n *node) now() Time { return n.w.now() + n.skew }
 
 func (n *node) trace(verb string, what any) { n.w.trace(n.id, verb, nobody, what) }
 
 // after does something later unless the node has crashed by then.
-func (n *node) after(d Time, do func()) {
-	life := n.life
-	n.w.after(d, func() { n.later(life, do) })
-}
-
-// later does what was put off, unless the node has crashed or is paused.
-func (n *node) later(life int, do func()) {
-	switch {
-	case !n.up || n.life != life:
-	case n.paused:
-		n.held = append(n.held, func() { n.later(life, do) })
-	default:
-		do()
-	}
-}
+func (n *node) after(d Time, do func()) { n.host.After(d, do) }
 
 // post queues something for the core.
 func (n *node) post(it item) {
@@ -106,7 +90,7 @@ func (n *node) run() {
 		return
 	}
 	n.running = true
-	for n.up && !n.busy && !n.paused && len(n.inbox) > 0 {
+	for n.host.Up() && !n.busy && !n.host.Paused() && len(n.inbox) > 0 {
 		n.turn()
 	}
 	n.running = false
@@ -281,8 +265,8 @@ func (n *node) halt(err error) {
 
 // stop ends the program. Memory is gone, the disk stays.
 func (n *node) stop() {
-	n.up, n.busy, n.writing = false, false, false
-	n.life++
+	n.host.Stop()
+	n.busy, n.writing = false, false
 	n.core, n.inbox, n.branch, n.checks, n.build = nil, nil, nil, nil, nil
 	n.pool, n.bodies, n.fetch = pool{}, bodies{}, fetching{}
 	n.disk.crash(n.w.rnd.disk)

@@ -42,7 +42,7 @@ func newOracle(w *world) *oracle {
 // broken reports a violation. The first one ends the run.
 func (o *oracle) broken(rule, format string, args ...any) {
 	if o.failed == nil {
-		o.failed = &Violation{rule, o.w.now, fmt.Sprintf(format, args...)}
+		o.failed = &Violation{rule, o.w.now(), fmt.Sprintf(format, args...)}
 		o.w.trace(nobody, "VIOLATION", nobody, o.failed)
 	}
 }

@@ -34,7 +34,7 @@ func (w *world) finished() bool {
 func (w *world) laggard() *node {
 	head := w.oracle.order.head()
 	for _, n := range w.nodes {
-		if w.faults.live(n) && (n.up || w.probe.begun == 0) && (!n.up || n.disk.store.head.Seq < head || n.recover) {
+		if w.faults.live(n) && (n.host.Up() || w.probe.begun == 0) && (!n.host.Up() || n.disk.store.head.Seq < head || n.recover) {
 			return n
 		}
 	}
@@ -50,8 +50,8 @@ func (o *oracle) censored() {
 	}
 	for _, r := range o.open() {
 		since := max(o.requests[r].first, w.cfg.GST+calm)
-		if w.now-since > w.cfg.Within {
-			o.broken("L1", "request %v has waited for %v ms, while others were executed", r, w.now-since)
+		if w.now()-since > w.cfg.Within {
+			o.broken("L1", "request %v has waited for %v ms, while others were executed", r, w.now()-since)
 		}
 	}
 }
@@ -63,7 +63,7 @@ func (o *oracle) overdue() {
 		o.broken("L1", "%d requests are not executed, the first is %v, accepted at %v; %d blocks", len(open), open[0], o.requests[open[0]].first, o.order.head())
 	}
 	if n := w.laggard(); n != nil {
-		o.broken("L3", "node %d (up %v, halted %v, recovering %v) is at %d of %d", n.id, n.up, n.halted, n.recover, n.disk.store.head.Seq, o.order.head())
+		o.broken("L3", "node %d (up %v, halted %v, recovering %v) is at %d of %d", n.id, n.host.Up(), n.halted, n.recover, n.disk.store.head.Seq, o.order.head())
 	}
 	for _, c := range w.clients {
 		if len(c.open) > 0 {
@@ -86,7 +86,7 @@ func (o *oracle) noted(n *node, note *pbft.Note) {
 	if note.Kind == pbft.NoteViewEntered && o.honest(n) {
 		o.entersView(n, note.View)
 	}
-	if o.w.cfg.Far || note.Kind != pbft.NoteViewChangeStarted || o.w.now < o.w.cfg.GST+calm || !o.honest(n) {
+	if o.w.cfg.Far || note.Kind != pbft.NoteViewChangeStarted || o.w.now() < o.w.cfg.GST+calm || !o.honest(n) {
 		return
 	}
 	// The view given up is the one before the one that is wanted.

@@ -103,7 +103,7 @@ func (d *order) extend(h *pbft.Header, b body) {
 	}
 	d.state = after
 	clear(o.patience.tried)
-	d.blocks = append(d.blocks, ordered{h.Digest(), *h, after, o.w.now})
+	d.blocks = append(d.blocks, ordered{h.Digest(), *h, after, o.w.now()})
 	if h.Last() {
 		o.votes.begins(epoch+1, after.current)
 	}
@@ -187,7 +187,7 @@ type asked struct {
 // accepted takes note that a node has taken a request up.
 func (o *oracle) accepted(n *node, r request) {
 	if o.honest(n) && o.requests[r] == nil {
-		o.requests[r] = &asked{first: o.w.now, done: o.order.executed[r]}
+		o.requests[r] = &asked{first: o.w.now(), done: o.order.executed[r]}
 	}
 }
 

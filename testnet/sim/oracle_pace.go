@@ -26,15 +26,15 @@ func (o *oracle) entersView(n *node, view uint64) {
 	p.view = at
 	leader := o.w.hosts[n.epoch.leader(view)][0]
 	_, slow := leader.strategy.(adversary.Slow)
-	p.slow, p.since = slow, o.w.now
+	p.slow, p.since = slow, o.w.now()
 }
 
 // floor checks that no slow leader has been leading for too long.
 func (o *oracle) floor() {
 	p, c := &o.pace, o.w.cfg
 	most := floorPeriods * Time(c.Core.FloorPeriod) * TickLength //nolint:gosec // small
-	if c.Floor && p.slow && o.w.settled && !o.w.loadOver() && o.w.now-max(p.since, c.GST) > most {
-		o.broken("L5", "the slow leader of view %d has been leading for %v ms", p.view.View, o.w.now-p.since)
+	if c.Floor && p.slow && o.w.settled && !o.w.loadOver() && o.w.now()-max(p.since, c.GST) > most {
+		o.broken("L5", "the slow leader of view %d has been leading for %v ms", p.view.View, o.w.now()-p.since)
 	}
 }
 
@@ -60,14 +60,14 @@ func (w *world) probing() bool {
 		return false
 	case p.begun > 0: // all requests are executed
 		p.over = true
-		took := w.now - p.begun
+		took := w.now() - p.begun
 		w.stats.Probe = took
 		if took > w.probeBound() {
 			w.oracle.broken("L6", "after the leader died, requests were executed in %v ms, not in %v", took, w.probeBound())
 		}
 		return false
 	}
-	p.begun = w.now
+	p.begun = w.now()
 	w.trace(nobody, "probe", nobody, nil)
 	w.cfg.Faults.MaxDown = 60 * Second
 	w.faults.killLeader()

@@ -3,41 +3,10 @@ package sim
 import (
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/decube/decube/ledger/pbft"
 )
-
-func TestQueueIsInOrder(t *testing.T) {
-	var q queue
-	rnd := rand.New(rand.NewPCG(1, 2))
-	var got []int
-	type want struct {
-		at Time
-		i  int
-	}
-	var all []want
-	for i := range 500 {
-		at := Time(rnd.IntN(50))
-		all = append(all, want{at, i})
-		q.push(at, func() { got = append(got, i) })
-	}
-	slices.SortStableFunc(all, func(a, b want) int { return int(a.at - b.at) })
-	for i := 0; ; i++ {
-		e, ok := q.pop()
-		if !ok {
-			break
-		}
-		e.do()
-		if got[i] != all[i].i {
-			t.Fatalf("event %d is %d, want %d", i, got[i], all[i].i)
-		}
-	}
-	if len(got) != len(all) {
-		t.Errorf("%d events of %d", len(got), len(all))
-	}
-}
 
 func TestKeys(t *testing.T) {
 	for name, k := range map[string]keyring{"hash": newHashKeys(3), "ed25519": newEdKeys(3)} {

@@ -77,18 +77,14 @@ func Run(cfg Config) Report {
 	w.begin()
 	deadline := cfg.GST + cfg.Load + w.bound()
 	for w.oracle.failed == nil {
-		e, ok := w.queue.pop()
-		if !ok {
+		if !w.scheduler.Step() {
 			w.oracle.broken("simulator", "nothing is left to happen")
 			break
 		}
-		w.now = e.at
-		w.stats.Events++
-		e.do()
-		if w.stats.Events%64 == 0 && w.finished() {
+		if w.scheduler.Events()%64 == 0 && w.finished() {
 			break
 		}
-		if w.now > deadline {
+		if w.now() > deadline {
 			w.oracle.overdue()
 			break
 		}
@@ -116,7 +112,7 @@ func (w *world) begin() {
 
 func (w *world) keepTicking(n *node) {
 	w.after(n.tickEvery, func() {
-		if n.up && !n.paused {
+		if n.host.Up() && !n.host.Paused() {
 			n.tick()
 		}
 		w.keepTicking(n)
@@ -124,7 +120,7 @@ func (w *world) keepTicking(n *node) {
 }
 
 // loadOver reports whether clients have stopped asking for new things.
-func (w *world) loadOver() bool { return w.now > w.cfg.GST+w.cfg.Load }
+func (w *world) loadOver() bool { return w.now() > w.cfg.GST+w.cfg.Load }
 
 // noted counts what cores tell.
 func (w *world) noted(n *node, note *pbft.Note) {
@@ -139,8 +135,10 @@ func (w *world) noted(n *node, note *pbft.Note) {
 func (w *world) progressed(*node) {}
 
 func (w *world) report() Report {
-	w.stats.End = w.now
-	w.stats.Late = max(0, w.now-w.cfg.GST-w.cfg.Load)
+	traffic := w.net.Traffic()
+	w.stats.Events, w.stats.Messages, w.stats.Dropped = w.scheduler.Events(), traffic.Sent, traffic.Dropped
+	w.stats.End = w.now()
+	w.stats.Late = max(0, w.now()-w.cfg.GST-w.cfg.Load)
 	w.stats.Blocks = w.oracle.order.head()
 	w.stats.Requests = len(w.oracle.order.executed)
 	w.stats.Epochs = len(w.epochs)

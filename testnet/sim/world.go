@@ -6,23 +6,23 @@ import (
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/testnet/sim/adversary"
+	"github.com/decube/decube/testnet/sim/kernel"
 )
 
 // world is one run: nodes, network, clients and faults, on one clock and one
 // queue, with the oracle looking on.
 type world struct {
-	cfg   *Config
-	now   Time
-	queue queue
-	rnd   streams
-	keys  keyring
+	cfg       *Config
+	scheduler kernel.Scheduler
+	rnd       streams
+	keys      keyring
 
 	nodes   []*node
 	hosts   [][]*node // by identity: the nodes that run its replica
 	epochs  map[epochKey]*epoch
 	first   chain
 	clients []*client
-	net     network
+	net     *kernel.Network[any]
 	faults  *faults
 	oracle  *oracle
 	lines   trace
@@ -68,7 +68,7 @@ func newWorld(cfg *Config) *world {
 	for _, f := range cfg.Faulty {
 		w.hosts[f.Identity][0].strategy = adversary.New(f.Strategy)
 	}
-	w.net = newNetwork(len(w.nodes))
+	w.net = newNetwork(w)
 	for i := range cfg.Clients {
 		w.clients = append(w.clients, newClient(w, i))
 	}
@@ -76,7 +76,7 @@ func newWorld(cfg *Config) *world {
 }
 
 func (w *world) addNode(who identity) {
-	n := &node{w: w, id: len(w.nodes), who: who, tickEvery: TickLength}
+	n := &node{w: w, id: len(w.nodes), who: who, host: kernel.NewHost(&w.scheduler), tickEvery: TickLength}
 	n.disk = &disk{store: w.first, durable: w.first, provisioned: true}
 	w.nodes = append(w.nodes, n)
 	w.hosts[who] = append(w.hosts[who], n)
@@ -100,19 +100,16 @@ func (w *world) epochAfter(c *chain) *epoch {
 }
 
 // after does something at a later time.
-func (w *world) after(d Time, do func()) { w.queue.push(w.now+max(d, 0), do) }
+func (w *world) after(d Time, do func()) { w.scheduler.After(d, do) }
+
+func (w *world) now() Time { return w.scheduler.Now() }
 
 func (w *world) trace(node int, verb string, peer int, what any) {
-	w.lines.add(line{w.now, node, verb, peer, what})
+	w.lines.add(line{w.now(), node, verb, peer, what})
 }
 
 // between draws a time.
-func between(rnd *rand.Rand, low, high Time) Time {
-	if high <= low {
-		return low
-	}
-	return low + Time(rnd.Int64N(int64(high-low)+1))
-}
+func between(rnd *rand.Rand, low, high Time) Time { return kernel.Between(rnd, low, high) }
 
 func (w *world) fsyncTime() Time { return between(w.rnd.disk, w.cfg.Fsync/4, w.cfg.Fsync) }
 
@@ -193,7 +190,7 @@ type requests struct{ txs []tx }
 
 // receive takes what the network brings.
 func (n *node) receive(from int, payload any) {
-	if !n.up || n.epoch == nil {
+	if !n.host.Up() || n.epoch == nil {
 		return
 	}
 	switch p := payload.(type) {

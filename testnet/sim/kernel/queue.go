@@ -1,21 +1,4 @@
-package sim
-
-import "fmt"
-
-// Time is virtual time: microseconds since the start of a run.
-type Time int64
-
-const (
-	// Millisecond is a thousandth of a second.
-	Millisecond Time = 1000
-	// Second is a second.
-	Second = 1000 * Millisecond
-	// TickLength is what one tick of the core takes on a clock that runs true.
-	TickLength = 10 * Millisecond
-)
-
-// String returns the time in milliseconds.
-func (t Time) String() string { return fmt.Sprintf("%d.%03d", t/Millisecond, t%Millisecond) }
+package kernel
 
 // queue holds what is going to happen, earliest first; what is due at the same
 // time happens in the order in which it was asked for.
