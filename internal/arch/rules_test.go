@@ -73,6 +73,7 @@ func TestRulesFindViolations(t *testing.T) {
 		"a disk in memory ships":          {[]string{"./cmd/decube-node: ./ledger", "./ledger: ./internal/durable/faultfs"}, "cmd/decube-node", "cmd/decube-node -> ledger -> internal/durable/faultfs"},
 		"the simulator has its disks":     {[]string{"./testnet/sim: ./internal/durable/faultfs"}, "", ""},
 		"a core reads the clock":          {[]string{"./ledger/pbft: time"}, "ledger/pbft", "ledger/pbft imports time"},
+		"a core is told instants":         {[]string{"./ledger/follow: time ./ledger/pbft", "./ledger/pbft: fmt"}, "", ""},
 		"a core locks":                    {[]string{"./crdtsync/crdt: sync"}, "crdtsync/crdt", "crdtsync/crdt imports sync"},
 		"a core reads the disk below":     {[]string{"./ledger/pbft: ./ledger/quorum fmt", "./ledger/quorum: os"}, "ledger/pbft", "ledger/quorum imports os"},
 		"a core links a library":          {[]string{"./ledger/quorum: example.org/x"}, "ledger/quorum", "ledger/quorum imports example.org/x"},
@@ -132,6 +133,21 @@ func TestSourcesFindViolations(t *testing.T) {
 				t.Errorf("found %v, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+func TestCoresLookAtNoClock(t *testing.T) {
+	dir := t.TempDir()
+	name := "core.go"
+	text := "package follow\n\nimport \"time\"\n\nfunc f() time.Duration { return time.Since(time.Time{}) + time.Second }\n"
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &Package{ImportPath: expand("./ledger/follow"), Dir: dir, Doc: "d", GoFiles: []string{name}, TestGoFiles: []string{name}}
+	want := "ledger/follow/core.go: time.Since\n\t" + reasonClock
+	got, err := Sources(Graph{p.ImportPath: p})
+	if err != nil || len(got) != 1 || got[0].String() != want {
+		t.Errorf("found %v, %v, want %q", got, err, want)
 	}
 }
 

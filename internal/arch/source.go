@@ -3,6 +3,7 @@ package arch
 import (
 	"bytes"
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -25,6 +26,7 @@ const (
 	reasonComment = "the package comment tells a newcomer what the room is for"
 	reasonTest    = "a package without a test of its own is changed in fear"
 	reasonLines   = "one idea per file, of about 100 to 400 lines"
+	reasonClock   = "a core that looks at a clock, or waits for one, is another in each run: instants come in with the events"
 	reasonTop     = "the top level is given, so that people find their way"
 )
 
@@ -50,6 +52,37 @@ func Sources(g Graph) ([]Violation, error) {
 			return nil, err
 		}
 		out = append(out, long...)
+		clocks, err := checkClock(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, clocks...)
+	}
+	return out, nil
+}
+
+// clocks are what package time has besides arithmetic.
+var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local", "LoadLocation"}
+
+// checkClock looks for clocks in the cores that are told instants.
+func checkClock(p *Package) ([]Violation, error) {
+	if !withinAny(short(p.ImportPath), timed) {
+		return nil, nil
+	}
+	var out []Violation
+	for _, name := range p.GoFiles {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, sel.Sel.Name) {
+					out = append(out, Violation{filepath.Join(short(p.ImportPath), name), "time." + sel.Sel.Name, reasonClock})
+				}
+			}
+			return true
+		})
 	}
 	return out, nil
 }

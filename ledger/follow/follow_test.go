@@ -1,0 +1,303 @@
+package follow
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// What one hostile source can cost in all: it is asked a few times between its
+// backoffs, and each time for at most Patience.
+const costOfOne = 2 * Patience
+
+func TestOneHostileSourceAndOneHonest(t *testing.T) {
+	for _, h := range hostiles {
+		for _, first := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s first=%v", h.name, first), func(t *testing.T) {
+				peers := []*peer{newPeer("hostile", h.answers), newPeer("honest", honest)}
+				if !first {
+					peers[0], peers[1] = peers[1], peers[0]
+				}
+				w := newWorld(t, peers...)
+				w.height = fixed(1000)
+				w.start(10_000, 0)
+				took := w.reaches(time.Minute)
+				t.Logf("1000 blocks after %v", took)
+				if took > costOfOne {
+					t.Errorf("1000 blocks took %v, want at most %v", took, costOfOne)
+				}
+			})
+		}
+	}
+}
+
+// However many of the sources are hostile, and in whichever ways, one honest source
+// that can be reached is enough, within a time that is stated.
+func TestHostileSourcesDoNotHoldAFollower(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		hostile := rapid.IntRange(0, 7).Draw(rt, "hostile")
+		good := rapid.IntRange(1, 3).Draw(rt, "honest")
+		var peers []*peer
+		for i := range hostile {
+			h := rapid.SampledFrom(hostiles).Draw(rt, "kind")
+			p := newPeer(fmt.Sprintf("%s %d", h.name, i), h.answers)
+			p.rate = rapid.Float64Range(64<<10, 100<<20).Draw(rt, "hostile rate")
+			peers = append(peers, p)
+		}
+		rate := 0.0
+		for i := range good {
+			p := newPeer(fmt.Sprintf("honest %d", i), honest)
+			p.rate = rapid.Float64Range(256<<10, 100<<20).Draw(rt, "rate")
+			p.latency = time.Duration(rapid.IntRange(1, 300).Draw(rt, "latency in ms")) * time.Millisecond
+			if rate = max(rate, p.rate); i == 0 {
+				rate = p.rate
+			}
+			peers = append(peers, p)
+		}
+		w := newWorld(rt, rapid.Permutation(peers).Draw(rt, "order")...)
+		w.height = fixed(rapid.Uint64Range(0, 600).Draw(rt, "height"))
+		w.blockSize = rapid.SampledFrom([]int{100, 10_000, 100_000, 400_000}).Draw(rt, "block size")
+		voting := rapid.Bool().Draw(rt, "voting")
+		w.start(10_000, rapid.SampledFrom([]int{0, 1 << 20, 8<<20 + 64<<10}).Draw(rt, "largest"))
+		if voting {
+			w.step(Role{Voting: true})
+		}
+		limit := w.bound(peers, hostile)
+		w.until(limit, "the follower has all blocks", func() bool { return w.head.Seq >= w.height(w.now) })
+	})
+}
+
+// bound is how long a follower needs at most: what the slowest honest source alone
+// needs, several times over since what is asked for twice shares its line, and what
+// each hostile one can cost.
+func (w *world) bound(peers []*peer, hostile int) time.Duration {
+	slowest := 100e6
+	latency := time.Duration(0)
+	for _, p := range peers {
+		if p.name[:4] == "hone" {
+			slowest = min(slowest, p.rate)
+			latency = max(latency, p.latency)
+		}
+	}
+	blocks := float64(w.height(0))
+	line := time.Duration(blocks * float64(w.blockSize) / slowest * float64(time.Second))
+	trips := time.Duration(blocks/StripeBlocks+blocks*float64(w.blockSize)/(2<<20)+4) * 4 * latency
+	return 10*time.Second + 4*line + trips + time.Duration(hostile)*costOfOne
+}
+
+func TestFollowerIsAtTheTipWhateverOneSourceLeavesOut(t *testing.T) {
+	for _, h := range hostiles {
+		t.Run(h.name, func(t *testing.T) {
+			w := newWorld(t, newPeer("hostile", h.answers), newPeer("honest", honest), newPeer("honest too", honest))
+			w.height = func(now time.Duration) uint64 { return 1 + uint64(now/(200*time.Millisecond)) }
+			w.start(10_000, 0)
+			w.pass(20 * time.Second)
+			worst := uint64(0)
+			for range 600 {
+				w.pass(100 * time.Millisecond)
+				worst = max(worst, w.height(w.now)-w.head.Seq)
+			}
+			t.Logf("at most %d blocks behind", worst)
+			// A header is shown within Poll times the sources, its block is due within
+			// TipAfter, and another brings it.
+			limit := uint64((3*Poll + TipAfter + time.Second) / (200 * time.Millisecond))
+			if worst > limit {
+				t.Errorf("%d blocks behind, want at most %d", worst, limit)
+			}
+		})
+	}
+}
+
+func TestStreamBringsBlocksAtOnce(t *testing.T) {
+	w := newWorld(t, newPeer("a", honest), newPeer("b", honest))
+	w.height = func(now time.Duration) uint64 { return uint64(now / (100 * time.Millisecond)) }
+	w.start(10_000, 0)
+	w.pass(5 * time.Second)
+	before := len(w.asked)
+	w.pass(10 * time.Second)
+	for _, a := range w.asked[before:] {
+		if _, ok := a.Request.(Head); !ok {
+			t.Errorf("a question %+v while a stream brings everything", a.Request)
+		}
+	}
+	if lag := w.height(w.now) - w.head.Seq; lag > 2 {
+		t.Errorf("%d blocks behind a source that streams", lag)
+	}
+	if len(w.notes) > 0 {
+		t.Errorf("an honest source was given up: %+v", w.notes)
+	}
+}
+
+// On a line that is slow for all, going from one source to the next would bring
+// nothing: the stream goes on beside the question to another.
+func TestSlowLinesDoNotThrash(t *testing.T) {
+	w := newWorld(t, newPeer("a", honest), newPeer("b", honest))
+	for _, p := range w.peers {
+		p.rate = 80 << 10
+	}
+	w.blockSize = 400 << 10 // 5 s a block
+	w.height = func(now time.Duration) uint64 { return uint64(now / (20 * time.Second)) }
+	w.start(10_000, 1<<20)
+	w.pass(5 * time.Minute)
+	if lag := w.height(w.now) - w.head.Seq; lag > 1 {
+		t.Errorf("%d blocks behind\n%s", lag, w.describe())
+	}
+}
+
+func TestUnprovedClaimsDoNotCount(t *testing.T) {
+	w := newWorld(t, newPeer("liar", liar), newPeer("honest", honest))
+	w.height = fixed(10)
+	w.start(10_000, 0)
+	w.reaches(10 * time.Second)
+	w.pass(10 * time.Second)
+	if w.f.Proven().Seq != 10 || !w.f.AtHead() {
+		t.Errorf("%d is proved, at the head: %v", w.f.Proven().Seq, w.f.AtHead())
+	}
+	for _, a := range w.asked {
+		if _, ok := a.Request.(Head); !ok && a.Source == "liar" {
+			t.Errorf("the liar was asked %+v", a.Request)
+		}
+	}
+}
+
+// A replica at the head of an idle ledger knows it by the certified tip alone.
+func TestAtHeadOfAnIdleLedger(t *testing.T) {
+	for _, voting := range []bool{false, true} {
+		w := newWorld(t, newPeer("a", honest), newPeer("b", honest))
+		w.head = Place{7, digestOf(7, markGood)}
+		w.height = fixed(7)
+		w.start(10_000, 0)
+		w.step(Role{Voting: voting})
+		if w.f.AtHead() {
+			t.Error("at the head before anybody was heard")
+		}
+		w.until(time.Second, "at the head", w.f.AtHead)
+	}
+}
+
+func TestVoterAsksOnlyWhenConsensusDoesNotBringIt(t *testing.T) {
+	w := newWorld(t, newPeer("a", honest))
+	w.head = Place{5, digestOf(5, markGood)}
+	w.height = func(now time.Duration) uint64 { return 5 + uint64(now/time.Second) }
+	w.start(10_000, 0)
+	w.step(Role{Voting: true})
+	for range 100 {
+		w.pass(100 * time.Millisecond)
+		w.head = Place{w.height(w.now), digestOf(w.height(w.now), markGood)}
+		w.step(Advanced{w.head})
+	}
+	for _, a := range w.asked {
+		if _, ok := a.Request.(Head); !ok {
+			t.Errorf("a question %+v of a voter that moves", a.Request)
+		}
+	}
+	if n := len(w.asked); n > 2 {
+		t.Errorf("%d heads were asked for", n)
+	}
+	// Consensus goes on without it. Somebody's certificate says so at once.
+	w.pass(500 * time.Millisecond)
+	before := w.now
+	w.step(Behind{Seq: w.height(w.now) + 1})
+	w.until(before+time.Second+500*time.Millisecond, "the voter has caught up", func() bool { return w.head.Seq >= w.height(before)+1 })
+}
+
+func TestForkIsToldAndNothingReplaced(t *testing.T) {
+	w := newWorld(t, newPeer("other chain", splitter), newPeer("honest", honest))
+	w.height = fixed(50)
+	w.start(10_000, 0)
+	w.reaches(30 * time.Second)
+	w.pass(time.Minute)
+	if len(w.alarms) == 0 {
+		t.Fatal("no alarm")
+	}
+	for _, fork := range w.alarms {
+		if fork.First == nil || fork.First.Cert.Digest == fork.Second.Cert.Digest {
+			t.Errorf("an alarm about %+v", fork)
+		}
+	}
+	if w.head.Digest != digestOf(50, markGood) {
+		t.Errorf("the head is another chain's: %+v", w.head)
+	}
+}
+
+func TestTwoCertifiedTipsAreAFork(t *testing.T) {
+	f := New(Config{TransferAfter: 100, LargestBlock: 1000}, Place{})
+	f.Step(0, Sources{[]string{"a", "b"}})
+	heads := 0
+	var alarms []Fork
+	run := func(actions []Action) {
+		for _, a := range actions {
+			if fork, ok := a.(Alarm); ok {
+				alarms = append(alarms, fork.Fork)
+			}
+		}
+	}
+	for _, mark := range []byte{markGood, markFork} {
+		heads++
+		run(f.Step(0, Item{Ask: AskID(heads), Blob: headBlob(mark, 9, 0, 0)}))
+		run(f.Step(0, HeadChecked{Job: JobID(heads), Standing: Standing{Tip: decision(9, mark)}}))
+	}
+	if len(alarms) != 1 || alarms[0].First.Cert.Digest == alarms[0].Second.Cert.Digest {
+		t.Fatalf("alarms: %+v", alarms)
+	}
+}
+
+func TestFailedApplicationIsTriedAgain(t *testing.T) {
+	w := newWorld(t, newPeer("a", honest))
+	w.height = fixed(100)
+	w.refuses = 2
+	w.start(10_000, 0)
+	w.reaches(10 * time.Second)
+	if len(w.notes) > 0 {
+		t.Errorf("a source was blamed for this peer's own fault: %+v", w.notes)
+	}
+}
+
+func TestLateCompletionsAreIgnored(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(rt, newPeer("a", honest), newPeer("b", honest))
+		w.height = fixed(200)
+		w.start(10_000, 0)
+		for range rapid.IntRange(0, 40).Draw(rt, "noise") {
+			w.pass(time.Duration(rapid.IntRange(0, 50).Draw(rt, "ms")) * time.Millisecond)
+			id := rapid.Uint64Range(1000, 2000).Draw(rt, "number")
+			w.step(rapid.SampledFrom([]Event{
+				Item{Ask: AskID(id), Blob: []byte{1}},
+				Ended{Ask: AskID(id)},
+				HeadChecked{Job: JobID(id), Lie: true},
+				BlocksChecked{Job: JobID(id), Lie: true},
+				Building{Job: JobID(id)},
+				ChunkRefused{JobID(id)},
+				Installed{Job: JobID(id), Head: Place{Seq: 1 << 40}},
+				Failed{JobID(id)},
+				Behind{Seq: 1},
+				nil,
+			}).Draw(rt, "event"))
+		}
+		w.reaches(w.now + 10*time.Second)
+		if len(w.notes) > 0 {
+			rt.Errorf("sources were blamed: %+v", w.notes)
+		}
+	})
+}
+
+// Two runs that are the same in are the same out: nothing hangs on the order of a map.
+func TestRunsAreRepeated(t *testing.T) {
+	run := func() string {
+		var peers []*peer
+		for i, h := range hostiles {
+			peers = append(peers, newPeer(fmt.Sprint(h.name, i), h.answers))
+		}
+		peers = append(peers[:8], newPeer("honest", honest), newPeer("honest too", honest))
+		w := newWorld(t, peers...)
+		w.height = func(now time.Duration) uint64 { return 300 + uint64(now/time.Second) }
+		w.start(10_000, 0)
+		w.pass(90 * time.Second)
+		return fmt.Sprintf("%+v\n%s", w.asked, w.describe())
+	}
+	if a, b := run(), run(); a != b {
+		t.Error("two runs differ")
+	}
+}

@@ -1,0 +1,127 @@
+package follow
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestFarBehindFetchesTheState(t *testing.T) {
+	for _, h := range hostiles {
+		t.Run(h.name, func(t *testing.T) {
+			w := newWorld(t, newPeer("hostile", h.answers), newPeer("honest", honest), newPeer("honest too", honest))
+			w.height = fixed(5050)
+			w.start(1000, 0)
+			took := w.reaches(time.Minute)
+			t.Logf("at block 5050 after %v, %d builds", took, w.builds)
+			if w.builds == 0 {
+				t.Error("all blocks were fetched, one by one")
+			}
+			blocks := 0
+			for _, a := range w.asked {
+				if r, ok := a.Request.(Blocks); ok {
+					blocks += r.Count
+				}
+			}
+			if blocks > 500 {
+				t.Errorf("%d blocks were asked for, 50 are above the checkpoint", blocks)
+			}
+			if took > costOfOne {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+func TestNearEnoughFetchesBlocks(t *testing.T) {
+	w := newWorld(t, newPeer("honest", honest))
+	w.height = fixed(900)
+	w.start(1000, 0)
+	w.reaches(time.Minute)
+	if w.builds > 0 {
+		t.Error("the state was fetched, and the blocks given up")
+	}
+}
+
+func TestPrunedBlocksMeanTheState(t *testing.T) {
+	a, b := newPeer("a", honest), newPeer("b", honest)
+	a.prunes, b.prunes = 300, 200
+	w := newWorld(t, a, b)
+	w.height = fixed(500)
+	w.start(10_000, 0)
+	w.reaches(time.Minute)
+	if w.builds != 1 {
+		t.Errorf("%d states were fetched", w.builds)
+	}
+}
+
+// One who says that the blocks are gone does not make a peer give up its history while
+// another has them.
+func TestOneDenierDoesNotCostTheHistory(t *testing.T) {
+	a, b := newPeer("a", honest), newPeer("b", honest)
+	a.prunes = 400
+	w := newWorld(t, a, newPeer("denier", denier), b)
+	w.height = fixed(500)
+	w.start(10_000, 0)
+	w.reaches(time.Minute)
+	if w.builds > 0 {
+		t.Error("the state was fetched though one peer has the blocks")
+	}
+}
+
+// A checkpoint that only one source has ends when that source does: a chunk at a time
+// and then no more.
+func TestTransferGoesOnFromAnother(t *testing.T) {
+	given := 0
+	quits := func(w *world, p *peer, a Ask) {
+		if _, ok := a.Request.(Chunk); ok {
+			if given++; given > 3 {
+				return
+			}
+		}
+		honest(w, p, a)
+	}
+	w := newWorld(t, newPeer("quits", quits), newPeer("honest", honest))
+	w.height = fixed(5000)
+	w.start(1000, 0)
+	w.reaches(time.Minute)
+	if w.builds != 1 {
+		t.Errorf("%d builds: what had come was thrown away", w.builds)
+	}
+}
+
+// While a state is fetched the ledger goes on, and nobody serves the old checkpoint.
+func TestNewerCheckpointWhenTheOldOneIsGone(t *testing.T) {
+	slow := newPeer("slow", honest)
+	slow.rate = 600 << 10
+	w := newWorld(t, slow)
+	w.interval = 20
+	w.height = func(now time.Duration) uint64 { return 5000 + uint64(now/(100*time.Millisecond)) }
+	w.start(1000, 0)
+	w.pass(10 * time.Second)
+	slow.rate = 20 << 20
+	w.pass(20 * time.Second)
+	if w.builds < 2 {
+		t.Errorf("%d builds", w.builds)
+	}
+	if lag := w.height(w.now) - w.head.Seq; lag > 20 {
+		t.Errorf("%d blocks behind\n%s", lag, w.describe())
+	}
+}
+
+func TestHostileSourcesDoNotHoldATransfer(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		hostile := rapid.IntRange(0, 6).Draw(rt, "hostile")
+		peers := []*peer{newPeer("honest 0", honest)}
+		for i := range hostile {
+			h := rapid.SampledFrom(hostiles).Draw(rt, "kind")
+			peers = append(peers, newPeer(fmt.Sprintf("%s %d", h.name, i), h.answers))
+		}
+		w := newWorld(rt, rapid.Permutation(peers).Draw(rt, "order")...)
+		w.height = fixed(rapid.Uint64Range(2000, 2200).Draw(rt, "height"))
+		w.start(1000, 0)
+		w.until(10*time.Second+time.Duration(hostile)*costOfOne, "the follower has all blocks", func() bool { return w.head.Seq >= w.height(w.now) })
+	})
+}
