@@ -93,9 +93,9 @@ func TestFollowerIsAtTheTipWhateverOneSourceLeavesOut(t *testing.T) {
 			w := newWorld(t, newPeer("hostile", h.answers), newPeer("honest", honest), newPeer("honest too", honest))
 			w.height = func(now time.Duration) uint64 { return 1 + uint64(now/(200*time.Millisecond)) }
 			w.start(10_000, 0)
-			w.pass(20 * time.Second)
+			w.pass(3 * time.Second)
 			worst := uint64(0)
-			for range 600 {
+			for range 800 {
 				w.pass(100 * time.Millisecond)
 				worst = max(worst, w.height(w.now)-w.head.Seq)
 			}
@@ -107,6 +107,54 @@ func TestFollowerIsAtTheTipWhateverOneSourceLeavesOut(t *testing.T) {
 				t.Errorf("%d blocks behind, want at most %d", worst, limit)
 			}
 		})
+	}
+}
+
+// A stream that pauses when as much as may be has come goes on once it is applied.
+func TestStreamGoesOnAfterPauses(t *testing.T) {
+	w := newWorld(t, newPeer("a", honest))
+	w.blockSize, w.applying = 500<<10, 100*time.Millisecond
+	w.height = func(now time.Duration) uint64 { return uint64(now / (100 * time.Millisecond)) }
+	w.start(10_000, 1<<20)
+	w.pass(30 * time.Second)
+	if lag := w.height(w.now) - w.head.Seq; lag > 5 || len(w.notes) > 0 {
+		t.Errorf("%d blocks behind a source that streams; notes %+v", lag, w.notes)
+	}
+}
+
+// While others bring their stripes in no time, nobody is waited for for long.
+func TestLateOnAFastLineIsNoticedAtOnce(t *testing.T) {
+	w := newWorld(t, newPeer("boaster", boaster), newPeer("honest", honest))
+	w.height = fixed(1000)
+	w.start(10_000, 0)
+	if took := w.reaches(time.Minute); took > SlowAfter {
+		t.Errorf("1000 blocks took %v", took)
+	}
+}
+
+// A source that sends what is right, and just fast enough not to be slow, is given
+// Patience and not more: with nobody measured there is nothing to compare it with.
+func TestPatienceEnds(t *testing.T) {
+	plods := newPeer("plods", honest)
+	plods.rate = 70 << 10
+	w := newWorld(t, plods, newPeer("honest", honest))
+	w.blockSize = 60 << 10
+	w.height = fixed(30) // one stripe, of 25 s
+	w.start(10_000, 0)
+	if took := w.reaches(time.Minute); took > Patience+time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// One that answers in parts, as it must where blocks are large, is not held up at each
+// part by those that answer nothing.
+func TestPartsAreNotHeldUp(t *testing.T) {
+	w := newWorld(t, newPeer("a", boaster), newPeer("b", boaster), newPeer("honest", honest))
+	w.blockSize = 400_000
+	w.height = fixed(180) // 7 s on the honest line
+	w.start(10_000, 1<<20)
+	if took := w.reaches(5 * time.Minute); took > 20*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
 
