@@ -74,6 +74,11 @@ var sansIO = []string{"ledger/pbft", "ledger/quorum", "ledger/follow", "crdtsync
 // look at a clock: see checkClock.
 var timed = []string{"ledger/follow"}
 
+// values are packages without input, output, goroutine, lock or clock of their own, on
+// top of rooms that have some for others: what they may import is looked at, and not
+// what that imports in its turn.
+var values = []string{"ledger/body"}
+
 // pure are the standard packages a core may import itself. What they import in
 // their turn is not looked at: fmt reaches os, but formatting a value does not.
 var pure = []string{
@@ -84,6 +89,7 @@ var pure = []string{
 const (
 	reasonArrows = "imports run down the house, never up or sideways; declare the interface you need, and let node join the rooms"
 	reasonFloor  = "a room without a floor has no import rules: give it one in internal/arch and in docs/design/architecture.md"
+	reasonValues = "a package of pure functions imports values and arithmetic only, so that the simulator runs it as it is: instants come in as arguments"
 	reasonSansIO = "a core without input or output imports values and arithmetic only: time enters as ticks, randomness as input, and the driver persists and sends"
 )
 
@@ -91,7 +97,7 @@ const (
 func Imports(g Graph) []Violation {
 	var out []Violation
 	for _, p := range g.ours() {
-		out = slices.Concat(out, checkArrows(g, p), checkApart(g, p), checkForbidden(g, p), checkSansIO(g, p))
+		out = slices.Concat(out, checkArrows(g, p), checkApart(g, p), checkForbidden(g, p), checkSansIO(g, p), checkValues(p))
 	}
 	return out
 }
@@ -172,6 +178,19 @@ func checkSansIO(g Graph, p *Package) []Violation {
 			if within(path, Module) && !slices.Contains(reached, path) {
 				reached = append(reached, path)
 			}
+		}
+	}
+	return nil
+}
+
+// checkValues looks at what a package of pure functions imports itself.
+func checkValues(p *Package) []Violation {
+	if !withinAny(short(p.ImportPath), values) {
+		return nil
+	}
+	for _, path := range p.Imports {
+		if !slices.Contains(pure, path) && !within(path, Module) {
+			return []Violation{{short(p.ImportPath), fmt.Sprintf("%s imports %s", short(p.ImportPath), path), reasonValues}}
 		}
 	}
 	return nil

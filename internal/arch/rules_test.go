@@ -76,6 +76,8 @@ func TestRulesFindViolations(t *testing.T) {
 		"a core is told instants":         {[]string{"./ledger/follow: time ./ledger/pbft", "./ledger/pbft: fmt"}, "", ""},
 		"a core locks":                    {[]string{"./crdtsync/crdt: sync"}, "crdtsync/crdt", "crdtsync/crdt imports sync"},
 		"a core reads the disk below":     {[]string{"./ledger/pbft: ./ledger/quorum fmt", "./ledger/quorum: os"}, "ledger/pbft", "ledger/quorum imports os"},
+		"a pure function sleeps":          {[]string{"./ledger/body: fmt time"}, "ledger/body", "ledger/body imports time"},
+		"a pure function's values":        {[]string{"./ledger/body: cmp ./ledger/tx", "./ledger/tx: time log/slog"}, "", ""},
 		"a core links a library":          {[]string{"./ledger/quorum: example.org/x"}, "ledger/quorum", "ledger/quorum imports example.org/x"},
 		"a driver may do all that":        {[]string{"./ledger: ./ledger/pbft os time net", "./ledger/pbft: fmt", "fmt: os"}, "", ""},
 		"a name that only begins alike":   {[]string{"./snapshot: ./internal/nodes github.com/libp2p/go-libp2p-record"}, "", ""},
