@@ -2,15 +2,24 @@ package ledger
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"time"
 
 	"github.com/decube/decube/ledger/tx"
 )
 
-// renewPause is how long a validator without its log waits before it asks again
-// for an epoch in which it may vote.
-const renewPause = 2 * time.Second
+const (
+	// renewPause is how long a validator without its log waits after the first renewal
+	// that failed. Each one more has it wait twice as long, up to maxRenewPause: the
+	// state gives a validator few of them.
+	renewPause    = 2 * time.Second
+	maxRenewPause = 5 * time.Minute
+	// renewPatience is how long a renewal is waited for before it is handed in again.
+	renewPatience = 10 * time.Second
+	// maxRenewals is how many renewals that this process has made are remembered.
+	maxRenewals = 16
+)
 
 // renew has a validator that has lost its log take its place anew: a transaction of
 // its own that ends the epoch. It was made after the loss, so that nothing which
@@ -19,20 +28,23 @@ func (l *Ledger) renew(ctx context.Context) error {
 	if l.journal == nil || !l.journal.recovering {
 		return nil
 	}
-	op := tx.ValidatorAdd{Key: l.self, Replaces: l.self}
-	for ctx.Err() == nil {
+	var t *tx.Transaction // handed in, and it may still be committed
+	pause := renewPause
+	// An attempt that nobody waits for any more is committed all the same, so that
+	// what counts is whether one has been, not whether the last one was.
+	for ctx.Err() == nil && l.renewed.Load() == 0 {
+		wait := renewPause
 		if e := l.epoch.Load(); e != nil && e.member {
-			attempt, cancel := context.WithTimeout(ctx, 5*renewPause)
-			err := l.renewOnce(attempt, op)
-			cancel()
-			if err == nil {
+			var err error
+			if t, err = l.renewOnce(ctx, t); err == nil {
 				return nil
 			}
 			if ctx.Err() == nil {
-				l.log.Warn("taking this validator's place anew; trying again", "err", err)
+				l.log.Warn("taking this validator's place anew; trying again", "after", pause, "err", err)
 			}
+			wait, pause = pause, min(2*pause, maxRenewPause)
 		}
-		timer := time.NewTimer(renewPause)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -42,22 +54,50 @@ func (l *Ledger) renew(ctx context.Context) error {
 	return nil
 }
 
-func (l *Ledger) renewOnce(ctx context.Context, op tx.Op) error {
+// renewOnce hands a renewal in and waits until it is committed: the one given, or a
+// new one for nil. With the error it returns the one to hand in the next time, nil
+// when that must be another.
+func (l *Ledger) renewOnce(ctx context.Context, t *tx.Transaction) (*tx.Transaction, error) {
+	if t == nil {
+		var err error
+		if t, err = l.newRenewal(); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, renewPatience)
+	defer cancel()
+	_, err := l.Submit(ctx, t)
+	if _, rejected := tx.CodeOf(err); rejected && err != nil {
+		return nil, err
+	}
+	return t, err
+}
+
+// newRenewal makes a renewal like no other. Signatures are deterministic and a replica
+// that has lost its disk uses its nonces again, so that without the salt it could be
+// the very transaction that it made after an earlier loss: by then, this replica may
+// have voted in the epoch that follows that one, and forgotten it.
+func (l *Ledger) newRenewal() (*tx.Transaction, error) {
+	op := tx.ValidatorAdd{Key: l.self, Replaces: l.self}
+	if _, err := rand.Read(op.Salt[:]); err != nil {
+		return nil, err
+	}
 	t, err := l.sign(op)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ids := []tx.ID{t.ID()}
 	if earlier := l.renewals.Load(); earlier != nil {
-		ids = append(ids, *earlier...) // they may still be committed, and are as good
+		// They may still be committed, and are as good.
+		ids = append(ids, (*earlier)[:min(len(*earlier), maxRenewals-1)]...)
 	}
 	l.renewals.Store(&ids)
-	_, err = l.Submit(ctx, t)
-	return err
+	return t, nil
 }
 
 // noteRenewal is told of the transactions of each block before anybody else is: the
-// epoch after the renewal's may begin at once.
+// epoch after the renewal's may begin at once. Only renewals that this process has
+// made count: they are younger than the loss.
 func (l *Ledger) noteRenewal(seq uint64, ids []tx.ID) {
 	renewals := l.renewals.Load()
 	if renewals == nil {

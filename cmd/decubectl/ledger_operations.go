@@ -195,9 +195,14 @@ func (a *app) submitAddValidator() *cobra.Command {
 	cmd := a.operation(&cobra.Command{
 		Use:   "validator.add KEY",
 		Short: "Vote for a new validator",
-		Long: `Votes for making a peer a validator, beside the others or in place of one of them. A
-validator signs this; the vote that makes a quorum for the same change carries it
-out. A validator that replaces itself needs nobody else's vote.`,
+		Long: `Votes for making a peer a validator, beside the others or in place of one of them, be
+it the signer itself. A validator signs this; the vote that makes a quorum for the
+same change carries it out. Votes do not expire.
+
+A validator that names its own key for KEY and --replaces takes its place anew, for
+which nobody else votes: the committee stays, its epoch ends, and --address is where
+it is reached from then on. It can do so three times in a row, and once more for each
+10 minutes that pass.`,
 		Example: `  decubectl ledger submit validator.add 12D3KooW... --address /dns4/v5.example/tcp/4001
   decubectl ledger submit validator.add 12D3KooW... --replaces 12D3KooX...`,
 		Args: wants(1, 1, "one peer ID"),

@@ -172,7 +172,7 @@ func invalid(field, format string, args ...any) error {
 func (g *Genesis) ID() pbft.Digest {
 	b := []byte(domain)
 	b = appendText(b, g.Network)
-	b = binary.BigEndian.AppendUint64(b, uint64(g.Created.UnixMilli())) //nolint:gosec // 0 to maxCreated
+	b = binary.BigEndian.AppendUint64(b, uint64(g.Created.UnixMilli())) // 0 to maxCreated
 	b = appendCount(b, len(g.Validators))
 	for i := range g.Validators {
 		v := &g.Validators[i]
@@ -191,7 +191,7 @@ func (g *Genesis) ID() pbft.Digest {
 }
 
 func appendCount(b []byte, n int) []byte {
-	return binary.BigEndian.AppendUint32(b, uint32(n)) //nolint:gosec // bounded by Validate
+	return binary.BigEndian.AppendUint32(b, uint32(n)) // bounded by Validate
 }
 
 func appendText(b []byte, s string) []byte { return append(appendCount(b, len(s)), s...) }

@@ -44,7 +44,7 @@ func (s ValidatorSet) Committee() (quorum.Committee, error) { return quorum.New(
 func (s ValidatorSet) Replica(key sig.PublicKey) (r quorum.Replica, ok bool) {
 	for i := range s {
 		if s[i] == key {
-			return quorum.Replica(i), true //nolint:gosec // at most quorum.MaxReplicas
+			return quorum.Replica(i), true // at most quorum.MaxReplicas
 		}
 	}
 	return 0, false
@@ -74,7 +74,7 @@ func (s ValidatorSet) Checker(v *sig.Verifier) func([]pbft.Item) []bool {
 
 // AppendTo appends the set's encoding to b. The set must be valid.
 func (s ValidatorSet) AppendTo(b []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, uint16(len(s))) //nolint:gosec // at most quorum.MaxReplicas
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s))) // at most quorum.MaxReplicas
 	for i := range s {
 		b = append(b, s[i][:]...)
 	}

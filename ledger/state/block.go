@@ -57,7 +57,7 @@ func (b *Block) Apply(t *tx.Transaction) error {
 		return err
 	}
 	size := b.bytes + tx.EncodedSize(t)
-	if b.count >= p.MaxBlockTransactions || uint64(size)+maxCount > p.MaxBlockBytes { //nolint:gosec // not negative
+	if b.count >= p.MaxBlockTransactions || uint64(size)+maxCount > p.MaxBlockBytes { // not negative
 		return ErrFull
 	}
 	s := step{block: b, tx: t, params: *p, changes: b.pending[:0]}

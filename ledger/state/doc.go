@@ -36,23 +36,24 @@
 // key (that becomes or no longer is a validator's) or a parameter. A later vote of
 // the same validator on the same subject takes the place of the earlier one; a vote
 // for what is so already takes it back. A change takes effect with the vote that
-// makes a quorum of the present validators for exactly this change. Three changes
-// take effect without the others' votes: a validator replaces its own key, takes its
+// makes a quorum of the present validators for exactly this change. Votes do not
+// expire. Two changes take effect without the others' votes: a validator takes its
 // place anew with the same key, or leaves. Leaving is put to the vote when the
 // committee would withstand fewer faults without the validator (when it is one of
-// 3f+1 and more than one), and the last validator stays. To take its place anew
-// changes nothing but the epoch; it is how a replica that has lost its log votes
-// again, and how a validator gives another address. A key that has become a
-// validator's in some block replaces itself only CheckpointInterval blocks later,
-// and takes its place anew only 16 blocks after it did so last: nobody can end epoch
-// after epoch.
+// 3f+1 and more than one), and the last validator stays.
 //
-// A new key takes over position, votes, and what others have voted about the old
-// key: a validator does not escape its removal under another name. The votes of a
-// validator that has left are dropped, and so is every vote for what is no longer
-// possible. New validators are last in the set's order, and the order of the others
-// stays. A change of the validators ends the epoch: the block takes no more
-// transactions.
+// To take its place anew changes nothing but the epoch: it is how a replica that has
+// lost its log votes again, and how a validator gives another address. Each time
+// costs the others an epoch, so a validator has MaxRenewals such renewals, of which
+// one comes back per RenewalInterval of block time; one that has none left is
+// refused. Another key in a validator's place is put to the vote, its own included:
+// who has stolen a validator's key cannot hand its place on. The key that is new
+// begins without votes and with all its renewals.
+//
+// The votes of a validator that has left are dropped, and so is every vote for what
+// is no longer possible. New validators are last in the set's order, and the order of
+// the others stays. A change of the validators, or a renewal, ends the epoch: the
+// block takes no more transactions.
 //
 // Parameters: all but window and checkpoint_interval, which the consensus core has
 // from the genesis document, may be changed. A change counts from the next
@@ -83,6 +84,8 @@
 //	validators     number of keys 2 | keys 32 each, in order (see package genesis)
 //	parameters     8 each, in the order of genesis.Params
 //	validator      sequence number of the block since which it is one 8, 0 for the genesis document's
+//	               | renewals left 1 | block time up to which those that come back are counted 8,
+//	                 in two's complement, 0 when none is missing
 //	               | number of addresses | address text each
 //	open votes     number of votes | changes, in the order of their subjects
 //	account        lowest unused nonce number | snapshots number | names number | records number
@@ -97,7 +100,7 @@
 //	record         origin of the last writing | value, to the end
 //
 // A change is written as in a transaction, package tx: the operation's type and its
-// fields. Subjects that are keys come before those that are parameters, and either
+// fields, without the salt, which no vote has. Subjects that are keys come before those that are parameters, and either
 // in ascending order of their bytes; no two votes have one subject. There is no
 // entry for no votes.
 package state

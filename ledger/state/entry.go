@@ -84,6 +84,8 @@ type Validator struct {
 	// Since is the sequence number of the block that made it one, or in which it
 	// last took its place anew, and 0 for those of the genesis document.
 	Since uint64
+	// Renewals are how often it may take its place anew.
+	Renewals Renewals
 	// Addresses are multiaddrs where it said to be reachable, as text.
 	Addresses []string
 }
@@ -175,7 +177,7 @@ func ParseRegistration(value []byte) (Registration, error) {
 
 func (r Registration) appendTerms(b []byte) []byte {
 	b = wire.AppendUvarint(b, r.Size)
-	b = wire.AppendUvarint(b, uint64(r.RetainUntil)) //nolint:gosec // not negative
+	b = wire.AppendUvarint(b, uint64(r.RetainUntil)) // not negative
 	return appendText(b, r.Label)
 }
 
@@ -184,7 +186,7 @@ func terms(d *wire.Decoder, o Origin) Registration {
 	return Registration{
 		Origin:      o,
 		Size:        number(d),
-		RetainUntil: int64(number(d)), //nolint:gosec // of 63 bits
+		RetainUntil: int64(number(d)), // of 63 bits
 		Label:       text(d, tx.MaxLabel),
 	}
 }
@@ -222,7 +224,8 @@ func ParseRecord(value []byte) (Record, error) {
 
 func (v Validator) appendTo(b []byte) []byte {
 	b = append(b, version)
-	b = binary.BigEndian.AppendUint64(b, v.Since)
+	b = appendFixed(b, v.Since)
+	b = v.Renewals.appendTo(b)
 	b = wire.AppendUvarint(b, uint64(len(v.Addresses)))
 	for _, a := range v.Addresses {
 		b = appendText(b, a)
@@ -233,7 +236,7 @@ func (v Validator) appendTo(b []byte) []byte {
 // ParseValidator reads a validator's entry, and returns ErrMalformed for what no such entry is.
 func ParseValidator(value []byte) (Validator, error) {
 	d := decoder(value)
-	v := Validator{Since: fixed(&d)}
+	v := Validator{Since: fixed(&d), Renewals: renewals(&d)}
 	for range d.Uvarint(genesis.MaxAddresses) {
 		v.Addresses = append(v.Addresses, text(&d, genesis.MaxAddress))
 	}
@@ -242,15 +245,15 @@ func ParseValidator(value []byte) (Validator, error) {
 
 func (o Origin) appendTo(b []byte) []byte {
 	b = append(b, o.Tx[:]...)
-	b = binary.BigEndian.AppendUint64(b, o.Seq)
-	return binary.BigEndian.AppendUint64(b, uint64(o.Time)) //nolint:gosec // two's complement, and back
+	b = appendFixed(b, o.Seq)
+	return appendFixed(b, uint64(o.Time)) // two's complement, and back
 }
 
 func origin(d *wire.Decoder) Origin {
 	var o Origin
 	copy(o.Tx[:], d.Bytes(len(o.Tx)))
 	o.Seq = fixed(d)
-	o.Time = int64(fixed(d)) //nolint:gosec // two's complement, and back
+	o.Time = int64(fixed(d)) // two's complement, and back
 	return o
 }
 
@@ -279,6 +282,8 @@ func finish[T any](d *wire.Decoder, entry T, what string) (T, error) {
 
 func number(d *wire.Decoder) uint64 { return d.Uvarint(wire.MaxUvarint) }
 
+func appendFixed(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
+
 func fixed(d *wire.Decoder) uint64 {
 	if b := d.Bytes(8); b != nil {
 		return binary.BigEndian.Uint64(b)
@@ -287,7 +292,7 @@ func fixed(d *wire.Decoder) uint64 {
 }
 
 func text(d *wire.Decoder, most uint64) string {
-	return string(d.Bytes(int(d.Uvarint(most)))) //nolint:gosec // most is small
+	return string(d.Bytes(int(d.Uvarint(most)))) // most is small
 }
 
 func publicKey(d *wire.Decoder) sig.PublicKey {

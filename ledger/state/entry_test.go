@@ -61,6 +61,7 @@ var kinds = []again{
 func everything(tb testing.TB) state.State {
 	tb.Helper()
 	w := newWorld(tb, genesisState(tb, 4))
+	w.ok(3, renew(3, 1))
 	w.ok(0, add(9))
 	w.ok(0, remove(1))
 	w.ok(0, tx.ParamsSet{Name: "nonce_window", Value: 5})
@@ -114,6 +115,7 @@ func TestEntries(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	origin := strings.Repeat("00", 48)
 	key := strings.Repeat("11", 32)
+	full := "03" + strings.Repeat("00", 8) // renewals
 	for name, c := range map[string]struct {
 		kind  byte
 		value string
@@ -142,8 +144,11 @@ func TestParseRefuses(t *testing.T) {
 		"a set of whom nobody can be":   {1, "01" + "0001" + strings.Repeat("00", 32)},
 		"parameters out of bounds":      {2, "01" + strings.Repeat("00", 64)},
 		"too few parameters":            {2, "01" + strings.Repeat("00", 56)},
-		"too many addresses":            {3, "01" + strings.Repeat("00", 8) + "09" + strings.Repeat("00", 9)},
-		"fewer addresses than it says":  {3, "01" + strings.Repeat("00", 8) + "02" + "00"},
+		"a vote for a renewal":          {4, "0101" + "06" + key + "00" + key},
+		"too many addresses":            {3, "01" + strings.Repeat("00", 8) + full + "09" + strings.Repeat("00", 9)},
+		"fewer addresses than it says":  {3, "01" + strings.Repeat("00", 8) + full + "02" + "00"},
+		"four renewals":                 {3, "01" + strings.Repeat("00", 8) + "04" + strings.Repeat("00", 8) + "00"},
+		"a full bucket that fills":      {3, "01" + strings.Repeat("00", 8) + "03" + strings.Repeat("00", 7) + "01" + "00"},
 		"a name's target above a bound": {8, "01" + key + origin + "00" + "8102" + strings.Repeat("61", 257)},
 	} {
 		value := must(hex.DecodeString(c.value))(t)

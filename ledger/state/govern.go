@@ -88,7 +88,7 @@ func (o outcome) after(change tx.Op) (outcome, error) {
 // *Rejection.
 func withValidator(set genesis.ValidatorSet, c tx.ValidatorAdd) (genesis.ValidatorSet, error) {
 	switch _, ok := set.Replica(c.Key); {
-	case ok && renews(c):
+	case ok && c.Renews():
 		return set, nil
 	case ok:
 		return nil, tx.Reject(tx.CodeNotAllowed, "%s is a validator already", c.Key)
@@ -107,14 +107,6 @@ func withValidator(set genesis.ValidatorSet, c tx.ValidatorAdd) (genesis.Validat
 	out[at] = c.Key
 	return out, nil
 }
-
-// renews reports whether a validator takes its own place anew: the set stays, and
-// the epoch ends. That is how a replica that has lost its log votes again.
-func renews(c tx.ValidatorAdd) bool { return c.Key == c.Replaces }
-
-// renewInterval is how many blocks lie between two renewals of one validator, at
-// least: each costs the others an epoch.
-const renewInterval = 16
 
 // withoutValidator returns the set without a key, or a *Rejection.
 func withoutValidator(set genesis.ValidatorSet, key sig.PublicKey) (genesis.ValidatorSet, error) {
@@ -144,37 +136,19 @@ func (s *step) settled(change tx.Op, set genesis.ValidatorSet) bool {
 	return false
 }
 
-// alone reports whether the owner may make a change without the others.
+// alone reports whether the owner may make a change without the others, and returns
+// a *Rejection for one that only another validator may make.
 func (s *step) alone(change tx.Op, set genesis.ValidatorSet) (bool, error) {
 	switch c := change.(type) {
 	case tx.ValidatorAdd:
-		switch {
-		case c.Replaces == s.tx.Owner && renews(c):
-			return true, s.rested(renewInterval)
-		case c.Replaces == s.tx.Owner:
-			return true, s.rested(s.params.CheckpointInterval)
-		case renews(c):
+		if c.Renews() && c.Key != s.tx.Owner {
 			return false, tx.Reject(tx.CodeNotAllowed, "only %s itself takes its place anew", c.Key)
 		}
-		return false, nil
+		return c.Renews(), nil
 	case tx.ValidatorRemove:
 		return c.Key == s.tx.Owner && faulty(len(set)-1) == faulty(len(set)), nil
 	}
 	return false, nil
-}
-
-// rested returns a *Rejection unless the owner has been a validator for long enough
-// to replace its key: an interval of blocks.
-func (s *step) rested(interval uint64) error {
-	v, err := need(s.block, ValidatorKey(s.tx.Owner), ParseValidator)
-	if err != nil {
-		return err
-	}
-	if v.Since > 0 && s.block.seq-v.Since < interval {
-		return tx.Reject(tx.CodeNotAllowed, "%s is a validator since block %d and may be replaced by its holder from block %d on",
-			s.tx.Owner, v.Since, v.Since+interval)
-	}
-	return nil
 }
 
 // faulty returns how many of n replicas may fail.
@@ -210,27 +184,11 @@ func (s *step) agreed(change tx.Op, set genesis.ValidatorSet) (bool, error) {
 
 // enact makes a change. The owner's votes are given, the others' are as they were.
 func (s *step) enact(change tx.Op, set genesis.ValidatorSet, next outcome, own votes) error {
-	var renamed tx.ValidatorAdd // the owner's new key, if it has one
 	switch c := change.(type) {
 	case tx.ValidatorAdd:
-		v := Validator{Since: s.block.seq}
-		if renews(c) {
-			old, err := need(s.block, ValidatorKey(c.Key), ParseValidator)
-			if err != nil {
-				return err
-			}
-			v.Addresses = old.Addresses
+		if err := s.seat(c); err != nil {
+			return err
 		}
-		if !c.Replaces.IsZero() {
-			s.drop(ValidatorKey(c.Replaces))
-		}
-		if c.Replaces == s.tx.Owner {
-			renamed = c
-		}
-		if c.Address != "" {
-			v.Addresses = []string{c.Address}
-		}
-		putEntry(s, ValidatorKey(c.Key), v)
 		s.newSet = next.set
 	case tx.ValidatorRemove:
 		s.drop(ValidatorKey(c.Key))
@@ -250,54 +208,49 @@ func (s *step) enact(change tx.Op, set genesis.ValidatorSet, next outcome, own v
 				return err
 			}
 		}
-		s.carry(voter, open, next, renamed)
+		s.carry(voter, open, next)
 	}
 	return nil
 }
 
-// carry keeps of a validator's votes what is still possible after a change.
-func (s *step) carry(voter sig.PublicKey, open votes, next outcome, renamed tx.ValidatorAdd) {
+// seat puts the entry of a validator that is new, or that takes its place anew: then
+// its addresses stay unless it gives another, and one of its renewals is used.
+func (s *step) seat(c tx.ValidatorAdd) error {
+	v := Validator{Since: s.block.seq, Renewals: fullRenewals()}
+	switch {
+	case c.Renews():
+		old, err := need(s.block, ValidatorKey(c.Key), ParseValidator)
+		if err != nil {
+			return err
+		}
+		if v.Renewals, err = old.Renewals.use(s.block.time); err != nil {
+			return err
+		}
+		v.Addresses = old.Addresses
+	case !c.Replaces.IsZero():
+		s.drop(ValidatorKey(c.Replaces))
+	}
+	if c.Address != "" {
+		v.Addresses = []string{c.Address}
+	}
+	putEntry(s, ValidatorKey(c.Key), v)
+	return nil
+}
+
+// carry leaves of a validator's votes what is still possible after a change.
+func (s *step) carry(voter sig.PublicKey, open votes, next outcome) {
+	if _, stays := next.set.Replica(voter); !stays {
+		s.putVotes(voter, nil)
+		return
+	}
 	var rest votes
 	for _, change := range open {
-		change = rename(change, renamed)
-		if add, ok := change.(tx.ValidatorAdd); ok && renews(add) {
-			continue // a vote for the new key in the place of the old one, which is so now
-		}
 		if _, err := next.after(change); err == nil {
 			rest = append(rest, change)
 		}
 	}
-	slices.SortFunc(rest, compareSubjects)
-	switch _, stays := next.set.Replica(voter); {
-	case stays && slices.Equal(rest, open):
-	case stays:
+	if !slices.Equal(rest, open) {
 		s.putVotes(voter, rest)
-	default:
-		s.putVotes(voter, nil)
-		if voter == renamed.Replaces {
-			s.putVotes(renamed.Key, rest)
-		}
-	}
-}
-
-// rename returns a change that is about the new key when it was about the old one.
-func rename(change tx.Op, to tx.ValidatorAdd) tx.Op {
-	if to.Key.IsZero() {
-		return change
-	}
-	switch c := change.(type) {
-	case tx.ValidatorAdd:
-		if c.Replaces == to.Replaces {
-			c.Replaces = to.Key
-		}
-		return c
-	case tx.ValidatorRemove:
-		if c.Key == to.Replaces {
-			c.Key = to.Key
-		}
-		return c
-	default:
-		return change
 	}
 }
 

@@ -156,49 +156,36 @@ func TestLeave(t *testing.T) {
 	w.wantSet(0, 1, 2)
 }
 
+func renew(i int, salt byte) tx.Op {
+	return tx.ValidatorAdd{Key: keys[i], Replaces: keys[i], Salt: tx.Salt{salt}}
+}
+
+// Another key in a validator's place is put to the vote, whoever asks for it: who has
+// stolen a key cannot hand its place on.
 func TestReplaceKey(t *testing.T) {
-	w := newWorld(t, genesisState(t, 4, func(p *genesis.Params) { p.Window, p.CheckpointInterval = 4, 5 }))
+	w := newWorld(t, genesisState(t, 4))
 	w.refused(0, replace(0, 1), tx.CodeNotAllowed)
 	w.refused(0, replace(10, 11), tx.CodeNotValidator)
 	w.ok(1, add(20))
 	w.ok(0, remove(1))
-	w.ok(2, remove(1))
 	w.ok(0, replace(1, 10))
-	w.ok(2, add(11))
+	w.ok(2, add(21))
 
-	// At once, in the same place; votes by and about the validator follow it.
-	if set := w.ok(1, replace(1, 11)); set == nil {
-		t.Fatal("a validator cannot replace its own key")
+	if set := w.ok(1, replace(1, 11)); set != nil {
+		t.Fatal("a validator replaces its own key alone")
 	}
-	rotated := w.seq
-	w.wantSet(0, 11, 2, 3)
-	w.wantOpen("remove 11: [0 2]", "10 for 11: [0]", "add 20: [11]")
+	w.wantSet(0, 1, 2, 3)
+	w.ok(2, replace(1, 11))
+	w.ok(3, replace(1, 11))
+	since := w.seq
+	w.wantSet(0, 11, 2, 3) // in the same place
+	// Nothing that the old key voted for or that was voted about it is left.
+	w.wantOpen("add 21: [2]")
 	w.refused(1, add(30), tx.CodeNotValidator)
-
-	// A vote for the very change is done with, and does not meet one about the new key.
-	other := newWorld(t, genesisState(t, 4))
-	other.ok(0, remove(1))
-	other.ok(0, replace(1, 10))
-	other.ok(1, replace(1, 10))
-	other.wantOpen("remove 10: [0]")
-
-	// Not again and again.
-	for w.seq < rotated+4 {
-		w.refused(11, replace(11, 12), tx.CodeNotAllowed)
+	v := found(w.state.Validator(keys[11]))(t)
+	if v.Since != since || v.Renewals.Left(w.now*1000) != state.MaxRenewals {
+		t.Errorf("validator %+v", v)
 	}
-	w.ok(11, replace(11, 12))
-	w.wantSet(0, 12, 2, 3)
-	w.ok(3, remove(12))
-	w.wantSet(0, 2, 3)
-
-	// Another's key is put to the vote.
-	w.ok(0, replace(2, 13))
-	w.ok(2, replace(2, 14)) // its own, so at once
-	w.wantSet(0, 14, 3)
-	w.wantOpen("13 for 14: [0]")
-	w.ok(3, replace(14, 13))
-	w.wantSet(0, 13, 3)
-	w.wantOpen()
 }
 
 // A validator takes its own place anew: nothing changes but the epoch.
@@ -209,43 +196,54 @@ func TestRenew(t *testing.T) {
 	w.refused(10, replace(10, 10), tx.CodeNotValidator)
 	w.ok(1, add(20))
 	w.ok(0, remove(1))
-	set := w.ok(1, replace(1, 1))
+	set := w.ok(1, renew(1, 1))
 	if !slices.Equal(set, keys[:4]) {
 		t.Errorf("the set of the next epoch is %v", set)
 	}
 	w.wantSet(0, 1, 2, 3)
 	w.wantOpen("add 20: [1]", "remove 1: [0]")
-	renewed := w.seq
-	if v := found(w.state.Validator(keys[1]))(t); v.Since != renewed || !slices.Equal(v.Addresses, []string{"/dns4/validator"}) {
+	if v := found(w.state.Validator(keys[1]))(t); v.Since != w.seq || !slices.Equal(v.Addresses, []string{"/dns4/validator"}) {
 		t.Errorf("validator %+v", v)
-	}
-	for w.seq < renewed+15 {
-		w.refused(1, replace(1, 1), tx.CodeNotAllowed)
 	}
 	w.ok(1, tx.ValidatorAdd{Key: keys[1], Replaces: keys[1], Address: "/dns4/elsewhere"})
 	if v := found(w.state.Validator(keys[1]))(t); !slices.Equal(v.Addresses, []string{"/dns4/elsewhere"}) {
 		t.Errorf("validator %+v", v)
 	}
-	w.ok(2, replace(2, 2)) // each has its own pause
 }
 
-// Votes stay in order when what they are about has another key.
-func TestVotesStayInOrder(t *testing.T) {
-	w := newWorld(t, genesisState(t, 5))
-	for i := 20; i < 26; i++ {
-		w.ok(0, add(i))
+// A validator ends three epochs in a row and then one per 10 minutes, so that it
+// cannot censor or stall by renewing without end. Each has its own count.
+func TestRenewalsAreCounted(t *testing.T) {
+	w := newWorld(t, genesisState(t, 4))
+	for i := range byte(3) {
+		w.ok(1, renew(1, i))
 	}
-	w.ok(0, remove(1))
-	before := w.state
-	for i := 30; i < 40; i++ {
-		w.state = before
-		w.ok(1, replace(1, i))
-		if got := must(w.state.Candidates())(t); len(got) != 7 {
-			t.Errorf("%d candidates", len(got))
-		}
-		w.ok(0, add(i)) // it takes the vote back, wherever it is now
-		if got := must(w.state.Candidates())(t); len(got) != 6 {
-			t.Errorf("%d candidates", len(got))
+	first := w.now
+	w.refused(1, renew(1, 3), tx.CodeRenewals)
+	w.ok(2, renew(2, 0))
+	if set, err := w.do(1, renew(1, 4)); set != nil || err == nil {
+		t.Errorf("a renewal too many ends the epoch: %v, %v", set, err)
+	}
+	w.now = first + 599
+	w.refused(1, renew(1, 5), tx.CodeRenewals)
+	w.now = first + 600
+	w.ok(1, renew(1, 6))
+	w.refused(1, renew(1, 7), tx.CodeRenewals)
+	w.now = first + 1200 + 300 // what is more than 10 minutes is not lost
+	w.ok(1, renew(1, 8))
+	w.now = first + 1800
+	w.ok(1, renew(1, 9))
+	w.refused(1, renew(1, 10), tx.CodeRenewals)
+	w.now += 100 * 600 // and no more than three are saved up
+	for i := range byte(3) {
+		w.ok(1, renew(1, i))
+	}
+	w.refused(1, renew(1, 3), tx.CodeRenewals)
+	// Block time does not run backwards, but may stand still, or be any number.
+	for _, now := range []int64{-1 << 62, 1 << 62} {
+		v := found(w.state.Validator(keys[1]))(t)
+		if left := v.Renewals.Left(now); left != 0 && now < 0 || left != 3 && now > 0 {
+			t.Errorf("%d renewals left at %d", left, now)
 		}
 	}
 }
@@ -285,7 +283,10 @@ func TestParams(t *testing.T) {
 // The parameters are those of the genesis document, by the same names.
 func TestParamNames(t *testing.T) {
 	g := document(t, 1, func(p *genesis.Params) {
-		*p = genesis.Params{11, 101, 1001, 200_001, 102, 103, 104, 105} //nolint:govet // in order, on purpose
+		*p = genesis.Params{
+			Window: 11, CheckpointInterval: 101, MaxBlockTransactions: 1001, MaxBlockBytes: 200_001,
+			NonceWindow: 102, MaxSnapshotsPerOwner: 103, MaxNamesPerOwner: 104, MaxRecordsPerOwner: 105,
+		}
 	})
 	s := must(state.Genesis(g))(t)
 	text := string(must(g.Marshal())(t))

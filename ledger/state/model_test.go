@@ -16,6 +16,7 @@ type model struct {
 	set    []sig.PublicKey
 	ended  bool // the epoch, with the last transaction
 	since  map[sig.PublicKey]uint64
+	spent  map[sig.PublicKey][]int64 // when each renewal that has not come back was used
 	params map[string]uint64
 	votes  map[sig.PublicKey][]tx.Op
 
@@ -46,6 +47,7 @@ func newModel(g *genesis.Genesis) *model {
 	return &model{
 		set:   g.Set(),
 		since: make(map[sig.PublicKey]uint64),
+		spent: make(map[sig.PublicKey][]int64),
 		params: map[string]uint64{
 			"window": g.Params.Window, "checkpoint_interval": g.Params.CheckpointInterval,
 			"max_block_transactions": g.Params.MaxBlockTransactions, "max_block_bytes": g.Params.MaxBlockBytes,
@@ -137,7 +139,7 @@ func (m *model) operate(t *tx.Transaction, seq uint64, now int64) tx.Code {
 	case tx.RecordPut:
 		return m.record(t.Owner, op)
 	default:
-		return m.vote(t.Owner, op, seq)
+		return m.vote(t.Owner, op, seq, now)
 	}
 }
 
@@ -286,7 +288,7 @@ func sameSubject(a, b tx.Op) bool {
 	return of(a) == of(b)
 }
 
-func (m *model) vote(owner sig.PublicKey, op tx.Op, seq uint64) tx.Code {
+func (m *model) vote(owner sig.PublicKey, op tx.Op, seq uint64, now int64) tx.Code {
 	if !m.isMember(owner) {
 		return tx.CodeNotValidator
 	}
@@ -311,20 +313,17 @@ func (m *model) vote(owner sig.PublicKey, op tx.Op, seq uint64) tx.Code {
 		switch {
 		case c.Key == c.Replaces && c.Key != owner:
 			return tx.CodeNotAllowed
-		case c.Replaces == owner:
-			pause := m.params["checkpoint_interval"]
-			if c.Key == owner {
-				pause = 16
+		case c.Key == c.Replaces:
+			if m.renewals(owner, now) == 0 {
+				return tx.CodeRenewals
 			}
-			if s := m.since[owner]; s > 0 && seq < s+pause {
-				return tx.CodeNotAllowed
-			}
-			m.enact(op, seq, true)
+			m.spent[owner] = append(m.spent[owner], now)
+			m.enact(op, seq)
 			return tx.CodeOK
 		}
 	case tx.ValidatorRemove:
 		if c.Key == owner && (n-1)/3 == (n-2)/3 {
-			m.enact(op, seq, false)
+			m.enact(op, seq)
 			return tx.CodeOK
 		}
 	}
@@ -337,12 +336,25 @@ func (m *model) vote(owner sig.PublicKey, op tx.Op, seq uint64) tx.Code {
 	}
 	faulty := (n - 1) / 3
 	if 2*count > n+faulty {
-		m.enact(op, seq, false)
+		m.enact(op, seq)
 	}
 	return tx.CodeOK
 }
 
-func (m *model) enact(op tx.Op, seq uint64, own bool) {
+// renewals returns how many a validator has left. Those that were used come back one
+// after the other, the first 10 minutes after it was used and each other one 10
+// minutes after the one before, or after it was used when there was none to wait for.
+func (m *model) renewals(key sig.PublicKey, now int64) int {
+	left, back := 3, int64(0)
+	for _, used := range m.spent[key] {
+		if back = max(back, used) + 600_000; back > now {
+			left--
+		}
+	}
+	return left
+}
+
+func (m *model) enact(op tx.Op, seq uint64) {
 	m.ended = op.Type() != tx.TypeParamsSet
 	switch c := op.(type) {
 	case tx.ValidatorAdd:
@@ -352,10 +364,6 @@ func (m *model) enact(op tx.Op, seq uint64, own bool) {
 		} else {
 			m.set = append(m.set, c.Key)
 		}
-		if own {
-			m.votes[c.Key] = m.votes[c.Replaces]
-			m.follow(c.Replaces, c.Key)
-		}
 	case tx.ValidatorRemove:
 		m.set = slices.DeleteFunc(m.set, func(k sig.PublicKey) bool { return k == c.Key })
 	case tx.ParamsSet:
@@ -363,29 +371,8 @@ func (m *model) enact(op tx.Op, seq uint64, own bool) {
 	}
 	maps.DeleteFunc(m.votes, func(voter sig.PublicKey, _ []tx.Op) bool { return !m.isMember(voter) })
 	maps.DeleteFunc(m.since, func(key sig.PublicKey, _ uint64) bool { return !m.isMember(key) })
+	maps.DeleteFunc(m.spent, func(key sig.PublicKey, _ []int64) bool { return !m.isMember(key) })
 	for voter, open := range m.votes {
-		m.votes[voter] = slices.DeleteFunc(slices.Clone(open), func(o tx.Op) bool {
-			c, ok := o.(tx.ValidatorAdd)
-			return ok && c.Key == c.Replaces || m.possible(o) != tx.CodeOK
-		})
-	}
-}
-
-// follow makes votes that are about a key be about another.
-func (m *model) follow(from, to sig.PublicKey) {
-	for _, open := range m.votes {
-		for i := range open {
-			switch c := open[i].(type) {
-			case tx.ValidatorAdd:
-				if c.Replaces == from {
-					c.Replaces = to
-					open[i] = c
-				}
-			case tx.ValidatorRemove:
-				if c.Key == from {
-					open[i] = tx.ValidatorRemove{Key: to}
-				}
-			}
-		}
+		m.votes[voter] = slices.DeleteFunc(slices.Clone(open), func(o tx.Op) bool { return m.possible(o) != tx.CodeOK })
 	}
 }

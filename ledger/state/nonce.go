@@ -44,7 +44,7 @@ func (n Nonces) use(nonce, window uint64) (Nonces, error) {
 		return n.advance(), nil
 	}
 	i := nonce - n.next - 1
-	used := make([]byte, max(len(n.used), int(i/8)+1)) //nolint:gosec // below the window
+	used := make([]byte, max(len(n.used), int(i/8)+1)) // below the window
 	copy(used, n.used)
 	used[i/8] |= 1 << (i % 8)
 	return Nonces{next: n.next, used: used}, nil
@@ -60,11 +60,11 @@ func (n Nonces) advance() Nonces {
 		whole++
 	}
 	if whole == len(n.used) {
-		return Nonces{next: n.next + 1 + 8*uint64(whole)} //nolint:gosec // not negative
+		return Nonces{next: n.next + 1 + 8*uint64(whole)} // not negative
 	}
 	// What follows the run of used nonces is the lowest unused one, and its bit goes.
 	run := bits.TrailingZeros8(^n.used[whole])
-	next := n.next + 1 + 8*uint64(whole) + uint64(run) //nolint:gosec // not negative
+	next := n.next + 1 + 8*uint64(whole) + uint64(run) // not negative
 	return Nonces{next: next, used: shift(n.used[whole:], run+1)}
 }
 
@@ -76,7 +76,7 @@ func shift(bitmap []byte, n int) []byte {
 		if i+1 < len(bitmap) {
 			word |= uint(bitmap[i+1]) << 8
 		}
-		out[i] = byte(word >> n) //nolint:gosec // the low byte is meant
+		out[i] = byte(word >> n) // the low byte is meant
 	}
 	for len(out) > 0 && out[len(out)-1] == 0 {
 		out = out[:len(out)-1]

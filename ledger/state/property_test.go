@@ -67,7 +67,11 @@ func drawOp(t *rapid.T) tx.Op {
 	case 7:
 		return tx.ValidatorAdd{Key: drawKey(t, "key")}
 	case 8:
-		return tx.ValidatorAdd{Key: drawKey(t, "key"), Replaces: drawKey(t, "replaces")}
+		op := tx.ValidatorAdd{Key: drawKey(t, "key"), Replaces: drawKey(t, "replaces")}
+		if op.Renews() {
+			op.Salt[0] = rapid.Byte().Draw(t, "salt")
+		}
+		return op
 	case 9, 10:
 		return tx.ValidatorRemove{Key: drawKey(t, "key")}
 	default:
@@ -104,7 +108,7 @@ func TestModel(t *testing.T) {
 		now := int64(created) * 1000
 		blocks := rapid.Uint64Range(1, 24).Draw(t, "blocks")
 		for seq := uint64(1); seq <= blocks; seq++ {
-			now += rapid.Int64Range(0, 1500).Draw(t, "pause")
+			now += rapid.SampledFrom([]int64{0, 1, 999, 1000, 1500, 299_999, 600_000, 600_001}).Draw(t, "pause")
 			b := s.Begin(seq, now)
 			changed := false
 			for range rapid.IntRange(0, 20).Draw(t, "transactions") {
@@ -129,13 +133,13 @@ func TestModel(t *testing.T) {
 			if changed != (set != nil) || changed && !slices.Equal(set, m.set) {
 				t.Fatalf("Finish says %v, want %v: %v", set, changed, m.set)
 			}
-			m.compare(t, s)
+			m.compare(t, s, now)
 		}
 	})
 }
 
 // compare checks all that a state answers.
-func (m *model) compare(t *rapid.T, s state.State) {
+func (m *model) compare(t *rapid.T, s state.State, now int64) {
 	if set, err := s.Validators(); err != nil || !slices.Equal(set, m.set) {
 		t.Fatalf("validators %v, want %v: %v", set, m.set, err)
 	}
@@ -149,6 +153,9 @@ func (m *model) compare(t *rapid.T, s state.State) {
 		v, ok, err := s.Validator(key)
 		if err != nil || ok != m.isMember(key) || v.Since != m.since[key] {
 			t.Fatalf("validator %v: %+v, %v, %v", key, v, ok, err)
+		}
+		if ok && v.Renewals.Left(now) != uint64(m.renewals(key, now)) {
+			t.Fatalf("validator %v: %d renewals left, want %d", key, v.Renewals.Left(now), m.renewals(key, now))
 		}
 		m.compareAccount(t, s, key)
 	}

@@ -40,7 +40,7 @@ func Init(empty smt.Map, g *genesis.Genesis) (State, error) {
 		v := &g.Validators[i]
 		changes = append(changes, smt.Change{
 			Key:   ValidatorKey(v.Key),
-			Value: Validator{Addresses: v.Addresses}.appendTo(nil),
+			Value: Validator{Renewals: fullRenewals(), Addresses: v.Addresses}.appendTo(nil),
 		})
 	}
 	m, err := empty.Apply(changes)

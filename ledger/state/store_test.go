@@ -85,7 +85,7 @@ func TestStoreFails(t *testing.T) {
 		transaction(t, keys[1], 2, tx.RecordPut{Namespace: "n", Key: "k", Value: []byte("v")}),
 		transaction(t, keys[1], 2, tx.SnapshotRegister{Root: root(0)}),
 		transaction(t, keys[3], 0, remove(0)),
-		transaction(t, keys[3], 0, replace(3, 9)),
+		transaction(t, keys[3], 0, renew(3, 1)),
 	} {
 		disk.left = -1
 		want := executed(t, must(state.Open(smt.Open(disk, ref)))(t), one)
@@ -170,12 +170,20 @@ func TestLargestSet(t *testing.T) {
 	w := newWorld(t, must(state.Genesis(g))(t))
 	w.refused(0, tx.ValidatorAdd{Key: newcomer}, tx.CodeLimitExceeded)
 	w.ok(0, tx.ValidatorAdd{Key: newcomer, Replaces: keys[1]})
-	if set := w.ok(2, replaceBy(2, newcomer)); len(set) != 256 || set[2] != newcomer {
+	quorum := (256+255/3)/2 + 1
+	for i := 1; i <= quorum; i++ {
+		voter := validators[i].Key
+		b := w.state.Begin(100, created*1000)
+		if err := b.Apply(transaction(t, voter, 0, tx.ValidatorAdd{Key: newcomer, Replaces: keys[2]})); err != nil {
+			t.Fatal(err)
+		}
+		after, set, err := b.Finish()
+		if w.state = must(after, err)(t); (set != nil) != (i == quorum) {
+			t.Fatalf("the set changes with vote %d of %d: %v", i, quorum, set != nil)
+		}
+	}
+	if set := must(w.state.Validators())(t); len(set) != 256 || set[2] != newcomer {
 		t.Errorf("%d validators", len(set))
 	}
 	w.wantOpen()
-}
-
-func replaceBy(i int, key sig.PublicKey) tx.Op {
-	return tx.ValidatorAdd{Key: key, Replaces: keys[i]}
 }

@@ -84,7 +84,7 @@ func appendVotes(b []byte, open votes) []byte {
 		case tx.ValidatorAdd:
 			b = append(b, c.Key[:]...)
 			b = appendText(b, c.Address)
-			b = append(b, c.Replaces[:]...)
+			b = append(b, c.Replaces[:]...) // no salt: no vote is for a renewal
 		case tx.ValidatorRemove:
 			b = append(b, c.Key[:]...)
 		case tx.ParamsSet:
@@ -99,7 +99,7 @@ func appendVotes(b []byte, open votes) []byte {
 // ErrMalformed for what no such entry is.
 func ParseVotes(value []byte) ([]tx.Op, error) {
 	d := decoder(value)
-	n := int(d.Uvarint(MaxVotes)) //nolint:gosec // at most MaxVotes
+	n := int(d.Uvarint(MaxVotes)) // at most MaxVotes
 	if d.Err() == nil && n == 0 {
 		d.Fail(fmt.Errorf("%w: no votes", wire.ErrMalformed))
 	}
@@ -120,7 +120,11 @@ func ParseVotes(value []byte) ([]tx.Op, error) {
 func decodeChange(d *wire.Decoder) tx.Op {
 	switch t := tx.Type(d.Byte()); t {
 	case tx.TypeValidatorAdd:
-		return tx.ValidatorAdd{Key: publicKey(d), Address: text(d, tx.MaxAddress), Replaces: publicKey(d)}
+		c := tx.ValidatorAdd{Key: publicKey(d), Address: text(d, tx.MaxAddress), Replaces: publicKey(d)}
+		if c.Renews() {
+			d.Fail(fmt.Errorf("%w: a vote for a renewal", wire.ErrMalformed))
+		}
+		return c
 	case tx.TypeValidatorRemove:
 		return tx.ValidatorRemove{Key: publicKey(d)}
 	case tx.TypeParamsSet:

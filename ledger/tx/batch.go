@@ -24,7 +24,7 @@ func DecodeBatch(body []byte) (Batch, error) {
 		return nil, Reject(CodeTooLarge, "a body of %d bytes, at most %d", len(body), MaxBatchSize)
 	}
 	d := wire.NewDecoder(body)
-	count := int(d.Uvarint(MaxBatch)) //nolint:gosec // at most MaxBatch
+	count := int(d.Uvarint(MaxBatch)) // at most MaxBatch
 	if count > d.Len()/minSize {
 		return nil, Reject(CodeMalformed, "%d transactions in %d bytes", count, d.Len())
 	}
@@ -128,7 +128,7 @@ func DecodeIDs(b []byte) ([]ID, error) {
 
 // idsOf reads a list of at most so many IDs.
 func idsOf(d *wire.Decoder, most uint64) []ID {
-	count := int(d.Uvarint(most)) //nolint:gosec // most is small
+	count := int(d.Uvarint(most)) // most is small
 	b := d.Bytes(count * len(ID{}))
 	if d.Err() != nil {
 		return nil

@@ -30,6 +30,7 @@ const (
 	CodeExpired           Code = 16
 	CodeDuplicate         Code = 17
 	CodeUnavailable       Code = 18
+	CodeRenewals          Code = 19
 )
 
 // codes are the names and explanations, by number.
@@ -53,6 +54,7 @@ var codes = [...]struct{ name, explain string }{
 	CodeExpired:           {"expired", "The transaction waited too long and was dropped; send it again."},
 	CodeDuplicate:         {"duplicate", "This very transaction is already waiting; wait for it to be committed."},
 	CodeUnavailable:       {"unavailable", "The node cannot have transactions ordered at the moment; try again, or ask another node."},
+	CodeRenewals:          {"renewals", "The validator has taken its place anew as often as it may for now; it may again once 10 minutes have passed."},
 }
 
 // ErrCode is returned for a text that names no code.
@@ -81,7 +83,7 @@ func (c Code) Explain() string {
 func ParseCode(name string) (Code, error) {
 	for c := range codes {
 		if codes[c].name == name {
-			return Code(c), nil //nolint:gosec // there are few codes
+			return Code(c), nil // there are few codes
 		}
 	}
 	return 0, fmt.Errorf("%w: %q", ErrCode, name)

@@ -29,7 +29,7 @@
 //	      03 name.claim          name text, target text
 //	      04 name.transfer       name text, to key
 //	      05 record.put          namespace text, key text, value bytes
-//	      06 validator.add       key key, address text, replaces key (zeros for none)
+//	      06 validator.add       key key, address text, replaces key (zeros for none), salt 16 (zeros for none)
 //	      07 validator.remove    key key
 //	      08 params.set          name text, value number
 //	64  signature
@@ -66,7 +66,8 @@
 //
 //	{"type":"name.claim","name":"photos","target":"bafyreib..."}
 //
-// where roots are CIDs as text, keys are peer IDs and values are base64. Unknown
+// where roots are CIDs as text, keys are peer IDs, values are base64 and a salt is
+// hexadecimal, left out when it is zero. Unknown
 // and repeated fields and nulls are refused. A transaction is an object of id,
 // network, owner, nonce, op and signature; the id may be left out.
 package tx

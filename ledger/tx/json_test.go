@@ -51,6 +51,7 @@ func TestJSONForm(t *testing.T) {
 
 func TestParseOpRefuses(t *testing.T) {
 	peer := key(1).Public().String()
+	renewal := `{"type":"validator.add","key":"` + peer + `","address":"","replaces":"` + peer + `","salt":"`
 	for name, s := range map[string]string{
 		"nothing":             ``,
 		"no object":           `["name.claim"]`,
@@ -76,6 +77,10 @@ func TestParseOpRefuses(t *testing.T) {
 		"not a CID":           `{"type":"snapshot.retire","root":"x"}`,
 		"a CIDv0":             `{"type":"snapshot.retire","root":"QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC"}`,
 		"not a key":           `{"type":"validator.remove","key":"x"}`,
+		"a short salt":        renewal + `00"}`,
+		"a salt in capitals":  renewal + `AB000000000000000000000000000000"}`,
+		"a salt of letters":   renewal + `xy000000000000000000000000000000"}`,
+		"a salt of numbers":   `{"type":"validator.add","key":"` + peer + `","address":"","replaces":"` + peer + `","salt":[1]}`,
 		"an invalid name":     `{"type":"name.claim","name":"A"}`,
 	} {
 		op, err := tx.ParseOp([]byte(s))

@@ -67,7 +67,7 @@ func ProveInclusion(ids []ID, i int) (Proof, error) {
 	if i < 0 || i >= len(ids) {
 		return nil, fmt.Errorf("%w: it has no transaction %d of %d", ErrProof, i, len(ids))
 	}
-	wanted, err := proof.Inclusion(uint64(i), uint64(len(ids))) //nolint:gosec // not negative
+	wanted, err := proof.Inclusion(uint64(i), uint64(len(ids))) // not negative
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrProof, err)
 	}

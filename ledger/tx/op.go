@@ -1,7 +1,9 @@
 package tx
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/decube/decube/ledger/sig"
@@ -16,6 +18,7 @@ const (
 	MaxKey     = 128      // a record's key
 	MaxValue   = 64 << 10 // a record's value
 	MaxAddress = 256      // a validator's address
+	SaltSize   = 16       // the salt of a renewal
 )
 
 // Op is an operation: one of the types of this package, as a value. Whether the
@@ -65,11 +68,38 @@ type RecordPut struct {
 	Value     []byte `json:"value"`     // shares the memory of what it was decoded from
 }
 
-// ValidatorAdd makes a key a validator's.
+// ValidatorAdd makes a key a validator's. When the key replaces itself, it is a
+// renewal: the committee stays and its epoch ends.
 type ValidatorAdd struct {
 	Key      sig.PublicKey `json:"key"`
 	Address  string        `json:"address"`           // a multiaddress, may be empty
 	Replaces sig.PublicKey `json:"replaces,omitzero"` // the validator that leaves for it, or zero
+	// Salt makes one renewal another transaction than each earlier one, signatures
+	// being deterministic. It is zero in all that is no renewal: votes for the same
+	// change must be equal.
+	Salt Salt `json:"salt,omitzero"`
+}
+
+// Renews reports whether the operation is a renewal.
+func (o ValidatorAdd) Renews() bool { return o.Key == o.Replaces }
+
+// Salt are random bytes. As text, it is in lower-case hexadecimal digits.
+type Salt [SaltSize]byte
+
+// MarshalText returns the salt in hexadecimal digits.
+func (s Salt) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]), nil }
+
+// UnmarshalText reads what MarshalText writes, and nothing else.
+func (s *Salt) UnmarshalText(text []byte) error {
+	var got Salt
+	if len(text) != hex.EncodedLen(SaltSize) || bytes.ContainsAny(text, "ABCDEF") {
+		return fmt.Errorf("%q is no salt: must be %d lower-case hexadecimal digits", text, hex.EncodedLen(SaltSize))
+	}
+	if _, err := hex.Decode(got[:], text); err != nil {
+		return fmt.Errorf("%q is no salt: %w", text, err)
+	}
+	*s = got
+	return nil
 }
 
 // ValidatorRemove takes a validator's key off the list.
@@ -147,6 +177,9 @@ func (o RecordPut) Validate() error {
 
 // Validate implements [Op].
 func (o ValidatorAdd) Validate() error {
+	if o.Salt != (Salt{}) && !o.Renews() {
+		return Reject(CodeInvalid, "salt: only a validator that takes its own place anew gives one")
+	}
 	return cmp.Or(checkKey("key", o.Key), checkText("address", o.Address, 0, MaxAddress))
 }
 
@@ -196,6 +229,13 @@ func (o RecordPut) Summary() string {
 
 // Summary implements [Op].
 func (o ValidatorAdd) Summary() string {
+	if o.Renews() {
+		s := fmt.Sprintf("renew validator %s", o.Key)
+		if o.Address != "" {
+			s += fmt.Sprintf(" at %q", o.Address)
+		}
+		return s
+	}
 	s := fmt.Sprintf("add validator %s", o.Key)
 	if o.Address != "" {
 		s += fmt.Sprintf(" at %q", o.Address)

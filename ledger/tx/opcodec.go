@@ -97,7 +97,7 @@ func (o SnapshotRegister) appendFields(b []byte) []byte {
 	b = appendText(b, o.Root)
 	b = wire.AppendUvarint(b, o.Size)
 	b = appendText(b, o.Label)
-	return wire.AppendUvarint(b, uint64(o.RetainUntil)) //nolint:gosec // not negative: valid
+	return wire.AppendUvarint(b, uint64(o.RetainUntil)) // not negative: valid
 }
 
 func (o SnapshotRetire) appendFields(b []byte) []byte { return appendText(b, o.Root) }
@@ -115,7 +115,8 @@ func (o RecordPut) appendFields(b []byte) []byte {
 func (o ValidatorAdd) appendFields(b []byte) []byte {
 	b = append(b, o.Key[:]...)
 	b = appendText(b, o.Address)
-	return append(b, o.Replaces[:]...)
+	b = append(b, o.Replaces[:]...)
+	return append(b, o.Salt[:]...)
 }
 
 func (o ValidatorRemove) appendFields(b []byte) []byte { return append(b, o.Key[:]...) }
@@ -132,7 +133,7 @@ func decodeOp(d *wire.Decoder) Op {
 			Root:        bytesOf(d, MaxRoot),
 			Size:        d.Uvarint(wire.MaxUvarint),
 			Label:       textOf(d, MaxLabel),
-			RetainUntil: int64(d.Uvarint(wire.MaxUvarint)), //nolint:gosec // of 63 bits
+			RetainUntil: int64(d.Uvarint(wire.MaxUvarint)), // of 63 bits
 		}
 	case TypeSnapshotRetire:
 		return SnapshotRetire{Root: bytesOf(d, MaxRoot)}
@@ -143,7 +144,7 @@ func decodeOp(d *wire.Decoder) Op {
 	case TypeRecordPut:
 		return RecordPut{Namespace: textOf(d, MaxName), Key: textOf(d, MaxKey), Value: bytesOf(d, MaxValue)}
 	case TypeValidatorAdd:
-		return ValidatorAdd{Key: keyOf(d), Address: textOf(d, MaxAddress), Replaces: keyOf(d)}
+		return ValidatorAdd{Key: keyOf(d), Address: textOf(d, MaxAddress), Replaces: keyOf(d), Salt: saltOf(d)}
 	case TypeValidatorRemove:
 		return ValidatorRemove{Key: keyOf(d)}
 	case TypeParamsSet:
@@ -156,10 +157,16 @@ func decodeOp(d *wire.Decoder) Op {
 
 // bytesOf reads a byte string of at most so many bytes.
 func bytesOf(d *wire.Decoder, most uint64) []byte {
-	return d.Bytes(int(d.Uvarint(most))) //nolint:gosec // most is small
+	return d.Bytes(int(d.Uvarint(most))) // most is small
 }
 
 func textOf(d *wire.Decoder, most uint64) string { return string(bytesOf(d, most)) }
+
+func saltOf(d *wire.Decoder) Salt {
+	var s Salt
+	copy(s[:], d.Bytes(len(s)))
+	return s
+}
 
 func keyOf(d *wire.Decoder) sig.PublicKey {
 	var k sig.PublicKey

@@ -52,6 +52,7 @@ func ops(tb testing.TB) []tx.Op {
 		tx.ValidatorAdd{Key: key(1).Public(), Address: "/ip4/10.0.0.1/tcp/4001", Replaces: key(2).Public()},
 		tx.ValidatorAdd{Key: key(1).Public(), Address: strings.Repeat("a", tx.MaxAddress)},
 		tx.ValidatorAdd{Key: key(1).Public()},
+		tx.ValidatorAdd{Key: key(1).Public(), Replaces: key(1).Public(), Salt: tx.Salt{0xab, 15: 1}},
 		tx.ValidatorRemove{Key: key(1).Public()},
 		tx.ParamsSet{Name: "batch-size", Value: 100},
 		tx.ParamsSet{Name: "x", Value: wire.MaxUvarint},
@@ -227,6 +228,8 @@ func TestValidateRefuses(t *testing.T) {
 		"put: no namespace":         {tx.RecordPut{Namespace: "-", Key: "k"}, tx.CodeInvalid},
 		"add: no key":               {tx.ValidatorAdd{}, tx.CodeInvalid},
 		"add: anybody's key":        {tx.ValidatorAdd{Key: sig.PublicKey{1}}, tx.CodeInvalid},
+		"add: a salt":               {tx.ValidatorAdd{Key: public, Salt: tx.Salt{1}}, tx.CodeInvalid},
+		"replace: a salt":           {tx.ValidatorAdd{Key: public, Replaces: key(7).Public(), Salt: tx.Salt{1}}, tx.CodeInvalid},
 		"add: long address":         {tx.ValidatorAdd{Key: public, Address: strings.Repeat("a", tx.MaxAddress+1)}, tx.CodeTooLarge},
 		"remove: no key":            {tx.ValidatorRemove{}, tx.CodeInvalid},
 		"set: no name":              {tx.ParamsSet{}, tx.CodeInvalid},
@@ -367,7 +370,7 @@ func TestCodes(t *testing.T) {
 			t.Errorf("%s becomes %s, %v", c, back, err)
 		}
 	}
-	if len(names) != 19 {
+	if len(names) != 20 {
 		t.Errorf("%d codes", len(names))
 	}
 	unknown := tx.Code(200)
