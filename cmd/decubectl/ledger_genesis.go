@@ -41,6 +41,7 @@ func paramFlags(p *genesis.Params) []struct {
 		{"max-snapshots-per-owner", &p.MaxSnapshotsPerOwner, "most registered snapshots of one owner"},
 		{"max-names-per-owner", &p.MaxNamesPerOwner, "most names of one owner"},
 		{"max-records-per-owner", &p.MaxRecordsPerOwner, "most records of one owner"},
+		{"growth-bytes-per-day", &p.GrowthBytesPerDay, "most `BYTES` that transactions add to the ledger in a day, a quarter of them at once; 0 is no bound"},
 	}
 }
 

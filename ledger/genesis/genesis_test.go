@@ -60,7 +60,7 @@ func TestGolden(t *testing.T) {
 		what      string
 		got, want string
 	}{
-		{"ID", g.ID().String(), "fe81a0a0f43b6d33d5da5fd442dacd474f782f49534fe15daafbe64f872a05a6"},
+		{"ID", g.ID().String(), "8215a0e4924b565196f7418fdf80b5549e62e89de65531c898ecbc9d3421ad41"},
 		{"set", g.Set().Digest().String(), "d8b77dd9558876aa026049b210c7fdbd9c26873abe8e5afe412c3329efd5731d"},
 	} {
 		if c.got != c.want {
@@ -79,10 +79,11 @@ func TestIDIsTheSumOfTheDescribedBytes(t *testing.T) {
 	b := "decube/genesis/1\x00" +
 		"\x00\x00\x00\x01n" + "\x00\x00\x00\x00\x00\x00\x01\x02" + "\x00\x00\x00\x01" +
 		string(k[:]) + "\x00\x00\x00\x01a" + "\x00\x00\x00\x01" + "\x00\x00\x00\x02/x" +
-		"\x00\x00\x00\x08"
+		"\x00\x00\x00\x09"
 	for _, v := range []string{
 		"0000000000000008", "0000000000000080", "00000000000003e8", "0000000000100000",
 		"0000000000000400", "00000000000186a0", "00000000000003e8", "0000000000002710",
+		"0000000080000000",
 	} {
 		p, err := hex.DecodeString(v)
 		if err != nil {
@@ -182,6 +183,7 @@ func TestIDCoversEverything(t *testing.T) {
 		"snapshots an owner":   func(g *genesis.Genesis) { g.Params.MaxSnapshotsPerOwner++ },
 		"names an owner":       func(g *genesis.Genesis) { g.Params.MaxNamesPerOwner++ },
 		"records an owner":     func(g *genesis.Genesis) { g.Params.MaxRecordsPerOwner++ },
+		"growth":               func(g *genesis.Genesis) { g.Params.GrowthBytesPerDay++ },
 	} {
 		g := example(t)
 		change(g)

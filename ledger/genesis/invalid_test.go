@@ -47,6 +47,8 @@ func TestValidate(t *testing.T) {
 		"a wide window":       {func(g *genesis.Genesis) { g.Params.Window = 65 }, "consensus.window"},
 		"checkpoints":         {func(g *genesis.Genesis) { g.Params.CheckpointInterval = 7 }, "consensus.checkpoint_interval"},
 		"small blocks":        {func(g *genesis.Genesis) { g.Params.MaxBlockBytes = 1000 }, "consensus.max_block_bytes"},
+		"little growth":       {func(g *genesis.Genesis) { g.Params.GrowthBytesPerDay = 4<<20 - 1 }, "consensus.growth_bytes_per_day"},
+		"much growth":         {func(g *genesis.Genesis) { g.Params.GrowthBytesPerDay = 1<<38 + 1 }, "consensus.growth_bytes_per_day"},
 		"no parameters":       {func(g *genesis.Genesis) { g.Params = genesis.Params{} }, "consensus.window"},
 		"a large NEW-VIEW":    {func(g *genesis.Genesis) { crowd(g, 256); g.Params.Window = 64 }, "consensus.max_block_bytes"},
 	} {

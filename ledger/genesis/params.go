@@ -25,7 +25,19 @@ type Params struct {
 	MaxSnapshotsPerOwner uint64
 	MaxNamesPerOwner     uint64
 	MaxRecordsPerOwner   uint64
+	// GrowthBytesPerDay is how many bytes transactions may add to the ledger in a day
+	// of block time, a quarter of them at once; 0 is no bound, for ledgers whose users
+	// trust each other. Package state says what a transaction adds.
+	GrowthBytesPerDay uint64
 }
+
+// The bounds of Params.GrowthBytesPerDay other than 0. At the least, a quarter has
+// room for several of the largest transactions, which could never be ordered
+// otherwise; above the most, the bound would bound nothing.
+const (
+	MinGrowth = 4 << 20
+	MaxGrowth = 1 << 38
+)
 
 // param is what is known of one field of Params.
 type param struct {
@@ -33,20 +45,22 @@ type param struct {
 	of       func(*Params) *uint64
 	def      uint64
 	min, max uint64
+	none     bool // 0 is also allowed, and stands for no bound
 }
 
 // params are the fields in the order of the encoding, which is theirs in Params.
 //
 // MaxBlockBytes begins where the largest transaction fits, with room to spare.
 var params = [...]param{
-	{"window", func(p *Params) *uint64 { return &p.Window }, 8, 1, pbft.MaxWindow},
-	{"checkpoint_interval", func(p *Params) *uint64 { return &p.CheckpointInterval }, 128, 1, 1 << 20},
-	{"max_block_transactions", func(p *Params) *uint64 { return &p.MaxBlockTransactions }, 1000, 1, tx.MaxBatch},
-	{"max_block_bytes", func(p *Params) *uint64 { return &p.MaxBlockBytes }, 1 << 20, 128 << 10, tx.MaxBatchSize},
-	{"nonce_window", func(p *Params) *uint64 { return &p.NonceWindow }, 1024, 1, 1 << 16},
-	{"max_snapshots_per_owner", func(p *Params) *uint64 { return &p.MaxSnapshotsPerOwner }, 100_000, 1, 1 << 32},
-	{"max_names_per_owner", func(p *Params) *uint64 { return &p.MaxNamesPerOwner }, 1000, 1, 1 << 32},
-	{"max_records_per_owner", func(p *Params) *uint64 { return &p.MaxRecordsPerOwner }, 10_000, 1, 1 << 32},
+	{"window", func(p *Params) *uint64 { return &p.Window }, 8, 1, pbft.MaxWindow, false},
+	{"checkpoint_interval", func(p *Params) *uint64 { return &p.CheckpointInterval }, 128, 1, 1 << 20, false},
+	{"max_block_transactions", func(p *Params) *uint64 { return &p.MaxBlockTransactions }, 1000, 1, tx.MaxBatch, false},
+	{"max_block_bytes", func(p *Params) *uint64 { return &p.MaxBlockBytes }, 1 << 20, 128 << 10, tx.MaxBatchSize, false},
+	{"nonce_window", func(p *Params) *uint64 { return &p.NonceWindow }, 1024, 1, 1 << 16, false},
+	{"max_snapshots_per_owner", func(p *Params) *uint64 { return &p.MaxSnapshotsPerOwner }, 100_000, 1, 1 << 32, false},
+	{"max_names_per_owner", func(p *Params) *uint64 { return &p.MaxNamesPerOwner }, 1000, 1, 1 << 32, false},
+	{"max_records_per_owner", func(p *Params) *uint64 { return &p.MaxRecordsPerOwner }, 10_000, 1, 1 << 32, false},
+	{"growth_bytes_per_day", func(p *Params) *uint64 { return &p.GrowthBytesPerDay }, 2 << 30, MinGrowth, MaxGrowth, true},
 }
 
 // DefaultParams returns what a new ledger has unless it is told otherwise.
@@ -62,7 +76,11 @@ func DefaultParams() Params {
 func (p *Params) Validate() error {
 	for i := range params {
 		q := &params[i]
-		if v := *q.of(p); v < q.min || v > q.max {
+		switch v := *q.of(p); {
+		case v >= q.min && v <= q.max, v == 0 && q.none:
+		case q.none:
+			return invalid("consensus."+q.name, "%d, must be %d to %d, or 0 for no bound", v, q.min, q.max)
+		default:
 			return invalid("consensus."+q.name, "%d, must be %d to %d", v, q.min, q.max)
 		}
 	}

@@ -163,7 +163,7 @@ func (s *step) run() error {
 		return err
 	}
 	putEntry(s, AccountKey(s.tx.Owner), s.account)
-	return nil
+	return s.charge()
 }
 
 func (s *step) operate() error {

@@ -55,6 +55,15 @@
 // the others stays. A change of the validators, or a renewal, ends the epoch: the
 // block takes no more transactions.
 //
+// Growth: a transaction costs the bytes of its encoding in a body, the bytes that
+// each entry grows by, and EntryCost for each entry that is new. What is deleted gives
+// nothing back. The cost comes out of a token bucket that fills by the parameter
+// growth_bytes_per_day of block time and holds a quarter of it; a transaction that
+// costs more than is left is refused, so a block with one is not valid, whoever leads.
+// Votes on validators and parameters come out of a bucket of each validator's own, of
+// GovernanceBytesPerDay, so that they go through when the other one is empty. With
+// growth_bytes_per_day 0, nothing is bounded.
+//
 // Parameters: all but window and checkpoint_interval, which the consensus core has
 // from the genesis document, may be changed. A change counts from the next
 // transaction on. Entries that are there when a limit is lowered stay.
@@ -75,6 +84,8 @@
 //	08 | name                           a name
 //	09 | owner 32 | key                 a record of an owner's own
 //	0a | length of the name 1 | name | key    a record in a name's namespace
+//	0b                                  what transactions can still add, full when there is none
+//	0c | key 32                         what a validator's votes can still add, likewise
 //
 // Values begin with a byte that gives the version of their format, 01. A text is
 // its length as a number and its bytes. An origin says which transaction made the
@@ -98,6 +109,8 @@
 //	terms          size number | retain_until number | label text
 //	name           holder 32 | origin of the claim or transfer | records number | target text
 //	record         origin of the last writing | value, to the end
+//	can still add  bytes 8 | parts of a byte 8, of which 86,400,000 make one
+//	               | block time up to which it has filled 8, in two's complement
 //
 // A change is written as in a transaction, package tx: the operation's type and its
 // fields, without the salt, which no vote has. Subjects that are keys come before those that are parameters, and either

@@ -55,6 +55,8 @@ var kinds = []again{
 	entry(state.ParseName),
 	entry(state.ParseRecord),
 	entry(state.ParseRecord),
+	entry(state.ParseBucket),
+	entry(state.ParseBucket),
 }
 
 // everything returns a state that has every kind of entry.
@@ -142,8 +144,10 @@ func TestParseRefuses(t *testing.T) {
 		"a set of another version":      {1, "02" + "0001" + hex.EncodeToString(keys[0][:])},
 		"a set without members":         {1, "010000"},
 		"a set of whom nobody can be":   {1, "01" + "0001" + strings.Repeat("00", 32)},
-		"parameters out of bounds":      {2, "01" + strings.Repeat("00", 64)},
-		"too few parameters":            {2, "01" + strings.Repeat("00", 56)},
+		"parameters out of bounds":      {2, "01" + strings.Repeat("00", 72)},
+		"too few parameters":            {2, "01" + strings.Repeat("00", 64)},
+		"more bytes than a day has":     {11, "01" + "0000001000000001" + strings.Repeat("00", 16)},
+		"parts that make a byte":        {12, "01" + strings.Repeat("00", 8) + "0000000005265c00" + strings.Repeat("00", 8)},
 		"a vote for a renewal":          {4, "0101" + "06" + key + "00" + key},
 		"too many addresses":            {3, "01" + strings.Repeat("00", 8) + full + "09" + strings.Repeat("00", 9)},
 		"fewer addresses than it says":  {3, "01" + strings.Repeat("00", 8) + full + "02" + "00"},

@@ -19,3 +19,6 @@ func EncodeParams(p genesis.Params) []byte { return appendParams(nil, p) }
 
 // EncodeValidators returns the encoding of a validator set.
 func EncodeValidators(set genesis.ValidatorSet) []byte { return appendValidators(nil, set) }
+
+// ParseBucket reads the entry of what can still be added to the ledger.
+var ParseBucket = parseBucket

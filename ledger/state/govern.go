@@ -241,6 +241,7 @@ func (s *step) seat(c tx.ValidatorAdd) error {
 func (s *step) carry(voter sig.PublicKey, open votes, next outcome) {
 	if _, stays := next.set.Replica(voter); !stays {
 		s.putVotes(voter, nil)
+		s.drop(VoterGrowthKey(voter))
 		return
 	}
 	var rest votes

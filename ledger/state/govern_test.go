@@ -257,6 +257,9 @@ func TestParams(t *testing.T) {
 	w.refused(0, set("colour", 7), tx.CodeNotFound)
 	w.refused(0, set("nonce_window", 0), tx.CodeInvalid)
 	w.refused(0, set("nonce_window", 1<<16+1), tx.CodeInvalid)
+	w.refused(0, set("growth_bytes_per_day", 1), tx.CodeInvalid)
+	w.ok(0, set("growth_bytes_per_day", 0))
+	w.ok(0, set("growth_bytes_per_day", genesis.DefaultParams().GrowthBytesPerDay)) // takes the vote back
 	w.ok(0, set("max_names_per_owner", 1))
 	w.ok(1, set("max_names_per_owner", 2))
 	w.ok(2, set("max_names_per_owner", 1))
@@ -286,6 +289,7 @@ func TestParamNames(t *testing.T) {
 		*p = genesis.Params{
 			Window: 11, CheckpointInterval: 101, MaxBlockTransactions: 1001, MaxBlockBytes: 200_001,
 			NonceWindow: 102, MaxSnapshotsPerOwner: 103, MaxNamesPerOwner: 104, MaxRecordsPerOwner: 105,
+			GrowthBytesPerDay: 5 << 20,
 		}
 	})
 	s := must(state.Genesis(g))(t)
@@ -293,9 +297,10 @@ func TestParamNames(t *testing.T) {
 	for i, name := range []string{
 		"window", "checkpoint_interval", "max_block_transactions", "max_block_bytes",
 		"nonce_window", "max_snapshots_per_owner", "max_names_per_owner", "max_records_per_owner",
+		"growth_bytes_per_day",
 	} {
 		v, ok, err := s.Param(name)
-		if !ok || err != nil || v != []uint64{11, 101, 1001, 200_001, 102, 103, 104, 105}[i] {
+		if !ok || err != nil || v != []uint64{11, 101, 1001, 200_001, 102, 103, 104, 105, 5 << 20}[i] {
 			t.Errorf("%s: %d, %v, %v", name, v, ok, err)
 		}
 		if want := fmt.Sprintf("%q: %d", name, v); !strings.Contains(text, want) {

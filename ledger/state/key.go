@@ -17,6 +17,8 @@ const (
 	spaceName         = 0x08
 	spaceOwnRecord    = 0x09
 	spaceNameRecord   = 0x0a
+	spaceGrowth       = 0x0b
+	spaceVoterGrowth  = 0x0c
 )
 
 // ValidatorsKey returns the map's key of the validator set.
@@ -62,6 +64,12 @@ func RecordKey(namespace, key string, owner sig.PublicKey) []byte {
 	b = append(b, namespace...)
 	return append(b, key...)
 }
+
+// GrowthKey returns the map's key of what transactions can still add to the ledger.
+func GrowthKey() []byte { return []byte{spaceGrowth} }
+
+// VoterGrowthKey returns the map's key of what a validator's votes can still add.
+func VoterGrowthKey(voter sig.PublicKey) []byte { return keyOf(spaceVoterGrowth, voter, "") }
 
 func keyOf[T ~string | ~[]byte](space byte, owner sig.PublicKey, rest T) []byte {
 	b := make([]byte, 0, 1+len(owner)+len(rest))

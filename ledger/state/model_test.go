@@ -53,6 +53,7 @@ func newModel(g *genesis.Genesis) *model {
 			"max_block_transactions": g.Params.MaxBlockTransactions, "max_block_bytes": g.Params.MaxBlockBytes,
 			"nonce_window": g.Params.NonceWindow, "max_snapshots_per_owner": g.Params.MaxSnapshotsPerOwner,
 			"max_names_per_owner": g.Params.MaxNamesPerOwner, "max_records_per_owner": g.Params.MaxRecordsPerOwner,
+			"growth_bytes_per_day": g.Params.GrowthBytesPerDay,
 		},
 		votes:   make(map[sig.PublicKey][]tx.Op),
 		used:    make(map[sig.PublicKey]map[uint64]bool),

@@ -25,6 +25,7 @@ var params = [...]struct {
 	{"max_snapshots_per_owner", func(p *genesis.Params) *uint64 { return &p.MaxSnapshotsPerOwner }, false},
 	{"max_names_per_owner", func(p *genesis.Params) *uint64 { return &p.MaxNamesPerOwner }, false},
 	{"max_records_per_owner", func(p *genesis.Params) *uint64 { return &p.MaxRecordsPerOwner }, false},
+	{"growth_bytes_per_day", func(p *genesis.Params) *uint64 { return &p.GrowthBytesPerDay }, false},
 }
 
 func appendParams(b []byte, p genesis.Params) []byte {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	mh "github.com/multiformats/go-multihash"
+	"pgregory.net/rapid"
 
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
@@ -36,7 +37,7 @@ func root(i int) tx.CID {
 }
 
 // document returns a genesis document of n validators, keys[0] to keys[n-1].
-func document(tb testing.TB, n int, adjust ...func(*genesis.Params)) *genesis.Genesis {
+func document(tb rapid.TB, n int, adjust ...func(*genesis.Params)) *genesis.Genesis {
 	tb.Helper()
 	params := genesis.DefaultParams()
 	for _, f := range adjust {
@@ -53,14 +54,14 @@ func document(tb testing.TB, n int, adjust ...func(*genesis.Params)) *genesis.Ge
 	return g
 }
 
-func genesisState(tb testing.TB, n int, adjust ...func(*genesis.Params)) state.State {
+func genesisState(tb rapid.TB, n int, adjust ...func(*genesis.Params)) state.State {
 	tb.Helper()
 	return must(state.Genesis(document(tb, n, adjust...)))(tb)
 }
 
 // must returns a function that returns v unless there was an error.
-func must[T any](v T, err error) func(testing.TB) T {
-	return func(tb testing.TB) T {
+func must[T any](v T, err error) func(rapid.TB) T {
+	return func(tb rapid.TB) T {
 		tb.Helper()
 		if err != nil {
 			tb.Fatal(err)
@@ -70,7 +71,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 }
 
 // found is must for what is looked up and has to be there.
-func found[T any](v T, ok bool, err error) func(testing.TB) T {
+func found[T any](v T, ok bool, err error) func(rapid.TB) T {
 	if err == nil && !ok {
 		err = errors.New("not found")
 	}
@@ -78,7 +79,7 @@ func found[T any](v T, ok bool, err error) func(testing.TB) T {
 }
 
 // transaction returns an owner's, without a signature: the executor does not look at it.
-func transaction(tb testing.TB, owner sig.PublicKey, nonce uint64, op tx.Op) *tx.Transaction {
+func transaction(tb rapid.TB, owner sig.PublicKey, nonce uint64, op tx.Op) *tx.Transaction {
 	tb.Helper()
 	return must(tx.New([32]byte{}, owner, nonce, op, sig.Signature{}))(tb)
 }

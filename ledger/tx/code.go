@@ -31,6 +31,7 @@ const (
 	CodeDuplicate         Code = 17
 	CodeUnavailable       Code = 18
 	CodeRenewals          Code = 19
+	CodeGrowth            Code = 20
 )
 
 // codes are the names and explanations, by number.
@@ -55,6 +56,7 @@ var codes = [...]struct{ name, explain string }{
 	CodeDuplicate:         {"duplicate", "This very transaction is already waiting; wait for it to be committed."},
 	CodeUnavailable:       {"unavailable", "The node cannot have transactions ordered at the moment; try again, or ask another node."},
 	CodeRenewals:          {"renewals", "The validator has taken its place anew as often as it may for now; it may again once 10 minutes have passed."},
+	CodeGrowth:            {"growth", "The ledger grows as fast as it may; send this one again later, the details say when there is room."},
 }
 
 // ErrCode is returned for a text that names no code.
