@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/internal/durable"
+	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
@@ -47,7 +48,7 @@ func paramFlags(p *genesis.Params) []struct {
 
 func (a *app) genesisCreate() *cobra.Command {
 	var network, created, output string
-	var validators []string
+	var validators, admitted []string
 	var force bool
 	params := genesis.DefaultParams()
 	cmd := &cobra.Command{
@@ -59,7 +60,10 @@ must agree on. Whoever has the document can verify the whole ledger, so everybod
 should have it from somebody they trust, and compare the ID.
 
 With 3f+1 validators f may fail in any way: take 4, 7 or 10. A name and addresses,
-separated by commas, help people and peers; both may be left out.`,
+separated by commas, help people and peers; both may be left out.
+
+The ledger orders everybody's operations or, with --admit, those of the keys given and
+of nobody else. Validators vote all the same.`,
 		Example: `  decubectl ledger genesis create --network example -o genesis.json \
     --validator 12D3KooWA...=alpha@/dns4/alpha.example/tcp/4001 \
     --validator 12D3KooWB...=beta --validator 12D3KooWC... --validator 12D3KooWD...`,
@@ -84,6 +88,9 @@ separated by commas, help people and peers; both may be left out.`,
 				first = append(first, v)
 			}
 			g, err := genesis.New(network, at, first, params)
+			if err == nil && len(admitted) > 0 {
+				g, err = withList(g, admitted)
+			}
 			if err != nil {
 				return usageError(cmd, "%w", err)
 			}
@@ -93,6 +100,7 @@ separated by commas, help people and peers; both may be left out.`,
 	flags := cmd.Flags()
 	flags.StringVar(&network, "network", "", "`NAME` of the ledger")
 	flags.StringArrayVar(&validators, "validator", nil, "a first validator, as `KEY[=NAME[@MULTIADDR]]`; repeatable")
+	flags.StringArrayVar(&admitted, "admit", nil, "peer ID, a `KEY` whose operations are ordered, and no others'; repeatable; by default everybody's are")
 	flags.StringVarP(&output, "output", "o", "-", "write the document to a `FILE`, or - for standard output")
 	flags.BoolVar(&force, "force", false, "write over a file that is there")
 	flags.StringVar(&created, "created", "", "creation `TIME` to record, RFC 3339; by default now")
@@ -100,6 +108,19 @@ separated by commas, help people and peers; both may be left out.`,
 		flags.Uint64Var(p.value, p.name, *p.value, p.usage)
 	}
 	return cmd
+}
+
+// withList returns a document that admits the keys of a list, and nobody else.
+func withList(g *genesis.Genesis, admitted []string) (*genesis.Genesis, error) {
+	rules := admission.Rules{Mode: admission.ModeList}
+	for _, text := range admitted {
+		key, err := sig.ParsePublicKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("--admit %s: %w", text, err)
+		}
+		rules.Keys = append(rules.Keys, key)
+	}
+	return g.WithAdmission(rules)
 }
 
 // parseValidator reads KEY[=NAME][@MULTIADDR,...]. Multiaddrs begin with a slash, so
@@ -132,6 +153,8 @@ type genesisLine struct {
 	Faulty     int                `json:"faulty"`
 	Validators []genesisValidator `json:"validators"`
 	Parameters map[string]uint64  `json:"parameters"`
+	Admission  string             `json:"admission"`
+	Admitted   []sig.PublicKey    `json:"admitted,omitempty"`
 }
 
 type genesisValidator struct {
@@ -149,6 +172,7 @@ func lineOf(g *genesis.Genesis, file string) (genesisLine, error) {
 	line := genesisLine{
 		ID: g.ID().String(), File: file, Network: g.Network, Created: g.Created,
 		Quorum: c.Quorum(), Faulty: c.Faulty(), Parameters: map[string]uint64{},
+		Admission: g.Admission.Mode.String(), Admitted: g.Admission.Keys,
 	}
 	for i := range g.Validators {
 		v := &g.Validators[i]
@@ -217,9 +241,17 @@ func (a *app) genesisShow() *cobra.Command {
 	}
 }
 
+// admissionOf says in one line whose operations a ledger orders.
+func admissionOf(g *genesis.Genesis) string {
+	if g.Admission.Mode == admission.ModeOpen {
+		return "open to everybody"
+	}
+	return plural(int64(len(g.Admission.Keys)), "key")
+}
+
 func showGenesis(w io.Writer, g *genesis.Genesis) {
 	printFields(w, "Genesis ID", g.ID(), "Network", g.Network, "Created", g.Created.Format(time.RFC3339Nano),
-		"Committee", committee(len(g.Validators)))
+		"Committee", committee(len(g.Validators)), "Admission", admissionOf(g))
 	var rows []row
 	for i := range g.Validators {
 		v := &g.Validators[i]
@@ -234,6 +266,15 @@ func showGenesis(w io.Writer, g *genesis.Genesis) {
 	}
 	fmt.Fprintln(w)
 	printTable(w, row{"parameter", "value"}, rows)
+	if len(g.Admission.Keys) == 0 {
+		return
+	}
+	rows = nil
+	for _, key := range g.Admission.Keys {
+		rows = append(rows, row{key})
+	}
+	fmt.Fprintln(w)
+	printTable(w, row{"admitted"}, rows)
 }
 
 // readGenesis reads a document from a file.

@@ -78,6 +78,8 @@ func TestRulesFindViolations(t *testing.T) {
 		"a core reads the disk below":     {[]string{"./ledger/pbft: ./ledger/quorum fmt", "./ledger/quorum: os"}, "ledger/pbft", "ledger/quorum imports os"},
 		"a pure function sleeps":          {[]string{"./ledger/body: fmt time"}, "ledger/body", "ledger/body imports time"},
 		"a pure function's values":        {[]string{"./ledger/body: cmp ./ledger/tx", "./ledger/tx: time log/slog"}, "", ""},
+		"a policy asks the clock":         {[]string{"./ledger/admission: fmt time"}, "ledger/admission", "ledger/admission imports time"},
+		"a policy's keys":                 {[]string{"./ledger/admission: ./ledger/sig", "./ledger/sig: sync"}, "", ""},
 		"a core links a library":          {[]string{"./ledger/quorum: example.org/x"}, "ledger/quorum", "ledger/quorum imports example.org/x"},
 		"a driver may do all that":        {[]string{"./ledger: ./ledger/pbft os time net", "./ledger/pbft: fmt", "fmt: os"}, "", ""},
 		"a name that only begins alike":   {[]string{"./snapshot: ./internal/nodes github.com/libp2p/go-libp2p-record"}, "", ""},

@@ -18,8 +18,9 @@
 //	      "addresses": ["/dns4/alpha.example/..."]  optional, at most 8 of 1 to 256 printable ASCII bytes
 //	    }
 //	  ],
-//	  "consensus": {"window": 8, ...}               every parameter; see [Params]
-//	}
+//	  "consensus": {"window": 8, ...},              every parameter; see [Params]
+//	  "admission": {"mode": "open"}                 or {"mode": "list", "keys": ["12D3Koo...", ...]}, 1 to 1024
+//	}                                               peer IDs, no two alike: whose operations are ordered
 //
 // It is read strictly: fields that are unknown, missing or given twice are
 // refused, and so is anything after the document. No parameter has a default in
@@ -43,6 +44,8 @@
 //	        address                 text
 //	number of parameters    4 bytes, then for each, in the order of the fields of Params:
 //	    value                   8 bytes
+//	mode of admission       1 byte: 0 open, 1 list
+//	number of keys          4 bytes, then for each key on the list 32 bytes, in order
 //
 // # Validator sets
 //

@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
+	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
 )
@@ -39,6 +41,7 @@ type Genesis struct {
 	Created    time.Time // UTC, whole milliseconds
 	Validators []Validator
 	Params     Params
+	Admission  admission.Rules
 }
 
 // Validator is a member of the first committee.
@@ -51,8 +54,9 @@ type Validator struct {
 	Addresses []string
 }
 
-// New returns the document for a new ledger, or ErrInvalid. The creation time is
-// cut to milliseconds. The validators are copied, their addresses are not.
+// New returns the document for a new ledger that is open to everybody, or ErrInvalid.
+// The creation time is cut to milliseconds. The validators are copied, their addresses
+// are not.
 func New(network string, created time.Time, validators []Validator, params Params) (*Genesis, error) {
 	g := &Genesis{
 		Network:    network,
@@ -64,6 +68,18 @@ func New(network string, created time.Time, validators []Validator, params Param
 		return nil, err
 	}
 	return g, nil
+}
+
+// WithAdmission returns the document with other rules of admission, whose keys it
+// copies, or ErrInvalid. All else is shared.
+func (g *Genesis) WithAdmission(rules admission.Rules) (*Genesis, error) {
+	out := *g
+	rules.Keys = slices.Clone(rules.Keys)
+	out.Admission = rules
+	if err := out.Validate(); err != nil {
+		return nil, err
+	}
+	return &out, nil
 }
 
 // Validate returns ErrInvalid with the field that is out of bounds.
@@ -90,6 +106,9 @@ func (g *Genesis) Validate() error {
 			return invalid(fmt.Sprintf("validators[%d].name", i), "%q is validators[%d]'s", v.Name, first)
 		}
 		named[v.Name] = i
+	}
+	if err := g.Admission.Validate(); err != nil {
+		return invalid("admission", "%w", err)
 	}
 	if err := g.Params.Validate(); err != nil {
 		return err
@@ -186,6 +205,11 @@ func (g *Genesis) ID() pbft.Digest {
 	b = appendCount(b, len(params))
 	for i := range params {
 		b = binary.BigEndian.AppendUint64(b, *params[i].of(&g.Params))
+	}
+	b = append(b, byte(g.Admission.Mode))
+	b = appendCount(b, len(g.Admission.Keys))
+	for i := range g.Admission.Keys {
+		b = append(b, g.Admission.Keys[i][:]...)
 	}
 	return sha256.Sum256(b)
 }

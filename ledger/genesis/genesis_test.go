@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
@@ -60,7 +61,7 @@ func TestGolden(t *testing.T) {
 		what      string
 		got, want string
 	}{
-		{"ID", g.ID().String(), "8215a0e4924b565196f7418fdf80b5549e62e89de65531c898ecbc9d3421ad41"},
+		{"ID", g.ID().String(), "1ef4017c7de176245fc75defb0ed664cf443e1bdbdeda98813bb92289143f58b"},
 		{"set", g.Set().Digest().String(), "d8b77dd9558876aa026049b210c7fdbd9c26873abe8e5afe412c3329efd5731d"},
 	} {
 		if c.got != c.want {
@@ -91,6 +92,14 @@ func TestIDIsTheSumOfTheDescribedBytes(t *testing.T) {
 		}
 		b += string(p)
 	}
+	listed, err := g.WithAdmission(list(k))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := listed.ID(), sum(b+"\x01\x00\x00\x00\x01"+string(k[:])); got != want {
+		t.Errorf("ID with a list is %v, want %v", got, want)
+	}
+	b += "\x00\x00\x00\x00\x00"
 	if got, want := g.ID(), sum(b); got != want {
 		t.Errorf("ID is %v, want %v", got, want)
 	}
@@ -118,6 +127,30 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if fi, err := os.Stat(name); err != nil || fi.Mode().Perm() != 0o644 {
 		t.Errorf("the file's mode is %v, %v", fi.Mode(), err)
+	}
+}
+
+func list(keys ...sig.PublicKey) admission.Rules {
+	return admission.Rules{Mode: admission.ModeList, Keys: keys}
+}
+
+func TestListRoundTrips(t *testing.T) {
+	keys := []sig.PublicKey{key(9), key(1)}
+	g, err := example(t).WithAdmission(list(keys...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys[0] = key(2)
+	data, err := g.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := genesis.Parse(data)
+	if err != nil || !reflect.DeepEqual(back, g) || back.ID() != g.ID() || back.Admission.Keys[0] != key(9) {
+		t.Errorf("Parse(Marshal(g)) = %+v, %v, want %+v", back, err, g)
+	}
+	if _, err := g.WithAdmission(admission.Rules{Keys: keys}); !errors.Is(err, genesis.ErrInvalid) {
+		t.Errorf("an open list: %v", err)
 	}
 }
 
@@ -153,6 +186,13 @@ func TestLargestFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var listed []sig.PublicKey
+	for i := range admission.MaxKeys {
+		listed = append(listed, key(i))
+	}
+	if g, err = g.WithAdmission(list(listed...)); err != nil {
+		t.Fatal(err)
+	}
 	data, err := g.Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -183,6 +223,9 @@ func TestIDCoversEverything(t *testing.T) {
 		"snapshots an owner":   func(g *genesis.Genesis) { g.Params.MaxSnapshotsPerOwner++ },
 		"names an owner":       func(g *genesis.Genesis) { g.Params.MaxNamesPerOwner++ },
 		"records an owner":     func(g *genesis.Genesis) { g.Params.MaxRecordsPerOwner++ },
+		"a list":               func(g *genesis.Genesis) { g.Admission = list(key(8), key(9)) },
+		"its order":            func(g *genesis.Genesis) { g.Admission = list(key(9), key(8)) },
+		"a shorter list":       func(g *genesis.Genesis) { g.Admission = list(key(9)) },
 		"growth":               func(g *genesis.Genesis) { g.Params.GrowthBytesPerDay++ },
 	} {
 		g := example(t)
@@ -195,7 +238,7 @@ func TestIDCoversEverything(t *testing.T) {
 		}
 		seen[g.ID()] = name
 	}
-	if want := reflect.TypeFor[genesis.Params]().NumField() + 10; len(seen) != want {
+	if want := reflect.TypeFor[genesis.Params]().NumField() + 13; len(seen) != want {
 		t.Errorf("%d documents, want %d: is a field of Params not looked at?", len(seen), want)
 	}
 }

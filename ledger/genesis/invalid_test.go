@@ -47,6 +47,8 @@ func TestValidate(t *testing.T) {
 		"a wide window":       {func(g *genesis.Genesis) { g.Params.Window = 65 }, "consensus.window"},
 		"checkpoints":         {func(g *genesis.Genesis) { g.Params.CheckpointInterval = 7 }, "consensus.checkpoint_interval"},
 		"small blocks":        {func(g *genesis.Genesis) { g.Params.MaxBlockBytes = 1000 }, "consensus.max_block_bytes"},
+		"a list of nobody":    {func(g *genesis.Genesis) { g.Admission = list() }, "admission"},
+		"a list, one twice":   {func(g *genesis.Genesis) { g.Admission = list(key(1), key(1)) }, "admission"},
 		"little growth":       {func(g *genesis.Genesis) { g.Params.GrowthBytesPerDay = 4<<20 - 1 }, "consensus.growth_bytes_per_day"},
 		"much growth":         {func(g *genesis.Genesis) { g.Params.GrowthBytesPerDay = 1<<38 + 1 }, "consensus.growth_bytes_per_day"},
 		"no parameters":       {func(g *genesis.Genesis) { g.Params = genesis.Params{} }, "consensus.window"},
@@ -61,7 +63,11 @@ func TestValidate(t *testing.T) {
 		if _, err := g.Marshal(); !errors.Is(err, genesis.ErrInvalid) {
 			t.Errorf("%s: written all the same: %v", name, err)
 		}
-		if _, err := genesis.New(g.Network, g.Created, g.Validators, g.Params); (err == nil) != (name == "microseconds" || name == "local time") {
+		made, err := genesis.New(g.Network, g.Created, g.Validators, g.Params)
+		if err == nil {
+			_, err = made.WithAdmission(g.Admission)
+		}
+		if (err == nil) != (name == "microseconds" || name == "local time") {
 			t.Errorf("%s: New: %v", name, err)
 		}
 	}
@@ -137,6 +143,12 @@ func TestParseIsStrict(t *testing.T) {
 		"negative":           {`"window": 8`, `"window": -8`, "consensus.window"},
 		"out of bounds":      {`"window": 8`, `"window": 800`, "consensus.window"},
 		"missing parameter":  {`"window": 8,`, ``, "consensus.window"},
+		"no admission":       {`"mode": "open"`, ``, "admission.mode"},
+		"unknown admission":  {`"mode": "open"`, `"mode": "vote"`, "admission.mode"},
+		"a list without":     {`"mode": "open"`, `"mode": "list"`, "admission.keys"},
+		"an open list":       {`"mode": "open"`, `"mode": "open", "keys": []`, "admission.keys"},
+		"an empty list":      {`"mode": "open"`, `"mode": "list", "keys": []`, "admission"},
+		"a list of names":    {`"mode": "open"`, `"mode": "list", "keys": ["alpha"]`, "admission.keys[0]"},
 		"unknown parameter":  {`"window": 8,`, `"window": 8, "windows": 8,`, "consensus.windows"},
 		"no parameters":      {`"consensus": {`, `"consensus": 1, "x": {`, "consensus"},
 	} {

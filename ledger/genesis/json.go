@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/internal/durable"
+	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/sig"
 )
@@ -56,8 +57,28 @@ func (r *reader) document(data []byte) *Genesis {
 		*params[i].of(&g.Params) = consensus.number(params[i].name)
 	}
 	consensus.finish()
+	g.Admission = r.admission(r.object("admission", doc.take("admission")))
 	doc.finish()
 	return g
+}
+
+func (r *reader) admission(o *object) admission.Rules {
+	mode, err := admission.ParseMode(o.text("mode"))
+	if err != nil {
+		r.fail(o.field("mode"), "%w", err)
+	}
+	rules := admission.Rules{Mode: mode}
+	if mode == admission.ModeList {
+		for i, text := range o.texts("keys", admission.MaxKeys) {
+			key, err := sig.ParsePublicKey(text)
+			if err != nil {
+				r.fail(fmt.Sprintf("%s[%d]", o.field("keys"), i), "%w", err)
+			}
+			rules.Keys = append(rules.Keys, key)
+		}
+	}
+	o.finish()
+	return rules
 }
 
 func (r *reader) validator(o *object) Validator {
@@ -106,6 +127,12 @@ type document struct {
 	Created    string            `json:"created"`
 	Validators []validatorObject `json:"validators"`
 	Consensus  json.RawMessage   `json:"consensus"`
+	Admission  admissionObject   `json:"admission"`
+}
+
+type admissionObject struct {
+	Mode string          `json:"mode"`
+	Keys []sig.PublicKey `json:"keys,omitempty"`
 }
 
 type validatorObject struct {
@@ -130,6 +157,7 @@ func (g *Genesis) Marshal() ([]byte, error) {
 	}
 	consensus[len(consensus)-1] = '}'
 	doc.Consensus = consensus
+	doc.Admission = admissionObject{g.Admission.Mode.String(), g.Admission.Keys}
 
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/tx"
@@ -22,9 +23,10 @@ var (
 // Block executes the transactions of one block on top of a state. It is for one
 // goroutine; any number of blocks may be on top of one state.
 type Block struct {
-	base smt.Map
-	seq  uint64
-	time int64
+	base   smt.Map
+	policy admission.Policy
+	seq    uint64
+	time   int64
 
 	// changes are what the block has changed so far, one for each key, and index
 	// where the change of a key is.
@@ -92,9 +94,9 @@ func (b *Block) Finish() (State, genesis.ValidatorSet, error) {
 		return State{}, nil, fmt.Errorf("state: block %d: %w", b.seq, err)
 	}
 	if b.closed {
-		return State{entries: m}, b.set, nil
+		return State{entries: m, policy: b.policy}, b.set, nil
 	}
-	return State{entries: m}, nil, nil
+	return State{entries: m, policy: b.policy}, nil, nil
 }
 
 // Get returns a value as the block has left it so far.
@@ -152,6 +154,11 @@ type step struct {
 }
 
 func (s *step) run() error {
+	if !governs(s.tx.Op) {
+		if err := s.block.policy.Allowed(s.tx.Owner, s.tx.Op.Type(), s.block.time); err != nil {
+			return err
+		}
+	}
 	var err error
 	if s.account, err = accountOf(s.block, s.tx.Owner); err != nil {
 		return err

@@ -14,6 +14,10 @@
 //
 // # Rules
 //
+// Admission: an operation is carried out for who is admitted to it by the genesis
+// document's rules, package admission, which the state has an entry of. Validators
+// vote, leave and renew their places whether or not they are admitted to anything else.
+//
 // Nonces: of each owner, any nonce not used before is taken if it is one of the
 // NonceWindow numbers from the owner's lowest unused nonce on. No transaction is
 // carried out twice, whatever the order in which an owner's arrive.
@@ -86,6 +90,7 @@
 //	0a | length of the name 1 | name | key    a record in a name's namespace
 //	0b                                  what transactions can still add, full when there is none
 //	0c | key 32                         what a validator's votes can still add, likewise
+//	0d                                  the rules of admission
 //
 // Values begin with a byte that gives the version of their format, 01. A text is
 // its length as a number and its bytes. An origin says which transaction made the
@@ -109,6 +114,7 @@
 //	terms          size number | retain_until number | label text
 //	name           holder 32 | origin of the claim or transfer | records number | target text
 //	record         origin of the last writing | value, to the end
+//	admission      mode 1 | number of keys 2 | keys 32 each, as in the genesis document
 //	can still add  bytes 8 | parts of a byte 8, of which 86,400,000 make one
 //	               | block time up to which it has filled 8, in two's complement
 //

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
@@ -57,6 +58,13 @@ var kinds = []again{
 	entry(state.ParseRecord),
 	entry(state.ParseBucket),
 	entry(state.ParseBucket),
+	func(value []byte) ([]byte, error) {
+		rules, err := state.ParseAdmission(value)
+		if err != nil {
+			return nil, err
+		}
+		return state.EncodeAdmission(rules), nil
+	},
 }
 
 // everything returns a state that has every kind of entry.
@@ -146,6 +154,11 @@ func TestParseRefuses(t *testing.T) {
 		"a set of whom nobody can be":   {1, "01" + "0001" + strings.Repeat("00", 32)},
 		"parameters out of bounds":      {2, "01" + strings.Repeat("00", 72)},
 		"too few parameters":            {2, "01" + strings.Repeat("00", 64)},
+		"a mode that there is not":      {13, "01" + "02" + "0000"},
+		"an open ledger with a list":    {13, "01" + "00" + "0001" + hex.EncodeToString(keys[0][:])},
+		"a list of nobody":              {13, "01" + "01" + "0000"},
+		"a list with a key twice":       {13, "01" + "01" + "0002" + strings.Repeat(hex.EncodeToString(keys[0][:]), 2)},
+		"a list longer than it says":    {13, "01" + "01" + "0001" + strings.Repeat(hex.EncodeToString(keys[0][:]), 2)},
 		"more bytes than a day has":     {11, "01" + "0000001000000001" + strings.Repeat("00", 16)},
 		"parts that make a byte":        {12, "01" + strings.Repeat("00", 8) + "0000000005265c00" + strings.Repeat("00", 8)},
 		"a vote for a renewal":          {4, "0101" + "06" + key + "00" + key},
@@ -173,6 +186,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(e.Key[0]-1, e.Value)
 	}
+	f.Add(state.AdmissionKey()[0]-1, state.EncodeAdmission(admission.Rules{Mode: admission.ModeList, Keys: keys[:3]}))
 	f.Fuzz(func(t *testing.T, kind byte, value []byte) {
 		got, err := kinds[int(kind)%len(kinds)](value)
 		if err == nil && !bytes.Equal(got, value) {

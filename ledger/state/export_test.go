@@ -1,6 +1,7 @@
 package state
 
 import (
+	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -22,3 +23,6 @@ func EncodeValidators(set genesis.ValidatorSet) []byte { return appendValidators
 
 // ParseBucket reads the entry of what can still be added to the ledger.
 var ParseBucket = parseBucket
+
+// EncodeAdmission returns the encoding of the rules of admission.
+func EncodeAdmission(rules admission.Rules) []byte { return appendAdmission(nil, rules) }

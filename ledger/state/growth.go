@@ -97,7 +97,7 @@ func (s State) Growth(timeMillis int64) (left uint64, bounded bool, err error) {
 	return b.level, true, err
 }
 
-// governs reports whether an operation is a vote of a validator.
+// governs reports whether an operation is a vote, which only validators have.
 func governs(op tx.Op) bool {
 	switch op.(type) {
 	case tx.ValidatorAdd, tx.ValidatorRemove, tx.ParamsSet:

@@ -19,6 +19,7 @@ const (
 	spaceNameRecord   = 0x0a
 	spaceGrowth       = 0x0b
 	spaceVoterGrowth  = 0x0c
+	spaceAdmission    = 0x0d
 )
 
 // ValidatorsKey returns the map's key of the validator set.
@@ -70,6 +71,9 @@ func GrowthKey() []byte { return []byte{spaceGrowth} }
 
 // VoterGrowthKey returns the map's key of what a validator's votes can still add.
 func VoterGrowthKey(voter sig.PublicKey) []byte { return keyOf(spaceVoterGrowth, voter, "") }
+
+// AdmissionKey returns the map's key of the rules of admission.
+func AdmissionKey() []byte { return []byte{spaceAdmission} }
 
 func keyOf[T ~string | ~[]byte](space byte, owner sig.PublicKey, rest T) []byte {
 	b := make([]byte, 0, 1+len(owner)+len(rest))

@@ -18,6 +18,7 @@ type model struct {
 	since  map[sig.PublicKey]uint64
 	spent  map[sig.PublicKey][]int64 // when each renewal that has not come back was used
 	params map[string]uint64
+	listed []sig.PublicKey // those who are admitted, or nil for everybody
 	votes  map[sig.PublicKey][]tx.Op
 
 	used    map[sig.PublicKey]map[uint64]bool
@@ -45,9 +46,10 @@ type modelHold struct {
 
 func newModel(g *genesis.Genesis) *model {
 	return &model{
-		set:   g.Set(),
-		since: make(map[sig.PublicKey]uint64),
-		spent: make(map[sig.PublicKey][]int64),
+		set:    g.Set(),
+		listed: g.Admission.Keys,
+		since:  make(map[sig.PublicKey]uint64),
+		spent:  make(map[sig.PublicKey][]int64),
 		params: map[string]uint64{
 			"window": g.Params.Window, "checkpoint_interval": g.Params.CheckpointInterval,
 			"max_block_transactions": g.Params.MaxBlockTransactions, "max_block_bytes": g.Params.MaxBlockBytes,
@@ -66,6 +68,9 @@ func newModel(g *genesis.Genesis) *model {
 
 // apply returns the code of a transaction, and whether it ended the epoch.
 func (m *model) apply(t *tx.Transaction, seq uint64, now int64) (tx.Code, bool) {
+	if m.listed != nil && !slices.Contains(m.listed, t.Owner) && !slices.Contains([]string{"validator.add", "validator.remove", "params.set"}, t.Op.Type().String()) {
+		return tx.CodeNotAdmitted, false
+	}
 	switch next := m.next(t.Owner); {
 	case m.used[t.Owner][t.Nonce]:
 		return tx.CodeNonceUsed, false

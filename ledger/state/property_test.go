@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/state"
@@ -38,6 +39,10 @@ func drawGenesis(t *rapid.T) *genesis.Genesis {
 		validators = append(validators, genesis.Validator{Key: key})
 	}
 	g, err := genesis.New("test", timeOf(created), validators, p)
+	if err == nil && rapid.IntRange(0, 4).Draw(t, "a list") == 0 {
+		listed := rapid.SliceOfNDistinct(rapid.SampledFrom(people), 1, 4, rapid.ID).Draw(t, "listed")
+		g, err = g.WithAdmission(admission.Rules{Mode: admission.ModeList, Keys: listed})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,10 @@
 package state
 
 import (
+	"encoding/binary"
 	"fmt"
 
+	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
@@ -16,7 +18,10 @@ import (
 //
 // What its methods return shares the map's memory and must not be changed. Their
 // errors are the map's reader's, [smt.ErrCorrupt], or [ErrMalformed].
-type State struct{ entries smt.Map }
+type State struct {
+	entries smt.Map
+	policy  admission.Policy // what the entry of the rules of admission says
+}
 
 // Genesis returns the state that a ledger begins with: the document's validators
 // and parameters. It lives in memory only; see [Init] for one that can be stored.
@@ -35,6 +40,7 @@ func Init(empty smt.Map, g *genesis.Genesis) (State, error) {
 	changes := []smt.Change{
 		{Key: ValidatorsKey(), Value: appendValidators(nil, g.Set())},
 		{Key: ParamsKey(), Value: appendParams(nil, g.Params)},
+		{Key: AdmissionKey(), Value: appendAdmission(nil, g.Admission)},
 	}
 	for i := range g.Validators {
 		v := &g.Validators[i]
@@ -47,7 +53,7 @@ func Init(empty smt.Map, g *genesis.Genesis) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("state: genesis: %w", err)
 	}
-	return State{entries: m}, nil
+	return State{entries: m, policy: g.Admission.Policy()}, nil
 }
 
 // Open returns the state that a map is of, and ErrMalformed for one without the
@@ -60,6 +66,11 @@ func Open(m smt.Map) (State, error) {
 	if _, err := s.Params(); err != nil {
 		return State{}, err
 	}
+	rules, err := s.Admission()
+	if err != nil {
+		return State{}, err
+	}
+	s.policy = rules.Policy()
 	return s, nil
 }
 
@@ -72,7 +83,7 @@ func (s State) Root() pbft.Digest { return s.entries.Root() }
 // Begin returns a block on top of the state, with its sequence number and its time
 // in Unix milliseconds.
 func (s State) Begin(seq uint64, timeMillis int64) *Block {
-	return &Block{base: s.entries, seq: seq, time: timeMillis, index: make(map[string]int)}
+	return &Block{base: s.entries, policy: s.policy, seq: seq, time: timeMillis, index: make(map[string]int)}
 }
 
 // Validators returns the validators that order the next block.
@@ -85,6 +96,11 @@ func (s State) Validator(key sig.PublicKey) (Validator, bool, error) {
 
 // Params returns the parameters.
 func (s State) Params() (genesis.Params, error) { return paramsOf(s.entries) }
+
+// Admission returns the rules by which the ledger admits operations.
+func (s State) Admission() (admission.Rules, error) {
+	return need(s.entries, AdmissionKey(), ParseAdmission)
+}
 
 // Param returns a parameter by its name in the genesis document, and false when
 // there is none of that name.
@@ -242,6 +258,36 @@ func ParseValidators(value []byte) (genesis.ValidatorSet, error) {
 		return nil, fmt.Errorf("%w: validators: %w", ErrMalformed, err)
 	}
 	return set, nil
+}
+
+// ParseAdmission reads the entry of the rules of admission, and returns ErrMalformed
+// for what no such entry is.
+func ParseAdmission(value []byte) (admission.Rules, error) {
+	d := decoder(value)
+	rules := admission.Rules{Mode: admission.Mode(d.Byte())}
+	n := 0
+	if b := d.Bytes(2); b != nil {
+		n = int(binary.BigEndian.Uint16(b))
+	}
+	for range min(n, admission.MaxKeys) {
+		rules.Keys = append(rules.Keys, publicKey(&d))
+	}
+	if _, err := finish(&d, rules, "admission"); err != nil {
+		return admission.Rules{}, err
+	}
+	if err := rules.Validate(); err != nil {
+		return admission.Rules{}, fmt.Errorf("%w: admission: %w", ErrMalformed, err)
+	}
+	return rules, nil
+}
+
+func appendAdmission(b []byte, rules admission.Rules) []byte {
+	b = append(b, version, byte(rules.Mode))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(rules.Keys)))
+	for i := range rules.Keys {
+		b = append(b, rules.Keys[i][:]...)
+	}
+	return b
 }
 
 func appendValidators(b []byte, set genesis.ValidatorSet) []byte {

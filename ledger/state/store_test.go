@@ -138,6 +138,8 @@ func TestQueriesFail(t *testing.T) {
 		"Validators":   func(s state.State) error { _, err := s.Validators(); return err },
 		"Validator":    func(s state.State) error { _, _, err := s.Validator(keys[0]); return err },
 		"Params":       func(s state.State) error { _, err := s.Params(); return err },
+		"Admission":    func(s state.State) error { _, err := s.Admission(); return err },
+		"Growth":       func(s state.State) error { _, _, err := s.Growth(0); return err },
 		"Param":        func(s state.State) error { _, _, err := s.Param("window"); return err },
 		"Account":      func(s state.State) error { _, err := s.Account(keys[0]); return err },
 		"NextNonce":    func(s state.State) error { _, err := s.NextNonce(keys[0]); return err },

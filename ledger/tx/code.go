@@ -32,6 +32,7 @@ const (
 	CodeUnavailable       Code = 18
 	CodeRenewals          Code = 19
 	CodeGrowth            Code = 20
+	CodeNotAdmitted       Code = 21
 )
 
 // codes are the names and explanations, by number.
@@ -57,6 +58,7 @@ var codes = [...]struct{ name, explain string }{
 	CodeUnavailable:       {"unavailable", "The node cannot have transactions ordered at the moment; try again, or ask another node."},
 	CodeRenewals:          {"renewals", "The validator has taken its place anew as often as it may for now; it may again once 10 minutes have passed."},
 	CodeGrowth:            {"growth", "The ledger grows as fast as it may; send this one again later, the details say when there is room."},
+	CodeNotAdmitted:       {"not_admitted", "The ledger orders operations of the keys that its genesis document lists only; sign with one of those."},
 }
 
 // ErrCode is returned for a text that names no code.

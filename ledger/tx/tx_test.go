@@ -370,7 +370,7 @@ func TestCodes(t *testing.T) {
 			t.Errorf("%s becomes %s, %v", c, back, err)
 		}
 	}
-	if len(names) != 21 {
+	if len(names) != 22 {
 		t.Errorf("%d codes", len(names))
 	}
 	unknown := tx.Code(200)
