@@ -269,8 +269,15 @@ func TestFlip(t *testing.T) {
 	b, err := fsys.Image(faultfs.Model{}, faultfs.Oldest).ReadFile("/d/f")
 	must(t, err)
 	for i, c := range b {
-		if want := map[bool]byte{false: 0, true: 'x'}[i >= page]; c != want && (i != page+1000 || c^want != 0x10) {
-			t.Fatalf("byte %d is %x", i, c)
+		var want byte
+		if i >= page {
+			want = 'x'
+		}
+		if i == page+1000 {
+			want ^= 0x10
+		}
+		if c != want {
+			t.Fatalf("byte %d is %x, want %x", i, c, want)
 		}
 	}
 	if err := fsys.Flip("/d/f", 2*page); err == nil {
@@ -297,6 +304,54 @@ func TestCapacity(t *testing.T) {
 	must(t, writeErr(t, f, 2), f.Sync())
 	if free, err := fsys.Image(faultfs.Model{}, faultfs.Oldest).Free("/d"); free != 0 || err != nil {
 		t.Errorf("%d bytes free after a crash, %v", free, err)
+	}
+}
+
+// A file that ends within a page needs its bytes, not the page.
+func TestCapacityInBytes(t *testing.T) {
+	fsys, f := withFile(t, 1)
+	write(t, f, 0, 1, 'x')
+	fsys.SetCapacity(page + 4)
+	if err := fsys.WriteFile("/d/g", []byte("texts"), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("five bytes into four: %v", err)
+	}
+	must(t, fsys.WriteFile("/d/g", []byte("text"), 0o600))
+	if free, err := fsys.Free("/d"); free != 0 || err != nil {
+		t.Errorf("%d bytes free, %v", free, err)
+	}
+}
+
+// A clone has what is not synced, too, and neither sees what becomes of the other.
+func TestClone(t *testing.T) {
+	fsys := faultfs.New(1)
+	must(t, fsys.MkdirAll("/d", 0o700))
+	f, err := fsys.Create("/d/f", 0o600)
+	must(t, err)
+	write(t, f, 0, 1, 'a')
+	must(t, f.Sync())
+	clone := fsys.Clone()
+	write(t, f, 0, 1, 'b')
+	must(t, f.Sync(), fsys.SyncDir("/d"))
+	for _, c := range []struct {
+		name  string
+		fsys  *faultfs.FS
+		disk  faultfs.Chooser
+		files string
+		fill  byte
+	}{
+		{"the clone", clone, faultfs.Newest, "[f]", 'a'},
+		{"the clone without names", clone, faultfs.Oldest, "[]", 0},
+		{"the original", fsys, faultfs.Oldest, "[f]", 'b'},
+	} {
+		image := c.fsys.Image(faultfs.Model{}, c.disk)
+		list, err := image.ReadDir("/d")
+		if fmt.Sprint(list) != c.files || err != nil {
+			t.Errorf("%s: %v, %v", c.name, list, err)
+		} else if len(list) > 0 {
+			if got := show(t, image); got != strings.Repeat(string(c.fill), sectors) {
+				t.Errorf("%s holds %s", c.name, got)
+			}
+		}
 	}
 }
 

@@ -9,8 +9,8 @@
 //	bandwidth,     pauses; what    runs fast or slow,
 //	cuts           was put off     jumps; alarms
 //
-// Disks are file systems of internal/durable/faultfs, of which a crash makes images;
-// lanes, which carry out jobs beside a program, are those of testnet/sim/lanes.
+// Disks are file systems of internal/durable/faultfs, of which a crash makes images. A
+// [Lane] carries out jobs beside a program, as those of internal/lane do in earnest.
 //
 // A run is a function of its seed: everything happens on one goroutine, in the order
 // of the queue, and what is due at the same time happens in the order in which it was

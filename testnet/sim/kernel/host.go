@@ -6,7 +6,7 @@ type Host struct {
 	scheduler *Scheduler
 	up        bool
 	paused    bool
-	life      int // counts starts and stops: what was put off before one does not happen after it
+	life      int // counts starts: what was put off in one life does not happen in the next
 	held      []func()
 }
 
@@ -28,7 +28,6 @@ func (h *Host) Start() {
 // Stop ends the program. Whatever it had put off will not happen.
 func (h *Host) Stop() {
 	h.up = false
-	h.life++
 	h.held = nil
 }
 
