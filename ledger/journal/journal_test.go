@@ -83,7 +83,7 @@ func (m *model) checkBodies(what string, p *pbft.Promise, memory *Memory) {
 func TestWhatIsReplayed(t *testing.T) {
 	runs, steps := 60, 150
 	if testing.Short() {
-		runs = 12
+		runs = 20
 	}
 	for seed := range runs {
 		m := newModel(t, uint64(seed))
