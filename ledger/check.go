@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/state"
@@ -128,7 +129,7 @@ func (x *executor) ask(c *check, again bool) {
 		c.tries++
 	}
 	x.wanted.add(c.Header.Body, c.Header.Seq)
-	x.transport.Send(e.validators[at], Bulk, wantFrame(&c.Header))
+	x.transport.Send(e.validators[at], Bulk, codec.AppendFrame(nil, codec.Want{Root: c.Header.Body, Seq: c.Header.Seq}))
 }
 
 // execute checks a block and tells the engine.

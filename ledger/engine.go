@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 )
@@ -227,8 +226,8 @@ func (n *engine) send(e *pbft.Envelope) {
 		return
 	}
 	for r := range n.now.validators {
-		if quorum.Replica(r) != n.now.self { //nolint:gosec // below the committee's size
-			n.sendTo(quorum.Replica(r), class, frame) //nolint:gosec // below the committee's size
+		if quorum.Replica(r) != n.now.self {
+			n.sendTo(quorum.Replica(r), class, frame)
 		}
 	}
 }
@@ -311,10 +310,4 @@ func (n *engine) publish() {
 	if old := n.status.Load(); old == nil || *old != s {
 		n.status.Store(&s)
 	}
-}
-
-// encodeRecord is the form of a record in the log.
-func encodeRecord(rec pbft.Record) (kind byte, data []byte) {
-	data = codec.AppendRecord(nil, rec)
-	return data[0], data
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
@@ -104,29 +105,45 @@ func (h *heard) of(key sig.PublicKey) heardOf {
 	return h.peers[key]
 }
 
-// earlyFrames are frames of the next epoch, kept until this replica is there.
+// earlyFrames are votes of the next epoch, which wait until this replica is there.
+// They cannot be verified before: what else is of that epoch is sent again.
 type earlyFrames struct {
 	mu     sync.Mutex
 	frames []arrival
+	bytes  map[sig.PublicKey]int // of each sender's frames
 }
 
-// maxEarly is how many frames of the next epoch are kept: what a committee says
-// about the first window of blocks.
-const maxEarly = 1000
+// maxEarly is how many bytes of votes of the next epoch wait from one sender, and
+// maxEarlySenders from how many senders.
+const (
+	maxEarly        = 64 << 10
+	maxEarlySenders = quorum.MaxReplicas
+)
 
-func (e *earlyFrames) keep(a arrival) {
+// add has a vote wait, if there is room.
+func (e *earlyFrames) add(a arrival) {
+	if m, ok := a.frame.(codec.Message); !ok {
+		return
+	} else if _, ok := m.Message.(*pbft.Vote); !ok {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.frames) < maxEarly {
-		e.frames = append(e.frames, a)
+	if _, known := e.bytes[a.from]; (!known && len(e.bytes) >= maxEarlySenders) || e.bytes[a.from]+a.size > maxEarly {
+		return
 	}
+	if e.bytes == nil {
+		e.bytes = map[sig.PublicKey]int{}
+	}
+	e.bytes[a.from] += a.size
+	e.frames = append(e.frames, a)
 }
 
 func (e *earlyFrames) take() []arrival {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	frames := e.frames
-	e.frames = nil
+	e.frames, e.bytes = nil, nil
 	return frames
 }
 
@@ -186,4 +203,4 @@ func (w *wanted) allow(key sig.PublicKey, now uint64) bool {
 // clock turns time into the core's ticks, for what is not the core.
 type clock struct{ started time.Time }
 
-func (c clock) now() uint64 { return uint64(time.Since(c.started)/tick) + 1 } //nolint:gosec // time does not run backwards
+func (c clock) now() uint64 { return uint64(time.Since(c.started)/tick) + 1 }

@@ -13,76 +13,48 @@ import (
 	"github.com/decube/decube/ledger/tx"
 )
 
-// example returns a decision with a body, of the last block of an epoch or not.
-func example(last bool) (*pbft.Decision, []byte, genesis.ValidatorSet) {
-	h := pbft.Header{Epoch: 1, Seq: 9, Parent: pbft.Digest{1}, Time: 5, State: pbft.Digest{2}, Body: tx.Root(nil)}
-	var next genesis.ValidatorSet
-	if last {
-		next = genesis.ValidatorSet{sig.FromSeed([32]byte{1}).Public(), sig.FromSeed([32]byte{2}).Public()}
-		h.Next = next.Digest()
+// Votes of the next epoch wait in 64 KiB for each sender: nobody takes others' room,
+// and nothing but votes waits.
+func TestEarlyFramesAreBounded(t *testing.T) {
+	var e earlyFrames
+	vote := codec.Message{Message: &pbft.Vote{}}
+	size := len(messageFrame(&pbft.Vote{}))
+	e.add(arrival{sig.PublicKey{1}, codec.Message{Message: &pbft.NewView{}}, 100})
+	e.add(arrival{sig.PublicKey{1}, codec.Proposal{Proposal: &pbft.Proposal{}, Encoded: make([]byte, 1)}, 100})
+	if got := e.take(); len(got) > 0 {
+		t.Errorf("%d frames wait that are no votes", len(got))
 	}
-	d := &pbft.Decision{Header: h, Cert: pbft.Certificate{
-		Subject: pbft.Subject{Phase: pbft.Commit, Epoch: 1, View: 3, Seq: 9, Digest: h.Digest(), State: h.State},
-		Sigs:    []pbft.Signed{{Replica: 0}, {Replica: 2}, {Replica: 3}},
-	}}
-	return d, tx.Batch{}.AppendTo(nil), next
-}
-
-func TestBlocksRoundTrip(t *testing.T) {
-	for _, last := range []bool{false, true} {
-		d, body, next := example(last)
-		b := AppendBlock(nil, d, body, next)
-		gotD, gotBody, gotNext, err := DecodeBlock(b)
-		if err != nil || gotD.Header != d.Header || !bytes.Equal(gotBody, body) || len(gotNext) != len(next) {
-			t.Errorf("last %v: %v, %v", last, gotD, err)
-		}
-		if _, _, _, err := DecodeBlock(append(b, 0)); err == nil {
-			t.Error("a byte too many is accepted")
-		}
+	for range 10_000 {
+		e.add(arrival{sig.PublicKey{1}, vote, size})
 	}
-	d, body, _ := example(true)
-	if _, _, _, err := DecodeBlock(AppendBlock(nil, d, body, genesis.ValidatorSet{{1}})); err == nil {
-		t.Error("other validators than the header names are accepted")
+	for i := range 1000 {
+		e.add(arrival{sig.PublicKey{2, byte(i), byte(i >> 8)}, vote, size})
+	}
+	if most := maxEarly / size; len(e.frames) != most+maxEarlySenders-1 {
+		t.Errorf("%d votes wait, want %d of one sender and one of each of %d more", len(e.frames), most, maxEarlySenders-1)
+	}
+	if e.add(arrival{sig.PublicKey{2}, vote, size}); len(e.take()) == 0 || len(e.take()) != 0 {
+		t.Error("what waits is not handed over once")
+	}
+	if e.add(arrival{sig.PublicKey{1}, vote, size}); len(e.take()) != 1 {
+		t.Error("there is no room after the epoch's begin")
 	}
 }
 
-func FuzzDecodeBlock(f *testing.F) {
-	for _, last := range []bool{false, true} {
-		f.Add(AppendBlock(nil, first(example(last)), []byte{0}, third(example(last))))
+// Transactions go out in frames that any replica accepts, however small blocks may be.
+func TestTransactionsFitTheSmallestFrame(t *testing.T) {
+	p := genesis.DefaultParams()
+	p.MaxBlockBytes = 128 << 10
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		d, body, next, err := DecodeBlock(b)
-		if err == nil && !bytes.Equal(AppendBlock(nil, d, body, next), b) {
-			t.Errorf("%x is written otherwise", b)
+	const count = 2 // of the number of transactions
+	for _, size := range []int{spreadSize, tx.MaxSize + 3} {
+		f := codec.AppendFrame(nil, codec.Transactions{Encoded: make([]byte, count+size)})
+		if _, err := codec.DecodeFrame(f, codec.LimitsOf(&p, 0)); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
 		}
-	})
-}
-
-func first(d *pbft.Decision, _ []byte, _ genesis.ValidatorSet) *pbft.Decision       { return d }
-func third(_ *pbft.Decision, _ []byte, s genesis.ValidatorSet) genesis.ValidatorSet { return s }
-
-func FuzzFrames(f *testing.F) {
-	d, _, _ := example(false)
-	p := &pbft.Proposal{View: 1, Header: d.Header}
-	f.Add(proposalFrame(p, emptyBody(9))[1:])
-	f.Add(wantFrame(&d.Header)[1:])
-	f.Add(codec.AppendDecision([]byte{9, 1}, d))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, rest, err := parseProposal(b); err == nil {
-			if _, ok := m.(*pbft.Proposal); ok && len(rest) > len(b) {
-				t.Error("a body longer than its frame")
-			}
-		}
-		if root, seq, err := parseWant(b); err == nil {
-			if again := wantFrame(&pbft.Header{Body: root, Seq: seq}); !bytes.Equal(again[1:], b) {
-				t.Errorf("%x is written as %x", b, again[1:])
-			}
-		}
-		if h, err := decodeHead(b); err == nil && h.checkpoint == nil && len(b) > 20 {
-			t.Errorf("%x has a rest that is no checkpoint", b)
-		}
-		_, _ = decodeTransition(b)
-	})
+	}
 }
 
 // A validator that sends garbage, other epochs, replays and what it cannot have
@@ -98,7 +70,9 @@ func TestHostileValidator(t *testing.T) {
 		t.Fatal(err)
 	}
 	hostile, victim := s.all[3].key.Public(), s.all[1].ledger
-	d, _, _ := example(false)
+	d := &pbft.Decision{Header: pbft.Header{Epoch: 1, Seq: 9, State: pbft.Digest{2}, Body: tx.Root(nil)}}
+	d.Cert.Subject = pbft.Subject{Phase: pbft.Commit, Epoch: 1, View: 3, Seq: 9, Digest: d.Header.Digest(), State: d.Header.State}
+	d.Cert.Sigs = []pbft.Signed{{Replica: 0}, {Replica: 2}, {Replica: 3}}
 	vote := func(epoch uint64) []byte {
 		return messageFrame(&pbft.Vote{Subject: pbft.Subject{Phase: pbft.Commit, Epoch: epoch, Seq: 2, Digest: pbft.Digest{7}}, Replica: 3})
 	}
@@ -109,17 +83,17 @@ func TestHostileValidator(t *testing.T) {
 	large := make([]byte, 1<<20)
 	frames := [][]byte{
 		{0xff},
-		{frameMessage},
-		{frameMessage, 0x01, 0xff},
-		{frameProposal},
-		{frameProposal, 0x80},
-		{frameTransactions, 0xff, 0xff},
-		{frameWant},
-		{frameBody, 1},
-		append([]byte{frameMessage}, large...), append([]byte{frameProposal}, large...), append([]byte{frameTransactions}, large...),
+		{0x01},
+		{0x01, 0xff},
+		{0x41},
+		{0x42, 0x80},
+		{0x43, 0xff, 0xff},
+		{0x44},
+		{0x45, 1},
+		append([]byte{0x01}, large...), append([]byte{0x41}, large...), append([]byte{0x43}, large...),
 		vote(0), vote(1), vote(1 << 40), messageFrame(signed), messageFrame(signed), messageFrame(otherNetwork),
 		messageFrame(&pbft.Decision{Header: d.Header, Cert: d.Cert}),
-		wantFrame(&pbft.Header{Seq: 1, Body: pbft.Digest{9}}),
+		codec.AppendFrame(nil, codec.Want{Root: pbft.Digest{9}, Seq: 1}),
 	}
 	for class := range Class(3) {
 		for _, f := range frames {

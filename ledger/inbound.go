@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/decube/decube/ledger/codec"
@@ -14,7 +15,8 @@ import (
 // arrival is a frame with its sender.
 type arrival struct {
 	from  sig.PublicKey
-	frame []byte
+	frame codec.Frame
+	size  int // in bytes, encoded
 }
 
 // together is how many messages one worker verifies in one batch at most.
@@ -28,15 +30,28 @@ func (l *Ledger) Receive(from sig.PublicKey, class Class, frame []byte) {
 		return
 	}
 	l.heard.saw(from, time.Now())
+	f, err := codec.DecodeFrame(frame, l.frameLimits())
+	if err == nil && !ofClass(f, class) {
+		err = fmt.Errorf("%w: a %T in class %s", pbft.ErrMalformed, f, classNames[class])
+	}
+	if err != nil {
+		l.drop(from, err)
+		return
+	}
+	l.enqueue(arrival{from, f, len(frame)})
+}
+
+// enqueue puts a frame where those of its kind wait.
+func (l *Ledger) enqueue(a arrival) {
 	queue := l.messages
-	switch {
-	case class == Bulk && frame[0] == frameTransactions:
+	switch a.frame.(type) {
+	case codec.Transactions:
 		queue = l.bulk
-	case class == Bulk:
+	case codec.Want, codec.Body:
 		queue = l.bodyFrames
 	}
 	select {
-	case queue <- arrival{from, frame}:
+	case queue <- a:
 	case <-l.closing:
 	}
 }
@@ -79,19 +94,12 @@ func (l *Ledger) verifyBatch(ctx context.Context, batch []arrival) {
 		return // this peer follows
 	}
 	messages := make([]pbft.Message, 0, len(batch))
-	from := make([]int, 0, len(batch))
-	rests := make([][]byte, 0, len(batch))
-	for i, a := range batch {
-		m, rest, err := decodeFrame(a.frame)
-		if err != nil {
-			l.drop(a.from, err)
-			continue
-		}
-		messages, from, rests = append(messages, m), append(from, i), append(rests, rest)
+	for i := range batch {
+		messages = append(messages, messageOf(batch[i].frame))
 	}
 	verified, errs := epoch.verifier.Verify(messages...)
 	for i, err := range errs {
-		a := batch[from[i]]
+		a := batch[i]
 		if err != nil {
 			if errors.Is(err, pbft.ErrEpoch) {
 				l.otherEpoch(a, messages[i], epoch.number)
@@ -100,8 +108,8 @@ func (l *Ledger) verifyBatch(ctx context.Context, batch []arrival) {
 			}
 			continue
 		}
-		if p, ok := messages[i].(*pbft.Proposal); ok && rests[i] != nil {
-			if err := l.takeBody(&p.Header, rests[i]); err != nil {
+		if p, ok := a.frame.(codec.Proposal); ok {
+			if err := l.takeBody(&p); err != nil {
 				l.drop(a.from, err)
 				continue
 			}
@@ -117,15 +125,15 @@ func (l *Ledger) verifyBatch(ctx context.Context, batch []arrival) {
 	}
 }
 
-func decodeFrame(frame []byte) (pbft.Message, []byte, error) {
-	switch frame[0] {
-	case frameMessage:
-		m, err := codec.DecodeMessage(frame[1:])
-		return m, nil, err
-	case frameProposal:
-		return parseProposal(frame[1:])
+// messageOf returns the core's message in a frame that has one.
+func messageOf(f codec.Frame) pbft.Message {
+	switch f := f.(type) {
+	case codec.Message:
+		return f.Message
+	case codec.Proposal:
+		return f.Proposal
 	default:
-		return nil, nil, pbft.ErrMalformed
+		return nil
 	}
 }
 
@@ -147,7 +155,7 @@ func (l *Ledger) otherEpoch(a arrival, m pbft.Message, now uint64) {
 		return
 	}
 	if epoch == now+1 {
-		l.early.keep(a)
+		l.early.add(a)
 	}
 	l.needSync.hint()
 }
@@ -167,22 +175,16 @@ func (l *Ledger) helpOver(to sig.PublicKey, s *pbft.Status) {
 }
 
 // takeBody keeps what came with a proposal.
-func (l *Ledger) takeBody(h *pbft.Header, rest []byte) error {
-	if len(rest) == 0 {
+func (l *Ledger) takeBody(p *codec.Proposal) error {
+	h := &p.Proposal.Header
+	if p.Encoded != nil {
+		return l.takeWhole(h.Body, h.Seq, p.Encoded)
+	}
+	if tx.Root(p.IDs) != h.Body {
 		return pbft.ErrMalformed
 	}
-	if rest[0] == bodyIDs {
-		ids, err := tx.DecodeIDs(rest[1:])
-		if err != nil {
-			return err
-		}
-		if tx.Root(ids) != h.Body {
-			return pbft.ErrMalformed
-		}
-		l.bodies.put(h.Body, &body{seq: h.Seq, ids: ids})
-		return nil
-	}
-	return l.takeWhole(h.Body, h.Seq, rest[1:])
+	l.bodies.put(h.Body, &body{seq: h.Seq, ids: p.IDs})
+	return nil
 }
 
 // takeWhole keeps a block's transactions once they are verified.
@@ -283,26 +285,16 @@ type incoming struct {
 }
 
 func (l *Ledger) takeBulk(a arrival) error {
-	payload := a.frame[1:]
-	switch a.frame[0] {
-	case frameWant:
-		root, seq, err := parseWant(payload)
-		if err != nil {
-			return err
-		}
-		l.giveBody(a.from, root, seq)
+	switch f := a.frame.(type) {
+	case codec.Want:
+		l.giveBody(a.from, f.Root, f.Seq)
 		return nil
-	case frameBody:
-		var root pbft.Digest
-		if len(payload) < len(root) {
-			return pbft.ErrMalformed
-		}
-		copy(root[:], payload)
-		seq, wanted := l.wanted.seq(root)
+	case codec.Body:
+		seq, wanted := l.wanted.seq(f.Root)
 		if !wanted {
 			return nil // it has come from somebody else
 		}
-		if err := l.takeWhole(root, seq, payload[len(root):]); err != nil {
+		if err := l.takeWhole(f.Root, seq, f.Encoded); err != nil {
 			return err
 		}
 		l.exec.box.put(wake{})
@@ -322,7 +314,11 @@ func (l *Ledger) collect(in *incoming, a arrival) error {
 	if !ok {
 		return nil
 	}
-	batch, err := tx.DecodeBatch(a.frame[1:])
+	f, ok := a.frame.(codec.Transactions)
+	if !ok {
+		return pbft.ErrMalformed
+	}
+	batch, err := tx.DecodeBatch(f.Encoded)
 	if err != nil {
 		return err
 	}
@@ -370,8 +366,7 @@ func (l *Ledger) giveBody(to sig.PublicKey, root pbft.Digest, seq uint64) {
 	if encoded == nil {
 		return
 	}
-	frame := append([]byte{frameBody}, root[:]...)
-	if !l.transport.Send(to, Bulk, append(frame, encoded...)) {
+	if !l.transport.Send(to, Bulk, codec.AppendFrame(nil, codec.Body{Root: root, Encoded: encoded})) {
 		l.observer.Dropped("body")
 	}
 }

@@ -171,8 +171,8 @@ func (j *journal) decisions() []*pbft.Decision {
 
 // append adds a record. It is durable after sync.
 func (j *journal) append(rec pbft.Record) error {
-	kind, data := encodeRecord(rec)
-	index, err := j.wal.Append(kind, data)
+	data := codec.AppendRecord(nil, rec)
+	index, err := j.wal.Append(data[0], data)
 	if err != nil {
 		return err
 	}

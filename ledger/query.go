@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/receipt"
@@ -187,22 +188,17 @@ func (l *Ledger) Watch(ctx context.Context, from uint64) iter.Seq2[*Block, error
 				yield(nil, err)
 				return
 			}
-			d, body, _, err := DecodeBlock(blob)
+			x, err := codec.DecodeBlock(blob, codec.Limits{})
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			batch, err := tx.DecodeBatch(body)
-			if !yield(&Block{BlockInfo: blockInfo(d, len(body)), Cert: d.Cert, Transactions: batch}, err) || err != nil {
+			batch, err := tx.DecodeBatch(x.Body)
+			if !yield(&Block{BlockInfo: blockInfo(x.Decision, len(x.Body)), Cert: x.Decision.Cert, Transactions: batch}, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-// decisionOf returns a transition's block.
-func decisionOf(t *receipt.Transition) *pbft.Decision {
-	return &pbft.Decision{Header: t.Header, Cert: t.Cert}
 }
 
 // Status implements API.
@@ -215,7 +211,7 @@ func (l *Ledger) Status(context.Context) (Status, error) {
 	s := Status{
 		Network: l.genesis.Network, Genesis: l.network, Role: RoleFollower, Epoch: tip.epoch,
 		Committed: tip.header.Seq, Block: tip.digest, State: tip.header.State, Time: time.UnixMilli(tip.header.Time).UTC(),
-		Waiting: l.pool.Len(), Oldest: time.Duration(l.pool.Oldest(l.clock.now())) * tick, //nolint:gosec // ticks since the start
+		Waiting: l.pool.Len(), Oldest: time.Duration(l.pool.Oldest(l.clock.now())) * tick,
 		Quorum: committee.Quorum(), Faulty: committee.Faulty(),
 	}
 	if stable, err := l.archive.Stable(); err == nil && stable != nil {
@@ -240,7 +236,7 @@ func (l *Ledger) validatorStatus(tip *head) []ValidatorStatus {
 	out := make([]ValidatorStatus, len(tip.next))
 	for i, key := range tip.next {
 		h := l.heard.of(key)
-		v := ValidatorStatus{Replica: quorum.Replica(i), Key: key, Name: l.genesis.Name(key), Self: key == l.self, Committed: h.committed} //nolint:gosec // below MaxReplicas
+		v := ValidatorStatus{Replica: quorum.Replica(i), Key: key, Name: l.genesis.Name(key), Self: key == l.self, Committed: h.committed}
 		if v.Self {
 			v.Committed, v.Heard = tip.header.Seq, time.Now()
 		} else if !h.gone {

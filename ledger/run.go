@@ -163,7 +163,7 @@ func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft
 	l.placeOnce.Do(func() { close(l.placed) })
 	l.log.Info("taking part", "epoch", e.number, "replica", e.self, "validators", len(e.validators), "quorum", e.committee.Quorum())
 	for _, a := range l.early.take() {
-		l.Receive(a.from, Votes, a.frame)
+		l.enqueue(a)
 	}
 	switch err := n.run(ctx); {
 	case errors.Is(err, errEpochOver):

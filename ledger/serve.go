@@ -6,54 +6,36 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/tx"
 )
 
 // What this peer serves to others. Whoever asks verifies what it gets.
 
-// ServeHead returns how far this peer is:
-//
-//	varint sequence number of the last block | varint of the first block kept
-//	| decision of the checkpoint whose state is kept, nothing if there is none
+// ServeHead returns how far this peer is, as a [codec.Head].
 func (l *Ledger) ServeHead(context.Context) ([]byte, error) {
-	b := wire.AppendUvarint(nil, l.tip.Load().header.Seq)
-	b = wire.AppendUvarint(b, l.archive.Earliest())
-	stable, err := l.archive.Stable()
-	if err != nil || stable == nil {
-		return b, err
-	}
-	d, err := l.archive.Decision(stable.Seq)
+	tip, err := l.archive.Decision(l.tip.Load().header.Seq)
 	if err != nil {
-		return b, nil //nolint:nilerr // a checkpoint that this peer has only heard of is none that it can serve
+		return nil, err
 	}
-	return codec.AppendDecision(b, d), nil
-}
-
-// peerHead is what ServeHead says, decoded and not verified.
-type peerHead struct {
-	tip, earliest uint64
-	checkpoint    *pbft.Decision // nil if none
-}
-
-func decodeHead(b []byte) (peerHead, error) {
-	d := wire.NewDecoder(b)
-	h := peerHead{tip: d.Uvarint(wire.MaxUvarint), earliest: d.Uvarint(wire.MaxUvarint)}
-	rest := d.Bytes(d.Len())
-	if err := d.Finish(); err != nil || len(rest) == 0 {
-		return h, err
+	h := codec.Head{Tip: tip, Earliest: l.archive.Earliest()}
+	stable, err := l.archive.Stable()
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	h.checkpoint, err = codec.DecodeDecision(rest)
-	return h, err
+	if stable != nil {
+		// A checkpoint that this peer has only heard of is none that it can serve.
+		h.Checkpoint, err = l.archive.Decision(stable.Seq)
+		if err != nil && !errors.Is(err, archive.ErrNotFound) && !errors.Is(err, archive.ErrPruned) {
+			return nil, err
+		}
+	}
+	return codec.AppendHead(nil, &h), nil
 }
 
-// ServeBlocks yields blocks from a sequence number on, in the form of DecodeBlock,
+// ServeBlocks yields blocks from a sequence number on, as [codec.Block] each,
 // and ends at the tip; with follow it waits there for new ones.
 func (l *Ledger) ServeBlocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
@@ -96,7 +78,7 @@ func (l *Ledger) serveBlock(seq uint64) ([]byte, error) {
 		}
 		next = t.Validators
 	}
-	return AppendBlock(nil, d, body, next), nil
+	return codec.AppendBlock(nil, &codec.Block{Decision: d, Body: body, Next: next}), nil
 }
 
 // stored turns the archive's errors into this package's.
@@ -131,8 +113,8 @@ func (l *Ledger) ServeChunk(_ context.Context, seq uint64, start []byte) ([]byte
 // chunkSize is about how large a part of the state is that is served at a time.
 const chunkSize = 1 << 20
 
-// ServeEpochs yields the transitions from an epoch on: a block without its
-// transactions each, in the form of DecodeBlock.
+// ServeEpochs yields the transitions from an epoch on, as codec.AppendTransition
+// writes each.
 func (l *Ledger) ServeEpochs(_ context.Context, from uint64) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for t, err := range l.archive.Transitions(from) {
@@ -140,26 +122,11 @@ func (l *Ledger) ServeEpochs(_ context.Context, from uint64) iter.Seq2[[]byte, e
 				yield(nil, err)
 				return
 			}
-			if !yield(encodeTransition(&t), nil) {
+			if !yield(codec.AppendTransition(nil, &t), nil) {
 				return
 			}
 		}
 	}
-}
-
-func encodeTransition(t *receipt.Transition) []byte {
-	return AppendBlock(nil, decisionOf(t), nil, t.Validators)
-}
-
-func decodeTransition(b []byte) (receipt.Transition, error) {
-	d, body, next, err := DecodeBlock(b)
-	switch {
-	case err != nil:
-		return receipt.Transition{}, err
-	case len(body) > 0 || next == nil:
-		return receipt.Transition{}, fmt.Errorf("%w: no transition at block %d", errBadSource, d.Header.Seq)
-	}
-	return receipt.Transition{Header: d.Header, Cert: d.Cert, Validators: next}, nil
 }
 
 // ServeSubmit takes a transaction from a peer and returns nil once it is

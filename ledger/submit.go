@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -320,8 +321,10 @@ func (l *Ledger) spread(ctx context.Context) error {
 		last = time.Now()
 		for batch := tx.Batch(l.outgoing.take()); len(batch) > 0; {
 			n, size := 0, 0
-			for n < len(batch) && (n == 0 || (size < spreadSize && n < tx.MaxBatch)) {
-				size += tx.EncodedSize(batch[n])
+			for n < len(batch) && n < tx.MaxBatch {
+				if size += tx.EncodedSize(batch[n]); n > 0 && size > spreadSize {
+					break
+				}
 				n++
 			}
 			l.spreadBatch(batch[:n])
@@ -337,15 +340,16 @@ const spreadInterval = time.Millisecond
 // being early then, and large frames are verified in large batches.
 const spreadBehind = 10 * time.Millisecond
 
-// spreadSize is about how many bytes of transactions go into one frame.
-const spreadSize = 256 << 10
+// spreadSize is how many bytes of transactions go into one frame: a frame has at most
+// as many as a block, however small its blocks are allowed to be.
+const spreadSize = 120 << 10
 
 func (l *Ledger) spreadBatch(batch tx.Batch) {
 	e := l.epoch.Load()
 	if e == nil || l.transport == nil {
 		return
 	}
-	frame := batch.AppendTo([]byte{frameTransactions})
+	frame := codec.AppendFrame(nil, codec.Transactions{Encoded: batch.AppendTo(nil)})
 	for _, key := range e.validators {
 		if key != l.self && !l.transport.Send(key, Bulk, frame) {
 			l.observer.Dropped("transactions")

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
 )
@@ -106,7 +107,7 @@ func (l *Ledger) left(ctx context.Context) bool {
 // has not.
 func (l *Ledger) othersAhead(ctx context.Context, have uint64) bool {
 	for _, s := range l.ranked(ctx, map[string]bool{}) {
-		if s.head.tip > have {
+		if s.tip() > have {
 			return l.tip.Load().header.Seq == have
 		}
 	}
@@ -165,8 +166,11 @@ func (l *Ledger) noteFetch(ctx context.Context, s *standing, err error) error {
 // standing is a source with how far it says it is.
 type standing struct {
 	Source
-	head peerHead
+	head *codec.Head
 }
+
+// tip returns how far the source says it is.
+func (s *standing) tip() uint64 { return s.head.Tip.Header.Seq }
 
 // ranked returns the sources that answer, best first.
 func (l *Ledger) ranked(ctx context.Context, idle map[string]bool) []standing {
@@ -178,7 +182,7 @@ func (l *Ledger) ranked(ctx context.Context, idle map[string]bool) []standing {
 	for i, s := range sources {
 		wg.Go(func() {
 			if b, err := s.Head(ctx); err == nil {
-				if h, err := decodeHead(b); err == nil {
+				if h, err := codec.DecodeHead(b); err == nil {
 					out[i] = standing{s, h}
 				}
 			}
@@ -196,7 +200,7 @@ func (l *Ledger) ranked(ctx context.Context, idle map[string]bool) []standing {
 			}
 			return -1
 		}
-		return cmp.Compare(b.head.tip, a.head.tip)
+		return cmp.Compare(b.tip(), a.tip())
 	})
 	return out
 }
@@ -204,13 +208,13 @@ func (l *Ledger) ranked(ctx context.Context, idle map[string]bool) []standing {
 // fetchBest takes the state at the peer's checkpoint when this peer is far behind
 // it or the blocks between are not to be had, and then blocks.
 func (l *Ledger) fetchBest(ctx context.Context, s *standing, follow bool) error {
-	if s.head.checkpoint != nil && s.head.tip > l.tip.Load().header.Seq+l.transferAfter {
+	if s.head.Checkpoint != nil && s.tip() > l.tip.Load().header.Seq+l.transferAfter {
 		if err := l.transfer(ctx, s); err != nil {
 			return err
 		}
 	}
 	err := l.fetchWatched(ctx, s.Source, follow)
-	if errors.Is(err, ErrPruned) && s.head.checkpoint != nil {
+	if errors.Is(err, ErrPruned) && s.head.Checkpoint != nil {
 		return l.transfer(ctx, s)
 	}
 	return err
@@ -290,11 +294,11 @@ func (l *Ledger) fetchFrom(ctx context.Context, s Source, follow bool) error {
 }
 
 func (f *fetcher) add(blob []byte) error {
-	d, body, next, err := DecodeBlock(blob)
+	x, err := codec.DecodeBlock(blob, codec.Limits{})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errBadSource, err)
 	}
-	f.blocks = append(f.blocks, fetched{decision: d, body: body, next: next})
+	f.blocks = append(f.blocks, fetched{decision: x.Decision, body: x.Body, next: x.Next})
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/smt"
 )
@@ -13,7 +14,7 @@ import (
 // proved by the transitions, the checkpoint by its certificate, and each part by
 // the state root in it. A transfer that was interrupted goes on where it ended.
 func (l *Ledger) transfer(ctx context.Context, s *standing) error {
-	d := s.head.checkpoint
+	d := s.head.Checkpoint
 	if d.Header.Seq <= l.tip.Load().header.Seq {
 		return nil
 	}
@@ -80,14 +81,14 @@ func (l *Ledger) fetchTransitions(ctx context.Context, s *standing, chain *recei
 		if err != nil {
 			return nil, err
 		}
-		t, err := decodeTransition(b)
+		t, err := codec.DecodeTransition(b)
 		if err != nil {
-			return nil, err
-		}
-		if err := chain.Advance(t); err != nil {
 			return nil, fmt.Errorf("%w: %w", errBadSource, err)
 		}
-		if all = append(all, t); uint64(len(all)) == to {
+		if err := chain.Advance(*t); err != nil {
+			return nil, fmt.Errorf("%w: %w", errBadSource, err)
+		}
+		if all = append(all, *t); uint64(len(all)) == to {
 			return all, nil
 		}
 	}
@@ -100,8 +101,7 @@ func (l *Ledger) fetchTransition(ctx context.Context, s *standing, epoch uint64)
 		if err != nil {
 			return nil, err
 		}
-		t, err := decodeTransition(b)
-		return &t, err
+		return codec.DecodeTransition(b)
 	}
 	return nil, fmt.Errorf("%w: the end of epoch %d is missing", errBadSource, epoch)
 }

@@ -8,10 +8,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -102,11 +104,17 @@ func TestMalformedBlocksAreRefused(t *testing.T) {
 	}
 	many := *head
 	many.Hops = nil
-	for len(many.Hops) <= codec.MaxHops {
+	for range codec.MaxHead / 300 {
 		many.Hops = append(many.Hops, transition)
 	}
 	if _, err := codec.DecodeHead(codec.AppendHead(nil, &many)); !errors.Is(err, pbft.ErrMalformed) {
 		t.Errorf("too many hops: %v", err)
+	}
+	cert = largest(quorum.MaxReplicas, 1).Changes[0].Base
+	full := codec.Head{Tip: &pbft.Decision{Cert: cert}, Checkpoint: &pbft.Decision{Cert: cert}, Earliest: wire.MaxUvarint}
+	full.Hops = []receipt.Transition{{Header: pbft.Header{Next: sets[3].Digest()}, Cert: cert, Validators: sets[3]}}
+	if _, err := codec.DecodeHead(codec.AppendHead(nil, &full)); err != nil {
+		t.Errorf("the largest certificates, and a hop: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/sig"
 )
 
 // Kinds of what can stand alone. See the package comment.
@@ -49,11 +50,12 @@ const (
 // Least sizes of list elements in bytes: a list is allocated only when as many
 // bytes are there as it must at least take.
 const (
-	minSigned  = 1 + len(pbft.Signature{})
-	minSubject = 4 + 2*len(pbft.Digest{})
-	minCert    = minSubject + 1
-	minLock    = pbft.HeaderSize + minCert
-	minClaims  = 1 + 1 + 1 + len(pbft.Signature{})
+	minSigned     = 1 + len(pbft.Signature{})
+	minSubject    = 4 + 2*len(pbft.Digest{})
+	minCert       = minSubject + 1
+	minLock       = pbft.HeaderSize + minCert
+	minClaims     = 1 + 1 + 1 + len(pbft.Signature{})
+	minTransition = minLock + 2 + sig.PublicKeySize
 )
 
 // malformed makes err, of a value of some name, a pbft.ErrMalformed. A nil err

@@ -14,6 +14,7 @@ import (
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/tx"
 )
 
 func TestMessagesRoundTrip(t *testing.T) {
@@ -209,6 +210,35 @@ func TestSizesAreAsDocumented(t *testing.T) {
 	} {
 		if got := len(codec.AppendMessage(nil, c.m)); got != c.want {
 			t.Errorf("%T takes %d bytes, want %d", c.m, got, c.want)
+		}
+	}
+	proposal := &pbft.Proposal{View: 127, Header: header}
+	for _, c := range []struct {
+		f    codec.Frame
+		want int
+	}{
+		{codec.Message{Message: &pbft.Vote{Subject: subject, Replica: 127}}, 135},
+		{codec.Proposal{Proposal: proposal, Encoded: make([]byte, 1000)}, 254 + 1000},
+		{codec.Proposal{Proposal: proposal, IDs: make([]tx.ID, 100)}, 255 + 32*100},
+		{codec.Transactions{Encoded: make([]byte, 1000)}, 1 + 1000},
+		{codec.Want{Seq: 1<<14 - 1}, 35},
+		{codec.Body{Encoded: make([]byte, 1000)}, 33 + 1000},
+	} {
+		if got := len(codec.AppendFrame(nil, c.f)); got != c.want {
+			t.Errorf("%T takes %d bytes, want %d", c.f, got, c.want)
+		}
+	}
+	for _, c := range []struct {
+		r    codec.LogRecord
+		want int
+	}{
+		{codec.Accepted{View: 127, Header: header, Body: make([]byte, 1000)}, 190 + 1000},
+		{codec.Prepared{Lock: pbft.Lock{Header: header, Cert: cert(3)}}, 259 + 65*3},
+		{codec.Decided{Decision: &pbft.Decision{Header: header, Cert: cert(3)}}, 259 + 65*3},
+		{codec.Renewal{}, 49},
+	} {
+		if got := len(codec.AppendLogRecord(nil, c.r)); got != c.want {
+			t.Errorf("%T takes %d bytes, want %d", c.r, got, c.want)
 		}
 	}
 	for n, want := range map[int]int{4: 6710, 7: 9821, 31: 34709, 64: 68930, 128: 135308, 256: 269324} {

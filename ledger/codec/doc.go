@@ -97,6 +97,13 @@
 //	decision                       259 + 65 q     454 for n = 4, 714 for n = 10
 //	view change, k locks           139 + 65 q + k (258 + 65 q)
 //	status                          73 bytes
+//	proposal with a body of b       254 + b
+//	proposal with k IDs             255 + 32 k   (k below 128)
+//	transactions, answer            1 + b, 33 + b
+//	question                        35
+//	accepted record                 190, + b where the body is in it
+//	prepared and decided record     259 + 65 q, + b
+//	renewal record                  49
 //
 // A frame has at most [Limits.Frame] bytes, which is max_block_bytes and 64 KiB, and
 // a log record at most [MaxLogRecord]. A proposal's frame has its message, without the

@@ -1,6 +1,8 @@
 package codec
 
 import (
+	"fmt"
+
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
@@ -16,13 +18,13 @@ type Head struct {
 	// Checkpoint is the block after which the state is there to be fetched, nil if
 	// there is none.
 	Checkpoint *pbft.Decision
-	// Hops lead from the validators whom the asker trusts to those of Tip.
+	// Hops lead from the validators whom the asker trusts towards those of Tip. They
+	// are as many as fit: who is further behind asks for the rest by itself.
 	Hops []receipt.Transition
 }
 
-// MaxHops is how many hops a head has at most: who is further behind asks for the
-// rest by itself.
-const MaxHops = 256
+// MaxHead is the most bytes of a head.
+const MaxHead = 64 << 10
 
 // AppendHead appends the encoding of h to b.
 func AppendHead(b []byte, h *Head) []byte {
@@ -42,13 +44,16 @@ func AppendHead(b []byte, h *Head) []byte {
 // DecodeHead reads what AppendHead wrote. The error wraps [pbft.ErrMalformed]. Nothing
 // of it is verified.
 func DecodeHead(b []byte) (*Head, error) {
+	if len(b) > MaxHead {
+		return nil, malformed("head", fmt.Errorf("%w: %d bytes, at most %d", wire.ErrTooLarge, len(b), MaxHead))
+	}
 	d := newDecoder(b)
 	d.kind(kindHead)
 	h := &Head{Tip: d.decision(), Earliest: d.Uvarint(wire.MaxUvarint)}
 	if d.bool() {
 		h.Checkpoint = d.decision()
 	}
-	if n := d.count(MaxHops, minLock); n > 0 {
+	if n := d.count(MaxHead/minTransition, minTransition); n > 0 {
 		h.Hops = make([]receipt.Transition, n)
 		for i := range h.Hops {
 			h.Hops[i] = d.transition()
