@@ -77,7 +77,7 @@ var timed = []string{"ledger/follow"}
 // values are packages without input, output, goroutine, lock or clock of their own, on
 // top of rooms that have some for others: what they may import is looked at, and not
 // what that imports in its turn.
-var values = []string{"ledger/admission", "ledger/body", "ledger/exec"}
+var values = []string{"ledger/admission", "ledger/body", "ledger/codec", "ledger/exec"}
 
 // pure are the standard packages a core may import itself. What they import in
 // their turn is not looked at: fmt reaches os, but formatting a value does not.
