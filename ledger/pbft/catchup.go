@@ -111,8 +111,8 @@ func (r *Replica) synced(v Verified) {
 	if !ok || v.epoch != r.start.Epoch || d.Header.Seq <= r.base.header.Seq {
 		return
 	}
-	r.pace.decided(r, nil, 0)
-	r.settle(d)
-	r.offered = Build{}
+	r.pace.committed(r, nil, 0)
+	r.rebase(d)
+	r.requested = Build{}
 	r.onStored(d.Header.Seq)
 }

@@ -9,19 +9,16 @@ const perReplica = 4
 // checkpoints are one replica's latest CHECKPOINT votes, ascending.
 type checkpoints []*Vote
 
-// mark is a committed block at which there is a checkpoint.
-type mark struct{ subject Subject }
-
-// mark takes note of a checkpoint that was decided.
-func (r *Replica) mark(d *Decision) {
+// noteDue notes that a committed block is one at which there is a checkpoint.
+func (r *Replica) noteDue(d *Decision) {
 	if d.Header.Epoch != r.start.Epoch || (d.Header.Seq%r.cfg.CheckpointInterval != 0 && !d.Header.Last()) {
 		return
 	}
 	s := d.Cert.Subject
 	s.Phase, s.View = Checkpoint, 0
-	r.marks = append(r.marks, mark{s})
-	if len(r.marks) > perReplica {
-		r.marks = r.marks[1:]
+	r.due = append(r.due, s)
+	if len(r.due) > perReplica {
+		r.due = r.due[1:]
 	}
 }
 
@@ -32,12 +29,14 @@ func (r *Replica) onStored(seq uint64) {
 }
 
 func (r *Replica) voteCheckpoints() {
-	for _, m := range r.marks {
-		if m.subject.Seq > r.stored || m.subject.Seq <= r.stable.Seq || r.votedCheckpoint(m.subject.Seq) {
+	for _, s := range r.due {
+		// A checkpoint lets others forget what leads to it. Who signs one that a crash
+		// could take from it would leave fewer copies than the certificate promises.
+		if s.Seq > r.stored || s.Seq <= r.stable.Seq || r.votedCheckpoint(s.Seq) {
 			continue
 		}
-		v := r.sign(m.subject)
-		r.keepCheckpoint(v)
+		v := r.sign(s)
+		r.addCheckpointVote(v)
 		r.send(v)
 	}
 }
@@ -54,13 +53,13 @@ func (r *Replica) votedCheckpoint(seq uint64) bool {
 // onCheckpoint counts a CHECKPOINT vote.
 func (r *Replica) onCheckpoint(v *Vote) {
 	if v.Replica != r.start.Self && v.Seq > r.stable.Seq {
-		r.keepCheckpoint(v)
+		r.addCheckpointVote(v)
 	}
 }
 
-// keepCheckpoint keeps a vote among its author's latest, and certifies the
+// addCheckpointVote keeps a vote among its author's latest, and certifies the
 // checkpoint if that makes a quorum.
-func (r *Replica) keepCheckpoint(v *Vote) {
+func (r *Replica) addCheckpointVote(v *Vote) {
 	mine := r.ballots[v.Replica]
 	at := len(mine)
 	for at > 0 && mine[at-1].Seq >= v.Seq {
@@ -123,7 +122,7 @@ func (r *Replica) stabilize(cert *Certificate) {
 		clear(r.ballots[i][len(kept):])
 		r.ballots[i] = kept
 	}
-	for len(r.marks) > 0 && r.marks[0].subject.Seq <= cert.Seq {
-		r.marks = r.marks[1:]
+	for len(r.due) > 0 && r.due[0].Seq <= cert.Seq {
+		r.due = r.due[1:]
 	}
 }

@@ -8,7 +8,7 @@ func (r *Replica) progress() {
 	for more := true; more && r.halted == nil; {
 		more = r.climb()
 	}
-	r.offer()
+	r.requestBlock()
 }
 
 // climb goes up from the last committed block, slot by slot, and returns true
@@ -22,24 +22,30 @@ func (r *Replica) climb() bool {
 		if s == nil || s.header == nil || (below.Last() && below.Epoch == r.start.Epoch) {
 			return false
 		}
+		// What is certain counts in any view, and between views. All else needs the
+		// view's consent: nothing at or below the floor is voted for, because the new
+		// view's base proves that those slots were committed in an earlier view. A replica
+		// behind that base finds them empty, and would help to commit something else.
 		if s.certain == nil && (r.changing || seq > r.limit() || seq <= r.floor) {
 			return false
 		}
 		if !r.stands(s, digest, &below) {
 			return false
 		}
-		r.ask(s)
+		r.requestCheck(s)
 		ready = ready && s.checked
+		// A vote is for a block with its state, which exists once all below is executed;
+		// so votes go up in order, even when verdicts come in another.
 		if ready {
 			if s.certain == nil {
-				r.advance(s, told)
+				r.castVotes(s, told)
 			}
 			if s.certain != nil && seq == r.base.header.Seq+1 {
-				r.decide(s.certain)
+				r.commit(s.certain)
 				return true
 			}
 		}
-		told = told && s.told
+		told = told && s.commitSent
 		below, digest = *s.header, s.digest
 	}
 }
@@ -59,8 +65,8 @@ func (r *Replica) stands(s *slot, parent Digest, below *Header) bool {
 	return false
 }
 
-// ask has a block checked, once in a view.
-func (r *Replica) ask(s *slot) {
+// requestCheck has a block checked, once in a view.
+func (r *Replica) requestCheck(s *slot) {
 	if s.asked || s.checked {
 		return
 	}
@@ -68,19 +74,25 @@ func (r *Replica) ask(s *slot) {
 	r.out.Check = append(r.out.Check, Check{View: r.view, Header: *s.header, Vouched: s.vouched || s.certain != nil})
 }
 
-// advance casts the votes for a block that was executed and on which everything
+// castVotes casts the votes for a block that was executed and on which everything
 // below is too.
-func (r *Replica) advance(s *slot, told bool) {
+func (r *Replica) castVotes(s *slot, told bool) {
 	if !s.voted && r.voting() {
 		r.accept(s)
 	}
+	// A quorum of PREPAREs is a lock only for who has voted as well: its record then
+	// has the body beside it, so that f+1 honest replicas can hand the body out to
+	// whoever has to carry the block over.
 	if s.voted && s.lock == nil {
 		if cert := s.prepares.certified(); cert != nil && cert.Digest == s.digest {
 			r.prepared(s, &Lock{Header: *s.header, Cert: *cert})
 		}
 	}
-	if s.lock != nil && !s.told && told {
-		s.told = true
+	// COMMIT goes out in order: whoever helps to commit a block vouches for all below
+	// it. That is why a view change may end at the first gap among the locks, and why
+	// a VIEW-CHANGE with a gap below a COMMIT is evidence.
+	if s.lock != nil && !s.commitSent && told {
+		s.commitSent = true
 		v := r.sign(subject(Commit, r.view, s.header, s.digest))
 		s.commits.add(v)
 		r.send(v)
@@ -114,17 +126,20 @@ func (r *Replica) prepared(s *slot, l *Lock) {
 	r.note(NotePrepared, s.header.Seq)
 }
 
-// decide commits the next block.
-func (r *Replica) decide(d *Decision) {
+// commit commits the next block.
+func (r *Replica) commit(d *Decision) {
 	s := r.slots[d.Header.Seq]
+	// Nothing that leaves rests on this record: 2f+1 replicas have the prepared
+	// certificate on their disks, and who has lost the decision is told it again. It
+	// says up to where this replica's own log goes, see Resume.
 	r.persist(DecidedRecord{d})
 	r.out.Deliver = append(r.out.Deliver, d)
-	r.pace.decided(r, s, d.Header.Count)
-	r.settle(d)
+	r.pace.committed(r, s, d.Header.Count)
+	r.rebase(d)
 }
 
-// settle makes a decision the new base and forgets what is below it.
-func (r *Replica) settle(d *Decision) {
+// rebase makes a decision the new base and forgets what is below it.
+func (r *Replica) rebase(d *Decision) {
 	last := r.base.header.Seq
 	r.base = base{d.Header, d.Cert.Digest, d.Cert}
 	for seq := last + 1; seq <= min(d.Header.Seq, last+2*r.cfg.Window); seq++ {
@@ -135,23 +150,28 @@ func (r *Replica) settle(d *Decision) {
 	if keep := 2 * int(r.cfg.Window); len(r.recent) > keep {
 		r.recent = append(r.recent[:0], r.recent[len(r.recent)-keep:]...)
 	}
-	r.carry()
-	r.mark(d)
+	// The base has moved, and with it the horizon: of what the view carries over, more
+	// may find a slot now.
+	r.placeCarried()
+	r.noteDue(d)
 }
 
-// decided fills a slot with what is committed there.
-func (s *slot) decided(d *Decision) {
+// setCertain fills a slot with what is committed there.
+func (s *slot) setCertain(d *Decision) {
 	if s.header == nil || s.digest != d.Cert.Digest {
 		s.header, s.digest, s.asked, s.checked = &d.Header, d.Cert.Digest, false, false
 	}
 	s.certain = d
 }
 
-// offer asks for the next block when this replica leads and may propose it.
-func (r *Replica) offer() {
+// requestBlock asks for the next block when this replica leads and may propose it.
+func (r *Replica) requestBlock() {
 	if r.halted != nil || r.changing || !r.leads() || !r.voting() || r.ended() || r.base.header.Seq < r.floor {
 		return
 	}
+	// Only on top of what this leader has itself executed and voted for: it could
+	// otherwise not say what comes out of the next block. An epoch's last block has
+	// nothing on top of it.
 	tip, digest := &r.base.header, r.base.digest
 	for {
 		s := r.slots[tip.Seq+1]
@@ -165,10 +185,10 @@ func (r *Replica) offer() {
 	}
 	next := tip.Seq + 1
 	wanted := Build{View: r.view, Seq: next, Parent: digest}
-	if next > r.limit() || r.offered == wanted {
+	if next > r.limit() || r.requested == wanted {
 		return
 	}
-	r.offered = wanted
+	r.requested = wanted
 	r.out.Build = &wanted
 }
 
@@ -176,8 +196,8 @@ func (r *Replica) offer() {
 // forgotten.
 func (r *Replica) built(e Built) {
 	h := e.Header
-	if r.changing || e.View != r.offered.View || h.Epoch != r.start.Epoch || h.Committee != r.start.Header.Following() ||
-		h.Seq != r.offered.Seq || h.Parent != r.offered.Parent {
+	if r.changing || e.View != r.requested.View || h.Epoch != r.start.Epoch || h.Committee != r.start.Header.Following() ||
+		h.Seq != r.requested.Seq || h.Parent != r.requested.Parent {
 		return
 	}
 	s := r.slot(h.Seq)
@@ -220,7 +240,7 @@ func (r *Replica) onProposal(p *Proposal) {
 	if p.Header.Seq <= r.base.header.Seq {
 		return // committed here, in whichever view
 	}
-	if r.putOff(p.View, Verified{p, r.start.Epoch}, r.start.leader(p.View)) || p.View != r.view {
+	if r.bufferEarly(p.View, Verified{p, r.start.Epoch}, r.start.leader(p.View)) || p.View != r.view {
 		return
 	}
 	s := r.slot(p.Header.Seq)
@@ -247,7 +267,7 @@ func (r *Replica) onVote(v *Vote) {
 	if v.Seq <= r.base.header.Seq {
 		return // committed here, in whichever view
 	}
-	if r.putOff(v.View, Verified{v, r.start.Epoch}, v.Replica) || v.View != r.view {
+	if r.bufferEarly(v.View, Verified{v, r.start.Epoch}, v.Replica) || v.View != r.view {
 		return
 	}
 	s := r.slot(v.Seq)
@@ -275,6 +295,10 @@ func (r *Replica) count(b *ballot, s *slot, v *Vote) bool {
 	}
 	outcome, evidence := b.add(v)
 	r.blame(evidence)
+	// The first vote counts and stays, so that a certificate once formed is never
+	// taken apart. A PREPARE for one block and a COMMIT for another are no less of a
+	// contradiction than two votes of one phase: COMMIT says that this is the one which
+	// was prepared.
 	if outcome == quorum.Counted {
 		other := s.commits.of(v.Replica)
 		if v.Phase == Commit {
@@ -290,6 +314,9 @@ func (r *Replica) count(b *ballot, s *slot, v *Vote) bool {
 // ownVote looks at a vote that bears this replica's own signature. It has a record
 // of every one that it has cast; after a restart a COMMIT is recorded as a lock.
 func (r *Replica) ownVote(b *ballot, s *slot, v *Vote) {
+	// Going on would be worse than stopping: the other process, or the log's missing
+	// end, may hold votes that the next one contradicts, and two of them are evidence
+	// against this key for good.
 	own := b.of(r.start.Self)
 	known := own != nil && own.Subject == v.Subject
 	locked := v.Phase == Commit && s.lock != nil && s.lock.Cert.Digest == v.Digest
@@ -306,8 +333,11 @@ func (r *Replica) onDecision(d *Decision) {
 		r.catchUp.certified(r, &d.Cert)
 		return
 	}
+	// The certificate outweighs what the view has put into the slot. Two certificates
+	// for one slot are a fork, which is for Blame and not for a vote count: the first
+	// one stays.
 	if s.certain == nil {
-		s.decided(d)
+		s.setCertain(d)
 	}
 }
 
@@ -317,12 +347,15 @@ type early struct {
 	from    quorum.Replica
 }
 
-// putOff keeps a message of a view to come, and reports whether it is one. Each
+// bufferEarly keeps a message of a view to come, and reports whether it is one. Each
 // replica may have a few windows' worth kept.
-func (r *Replica) putOff(view uint64, v Verified, from quorum.Replica) bool {
+func (r *Replica) bufferEarly(view uint64, v Verified, from quorum.Replica) bool {
 	if view < r.view || (view == r.view && !r.changing) {
 		return false
 	}
+	// A view may begin here long after it began elsewhere, and its first votes are not
+	// said again at once: without them each view change would begin with a pause. The
+	// bound is for each author, so that nobody takes the room of others.
 	count := uint64(0)
 	for _, e := range r.early {
 		if e.from == from {
@@ -335,8 +368,8 @@ func (r *Replica) putOff(view uint64, v Verified, from quorum.Replica) bool {
 	return true
 }
 
-// replay takes up what was kept for the view that has begun.
-func (r *Replica) replay() {
+// handleEarly handles what was buffered for the view that has begun.
+func (r *Replica) handleEarly() {
 	kept := r.early
 	r.early = nil
 	for _, e := range kept {

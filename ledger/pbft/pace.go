@@ -17,8 +17,8 @@ type pace struct {
 	saidAt uint64 // when this replica last repeated itself or reported
 }
 
-// decided takes note of a commit.
-func (p *pace) decided(r *Replica, s *slot, count uint32) {
+// committed takes note of a commit.
+func (p *pace) committed(r *Replica, s *slot, count uint32) {
 	p.progressAt = r.now
 	p.count += uint64(count)
 	if s == nil || !s.voted {
@@ -115,6 +115,8 @@ func (r *Replica) judge(t Tick) {
 func (r *Replica) late(t Tick) (bool, uint64) {
 	next := r.base.header.Seq + 1
 	s := r.slots[next]
+	// Only the lowest block in flight is timed: those above wait for it, and are late
+	// for no fault of their own.
 	switch {
 	case s != nil && s.lock != nil:
 		return r.now-s.since > r.timeout(r.cfg.CommitTimeout), next
@@ -124,6 +126,8 @@ func (r *Replica) late(t Tick) (bool, uint64) {
 		// Somebody honest has seen a proposal that this replica has not.
 		return r.now-s.since > r.timeout(r.cfg.PrepareTimeout), next
 	case t.Oldest > 0 && !r.leads():
+		// A request is as late as the leader has had the chance to take it up: not
+		// longer than since it last did something.
 		waited := min(t.Oldest, r.now-min(r.pace.progressAt, r.now))
 		return waited > r.timeout(r.cfg.PreprepareTimeout), next
 	}

@@ -40,16 +40,16 @@ type Replica struct {
 	failed    uint64        // view changes in a row without a commit: timeouts double
 
 	stable  Certificate // last certified checkpoint; Seq is the start's before the first
-	marks   []mark      // decided checkpoints that are not certified yet
+	due     []Subject   // committed checkpoints that are not certified yet, ascending
 	stored  uint64
 	ballots []checkpoints // by replica
 
 	pace    pace
 	catchUp catchUp
 
-	offered Build // what was last asked for in this view
-	halted  error
-	out     Output
+	requested Build // what was last asked for in this view
+	halted    error
+	out       Output
 }
 
 // base is the last committed block.
@@ -61,20 +61,20 @@ type base struct {
 
 // slot is what a replica knows of one sequence number in its view.
 type slot struct {
-	header   *Header // nil before a proposal
-	digest   Digest
-	proposal *Proposal // of this replica, when it leads
-	vouched  bool      // carried over from an earlier view
-	asked    bool      // a Check is out
-	checked  bool      // executed and valid
-	voted    bool      // PREPARE is recorded
-	lock     *Lock     // prepared in this view
-	told     bool      // COMMIT was sent
-	prepares *ballot
-	commits  *ballot
-	certain  *Decision // committed, whatever happens in this view
-	since    uint64    // when its phase began
-	began    uint64    // when it was accepted
+	header     *Header // nil before a proposal
+	digest     Digest
+	proposal   *Proposal // of this replica, when it leads
+	vouched    bool      // carried over from an earlier view
+	asked      bool      // a Check is out
+	checked    bool      // executed and valid
+	voted      bool      // PREPARE is recorded
+	lock       *Lock     // prepared in this view
+	commitSent bool      // COMMIT was sent
+	prepares   *ballot
+	commits    *ballot
+	certain    *Decision // committed, whatever happens in this view
+	since      uint64    // when its phase began
+	began      uint64    // when it was accepted
 }
 
 // Resume is what the driver has kept of an epoch. The zero value is its beginning.
@@ -219,10 +219,10 @@ func (r *Replica) clearSlots() {
 	r.slots = map[uint64]*slot{}
 	for seq := r.base.header.Seq + 1; seq <= r.horizon(); seq++ {
 		if s := old[seq]; s != nil && s.certain != nil {
-			r.slot(seq).decided(s.certain)
+			r.slot(seq).setCertain(s.certain)
 		}
 	}
-	r.offered = Build{}
+	r.requested = Build{}
 }
 
 func (r *Replica) send(m Message) { r.out.Send = append(r.out.Send, Envelope{All: true, Message: m}) }

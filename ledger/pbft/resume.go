@@ -12,14 +12,14 @@ func (r *Replica) resume(from *Resume) error {
 	}
 	for _, d := range from.Checkpoints {
 		if d.Header.Seq > r.stable.Seq {
-			r.mark(d)
+			r.noteDue(d)
 		}
 	}
 	if d := from.Committed; d != nil {
-		marks := r.marks
-		r.settle(d)
-		if len(marks) > 0 && marks[len(marks)-1].subject.Seq == d.Header.Seq {
-			r.marks = marks
+		due := r.due
+		r.rebase(d)
+		if len(due) > 0 && due[len(due)-1].Seq == d.Header.Seq {
+			r.due = due // it was among the checkpoints already
 		}
 		r.stored = d.Header.Seq
 	}
@@ -157,7 +157,7 @@ func (p places) into(b *bonds) {
 // would have without one.
 func (r *Replica) restore(b *bonds) error {
 	if b.entered != nil {
-		r.begin(b.entered)
+		r.setView(b.entered)
 	}
 	if b.change != nil {
 		r.view, r.changing = b.change.View, true
@@ -169,7 +169,7 @@ func (r *Replica) restore(b *bonds) error {
 			return err
 		}
 		if s := r.slot(d.Header.Seq); s != nil {
-			s.decided(d)
+			s.setCertain(d)
 		}
 	}
 	for i := range b.accepted {

@@ -12,6 +12,9 @@ func (r *Replica) suspect(why NoteKind, seq uint64) {
 // change asks for a view, and takes part in no other until it has begun. What it
 // asks with is recorded: after a restart the very same message is sent again.
 func (r *Replica) change(view uint64) {
+	// A view in which nothing was committed has failed, and the next one gets twice
+	// the time: with any finite delay of the network there comes a view that is long
+	// enough. One that has committed something is no reason for more patience.
 	if r.changing || r.pace.decisions == 0 {
 		r.failed++
 	}
@@ -79,6 +82,9 @@ func (r *Replica) join() {
 	if !r.voting() || r.ended() {
 		return
 	}
+	// Not f: faulty replicas alone must not be able to drag the others from view to
+	// view. And to the lowest, not the highest: one honest replica stands behind that
+	// one, and perhaps none behind any later.
 	later, lowest := 0, uint64(0)
 	for _, vc := range r.changes {
 		if vc == nil || vc.View <= r.view {
@@ -119,6 +125,8 @@ func (r *Replica) assemble() {
 	if len(wanted) < r.start.Committee.Quorum() || !r.leads() || !r.voting() {
 		return
 	}
+	// What is proposed must follow from just the view changes that go with it, even if
+	// others have come since: whoever checks it sees no others.
 	n := &NewView{Epoch: r.start.Epoch, View: r.view, Changes: wanted}
 	for _, h := range carriedOver(wanted) {
 		p := &Proposal{View: r.view, Header: h}
@@ -141,28 +149,28 @@ func (r *Replica) onNewView(n *NewView) {
 
 // enter begins a view.
 func (r *Replica) enter(n *NewView) {
-	r.begin(n)
+	r.setView(n)
 	r.enteredAt = r.now
 	r.persist(EnteredRecord{n})
 	r.catchUp.certified(r, baseOf(n.Changes))
 	r.pace.entered(r.now)
 	r.note(NoteViewEntered, r.base.header.Seq)
-	r.replay()
+	r.handleEarly()
 }
 
-// begin makes a new view's state. What it is based on was committed in an earlier
+// setView makes a new view's state. What it is based on was committed in an earlier
 // view, whether this replica has it or not: up to there blocks are taken by
 // certificate only.
-func (r *Replica) begin(n *NewView) {
+func (r *Replica) setView(n *NewView) {
 	r.view, r.changing, r.newView = n.View, false, n
 	r.floor = baseOf(n.Changes).Seq
 	r.clearSlots()
-	r.carry()
+	r.placeCarried()
 }
 
-// carry puts the new view's proposals into their slots, as far as this replica
+// placeCarried puts the new view's proposals into their slots, as far as this replica
 // has come: the rest follows when it has committed more.
-func (r *Replica) carry() {
+func (r *Replica) placeCarried() {
 	if r.changing || r.newView == nil || r.newView.View != r.view {
 		return
 	}
