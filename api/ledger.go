@@ -111,11 +111,13 @@ type Validator struct {
 
 // LedgerName is a name that somebody holds.
 type LedgerName struct {
-	Name   string        `json:"name" doc:"The name"`
-	Owner  sig.PublicKey `json:"owner" doc:"Peer ID of who holds it"`
-	Target string        `json:"target" doc:"What it stands for"`
-	Block  uint64        `json:"block" doc:"Sequence number of the block under whose state root the proof is"`
-	Proof  []byte        `json:"proof" doc:"Proof of the entry, base64; package ledger/smt describes it"`
+	Name    string        `json:"name" doc:"The name"`
+	Owner   sig.PublicKey `json:"owner" doc:"Peer ID of who holds it"`
+	Target  string        `json:"target" doc:"What it stands for"`
+	Offered sig.PublicKey `json:"offered,omitzero" doc:"Peer ID of whom it is offered to, absent where that is nobody"`
+	Records uint64        `json:"records" doc:"Records in its namespace, which go with it"`
+	Block   uint64        `json:"block" doc:"Sequence number of the block under whose state root the proof is"`
+	Proof   []byte        `json:"proof" doc:"Proof of the entry, base64; package ledger/smt describes it"`
 }
 
 // Account is what the ledger knows of who signs transactions.

@@ -210,8 +210,11 @@ type NameInfo struct {
 	Name   string
 	Owner  sig.PublicKey
 	Target string
-	Proof  []byte // of ledger/smt, under the state root of Block
-	Block  uint64
+	// Offered is to whom the owner offers it, and zero for nobody.
+	Offered sig.PublicKey
+	Records uint64 // in its namespace
+	Proof   []byte // of ledger/smt, under the state root of Block
+	Block   uint64
 }
 
 var _ API = (*Ledger)(nil)

@@ -138,7 +138,9 @@ func (l *Ledger) Name(_ context.Context, name string) (NameInfo, error) {
 		return NameInfo{}, err
 	}
 	encoded, err := proof.AppendBinary(nil)
-	return NameInfo{Name: name, Owner: n.Holder, Target: n.Target, Proof: encoded, Block: tip.header.Seq}, err
+	return NameInfo{
+		Name: name, Owner: n.Holder, Target: n.Target, Offered: n.Offered, Records: n.Records, Proof: encoded, Block: tip.header.Seq,
+	}, err
 }
 
 // NextNonce implements API.

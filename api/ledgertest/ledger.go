@@ -181,6 +181,20 @@ func (l *Ledger) apply(t *tx.Transaction) error {
 		l.names[op.Name] = ledger.NameInfo{
 			Name: op.Name, Owner: t.Owner, Target: op.Target, Proof: []byte("proof"), Block: uint64(len(l.blocks)) + 1,
 		}
+	case tx.NameTransfer:
+		n, ok := l.names[op.Name]
+		if !ok || n.Owner != t.Owner {
+			return tx.Reject(tx.CodeNotOwner, "%s is held by %s", op.Name, n.Owner)
+		}
+		n.Offered = op.To
+		l.names[op.Name] = n
+	case tx.NameAccept:
+		n := l.names[op.Name]
+		if n.Offered != t.Owner {
+			return tx.Reject(tx.CodeNotAllowed, "%s is held by %s, who does not offer it to %s", op.Name, n.Owner, t.Owner)
+		}
+		n.Owner, n.Offered = t.Owner, sig.PublicKey{}
+		l.names[op.Name] = n
 	}
 	return nil
 }

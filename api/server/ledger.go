@@ -75,7 +75,9 @@ func (s *Server) registerLedger(a huma.API) {
 		},
 		) (api.LedgerName, error) {
 			n, err := l.Name(ctx, in.Name)
-			return api.LedgerName{Name: n.Name, Owner: n.Owner, Target: n.Target, Block: n.Block, Proof: n.Proof}, err
+			return api.LedgerName{
+				Name: n.Name, Owner: n.Owner, Target: n.Target, Offered: n.Offered, Records: n.Records, Block: n.Block, Proof: n.Proof,
+			}, err
 		})
 	ofLedger(s, a, get("ledger-account", "/accounts/{key}", "The nonce that somebody's next transaction can use", "ledger"),
 		func(ctx context.Context, l ledger.API, in *struct {

@@ -21,6 +21,7 @@ var exampleOps = []tx.Op{
 	tx.SnapshotRetire{Root: exampleRoot},
 	tx.NameClaim{Name: "photos", Target: exampleRoot.String()},
 	tx.NameTransfer{Name: "photos", To: exampleKey},
+	tx.NameAccept{Name: "photos", Records: 10},
 	tx.RecordPut{Namespace: "photos", Key: "contact", Value: []byte("ops@example.com")},
 	tx.ValidatorAdd{Key: exampleKey, Address: "/dns4/validator.example/tcp/4001", Replaces: exampleOld},
 	tx.ValidatorRemove{Key: exampleKey},

@@ -167,7 +167,11 @@ func (a *app) ledgerName() *cobra.Command {
 				return fmt.Errorf("looking up the name %s: %w", args[0], err)
 			}
 			return a.print(n, func(w io.Writer) {
-				printFields(w, "Name", n.Name, "Target", n.Target, "Owner", n.Owner, "As of", fmt.Sprintf("block %d", n.Block))
+				printFields(w, "Name", n.Name, "Target", n.Target, "Owner", n.Owner)
+				if !n.Offered.IsZero() {
+					printFields(w, "Offered to", n.Offered)
+				}
+				printFields(w, "Records", n.Records, "As of", fmt.Sprintf("block %d", n.Block))
 			})
 		},
 	}

@@ -150,14 +150,52 @@ func (a *app) submitClaim() *cobra.Command {
 
 func (a *app) submitTransfer() *cobra.Command {
 	return a.operation(&cobra.Command{
-		Use:     "name.transfer NAME PEERID",
-		Short:   "Give a name to somebody else",
-		Example: "  decubectl ledger submit name.transfer photos 12D3KooW...",
-		Args:    wants(2, 2, "a name and a peer ID"),
+		Use:   "name.transfer NAME [PEERID]",
+		Short: "Offer a name to somebody else",
+		Long: `Offers a name of the signer's to a peer, which becomes its holder by name.accept, and
+of the records under it. Until then the signer holds it. An offer takes the place of
+the one before; without a peer, the offer is taken back.`,
+		Example: "  decubectl ledger submit name.transfer photos 12D3KooW...\n  decubectl ledger submit name.transfer photos",
+		Args:    wants(1, 2, "a name, and the peer ID of whom it is offered to"),
 	}, func(cmd *cobra.Command, args []string) (tx.Op, error) {
-		to, err := parseKey(cmd, args[1])
-		return tx.NameTransfer{Name: args[0], To: to}, err
+		op := tx.NameTransfer{Name: args[0]}
+		if len(args) == 1 {
+			return op, nil
+		}
+		var err error
+		op.To, err = parseKey(cmd, args[1])
+		return op, err
 	})
+}
+
+func (a *app) submitAccept() *cobra.Command {
+	var most uint64
+	cmd := a.operation(&cobra.Command{
+		Use:   "name.accept NAME",
+		Short: "Accept a name that is offered",
+		Long: `Makes the signer the holder of a name that its holder has offered to the signer. The
+records under the name go with it, and count for the signer from then on: with more
+than --records of them, it is not accepted.`,
+		Example: "  decubectl ledger submit name.accept photos",
+		Args:    wants(1, 1, "one name"),
+	}, func(cmd *cobra.Command, args []string) (tx.Op, error) {
+		op := tx.NameAccept{Name: args[0], Records: most}
+		if err := op.Validate(); err != nil || cmd.Flags().Changed("records") {
+			return op, err
+		}
+		c, err := a.daemon(cmd.Context())
+		if err != nil {
+			return nil, err
+		}
+		n, err := c.Name(cmd.Context(), op.Name)
+		if err != nil {
+			return nil, fmt.Errorf("looking up the name %s: %w", op.Name, err)
+		}
+		op.Records = n.Records
+		return op, nil
+	})
+	cmd.Flags().Uint64Var(&most, "records", 0, "`MOST` records under the name that are accepted with it; by default as many as there are now")
+	return cmd
 }
 
 func (a *app) submitRecord() *cobra.Command {

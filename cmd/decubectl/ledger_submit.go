@@ -39,7 +39,7 @@ func (a *app) ledgerSubmit() *cobra.Command {
 	var f submitFlags
 	var file string
 	cmd := group("submit", "Have an operation ordered by the ledger",
-		a.submitRegister(), a.submitRetire(), a.submitClaim(), a.submitTransfer(), a.submitRecord(),
+		a.submitRegister(), a.submitRetire(), a.submitClaim(), a.submitTransfer(), a.submitAccept(), a.submitRecord(),
 		a.submitAddValidator(), a.submitRemoveValidator(), a.submitParam())
 	below := cmd.RunE
 	cmd.Use = "submit OPERATION"

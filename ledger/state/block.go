@@ -183,6 +183,8 @@ func (s *step) operate() error {
 		return s.claim(op)
 	case tx.NameTransfer:
 		return s.transfer(op)
+	case tx.NameAccept:
+		return s.accept(op)
 	case tx.RecordPut:
 		return s.record(op)
 	case tx.ValidatorAdd, tx.ValidatorRemove, tx.ParamsSet:

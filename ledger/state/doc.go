@@ -28,9 +28,12 @@
 // retain it, stating the same size and label. A registration is retired once the
 // block's time has reached the end of the promise.
 //
-// Names: a name belongs to who claims it first, until that owner transfers it. The
-// records in its namespace go with it, and count for its holder. A transfer to
-// somebody who would then hold more than the limits allow is refused.
+// Names: a name belongs to who claims it first, until somebody to whom that owner has
+// offered it accepts it. There is one offer of a name at a time; it stands until it is
+// taken back, replaced or accepted, whatever the holder does with the name meanwhile.
+// The records in its namespace go with it, and count for its holder: who would then
+// hold more than the limits allow, or than the acceptance says, is refused. An offer
+// counts for nobody.
 //
 // Records: an owner writes to the owner's own namespace and to those of the names
 // that the owner holds. The ledger keeps no empty records: an empty value takes a
@@ -112,7 +115,8 @@
 //	                 2 | origin | terms, when the first owner has registered it again
 //	registration   origin | terms
 //	terms          size number | retain_until number | label text
-//	name           holder 32 | origin of the claim or transfer | records number | target text
+//	name           holder 32 | origin of the claim or acceptance | records number | target text
+//	               | to whom it is offered 32, left out for nobody
 //	record         origin of the last writing | value, to the end
 //	admission      mode 1 | number of keys 2 | keys 32 each, as in the genesis document
 //	can still add  bytes 8 | parts of a byte 8, of which 86,400,000 make one

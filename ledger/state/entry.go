@@ -70,6 +70,8 @@ type Name struct {
 	Origin         // since when it is the holder's
 	Records uint64 // in its namespace
 	Target  string
+	// Offered is to whom the holder offers it, and zero for nobody.
+	Offered sig.PublicKey
 }
 
 // Record is what was written under a key.
@@ -196,13 +198,23 @@ func (n Name) appendTo(b []byte) []byte {
 	b = append(b, n.Holder[:]...)
 	b = n.Origin.appendTo(b)
 	b = wire.AppendUvarint(b, n.Records)
-	return appendText(b, n.Target)
+	b = appendText(b, n.Target)
+	if !n.Offered.IsZero() {
+		b = append(b, n.Offered[:]...)
+	}
+	return b
 }
 
 // ParseName reads a name's entry, and returns ErrMalformed for what no such entry is.
 func ParseName(value []byte) (Name, error) {
 	d := decoder(value)
-	return finish(&d, Name{Holder: publicKey(&d), Origin: origin(&d), Records: number(&d), Target: text(&d, tx.MaxTarget)}, "name")
+	n := Name{Holder: publicKey(&d), Origin: origin(&d), Records: number(&d), Target: text(&d, tx.MaxTarget)}
+	if d.Len() > 0 {
+		if n.Offered = publicKey(&d); n.Offered.IsZero() || n.Offered == n.Holder {
+			d.Fail(fmt.Errorf("%w: offered to %v", wire.ErrMalformed, n.Offered))
+		}
+	}
+	return finish(&d, n, "name")
 }
 
 func (r Record) appendTo(b []byte) []byte {

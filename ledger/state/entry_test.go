@@ -83,6 +83,7 @@ func everything(tb testing.TB) state.State {
 	w.ok(0, tx.SnapshotRetire{Root: root(1)})
 	w.ok(0, tx.SnapshotRegister{Root: root(0), Size: 7})
 	w.ok(1, tx.NameClaim{Name: "n", Target: "target"})
+	w.ok(1, tx.NameTransfer{Name: "n", To: keys[2]})
 	w.ok(1, tx.RecordPut{Namespace: "n", Key: "k", Value: []byte("value")})
 	w.ok(1, tx.RecordPut{Key: "k", Value: []byte("value")})
 	b := w.state.Begin(100, 0)
@@ -166,6 +167,9 @@ func TestParseRefuses(t *testing.T) {
 		"fewer addresses than it says":  {3, "01" + strings.Repeat("00", 8) + full + "02" + "00"},
 		"four renewals":                 {3, "01" + strings.Repeat("00", 8) + "04" + strings.Repeat("00", 8) + "00"},
 		"a full bucket that fills":      {3, "01" + strings.Repeat("00", 8) + "03" + strings.Repeat("00", 7) + "01" + "00"},
+		"a name offered to nobody":      {8, "01" + key + origin + "0000" + strings.Repeat("00", 32)},
+		"a name offered to its holder":  {8, "01" + key + origin + "0000" + key},
+		"a name offered to half a key":  {8, "01" + key + origin + "0000" + key[:32]},
 		"a name's target above a bound": {8, "01" + key + origin + "00" + "8102" + strings.Repeat("61", 257)},
 	} {
 		value := must(hex.DecodeString(c.value))(t)

@@ -281,6 +281,7 @@ func TestParams(t *testing.T) {
 	w.refused(9, tx.NameClaim{Name: "c"}, tx.CodeLimitExceeded)
 	w.ok(9, tx.NameClaim{Name: "b", Target: "t"})
 	w.ok(9, tx.NameTransfer{Name: "b", To: keys[8]})
+	w.ok(8, tx.NameAccept{Name: "b"})
 }
 
 // The parameters are those of the genesis document, by the same names.

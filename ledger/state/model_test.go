@@ -31,6 +31,7 @@ type model struct {
 type modelName struct {
 	holder sig.PublicKey
 	target string
+	offer  sig.PublicKey
 }
 
 type modelRecord struct {
@@ -142,6 +143,8 @@ func (m *model) operate(t *tx.Transaction, seq uint64, now int64) tx.Code {
 		return m.claim(t.Owner, op)
 	case tx.NameTransfer:
 		return m.transfer(t.Owner, op)
+	case tx.NameAccept:
+		return m.accept(t.Owner, op)
 	case tx.RecordPut:
 		return m.record(t.Owner, op)
 	default:
@@ -196,26 +199,44 @@ func (m *model) claim(owner sig.PublicKey, op tx.NameClaim) tx.Code {
 	case !ok && m.countNames(owner) >= m.params["max_names_per_owner"]:
 		return tx.CodeLimitExceeded
 	}
-	m.names[op.Name] = modelName{owner, op.Target}
+	m.names[op.Name] = modelName{owner, op.Target, old.offer}
 	return tx.CodeOK
 }
 
 func (m *model) transfer(owner sig.PublicKey, op tx.NameTransfer) tx.Code {
 	old, ok := m.names[op.Name]
-	with := m.countIn(op.Name)
+	none := sig.PublicKey{}
+	back := op.To == none || op.To == owner
 	switch {
 	case !ok:
 		return tx.CodeNotFound
 	case old.holder != owner:
 		return tx.CodeNotOwner
-	case op.To == owner:
+	case back && old.offer == none:
+		return tx.CodeNotFound
+	case back:
+		old.offer = none
+	default:
+		old.offer = op.To
+	}
+	m.names[op.Name] = old
+	return tx.CodeOK
+}
+
+func (m *model) accept(owner sig.PublicKey, op tx.NameAccept) tx.Code {
+	old, ok := m.names[op.Name]
+	with := m.countIn(op.Name)
+	switch {
+	case !ok:
+		return tx.CodeNotFound
+	case old.offer != owner, with > op.Records:
 		return tx.CodeNotAllowed
-	case m.countNames(op.To) >= m.params["max_names_per_owner"]:
+	case m.countNames(owner) >= m.params["max_names_per_owner"]:
 		return tx.CodeLimitExceeded
-	case with > 0 && m.countRecords(op.To)+with > m.params["max_records_per_owner"]:
+	case with > 0 && m.countRecords(owner)+with > m.params["max_records_per_owner"]:
 		return tx.CodeLimitExceeded
 	}
-	m.names[op.Name] = modelName{op.To, old.target}
+	m.names[op.Name] = modelName{holder: owner, target: old.target}
 	return tx.CodeOK
 }
 

@@ -1,6 +1,9 @@
 package state
 
-import "github.com/decube/decube/ledger/tx"
+import (
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
 
 func (s *step) claim(op tx.NameClaim) error {
 	key := NameKey(op.Name)
@@ -23,30 +26,55 @@ func (s *step) claim(op tx.NameClaim) error {
 	return nil
 }
 
+// transfer records an offer of a name, or takes it back. Nothing of the one to whom it
+// is made is looked at or changed: nobody is given what they have not asked for.
 func (s *step) transfer(op tx.NameTransfer) error {
 	name, err := s.held(op.Name)
 	if err != nil {
 		return err
 	}
-	if op.To == s.tx.Owner {
-		return tx.Reject(tx.CodeNotAllowed, "%s is the owner's already", op.Name)
+	to := op.To
+	if to == s.tx.Owner {
+		to = sig.PublicKey{} // to offer it to oneself is to keep it
 	}
-	to, err := accountOf(s.block, op.To)
+	if to.IsZero() && name.Offered.IsZero() {
+		return tx.Reject(tx.CodeNotFound, "%s is offered to nobody", op.Name)
+	}
+	name.Offered = to
+	putEntry(s, NameKey(op.Name), name)
+	return nil
+}
+
+// accept gives a name that is offered to the owner to the owner, and what is in its
+// namespace with it.
+func (s *step) accept(op tx.NameAccept) error {
+	name, ok, err := read(s.block, NameKey(op.Name), ParseName)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return tx.Reject(tx.CodeNotFound, "nobody holds the name %s", op.Name)
+	case name.Offered != s.tx.Owner:
+		return tx.Reject(tx.CodeNotAllowed, "%s is held by %s, who does not offer it to %s", op.Name, name.Holder, s.tx.Owner)
+	case name.Records > op.Records:
+		return tx.Reject(tx.CodeNotAllowed, "%s has %d records, and is accepted with at most %d", op.Name, name.Records, op.Records)
+	}
+	if err := room("names", s.account.Names, 1, s.params.MaxNamesPerOwner); err != nil {
+		return err
+	}
+	if err := room("records", s.account.Records, name.Records, s.params.MaxRecordsPerOwner); err != nil {
+		return err
+	}
+	from, err := accountOf(s.block, name.Holder)
 	if err != nil {
 		return err
 	}
-	if err := room("names of the new holder", to.Names, 1, s.params.MaxNamesPerOwner); err != nil {
-		return err
-	}
-	if err := room("records of the new holder", to.Records, name.Records, s.params.MaxRecordsPerOwner); err != nil {
-		return err
-	}
-	s.account.Names--
-	s.account.Records -= name.Records
-	to.Names++
-	to.Records += name.Records
-	putEntry(s, AccountKey(op.To), to)
-	name.Holder, name.Origin = op.To, s.origin()
+	from.Names--
+	from.Records -= name.Records
+	putEntry(s, AccountKey(name.Holder), from)
+	s.account.Names++
+	s.account.Records += name.Records
+	name.Holder, name.Offered, name.Origin = s.tx.Owner, sig.PublicKey{}, s.origin()
 	putEntry(s, NameKey(op.Name), name)
 	return nil
 }

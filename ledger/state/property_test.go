@@ -53,7 +53,7 @@ func drawKey(t *rapid.T, label string) sig.PublicKey { return rapid.SampledFrom(
 
 func drawOp(t *rapid.T) tx.Op {
 	aRoot := rapid.IntRange(0, 1).Draw(t, "root")
-	switch rapid.IntRange(0, 11).Draw(t, "op") {
+	switch rapid.IntRange(0, 13).Draw(t, "op") {
 	case 0, 1:
 		return tx.SnapshotRegister{
 			Root: root(aRoot), Size: rapid.Uint64Range(1, 2).Draw(t, "size"), RetainUntil: created + rapid.Int64Range(-1, 3).Draw(t, "until"),
@@ -63,7 +63,13 @@ func drawOp(t *rapid.T) tx.Op {
 	case 3:
 		return tx.NameClaim{Name: rapid.SampledFrom(names).Draw(t, "name"), Target: rapid.SampledFrom(targets).Draw(t, "target")}
 	case 4:
-		return tx.NameTransfer{Name: rapid.SampledFrom(names).Draw(t, "name"), To: drawKey(t, "to")}
+		op := tx.NameTransfer{Name: rapid.SampledFrom(names).Draw(t, "name")}
+		if rapid.IntRange(0, 4).Draw(t, "to somebody") > 0 {
+			op.To = drawKey(t, "to")
+		}
+		return op
+	case 12, 13:
+		return tx.NameAccept{Name: rapid.SampledFrom(names).Draw(t, "name"), Records: rapid.Uint64Range(0, 3).Draw(t, "most")}
 	case 5, 6:
 		return tx.RecordPut{
 			Namespace: rapid.SampledFrom(namesOr).Draw(t, "namespace"), Key: rapid.SampledFrom(records).Draw(t, "key"),
@@ -167,7 +173,7 @@ func (m *model) compare(t *rapid.T, s state.State, now int64) {
 	for _, name := range names {
 		n, ok, err := s.Name(name)
 		want, wantOK := m.names[name]
-		if err != nil || ok != wantOK || n.Holder != want.holder || n.Target != want.target || n.Records != m.countIn(name) {
+		if err != nil || ok != wantOK || n.Holder != want.holder || n.Target != want.target || n.Offered != want.offer || n.Records != m.countIn(name) {
 			t.Fatalf("name %s: %+v, %v, want %+v: %v", name, n, ok, want, err)
 		}
 	}

@@ -76,16 +76,19 @@ func TestStoreFails(t *testing.T) {
 	w.ok(2, remove(0))
 	w.ok(1, tx.NameClaim{Name: "n"})
 	w.ok(2, tx.SnapshotRegister{Root: root(0)})
+	w.ok(3, tx.NameClaim{Name: "o"})
+	w.ok(3, tx.NameTransfer{Name: "o", To: keys[40]})
 	for i := range 50 {
 		w.ok(40, tx.RecordPut{Key: string(rune('A' + i)), Value: []byte("v")})
 	}
 	ref := disk.flush(t, w.state, 1)
 	for _, one := range []*tx.Transaction{
 		transaction(t, keys[1], 2, tx.NameTransfer{Name: "n", To: keys[40]}),
+		transaction(t, keys[40], 50, tx.NameAccept{Name: "o"}),
 		transaction(t, keys[1], 2, tx.RecordPut{Namespace: "n", Key: "k", Value: []byte("v")}),
 		transaction(t, keys[1], 2, tx.SnapshotRegister{Root: root(0)}),
-		transaction(t, keys[3], 0, remove(0)),
-		transaction(t, keys[3], 0, renew(3, 1)),
+		transaction(t, keys[3], 2, remove(0)),
+		transaction(t, keys[3], 2, renew(3, 1)),
 	} {
 		disk.left = -1
 		want := executed(t, must(state.Open(smt.Open(disk, ref)))(t), one)

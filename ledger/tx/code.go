@@ -45,7 +45,7 @@ var codes = [...]struct{ name, explain string }{
 	CodeInvalid:           {"invalid", "A field breaks the rules of its operation; correct it and sign again."},
 	CodeNonceUsed:         {"nonce_used", "The owner has already used this nonce; look up the account's next nonce and sign again."},
 	CodeNonceTooFar:       {"nonce_too_far", "The nonce is too far ahead of the owner's last; send the transactions before it first."},
-	CodeNameTaken:         {"name_taken", "Somebody else holds this name; choose another, or have its holder transfer it."},
+	CodeNameTaken:         {"name_taken", "Somebody else holds this name; choose another, or have its holder offer it to you."},
 	CodeNotOwner:          {"not_owner", "The name or snapshot belongs to somebody else; sign with its owner's key."},
 	CodeNotFound:          {"not_found", "What the operation refers to does not exist; check the name, root or key."},
 	CodeAlreadyRegistered: {"already_registered", "The owner has registered this snapshot before; there is nothing left to do."},

@@ -27,11 +27,12 @@
 //	      01 snapshot.register   root bytes, size number, label text, retain_until number
 //	      02 snapshot.retire     root bytes
 //	      03 name.claim          name text, target text
-//	      04 name.transfer       name text, to key
+//	      04 name.transfer       name text, to key (zeros for nobody)
 //	      05 record.put          namespace text, key text, value bytes
 //	      06 validator.add       key key, address text, replaces key (zeros for none), salt 16 (zeros for none)
 //	      07 validator.remove    key key
 //	      08 params.set          name text, value number
+//	      09 name.accept         name text, records number
 //	64  signature
 //
 // What the owner signs is the statement ([Transaction.Statement])

@@ -64,6 +64,8 @@ func parseFields(t Type, object []byte) (Op, error) {
 		return parseInto[NameClaim](object)
 	case TypeNameTransfer:
 		return parseInto[NameTransfer](object)
+	case TypeNameAccept:
+		return parseInto[NameAccept](object)
 	case TypeRecordPut:
 		return parseInto[RecordPut](object)
 	case TypeValidatorAdd:
@@ -178,6 +180,12 @@ func (o NameClaim) MarshalJSON() ([]byte, error) {
 // MarshalJSON returns the operation as the package comment describes it.
 func (o NameTransfer) MarshalJSON() ([]byte, error) {
 	type fields NameTransfer
+	return opJSON(o.Type(), fields(o))
+}
+
+// MarshalJSON returns the operation as the package comment describes it.
+func (o NameAccept) MarshalJSON() ([]byte, error) {
+	type fields NameAccept
 	return opJSON(o.Type(), fields(o))
 }
 

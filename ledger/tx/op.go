@@ -55,10 +55,19 @@ type NameClaim struct {
 	Target string `json:"target"` // printable, may be empty
 }
 
-// NameTransfer gives one of the owner's names to somebody.
+// NameTransfer offers one of the owner's names to somebody, who becomes its holder by a
+// [NameAccept]. It takes the place of an earlier offer of the name.
 type NameTransfer struct {
 	Name string        `json:"name"`
-	To   sig.PublicKey `json:"to"`
+	To   sig.PublicKey `json:"to,omitzero"` // zero or the owner to take the offer back
+}
+
+// NameAccept makes the owner the holder of a name that was offered to the owner.
+type NameAccept struct {
+	Name string `json:"name"`
+	// Records is the most records in the name's namespace that the owner is ready to
+	// hold from then on: the giver may write some while this is on its way.
+	Records uint64 `json:"records"`
 }
 
 // RecordPut writes a record, in place of the one with the same key.
@@ -126,6 +135,9 @@ func (NameClaim) Type() Type { return TypeNameClaim }
 func (NameTransfer) Type() Type { return TypeNameTransfer }
 
 // Type implements [Op].
+func (NameAccept) Type() Type { return TypeNameAccept }
+
+// Type implements [Op].
 func (RecordPut) Type() Type { return TypeRecordPut }
 
 // Type implements [Op].
@@ -159,7 +171,15 @@ func (o NameClaim) Validate() error {
 
 // Validate implements [Op].
 func (o NameTransfer) Validate() error {
+	if o.To.IsZero() {
+		return checkName("name", o.Name)
+	}
 	return cmp.Or(checkName("name", o.Name), checkKey("to", o.To))
+}
+
+// Validate implements [Op].
+func (o NameAccept) Validate() error {
+	return cmp.Or(checkName("name", o.Name), checkNumber("records", o.Records))
 }
 
 // Validate implements [Op].
@@ -217,7 +237,17 @@ func (o NameClaim) Summary() string {
 }
 
 // Summary implements [Op].
-func (o NameTransfer) Summary() string { return fmt.Sprintf("transfer name %s to %s", o.Name, o.To) }
+func (o NameTransfer) Summary() string {
+	if o.To.IsZero() {
+		return fmt.Sprintf("take back the offer of name %s", o.Name)
+	}
+	return fmt.Sprintf("offer name %s to %s", o.Name, o.To)
+}
+
+// Summary implements [Op].
+func (o NameAccept) Summary() string {
+	return fmt.Sprintf("accept name %s with at most %d records", o.Name, o.Records)
+}
 
 // Summary implements [Op].
 func (o RecordPut) Summary() string {

@@ -21,6 +21,7 @@ const (
 	TypeValidatorAdd     Type = 6
 	TypeValidatorRemove  Type = 7
 	TypeParamsSet        Type = 8
+	TypeNameAccept       Type = 9
 )
 
 // typeNames are the names that people use, by number.
@@ -33,6 +34,7 @@ var typeNames = [...]string{
 	TypeValidatorAdd:     "validator.add",
 	TypeValidatorRemove:  "validator.remove",
 	TypeParamsSet:        "params.set",
+	TypeNameAccept:       "name.accept",
 }
 
 // ErrType is returned for what is no operation's type.
@@ -80,7 +82,7 @@ func (t *Type) UnmarshalText(text []byte) error {
 // a pointer to one also has the methods, but no type switch would find it.
 func known(op Op) bool {
 	switch op.(type) {
-	case SnapshotRegister, SnapshotRetire, NameClaim, NameTransfer, RecordPut, ValidatorAdd, ValidatorRemove, ParamsSet:
+	case SnapshotRegister, SnapshotRetire, NameClaim, NameTransfer, NameAccept, RecordPut, ValidatorAdd, ValidatorRemove, ParamsSet:
 		return true
 	default:
 		return false
@@ -105,6 +107,10 @@ func (o SnapshotRetire) appendFields(b []byte) []byte { return appendText(b, o.R
 func (o NameClaim) appendFields(b []byte) []byte { return appendText(appendText(b, o.Name), o.Target) }
 
 func (o NameTransfer) appendFields(b []byte) []byte { return append(appendText(b, o.Name), o.To[:]...) }
+
+func (o NameAccept) appendFields(b []byte) []byte {
+	return wire.AppendUvarint(appendText(b, o.Name), o.Records)
+}
 
 func (o RecordPut) appendFields(b []byte) []byte {
 	b = appendText(b, o.Namespace)
@@ -141,6 +147,8 @@ func decodeOp(d *wire.Decoder) Op {
 		return NameClaim{Name: textOf(d, MaxName), Target: textOf(d, MaxTarget)}
 	case TypeNameTransfer:
 		return NameTransfer{Name: textOf(d, MaxName), To: keyOf(d)}
+	case TypeNameAccept:
+		return NameAccept{Name: textOf(d, MaxName), Records: d.Uvarint(wire.MaxUvarint)}
 	case TypeRecordPut:
 		return RecordPut{Namespace: textOf(d, MaxName), Key: textOf(d, MaxKey), Value: bytesOf(d, MaxValue)}
 	case TypeValidatorAdd:

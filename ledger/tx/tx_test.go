@@ -46,6 +46,9 @@ func ops(tb testing.TB) []tx.Op {
 		tx.NameClaim{Name: "0"},
 		tx.NameClaim{Name: name, Target: strings.Repeat("t", tx.MaxTarget)},
 		tx.NameTransfer{Name: "my-photos_2.old", To: key(1).Public()},
+		tx.NameTransfer{Name: "photos"},
+		tx.NameAccept{Name: "photos"},
+		tx.NameAccept{Name: name, Records: wire.MaxUvarint},
 		tx.RecordPut{Key: "k", Value: []byte("value")},
 		tx.RecordPut{Namespace: "photos", Key: "schlüssel", Value: []byte{}},
 		tx.RecordPut{Namespace: name, Key: strings.Repeat("k", tx.MaxKey), Value: bytes.Repeat([]byte{0xff}, tx.MaxValue)},
@@ -103,8 +106,8 @@ func TestEveryOperationRoundTrips(t *testing.T) {
 			t.Errorf("summary: %s", in.Summary())
 		}
 	}
-	if len(types) != 8 {
-		t.Errorf("%d types are tried, want 8", len(types))
+	if len(types) != 9 {
+		t.Errorf("%d types are tried, want 9", len(types))
 	}
 }
 
@@ -192,49 +195,50 @@ func TestValidateRefuses(t *testing.T) {
 		op   tx.Op
 		want tx.Code
 	}{
-		"no operation":              {nil, tx.CodeInvalid},
-		"a pointer":                 {&pointer, tx.CodeInvalid},
-		"register: no root":         {tx.SnapshotRegister{}, tx.CodeInvalid},
-		"register: CIDv0":           {tx.SnapshotRegister{Root: v0}, tx.CodeInvalid},
-		"register: bytes follow":    {tx.SnapshotRegister{Root: append(bytes.Clone(good), 0)}, tx.CodeInvalid},
-		"register: cut short":       {tx.SnapshotRegister{Root: good[:35]}, tx.CodeInvalid},
-		"register: a padded codec":  {tx.SnapshotRegister{Root: append([]byte{1, 0xd5, 0}, good[2:]...)}, tx.CodeInvalid},
-		"register: a short digest":  {tx.SnapshotRegister{Root: []byte{1, 0x55, 0x12, 1, 0}}, tx.CodeInvalid},
-		"register: SHA-512":         {tx.SnapshotRegister{Root: root(t, cid.Raw, mh.SHA2_512, 64, "a")}, tx.CodeTooLarge},
-		"register: a long root":     {tx.SnapshotRegister{Root: make([]byte, tx.MaxRoot+1)}, tx.CodeTooLarge},
-		"register: size":            {tx.SnapshotRegister{Root: good, Size: 1 << 63}, tx.CodeInvalid},
-		"register: long label":      {tx.SnapshotRegister{Root: good, Label: strings.Repeat("l", tx.MaxLabel+1)}, tx.CodeTooLarge},
-		"register: not UTF-8":       {tx.SnapshotRegister{Root: good, Label: "a\xffb"}, tx.CodeInvalid},
-		"register: before 1970":     {tx.SnapshotRegister{Root: good, RetainUntil: -1}, tx.CodeInvalid},
-		"retire: no root":           {tx.SnapshotRetire{}, tx.CodeInvalid},
-		"claim: no name":            {tx.NameClaim{}, tx.CodeInvalid},
-		"claim: long name":          {tx.NameClaim{Name: strings.Repeat("n", tx.MaxName+1)}, tx.CodeTooLarge},
-		"claim: capitals":           {tx.NameClaim{Name: "aBc"}, tx.CodeInvalid},
-		"claim: a space":            {tx.NameClaim{Name: "a b"}, tx.CodeInvalid},
-		"claim: a comma":            {tx.NameClaim{Name: "a,b"}, tx.CodeInvalid},
-		"claim: an umlaut":          {tx.NameClaim{Name: "aäb"}, tx.CodeInvalid},
-		"claim: a dot first":        {tx.NameClaim{Name: ".a"}, tx.CodeInvalid},
-		"claim: a dash last":        {tx.NameClaim{Name: "a-"}, tx.CodeInvalid},
-		"claim: long target":        {tx.NameClaim{Name: "a", Target: strings.Repeat("t", tx.MaxTarget+1)}, tx.CodeTooLarge},
-		"claim: newline in target":  {tx.NameClaim{Name: "a", Target: "b\nc"}, tx.CodeInvalid},
-		"transfer: to nobody":       {tx.NameTransfer{Name: "a"}, tx.CodeInvalid},
-		"transfer: to everybody":    {tx.NameTransfer{Name: "a", To: sig.PublicKey{1}}, tx.CodeInvalid},
-		"transfer: to no point":     {tx.NameTransfer{Name: "a", To: sig.PublicKey{2}}, tx.CodeInvalid},
-		"transfer: no name":         {tx.NameTransfer{To: public}, tx.CodeInvalid},
-		"put: no key":               {tx.RecordPut{}, tx.CodeInvalid},
-		"put: long key":             {tx.RecordPut{Key: strings.Repeat("k", tx.MaxKey+1)}, tx.CodeTooLarge},
-		"put: a zero byte in key":   {tx.RecordPut{Key: "a\x00"}, tx.CodeInvalid},
-		"put: long value":           {tx.RecordPut{Key: "k", Value: make([]byte, tx.MaxValue+1)}, tx.CodeTooLarge},
-		"put: no namespace":         {tx.RecordPut{Namespace: "-", Key: "k"}, tx.CodeInvalid},
-		"add: no key":               {tx.ValidatorAdd{}, tx.CodeInvalid},
-		"add: anybody's key":        {tx.ValidatorAdd{Key: sig.PublicKey{1}}, tx.CodeInvalid},
-		"add: a salt":               {tx.ValidatorAdd{Key: public, Salt: tx.Salt{1}}, tx.CodeInvalid},
-		"replace: a salt":           {tx.ValidatorAdd{Key: public, Replaces: key(7).Public(), Salt: tx.Salt{1}}, tx.CodeInvalid},
-		"add: long address":         {tx.ValidatorAdd{Key: public, Address: strings.Repeat("a", tx.MaxAddress+1)}, tx.CodeTooLarge},
-		"remove: no key":            {tx.ValidatorRemove{}, tx.CodeInvalid},
-		"set: no name":              {tx.ParamsSet{}, tx.CodeInvalid},
-		"set: a value of 64 bits":   {tx.ParamsSet{Name: "a", Value: 1 << 63}, tx.CodeInvalid},
-		"claim: right to left mark": {tx.NameClaim{Name: "a", Target: "a\u202eb"}, tx.CodeInvalid},
+		"no operation":               {nil, tx.CodeInvalid},
+		"a pointer":                  {&pointer, tx.CodeInvalid},
+		"register: no root":          {tx.SnapshotRegister{}, tx.CodeInvalid},
+		"register: CIDv0":            {tx.SnapshotRegister{Root: v0}, tx.CodeInvalid},
+		"register: bytes follow":     {tx.SnapshotRegister{Root: append(bytes.Clone(good), 0)}, tx.CodeInvalid},
+		"register: cut short":        {tx.SnapshotRegister{Root: good[:35]}, tx.CodeInvalid},
+		"register: a padded codec":   {tx.SnapshotRegister{Root: append([]byte{1, 0xd5, 0}, good[2:]...)}, tx.CodeInvalid},
+		"register: a short digest":   {tx.SnapshotRegister{Root: []byte{1, 0x55, 0x12, 1, 0}}, tx.CodeInvalid},
+		"register: SHA-512":          {tx.SnapshotRegister{Root: root(t, cid.Raw, mh.SHA2_512, 64, "a")}, tx.CodeTooLarge},
+		"register: a long root":      {tx.SnapshotRegister{Root: make([]byte, tx.MaxRoot+1)}, tx.CodeTooLarge},
+		"register: size":             {tx.SnapshotRegister{Root: good, Size: 1 << 63}, tx.CodeInvalid},
+		"register: long label":       {tx.SnapshotRegister{Root: good, Label: strings.Repeat("l", tx.MaxLabel+1)}, tx.CodeTooLarge},
+		"register: not UTF-8":        {tx.SnapshotRegister{Root: good, Label: "a\xffb"}, tx.CodeInvalid},
+		"register: before 1970":      {tx.SnapshotRegister{Root: good, RetainUntil: -1}, tx.CodeInvalid},
+		"retire: no root":            {tx.SnapshotRetire{}, tx.CodeInvalid},
+		"claim: no name":             {tx.NameClaim{}, tx.CodeInvalid},
+		"claim: long name":           {tx.NameClaim{Name: strings.Repeat("n", tx.MaxName+1)}, tx.CodeTooLarge},
+		"claim: capitals":            {tx.NameClaim{Name: "aBc"}, tx.CodeInvalid},
+		"claim: a space":             {tx.NameClaim{Name: "a b"}, tx.CodeInvalid},
+		"claim: a comma":             {tx.NameClaim{Name: "a,b"}, tx.CodeInvalid},
+		"claim: an umlaut":           {tx.NameClaim{Name: "aäb"}, tx.CodeInvalid},
+		"claim: a dot first":         {tx.NameClaim{Name: ".a"}, tx.CodeInvalid},
+		"claim: a dash last":         {tx.NameClaim{Name: "a-"}, tx.CodeInvalid},
+		"claim: long target":         {tx.NameClaim{Name: "a", Target: strings.Repeat("t", tx.MaxTarget+1)}, tx.CodeTooLarge},
+		"claim: newline in target":   {tx.NameClaim{Name: "a", Target: "b\nc"}, tx.CodeInvalid},
+		"accept: no name":            {tx.NameAccept{}, tx.CodeInvalid},
+		"accept: records of 64 bits": {tx.NameAccept{Name: "a", Records: 1 << 63}, tx.CodeInvalid},
+		"transfer: to everybody":     {tx.NameTransfer{Name: "a", To: sig.PublicKey{1}}, tx.CodeInvalid},
+		"transfer: to no point":      {tx.NameTransfer{Name: "a", To: sig.PublicKey{2}}, tx.CodeInvalid},
+		"transfer: no name":          {tx.NameTransfer{To: public}, tx.CodeInvalid},
+		"put: no key":                {tx.RecordPut{}, tx.CodeInvalid},
+		"put: long key":              {tx.RecordPut{Key: strings.Repeat("k", tx.MaxKey+1)}, tx.CodeTooLarge},
+		"put: a zero byte in key":    {tx.RecordPut{Key: "a\x00"}, tx.CodeInvalid},
+		"put: long value":            {tx.RecordPut{Key: "k", Value: make([]byte, tx.MaxValue+1)}, tx.CodeTooLarge},
+		"put: no namespace":          {tx.RecordPut{Namespace: "-", Key: "k"}, tx.CodeInvalid},
+		"add: no key":                {tx.ValidatorAdd{}, tx.CodeInvalid},
+		"add: anybody's key":         {tx.ValidatorAdd{Key: sig.PublicKey{1}}, tx.CodeInvalid},
+		"add: a salt":                {tx.ValidatorAdd{Key: public, Salt: tx.Salt{1}}, tx.CodeInvalid},
+		"replace: a salt":            {tx.ValidatorAdd{Key: public, Replaces: key(7).Public(), Salt: tx.Salt{1}}, tx.CodeInvalid},
+		"add: long address":          {tx.ValidatorAdd{Key: public, Address: strings.Repeat("a", tx.MaxAddress+1)}, tx.CodeTooLarge},
+		"remove: no key":             {tx.ValidatorRemove{}, tx.CodeInvalid},
+		"set: no name":               {tx.ParamsSet{}, tx.CodeInvalid},
+		"set: a value of 64 bits":    {tx.ParamsSet{Name: "a", Value: 1 << 63}, tx.CodeInvalid},
+		"claim: right to left mark":  {tx.NameClaim{Name: "a", Target: "a\u202eb"}, tx.CodeInvalid},
 	} {
 		if got, err := tx.Sign(key(1), network, 1, c.op); got != nil || code(t, err) != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
@@ -335,7 +339,7 @@ func TestTypes(t *testing.T) {
 			t.Errorf("%s becomes %s, %v", op.Type(), back, err)
 		}
 	}
-	for _, unknown := range []tx.Type{0, 9} {
+	for _, unknown := range []tx.Type{0, 10} {
 		if _, err := unknown.MarshalText(); !errors.Is(err, tx.ErrType) || unknown.Valid() {
 			t.Errorf("%s: %v", unknown, err)
 		}
