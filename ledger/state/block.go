@@ -159,9 +159,13 @@ func (s *step) run() error {
 			return err
 		}
 	}
+	var known bool
 	var err error
-	if s.account, err = accountOf(s.block, s.tx.Owner); err != nil {
+	if s.account, known, err = read(s.block, AccountKey(s.tx.Owner), ParseAccount); err != nil {
 		return err
+	}
+	if !known {
+		s.account.Created = s.block.time
 	}
 	if s.account.Nonces, err = s.account.Nonces.use(s.tx.Nonce, s.params.NonceWindow); err != nil {
 		return err

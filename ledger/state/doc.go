@@ -107,7 +107,8 @@
 //	                 in two's complement, 0 when none is missing
 //	               | number of addresses | address text each
 //	open votes     number of votes | changes, in the order of their subjects
-//	account        lowest unused nonce number | snapshots number | names number | records number
+//	account        time of the block that made it 8, Unix milliseconds in two's complement
+//	               | lowest unused nonce number | snapshots number | names number | records number
 //	               | used nonces above it, a bit each, from the least significant of the first byte; the last byte is not 0
 //	snapshot       first owner 32 | origin of the first registration | other owners number
 //	               | 0 when the first owner has retired it

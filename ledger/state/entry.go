@@ -28,6 +28,9 @@ type Origin struct {
 // Account is what is counted of an owner. That of an owner the ledger has never met
 // is the zero value.
 type Account struct {
+	// Created is the time of the block with the owner's first transaction, Unix
+	// milliseconds. Nobody else's transactions make an account.
+	Created   int64
 	Nonces    Nonces
 	Snapshots uint64 // registrations
 	Names     uint64
@@ -93,7 +96,7 @@ type Validator struct {
 }
 
 func (a Account) appendTo(b []byte) []byte {
-	b = append(b, version)
+	b = appendFixed(append(b, version), uint64(a.Created)) // two's complement, and back
 	b = wire.AppendUvarint(b, a.Nonces.next)
 	b = wire.AppendUvarint(b, a.Snapshots)
 	b = wire.AppendUvarint(b, a.Names)
@@ -106,6 +109,7 @@ func (a Account) appendTo(b []byte) []byte {
 func ParseAccount(value []byte) (Account, error) {
 	d := decoder(value)
 	a := Account{
+		Created:   int64(fixed(&d)),
 		Nonces:    Nonces{next: number(&d)},
 		Snapshots: number(&d),
 		Names:     number(&d),

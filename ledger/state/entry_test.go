@@ -126,17 +126,18 @@ func TestEntries(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	origin := strings.Repeat("00", 48)
 	key := strings.Repeat("11", 32)
+	made := strings.Repeat("00", 8)
 	full := "03" + strings.Repeat("00", 8) // renewals
 	for name, c := range map[string]struct {
 		kind  byte
 		value string
 	}{
 		"nothing":                       {5, ""},
-		"another version":               {5, "0200000000"},
+		"another version":               {5, "02" + made + "00000000"},
 		"bytes too many":                {7, "01" + origin + "00000000"},
-		"a number in a longer form":     {5, "018000000000"},
-		"used nonces with a zero byte":  {5, "01000000000100"},
-		"too many used nonces":          {5, "0100000000" + strings.Repeat("01", 1<<13+1)},
+		"a number in a longer form":     {5, "01" + made + "8000000000"},
+		"used nonces with a zero byte":  {5, "01" + made + "000000000100"},
+		"too many used nonces":          {5, "01" + made + "00000000" + strings.Repeat("01", 1<<13+1)},
 		"a snapshot that nobody has":    {6, "01" + key + origin + "0000"},
 		"the first's origin repeated":   {6, "01" + key + origin + "0002" + origin + "000000"},
 		"a manner that there is not":    {6, "01" + key + origin + "0103"},

@@ -21,6 +21,7 @@ type model struct {
 	listed []sig.PublicKey // those who are admitted, or nil for everybody
 	votes  map[sig.PublicKey][]tx.Op
 
+	met     map[sig.PublicKey]int64 // when
 	used    map[sig.PublicKey]map[uint64]bool
 	names   map[string]modelName
 	records map[modelRecord][]byte
@@ -59,6 +60,7 @@ func newModel(g *genesis.Genesis) *model {
 			"growth_bytes_per_day": g.Params.GrowthBytesPerDay,
 		},
 		votes:   make(map[sig.PublicKey][]tx.Op),
+		met:     make(map[sig.PublicKey]int64),
 		used:    make(map[sig.PublicKey]map[uint64]bool),
 		names:   make(map[string]modelName),
 		records: make(map[modelRecord][]byte),
@@ -85,6 +87,9 @@ func (m *model) apply(t *tx.Transaction, seq uint64, now int64) (tx.Code, bool) 
 			m.used[t.Owner] = make(map[uint64]bool)
 		}
 		m.used[t.Owner][t.Nonce] = true
+		if _, met := m.met[t.Owner]; !met {
+			m.met[t.Owner] = now
+		}
 	}
 	return code, m.ended
 }

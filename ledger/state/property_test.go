@@ -189,6 +189,10 @@ func (m *model) compareAccount(t *rapid.T, s state.State, owner sig.PublicKey) {
 	if a.Nonces.Next() != m.next(owner) || a.Snapshots != held || a.Names != m.countNames(owner) || a.Records != m.countRecords(owner) {
 		t.Fatalf("account %+v, want %d, %d, %d, %d", a, m.next(owner), held, m.countNames(owner), m.countRecords(owner))
 	}
+	since, ok, err := s.Known(owner)
+	if want, met := m.met[owner]; err != nil || ok != met || since != want || a.Created != want {
+		t.Fatalf("known since %d, %v, %v, want %d, %v", since, ok, err, want, met)
+	}
 	for n := range a.Nonces.Next() + 30 {
 		if a.Nonces.Used(n) != m.used[owner][n] {
 			t.Fatalf("nonce %d used: %v, want %v", n, a.Nonces.Used(n), m.used[owner][n])

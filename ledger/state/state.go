@@ -117,6 +117,13 @@ func (s State) Param(name string) (uint64, bool, error) {
 // have an account as well, the zero value.
 func (s State) Account(owner sig.PublicKey) (Account, error) { return accountOf(s.entries, owner) }
 
+// Known returns since when the ledger knows an owner: the time of the block with the
+// owner's first transaction, in Unix milliseconds, and false when there is none.
+func (s State) Known(owner sig.PublicKey) (since int64, ok bool, err error) {
+	a, ok, err := read(s.entries, AccountKey(owner), ParseAccount)
+	return a.Created, ok, err
+}
+
 // NextNonce returns the owner's lowest unused nonce.
 func (s State) NextNonce(owner sig.PublicKey) (uint64, error) {
 	a, err := s.Account(owner)

@@ -145,6 +145,7 @@ func TestQueriesFail(t *testing.T) {
 		"Growth":       func(s state.State) error { _, _, err := s.Growth(0); return err },
 		"Param":        func(s state.State) error { _, _, err := s.Param("window"); return err },
 		"Account":      func(s state.State) error { _, err := s.Account(keys[0]); return err },
+		"Known":        func(s state.State) error { _, _, err := s.Known(keys[0]); return err },
 		"NextNonce":    func(s state.State) error { _, err := s.NextNonce(keys[0]); return err },
 		"Snapshot":     func(s state.State) error { _, _, err := s.Snapshot(root(0)); return err },
 		"Registration": func(s state.State) error { _, _, err := s.Registration(root(0), keys[0]); return err },
