@@ -28,6 +28,15 @@ type Submitted struct {
 	Index     int           `json:"index" doc:"Its place in the block, from 0"`
 	Time      *time.Time    `json:"time,omitempty" doc:"Time of the block"`
 	Seconds   float64       `json:"seconds" doc:"How long the node waited for the block"`
+	Vote      *Vote         `json:"vote,omitempty" doc:"How the change stands that was voted for, where the operation is a committed vote: validator.add, validator.remove or params.set"`
+}
+
+// Vote is how a change stands that validators vote on.
+type Vote struct {
+	InEffect bool `json:"in_effect" doc:"Whether what the change asks for is so"`
+	Votes    int  `json:"votes" doc:"Validators that have voted for exactly this change, 0 once it is in effect"`
+	Needed   int  `json:"needed" doc:"How many it takes"`
+	Missing  int  `json:"missing" doc:"How many more it takes"`
 }
 
 // Transaction is a committed transaction.

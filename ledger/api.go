@@ -11,6 +11,7 @@ import (
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -196,6 +197,9 @@ type API interface {
 	Registration(ctx context.Context, root tx.CID, owner sig.PublicKey) (*tx.Transaction, Committed, error)
 	// Name returns who holds a name and what it stands for.
 	Name(ctx context.Context, name string) (NameInfo, error)
+	// Standing returns how a change stands that validators vote on, as of the last
+	// block: a [tx.ValidatorAdd], [tx.ValidatorRemove] or [tx.ParamsSet].
+	Standing(ctx context.Context, change tx.Op) (state.Standing, error)
 	// Receipt returns the encoded receipt of a committed transaction.
 	Receipt(ctx context.Context, id tx.ID) ([]byte, error)
 	// NextNonce returns the lowest nonce that an owner can use.

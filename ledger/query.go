@@ -143,6 +143,11 @@ func (l *Ledger) Name(_ context.Context, name string) (NameInfo, error) {
 	}, err
 }
 
+// Standing implements API.
+func (l *Ledger) Standing(_ context.Context, change tx.Op) (state.Standing, error) {
+	return l.tip.Load().state.Standing(change)
+}
+
 // NextNonce implements API.
 func (l *Ledger) NextNonce(_ context.Context, owner sig.PublicKey) (uint64, error) {
 	return l.tip.Load().state.NextNonce(owner)

@@ -8,6 +8,7 @@ import (
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -81,6 +82,15 @@ func (r *ledgerRoom) Name(ctx context.Context, name string) (ledger.NameInfo, er
 		return ledger.NameInfo{}, err
 	}
 	return l.Name(ctx, name)
+}
+
+// Standing implements ledger.API.
+func (r *ledgerRoom) Standing(ctx context.Context, change tx.Op) (state.Standing, error) {
+	l, err := r.live()
+	if err != nil {
+		return state.Standing{}, err
+	}
+	return l.Standing(ctx, change)
 }
 
 // Receipt implements ledger.API.

@@ -20,6 +20,7 @@ import (
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -313,6 +314,22 @@ func (l *Ledger) Name(_ context.Context, name string) (ledger.NameInfo, error) {
 		return ledger.NameInfo{}, ledger.ErrNotFound
 	}
 	return n, nil
+}
+
+// Standing implements [ledger.API]. Everybody's vote counts, a change takes effect with
+// the third, and votes stay.
+func (l *Ledger) Standing(_ context.Context, change tx.Op) (state.Standing, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	votes := 0
+	for _, b := range l.blocks {
+		for _, t := range b.Transactions {
+			if t.Op.Type().Governs() && t.Op == change {
+				votes++
+			}
+		}
+	}
+	return state.Standing{InEffect: votes >= 3, Votes: votes % 3, Needed: 3}, nil
 }
 
 // Receipt implements [ledger.API].

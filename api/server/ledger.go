@@ -154,8 +154,23 @@ func (s *Server) submit(ctx context.Context, in *submitInput) (api.Submitted, er
 	out := api.Submitted{ID: t.ID(), Owner: t.Owner, Nonce: t.Nonce, Seconds: time.Since(begun).Seconds()}
 	if err == nil {
 		out.Committed, out.Block, out.Index, out.Time = true, at.Block, at.Index, &at.Time
+		out.Vote = s.voteOf(ctx, t.Op)
 	}
 	return out, nil
+}
+
+// voteOf returns how the change of a committed vote stands, and nil for what is no vote.
+// It is nil as well when that cannot be looked up: the vote is committed all the same.
+func (s *Server) voteOf(ctx context.Context, op tx.Op) *api.Vote {
+	if !op.Type().Governs() {
+		return nil
+	}
+	st, err := s.cfg.Ledger.Standing(ctx, op)
+	if err != nil {
+		s.log.Warn("looking up how a change stands failed", "err", err)
+		return nil
+	}
+	return &api.Vote{InEffect: st.InEffect, Votes: st.Votes, Needed: st.Needed, Missing: st.Missing()}
 }
 
 // handIn submits the transaction of a request, or has the node make one.

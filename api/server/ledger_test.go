@@ -82,6 +82,21 @@ func TestSubmitSigned(t *testing.T) {
 	}
 }
 
+// A committed vote comes with how its change stands; nothing else does.
+func TestSubmitVote(t *testing.T) {
+	_, h := withLedger(t)
+	vote := `{"operation":{"type":"params.set","name":"nonce_window","value":7}}`
+	for i, want := range []api.Vote{{Votes: 1, Needed: 3, Missing: 2}, {Votes: 2, Needed: 3, Missing: 1}, {InEffect: true, Needed: 3}} {
+		got := decode[api.Submitted](t, request(t, h, "POST", api.Prefix+"/transactions", vote, nil).Body.Bytes())
+		if got.Vote == nil || *got.Vote != want {
+			t.Errorf("vote %d: %+v, want %+v", i, got.Vote, want)
+		}
+	}
+	if got := decode[api.Submitted](t, request(t, h, "POST", api.Prefix+"/transactions", claim, nil).Body.Bytes()); got.Vote != nil {
+		t.Errorf("a claim: %+v", got.Vote)
+	}
+}
+
 // What is not decided in time is accepted, neither a success nor a failure.
 func TestSubmitUndecided(t *testing.T) {
 	l, h := withLedger(t)

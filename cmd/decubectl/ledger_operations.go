@@ -40,7 +40,11 @@ func (a *app) submitRegister() *cobra.Command {
 		Use:   "snapshot.register CID",
 		Short: "Register a snapshot, so that nobody can deny or redate it",
 		Long: `Registers a snapshot under the signer's name, and promises to retain it for as long
-as --retain says. "decubectl receipt get" then returns the proof of it.`,
+as --retain says. "decubectl receipt get" then returns the proof of it.
+
+What is proved is the registration: who asked for it, when, and for which root. That
+the signer, or anybody, has the snapshot's blocks, or that they can be fetched, is not
+looked at and not proved; nor is the size.`,
 		Example: `  decubectl ledger submit snapshot.register bafyrei...
   decubectl ledger submit snapshot.register bafyrei... --label nightly --retain 90d`,
 		Args: wants(1, 1, "one CID"),
@@ -235,7 +239,8 @@ func (a *app) submitAddValidator() *cobra.Command {
 		Short: "Vote for a new validator",
 		Long: `Votes for making a peer a validator, beside the others or in place of one of them, be
 it the signer itself. A validator signs this; the vote that makes a quorum for the
-same change carries it out. Votes do not expire.
+same change carries it out. What is printed says whether this one did, or how many are
+missing. Votes do not expire.
 
 A validator that names its own key for KEY and --replaces takes its place anew, for
 which nobody else votes: the committee stays, its epoch ends, and --address is where
@@ -262,9 +267,12 @@ it is reached from then on. It can do so three times in a row, and once more for
 
 func (a *app) submitRemoveValidator() *cobra.Command {
 	return a.operation(&cobra.Command{
-		Use:     "validator.remove KEY",
-		Short:   "Vote for removing a validator",
-		Long:    "Votes for removing a validator. A validator signs this; the vote that makes a quorum\nfor the same change carries it out. A validator may leave without the others' votes\nwhere the committee withstands as many faults without it.",
+		Use:   "validator.remove KEY",
+		Short: "Vote for removing a validator",
+		Long: `Votes for removing a validator. A validator signs this; the vote that makes a quorum
+for the same change carries it out. What is printed says whether this one did, or how
+many are missing. Votes do not expire. A validator may leave without the others' votes
+where the committee withstands as many faults without it.`,
 		Example: "  decubectl ledger submit validator.remove 12D3KooW...",
 		Args:    wants(1, 1, "one peer ID"),
 	}, func(cmd *cobra.Command, args []string) (tx.Op, error) {
@@ -275,9 +283,11 @@ func (a *app) submitRemoveValidator() *cobra.Command {
 
 func (a *app) submitParam() *cobra.Command {
 	return a.operation(&cobra.Command{
-		Use:     "params.set NAME VALUE",
-		Short:   "Vote for another value of a parameter",
-		Long:    "Votes for another value of one of the ledger's parameters. A validator signs this; the\nvote that makes a quorum for the same value carries it out.",
+		Use:   "params.set NAME VALUE",
+		Short: "Vote for another value of a parameter",
+		Long: `Votes for another value of one of the ledger's parameters. A validator signs this; the
+vote that makes a quorum for the same value carries it out. What is printed says
+whether this one did, or how many are missing. Votes do not expire.`,
 		Example: "  decubectl ledger submit params.set max_names_per_owner 2000",
 		Args:    wants(2, 2, "a parameter and its value"),
 	}, func(cmd *cobra.Command, args []string) (tx.Op, error) {

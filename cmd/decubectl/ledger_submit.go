@@ -145,6 +145,17 @@ func showSubmitted(w io.Writer, op tx.Op, done *api.Submitted) {
 	if done.Committed {
 		printFields(w, "Block", place(done.Block, done.Index), "Time", when(*done.Time), "Final after", took(done.Seconds))
 	}
+	if done.Vote != nil {
+		printFields(w, "Vote", standing(done.Vote))
+	}
+}
+
+// standing says in one line how the change of a vote stands.
+func standing(v *api.Vote) string {
+	if v.InEffect {
+		return "recorded, and the change is in effect"
+	}
+	return fmt.Sprintf("recorded: %d of %d needed, %d missing", v.Votes, v.Needed, v.Missing)
 }
 
 // undecided returns why a transaction is in no block yet, or nil if it is.

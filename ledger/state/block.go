@@ -154,7 +154,7 @@ type step struct {
 }
 
 func (s *step) run() error {
-	if !governs(s.tx.Op) {
+	if !s.tx.Op.Type().Governs() {
 		if err := s.block.policy.Allowed(s.tx.Owner, s.tx.Op.Type(), s.block.time); err != nil {
 			return err
 		}

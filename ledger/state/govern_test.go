@@ -310,6 +310,36 @@ func TestParamNames(t *testing.T) {
 	}
 }
 
+// Who votes is told how many votes there are, and how many it takes.
+func TestStanding(t *testing.T) {
+	w := newWorld(t, genesisState(t, 4))
+	set := tx.ParamsSet{Name: "nonce_window", Value: 7}
+	for _, change := range []tx.Op{add(10), set, remove(3), replace(2, 11), tx.ParamsSet{Name: "nonce_window", Value: 1024}} {
+		n := must(w.state.Validators())(t)
+		quorum := (len(n)+(len(n)-1)/3)/2 + 1
+		for votes := range quorum {
+			want := state.Standing{Votes: votes, Needed: quorum}
+			if got := must(w.state.Standing(change))(t); got != want || got.Missing() != quorum-votes {
+				t.Errorf("%s: %+v, want %+v", describe(change), got, want)
+			}
+			w.ok(votes, change)
+		}
+		// The quorum may be another one now.
+		if got := must(w.state.Standing(change))(t); !got.InEffect || got.Votes != 0 || got.Missing() != 0 {
+			t.Errorf("%s: %+v after the last vote", describe(change), got)
+		}
+	}
+	w.ok(0, renew(0, 1))
+	if got := must(w.state.Standing(renew(0, 1)))(t); !got.InEffect {
+		t.Errorf("a renewal: %+v", got)
+	}
+	for _, op := range []tx.Op{tx.NameClaim{Name: "n"}, tx.ParamsSet{Name: "colour", Value: 1}, replace(30, 31), add(40)} {
+		if got := must(w.state.Standing(op))(t); got.InEffect || got.Votes != 0 {
+			t.Errorf("%s: %+v", op.Summary(), got)
+		}
+	}
+}
+
 func TestVotesAreBounded(t *testing.T) {
 	w := newWorld(t, genesisState(t, 4))
 	for i := range state.MaxVotes {

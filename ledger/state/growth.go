@@ -97,16 +97,6 @@ func (s State) Growth(timeMillis int64) (left uint64, bounded bool, err error) {
 	return b.level, true, err
 }
 
-// governs reports whether an operation is a vote, which only validators have.
-func governs(op tx.Op) bool {
-	switch op.(type) {
-	case tx.ValidatorAdd, tx.ValidatorRemove, tx.ParamsSet:
-		return true
-	default:
-		return false
-	}
-}
-
 // charge takes what the transaction costs out of its bucket, or returns a *Rejection.
 // It comes after all that the transaction changes. Of the buckets themselves nothing
 // is charged: each transaction writes the same one again.
@@ -115,7 +105,7 @@ func (s *step) charge() error {
 	if rate == 0 {
 		return nil
 	}
-	if governs(s.tx.Op) {
+	if s.tx.Op.Type().Governs() {
 		rate, key = GovernanceBytesPerDay, VoterGrowthKey(s.tx.Owner)
 	}
 	cost, err := s.cost()
@@ -131,7 +121,7 @@ func (s *step) charge() error {
 			cost, rate, b.level, b.wait(cost, rate))
 	}
 	b.level -= cost
-	if s.newSet != nil && governs(s.tx.Op) {
+	if s.newSet != nil && s.tx.Op.Type().Governs() {
 		if _, stays := s.newSet.Replica(s.tx.Owner); !stays {
 			return nil // its bucket goes with it
 		}

@@ -27,7 +27,8 @@ func (m *growthModel) left(rate uint64, now int64) *big.Rat {
 	burst := new(big.Rat).SetInt(new(big.Int).SetUint64(rate / 4))
 	level := burst
 	if m.level != nil {
-		came := new(big.Rat).SetFrac(new(big.Int).SetUint64(uint64(now-m.at)*rate), big.NewInt(86_400_000))
+		product := new(big.Int).Mul(big.NewInt(now-m.at), new(big.Int).SetUint64(rate))
+		came := new(big.Rat).SetFrac(product, big.NewInt(86_400_000))
 		level = new(big.Rat).Add(m.level, came)
 		if level.Cmp(burst) > 0 {
 			level = burst
@@ -115,7 +116,8 @@ func TestGrowthModel(t *testing.T) {
 		}
 		var common, votes growthModel
 		now := int64(created) * 1000
-		for seq := uint64(1); seq <= rapid.Uint64Range(1, 60).Draw(t, "transactions"); seq++ {
+		transactions := rapid.Uint64Range(1, 60).Draw(t, "transactions")
+		for seq := uint64(1); seq <= transactions; seq++ {
 			now += rapid.SampledFrom([]int64{0, 0, 1, 999, 100_000, 1_000_000, 21_600_000, 90_000_000}).Draw(t, "pause")
 			owner := rapid.SampledFrom(keys[:3]).Draw(t, "owner")
 			nonce := must(twin.NextNonce(owner))(t)

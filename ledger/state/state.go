@@ -162,40 +162,6 @@ func (s State) Record(namespace, key string, owner sig.PublicKey) (Record, bool,
 	return read(s.entries, RecordKey(namespace, key, owner), ParseRecord)
 }
 
-// Candidate is a change that validators have voted for and that has not taken effect.
-type Candidate struct {
-	Change tx.Op           // a [tx.ValidatorAdd], [tx.ValidatorRemove] or [tx.ParamsSet]
-	Voters []sig.PublicKey // in the set's order
-}
-
-// Candidates returns the open votes by change, in the order of the validators who
-// voted for them. A change takes effect when as many have voted for it as the
-// quorum of the committee is.
-func (s State) Candidates() ([]Candidate, error) {
-	set, err := s.Validators()
-	if err != nil {
-		return nil, err
-	}
-	var out []Candidate
-	at := make(map[tx.Op]int)
-	for _, voter := range set {
-		open, err := votesOf(s.entries, voter)
-		if err != nil {
-			return nil, err
-		}
-		for _, change := range open {
-			i, ok := at[change]
-			if !ok {
-				i = len(out)
-				at[change] = i
-				out = append(out, Candidate{Change: change})
-			}
-			out[i].Voters = append(out[i].Voters, voter)
-		}
-	}
-	return out, nil
-}
-
 // Prove returns the value of one of the keys that this package makes, nil when the
 // state has no such entry, and the proof of either under the state's root; see
 // [smt.Verify] and [smt.VerifyAbsent].

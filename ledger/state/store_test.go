@@ -152,6 +152,7 @@ func TestQueriesFail(t *testing.T) {
 		"Name":         func(s state.State) error { _, _, err := s.Name("n"); return err },
 		"Record":       func(s state.State) error { _, _, err := s.Record("", "k", keys[0]); return err },
 		"Candidates":   func(s state.State) error { _, err := s.Candidates(); return err },
+		"Standing":     func(s state.State) error { _, err := s.Standing(remove(1)); return err },
 		"Prove":        func(s state.State) error { _, _, err := s.Prove(state.ParamsKey()); return err },
 	} {
 		disk.left = -1

@@ -43,6 +43,11 @@ var ErrType = errors.New("no such operation")
 // Valid reports whether t is an operation's.
 func (t Type) Valid() bool { return t > 0 && int(t) < len(typeNames) }
 
+// Governs reports whether an operation is a vote, which only validators have.
+func (t Type) Governs() bool {
+	return t == TypeValidatorAdd || t == TypeValidatorRemove || t == TypeParamsSet
+}
+
 // String returns the operation's name, such as "name.claim".
 func (t Type) String() string {
 	if !t.Valid() {

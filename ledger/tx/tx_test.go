@@ -338,6 +338,10 @@ func TestTypes(t *testing.T) {
 		if err != nil || back.UnmarshalText(text) != nil || back != op.Type() {
 			t.Errorf("%s becomes %s, %v", op.Type(), back, err)
 		}
+		governs := strings.HasPrefix(string(text), "validator.") || strings.HasPrefix(string(text), "params.")
+		if op.Type().Governs() != governs {
+			t.Errorf("%s governs: %v", op.Type(), !governs)
+		}
 	}
 	for _, unknown := range []tx.Type{0, 10} {
 		if _, err := unknown.MarshalText(); !errors.Is(err, tx.ErrType) || unknown.Valid() {
