@@ -45,6 +45,14 @@ func (s *Store) assign(at *place, to place) {
 	}
 }
 
+// record has a place name what a record says, unless that of a later view has come.
+func (s *Store) record(at *place, view uint64, root pbft.Digest) {
+	if !at.named || view >= at.view {
+		s.assign(at, place{named: true, strong: true, view: view, root: root})
+		s.makeRoom()
+	}
+}
+
 // count adds a place to those that name its root, or takes one away.
 func (s *Store) count(p place, n int) {
 	b := s.bodies[p.root]

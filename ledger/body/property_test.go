@@ -122,14 +122,14 @@ func TestStoreKeepsItsBounds(t *testing.T) {
 				if m.inPlay(seq) {
 					m.accepted[seq] = named{c.Root(), true}
 				}
-				s.Accepted(seq, c.Root())
+				s.Accepted(m.view, seq, c.Root())
 			},
 			"lock": func(*rapid.T) {
 				seq, c := number(window), draw()
 				if m.inPlay(seq) {
 					m.locked[seq] = named{c.Root(), true}
 				}
-				s.Locked(seq, c.Root())
+				s.Locked(m.view, seq, c.Root())
 			},
 			"enter": func(t *rapid.T) {
 				m.enter(m.view+rapid.Uint64Range(0, 2).Draw(t, "views"), number(3))

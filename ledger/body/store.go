@@ -38,7 +38,8 @@ type slot struct {
 // place names a root, or none.
 type place struct {
 	named  bool
-	strong bool // this replica has found the block valid, or has voted for it
+	strong bool   // this replica has found the block valid, or has voted for it
+	view   uint64 // of the record, for a place that a record names
 	root   pbft.Digest
 }
 
@@ -117,11 +118,14 @@ func (s *Store) Admits(view, seq uint64, root pbft.Digest) bool {
 	return at == nil || !at.present.named
 }
 
+// Fits reports whether a content is as small as that of a block must be.
+func (s *Store) Fits(c *Content) bool { return c.Size() <= s.limits.BodyBytes }
+
 // Propose hands in what came with the proposal of a view's leader, and reports whether
 // it is retained. The first proposal for a slot of the present view names the slot's
 // body; any other is retained only if its root is referred to already.
 func (s *Store) Propose(view, seq uint64, c *Content) bool {
-	if view == s.view && s.inPlay(seq) && c.Size() <= s.limits.BodyBytes {
+	if view == s.view && s.inPlay(seq) && s.Fits(c) {
 		if at := s.slot(seq); !at.present.named {
 			s.assign(&at.present, place{named: true, root: c.root})
 		}
@@ -134,7 +138,7 @@ func (s *Store) Propose(view, seq uint64, c *Content) bool {
 // have is not.
 func (s *Store) Supply(c *Content) bool {
 	b := s.bodies[c.root]
-	if b == nil || b.content.Whole() || (b.content != nil && !c.Whole()) || c.Size() > s.limits.BodyBytes {
+	if b == nil || b.content.Whole() || (b.content != nil && !c.Whole()) || !s.Fits(c) {
 		return false
 	}
 	s.fill(b, c)
@@ -195,20 +199,20 @@ func (s *Store) Pin(view, seq uint64, c *Content) bool {
 	return true
 }
 
-// Accepted says that this replica has accepted a block, or has found a record of it.
-// The record of a number that was accepted before gives its place to this one.
-func (s *Store) Accepted(seq uint64, root pbft.Digest) {
+// Accepted says that this replica has accepted a block in a view, or has found a record
+// of it. The record of a later view takes the number's place, in whichever order they
+// are found.
+func (s *Store) Accepted(view, seq uint64, root pbft.Digest) {
 	if s.inPlay(seq) {
-		s.assign(&s.slot(seq).accepted, place{named: true, strong: true, root: root})
-		s.makeRoom()
+		s.record(&s.slot(seq).accepted, view, root)
 	}
 }
 
-// Locked is [Store.Accepted] for the block that this replica is locked on.
-func (s *Store) Locked(seq uint64, root pbft.Digest) {
+// Locked is [Store.Accepted] for the block that this replica is locked on, by the view
+// of the lock.
+func (s *Store) Locked(view, seq uint64, root pbft.Digest) {
 	if s.inPlay(seq) {
-		s.assign(&s.slot(seq).locked, place{named: true, strong: true, root: root})
-		s.makeRoom()
+		s.record(&s.slot(seq).locked, view, root)
 	}
 }
 

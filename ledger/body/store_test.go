@@ -103,11 +103,11 @@ func TestLeaderDisplacesNothing(t *testing.T) {
 	s := newStore()
 	pinned, accepted, locked := content(t, 1, 500), content(t, 2, 500), content(t, 3, 500)
 	s.Pin(0, 1, pinned)
-	s.Accepted(1, pinned.Root())
+	s.Accepted(0, 1, pinned.Root())
 	s.Pin(0, 2, accepted)
-	s.Accepted(2, accepted.Root())
+	s.Accepted(0, 2, accepted.Root())
 	s.Pin(0, 3, locked)
-	s.Locked(3, locked.Root())
+	s.Locked(0, 3, locked.Root())
 	nonce := uint64(100)
 	for view := range uint64(10) {
 		if view == 1 || view == 4 {
@@ -139,6 +139,24 @@ func TestLeaderDisplacesNothing(t *testing.T) {
 	}
 }
 
+// Records are found in a log in any order, and more than once: that of the latest view
+// counts.
+func TestLatestRecordCounts(t *testing.T) {
+	first, last, lock := content(t, 1, 10), content(t, 2, 10), content(t, 3, 10)
+	s := newStore()
+	s.Accepted(7, 1, last.Root())
+	s.Accepted(3, 1, first.Root())
+	s.Locked(5, 1, lock.Root())
+	s.Locked(4, 1, first.Root())
+	s.Accepted(7, 1, last.Root())
+	for _, c := range []*body.Content{first, last, lock} {
+		s.Supply(c)
+	}
+	wantHeld(t, s, first, false)
+	wantHeld(t, s, last, true)
+	wantHeld(t, s, lock, true)
+}
+
 // However many views end without a decision, each with blocks of its own, only what the
 // last of them was voted for is held.
 func TestFruitlessViews(t *testing.T) {
@@ -150,7 +168,7 @@ func TestFruitlessViews(t *testing.T) {
 		if !s.Propose(view, 8, last) || !s.Pin(view, 8, last) {
 			t.Fatalf("view %d has no room", view)
 		}
-		s.Accepted(8, last.Root())
+		s.Accepted(view, 8, last.Root())
 	}
 	s.Enter(20, 7)
 	if st := s.Stats(); st.Bodies != 1 || st.Bytes != last.Size() {
@@ -226,7 +244,7 @@ func TestOnlyWhatNobodyElseNamesGivesWay(t *testing.T) {
 	for seq := range uint64(2*window + 1) {
 		cs = append(cs, content(t, seq, bodyBytes-1000))
 	}
-	s.Locked(2, cs[8].Root())
+	s.Locked(0, 2, cs[8].Root())
 	for _, at := range []struct{ seq, content int }{{8, 8}, {7, 1}, {5, 5}, {1, 1}, {2, 2}, {3, 3}, {4, 4}} {
 		s.Propose(0, uint64(at.seq), cs[at.content])
 	}
@@ -241,12 +259,12 @@ func TestWhatIsNotVouchedForIsTheLeaders(t *testing.T) {
 	far, other := content(t, 1, bodyBytes-1000), content(t, 2, 10)
 	for name, c := range map[string]struct{ vouch, revoke func(*body.Store) }{
 		"accepted": {
-			func(s *body.Store) { s.Accepted(1, far.Root()) },
-			func(s *body.Store) { s.Accepted(1, other.Root()) },
+			func(s *body.Store) { s.Accepted(0, 1, far.Root()) },
+			func(s *body.Store) { s.Accepted(0, 1, other.Root()) },
 		},
 		"locked": {
-			func(s *body.Store) { s.Locked(1, far.Root()) },
-			func(s *body.Store) { s.Locked(1, other.Root()) },
+			func(s *body.Store) { s.Locked(0, 1, far.Root()) },
+			func(s *body.Store) { s.Locked(0, 1, other.Root()) },
 		},
 		"pinned, and another was found valid": {
 			func(s *body.Store) { s.Pin(0, 1, far) },
