@@ -3,87 +3,183 @@ package ledger
 import (
 	"sync"
 
+	"github.com/decube/decube/ledger/body"
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 
-// body is the content of a block that is not committed yet.
-type body struct {
-	seq     uint64
-	ids     []tx.ID
-	batch   tx.Batch // nil while transactions are missing
-	encoded []byte   // nil while batch is
-}
-
-// whole reports whether all transactions are there.
-func (b *body) whole() bool { return b != nil && b.encoded != nil }
-
-// newBody returns the body of a batch.
-func newBody(seq uint64, ids []tx.ID, batch tx.Batch, encoded []byte) *body {
-	return &body{seq: seq, ids: ids, batch: batch, encoded: encoded}
-}
-
-// bodies are the contents of blocks in flight, by transaction root. They are
-// shared between the loops. A leader cannot fill them up: there are few for each
-// sequence number.
+// bodies are the contents of blocks in flight, shared between the loops. Whoever
+// verifies proposals offers them; the executor asks for them and pins what is valid; the
+// engine alone says where the core is, so that a body which a record needs stays until
+// that record is written.
 type bodies struct {
-	mu     sync.Mutex
-	byRoot map[pbft.Digest]*body
-	perSeq map[uint64]int
-	head   uint64
+	mu      sync.Mutex
+	store   *body.Store
+	epoch   uint64
+	answers body.Answers
 }
 
-// perSeq is how many bodies are kept for one sequence number: those of an honest
-// leader and of a few that were replaced.
-const maxPerSeq = 8
-
-// ahead is how far above the last committed block bodies are kept.
-const ahead = 2 * pbft.MaxWindow
-
-func newBodies() *bodies {
-	return &bodies{byRoot: map[pbft.Digest]*body{}, perSeq: map[uint64]int{}}
+// newBodies returns the bodies for the first epoch.
+func newBodies(p *genesis.Params) *bodies {
+	limits := body.Limits{Window: p.Window, BodyBytes: body.SizeLimit(p.MaxBlockBytes, p.MaxBlockTransactions)}
+	return &bodies{store: body.New(limits)}
 }
 
-// put keeps a body, in place of one that lacks transactions, if there is room.
-func (s *bodies) put(root pbft.Digest, b *body) {
+// begin forgets what belongs to another epoch than this one, whose last committed block
+// is base.
+func (s *bodies) begin(epoch, base uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.byRoot[root]; old != nil {
-		if old.whole() {
-			old.seq = max(old.seq, b.seq)
-			return
-		}
-		b.seq = max(old.seq, b.seq)
-	} else {
-		if b.seq <= s.head || b.seq > s.head+ahead || s.perSeq[b.seq] >= maxPerSeq {
-			return
-		}
-		s.perSeq[b.seq]++
+	if epoch != s.epoch {
+		s.epoch = epoch
+		s.store.Reset(base)
 	}
-	s.byRoot[root] = b
 }
 
-// get returns a body, or nil. Its content is not changed any more.
-func (s *bodies) get(root pbft.Digest) *body {
+// enter says how far the core is, when the records about what was before are written.
+func (s *bodies) enter(view, base uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.byRoot[root]
+	s.store.Enter(view, base)
 }
 
-// committed drops what lies at or below the last committed block, but for the
-// last ones, which replicas just behind may still ask for.
-func (s *bodies) committed(seq uint64) {
+// resize takes note of the parameters on top of the last committed block.
+func (s *bodies) resize(p *genesis.Params) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.head = seq
-	for root, b := range s.byRoot {
-		if b.seq <= seq {
-			delete(s.byRoot, root)
-		}
+	s.store.SetBodyBytes(body.SizeLimit(p.MaxBlockBytes, p.MaxBlockTransactions))
+}
+
+// admits reports whether it is worth while to verify the body of a proposal.
+func (s *bodies) admits(p *pbft.Proposal) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.Admits(p.View, p.Header.Seq, p.Header.Body)
+}
+
+// fits reports whether a body is not larger than one may be: then it is worth while to
+// verify its transactions.
+func (s *bodies) fits(c *body.Content) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.Fits(c)
+}
+
+// propose hands in the verified body of a verified proposal.
+func (s *bodies) propose(p *pbft.Proposal, c *body.Content) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store.Propose(p.View, p.Header.Seq, c)
+}
+
+// lacks reports whether a body is needed and has not come.
+func (s *bodies) lacks(root pbft.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.Lacks(root)
+}
+
+// supply hands in a verified body, and reports whether it is of use.
+func (s *bodies) supply(c *body.Content) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.Supply(c)
+}
+
+// get returns the body with a root if all of it is here, else nil.
+func (s *bodies) get(root pbft.Digest) *body.Content {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.store.Get(root); c.Whole() {
+		return c
 	}
-	for at := range s.perSeq {
-		if at <= seq {
-			delete(s.perSeq, at)
-		}
+	return nil
+}
+
+// of is get for the body that a header names. A block without transactions has one that
+// nobody needs to send.
+func (s *bodies) of(h *pbft.Header) *body.Content {
+	if h.Count == 0 {
+		return body.Empty()
 	}
+	return s.get(h.Body)
+}
+
+// assemble is of for a body whose transactions may be at hand one by one.
+func (s *bodies) assemble(h *pbft.Header, lookup body.Lookup) *body.Content {
+	if h.Count == 0 {
+		return body.Empty()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, _ := s.store.Assemble(h.Body, lookup)
+	return c
+}
+
+// check has a body asked for if it is missing.
+func (s *bodies) check(c *pbft.Check, sources []quorum.Replica, now body.Instant) {
+	if c.Header.Count == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store.Check(c.View, c.Header.Seq, c.Header.Body, sources, now)
+}
+
+// due returns what is to be asked for now, and when to look again, which is false when
+// nothing is missing.
+func (s *bodies) due(now body.Instant, busy bool) (asks []body.Ask, next body.Instant, missing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asks = s.store.Due(now, busy)
+	next, missing = s.store.Deadline()
+	return asks, next, missing
+}
+
+// pin retains the body of a block that was found valid in a view.
+func (s *bodies) pin(view uint64, h *pbft.Header, c *body.Content) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.store.Pin(view, h.Seq, c)
+}
+
+// recorded retains the body that a record of the log is about. Records of other epochs
+// bind nobody any more.
+func (s *bodies) recorded(rec pbft.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch rec := rec.(type) {
+	case pbft.AcceptedRecord:
+		if h := &rec.Header; h.Count > 0 && h.Epoch == s.epoch {
+			s.store.Accepted(rec.View, h.Seq, h.Body)
+		}
+	case pbft.PreparedRecord:
+		if h := &rec.Lock.Header; h.Count > 0 && h.Epoch == s.epoch {
+			s.store.Locked(rec.Lock.Cert.View, h.Seq, h.Body)
+		}
+	default:
+	}
+}
+
+// allow reports whether a validator's question is answered now.
+func (s *bodies) allow(from sig.PublicKey, now body.Instant) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answers.Allow(from, now)
+}
+
+// charge notes how large an answer was.
+func (s *bodies) charge(to sig.PublicKey, bytes int, now body.Instant) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers.Charge(to, bytes, now)
+}
+
+// lookup returns transactions that wait in the pool.
+func (l *Ledger) lookup(ids []tx.ID) (found []*tx.Transaction, missing int) {
+	found, count := l.pool.GetAll(ids)
+	return found, len(ids) - count
 }

@@ -1,211 +1,260 @@
 package ledger
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
-	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/state"
-	"github.com/decube/decube/ledger/tx"
+	"github.com/decube/decube/ledger/quorum"
 )
 
-// want takes a block to check, once.
-func (x *executor) want(c check) {
-	digest := c.Header.Digest()
-	if x.ahead[digest] != nil {
-		x.tell(pbft.Checked{View: c.View, Digest: digest, Valid: true})
+// enter notes that the core is in a later view, or on its way to one. What no slot of
+// that view names is in flight no more: its transactions are offered again. The core
+// asks for the blocks that are carried over, and what is known of them is said at once.
+func (x *executor) enter(view uint64) {
+	if view <= x.view {
 		return
 	}
+	x.view = view
+	x.checks = nil
+	if x.offer != nil && x.offer.View < view {
+		x.offer = nil
+	}
+	x.release()
+	x.remember()
+}
+
+// remember has the blocks at hand that the view before found valid, as far as their
+// bodies are retained: they are those that may be carried over. A view in which nothing
+// was proposed changes nothing about them.
+func (x *executor) remember() {
+	if len(x.ahead) == 0 {
+		return
+	}
+	x.earlier, x.ahead = x.ahead, map[pbft.Digest]*exec.Block{}
+	for digest, done := range x.earlier {
+		if x.bodies.of(&done.Header) == nil {
+			delete(x.earlier, digest)
+		}
+	}
+}
+
+// clear forgets all that is in flight: another epoch begins, or another state.
+func (x *executor) clear() {
+	x.release()
+	x.view, x.checks, x.offer = 0, nil, nil
+	x.ahead, x.earlier = map[pbft.Digest]*exec.Block{}, nil
+}
+
+// release offers again what is in flight.
+func (x *executor) release() {
+	blocks := make([][32]byte, 0, len(x.ahead))
+	for digest := range x.ahead {
+		blocks = append(blocks, digest)
+	}
+	x.pool.Release(blocks...)
+}
+
+// want notes a block to check. There is one for each sequence number: the core asks for
+// another one when that is certified. It asks again and again for what is not answered,
+// and says so when the block is vouched for meanwhile.
+func (x *executor) want(c check) {
+	if c.View < x.view {
+		return // of a view that is over: the answer would not count
+	}
+	x.enter(c.View)
+	digest := c.Header.Digest()
+	if done := x.block(digest); done != nil {
+		x.valid(&c, done)
+		return
+	}
+	c.came = time.Now()
+	if _, known := x.begun[digest]; !known {
+		x.begun[digest] = c.came
+	}
+	x.bodies.check(&c.Check, x.sources(c.View), x.clock.instant())
 	for i := range x.checks {
-		if x.checks[i].Header == c.Header {
-			x.checks[i].Check = c.Check
+		at := &x.checks[i]
+		if at.Header == c.Header {
+			at.Check = c.Check
+			return
+		}
+		if at.Header.Seq == c.Header.Seq {
+			*at = c
 			return
 		}
 	}
-	if len(x.checks) >= maxWanted {
-		x.checks = x.checks[1:]
-	}
-	if _, known := x.begun[digest]; !known {
-		x.begun[digest] = time.Now()
-	}
-	c.since = time.Now()
 	x.checks = append(x.checks, c)
 }
 
-// retry looks at the checks that wait. Where a body is missing, one validator
-// after another is asked for it.
-func (x *executor) retry(ask bool) {
-	for progress := true; progress; {
-		progress = false
-		kept := x.checks[:0]
-		for _, c := range x.checks {
-			if c.Header.Seq <= x.head.header.Seq {
-				continue
-			}
-			if x.parent(&c.Header) == nil {
-				kept = append(kept, c)
-				continue
-			}
-			b := x.assemble(&c.Header)
-			if b == nil {
-				x.ask(&c, ask)
-				kept = append(kept, c)
-				continue
-			}
-			progress = true
-			x.execute(&c, b)
-		}
-		clear(x.checks[len(kept):])
-		x.checks = kept
+// block returns a block above the head that was carried out, nil if it was not.
+func (x *executor) block(digest pbft.Digest) *exec.Block {
+	if done := x.ahead[digest]; done != nil {
+		return done
 	}
+	return x.earlier[digest]
 }
 
-// parent returns the state that a block stands on, or nil when it is not known.
-func (x *executor) parent(h *pbft.Header) *state.State {
-	if h.Parent == x.head.digest {
-		return &x.head.state
+// sources returns whom to ask for a body: the leader of a view, then the others in turn.
+func (x *executor) sources(view uint64) []quorum.Replica {
+	e := x.epoch.Load()
+	if e == nil {
+		return nil
 	}
-	if p := x.ahead[h.Parent]; p != nil {
-		return &p.state
+	n := e.committee.Size()
+	sources := make([]quorum.Replica, 0, n)
+	first := int(pbft.Leader(e.committee, e.number, view))
+	for i := range n {
+		if at := quorum.Replica((first + i) % n); !e.member || at != e.self {
+			sources = append(sources, at)
+		}
+	}
+	return sources
+}
+
+// retry looks at the checks that wait, until there is nothing more to say about any.
+func (x *executor) retry() error {
+	for progress := true; progress; {
+		progress = false
+		waiting := x.checks[:0]
+		for i := range x.checks {
+			c := x.checks[i]
+			over, err := x.look(&c)
+			if err != nil {
+				return err
+			}
+			if over {
+				progress = true
+				continue
+			}
+			waiting = append(waiting, c)
+		}
+		clear(x.checks[len(waiting):])
+		x.checks = waiting
 	}
 	return nil
 }
 
-// assemble returns the body of a block if all its transactions are here.
-func (x *executor) assemble(h *pbft.Header) *body {
-	if h.Count == 0 {
-		return emptyBody(h.Seq)
+// look checks a block if it can be checked, and reports whether it waits no more. The
+// error is a disk's, and no verdict.
+func (x *executor) look(c *check) (over bool, err error) {
+	now := time.Now().UnixMilli()
+	if c.Header.Seq <= x.head.header.Seq {
+		return true, nil
 	}
-	b := x.bodies.get(h.Body)
-	if b == nil || b.whole() {
-		return b
+	if !c.Vouched && (c.late || now < c.until) {
+		return false, nil
 	}
-	found, count := x.pool.GetAll(b.ids)
-	if count < len(found) {
-		return nil
+	parent := x.parent(c.Header.Parent)
+	if parent == nil {
+		return false, nil
 	}
-	batch := tx.Batch(found)
-	encoded, err := batch.Encode()
+	content := x.bodies.assemble(&c.Header, x.lookup)
+	if content == nil {
+		return false, nil
+	}
+	verdict, err := exec.Check(parent, &exec.Offer{
+		Header: c.Header, Body: content, Vouched: c.Vouched || x.hasAccepted(c), Came: c.came.UnixMilli(),
+	}, now)
 	if err != nil {
-		return nil // larger than a block may be: nobody can have it
+		return false, err
 	}
-	b = newBody(h.Seq, b.ids, batch, encoded)
-	x.bodies.put(h.Body, b)
-	return b
+	switch v := verdict.(type) {
+	case exec.Valid:
+		x.valid(c, v.Block)
+	case exec.Invalid:
+		x.log.Warn("a proposed block is invalid", "block", c.Header.Seq, "view", c.View, "err", v.Reason)
+		x.tell(pbft.Checked{View: c.View, Digest: c.Header.Digest(), Valid: false})
+	case exec.Wait:
+		c.until = v.Until
+		x.log.Warn("a proposed block is ahead of this peer's clock, and waits", "block", c.Header.Seq, "view", c.View, "wait", time.Duration(v.Until-now)*time.Millisecond)
+		return false, nil
+	case exec.NoVote:
+		// The core is not answered. Either the view ends, or the others commit the block:
+		// then this peer's clock is wrong, and a quorum vouches for the block.
+		c.late = true
+		x.log.Warn("a proposed block is behind this peer's clock, and gets no vote", "block", c.Header.Seq, "view", c.View, "behind", time.Duration(v.Behind)*time.Millisecond)
+		return false, nil
+	}
+	return true, nil
 }
 
-func emptyBody(seq uint64) *body {
-	return newBody(seq, nil, nil, tx.Batch{}.AppendTo(nil))
+// hasAccepted reports whether this replica has voted for the block in this very view,
+// before a restart: the time that it was away is not to be held against the block.
+func (x *executor) hasAccepted(c *check) bool {
+	at, ok := x.accepted[c.Header.Digest()]
+	return ok && at.View == c.View
 }
 
-// ask sends a question for a body: first to the leader, then to others in turn. The
-// transactions of a body that is known by their IDs are most likely on their way,
-// and a body takes as much of that way again: it is asked for after a while.
-func (x *executor) ask(c *check, again bool) {
-	switch {
-	case c.asked.IsZero() && x.bodies.get(c.Header.Body) != nil:
-		patience := bodyPatience
-		if x.carrying.Load() {
-			patience = bodyPatienceBusy
-		}
-		if time.Since(c.since) < patience {
-			return
-		}
-	case !c.asked.IsZero() && (!again || time.Since(c.asked) < bodyRetry<<min(c.tries-1, 4)):
-		return
-	}
-	e := x.epoch.Load()
-	if e == nil {
-		return
-	}
-	c.asked = time.Now()
-	at := (int(pbft.Leader(e.committee, e.number, c.View)) + c.tries) % e.committee.Size()
-	c.tries++
-	if e.member && at == int(e.self) {
-		at = (at + 1) % e.committee.Size()
-		c.tries++
-	}
-	x.wanted.add(c.Header.Body, c.Header.Seq)
-	x.transport.Send(e.validators[at], Bulk, codec.AppendFrame(nil, codec.Want{Root: c.Header.Body, Seq: c.Header.Seq}))
-}
-
-// execute checks a block and tells the engine.
-func (x *executor) execute(c *check, b *body) {
-	x.wanted.done(c.Header.Body)
-	digest := c.Header.Digest()
-	done, err := x.evaluate(&c.Header, b, c.Vouched)
-	if err != nil {
-		x.log.Warn("a proposed block is invalid", "block", c.Header.Seq, "view", c.View, "err", err)
-		x.tell(pbft.Checked{View: c.View, Digest: digest, Valid: false})
-		return
-	}
+// valid answers that a block is valid. Its body is pinned before the core can know.
+func (x *executor) valid(c *check, done *exec.Block) {
+	x.bodies.pin(c.View, &done.Header, done.Body)
 	x.plan(done)
-	x.tell(pbft.Checked{View: c.View, Digest: digest, Valid: true})
+	x.tell(pbft.Checked{View: c.View, Digest: done.Digest, Valid: true})
 }
 
-// plan keeps a valid block above the head.
-func (x *executor) plan(e *executed) {
-	x.ahead[e.digest] = e
-	x.pool.Reserve(e.digest, e.body.ids)
+// parent returns what a block stands on, or nil when it is not known.
+func (x *executor) parent(digest pbft.Digest) *exec.Tip {
+	if digest == x.head.digest {
+		return x.head.end()
+	}
+	if done := x.block(digest); done != nil {
+		return &done.Tip
+	}
+	return nil
+}
+
+// ask sends the questions for bodies whose time has come. It returns how long it is
+// until the next is due or a block's time has come, 0 when nothing is waited for.
+func (x *executor) ask() time.Duration {
+	now := x.clock.instant()
+	asks, next, missing := x.bodies.due(now, x.carrying.Load())
+	if e := x.epoch.Load(); e != nil {
+		for _, a := range asks {
+			if int(a.To) < len(e.validators) {
+				x.transport.Send(e.validators[a.To], Bulk, codec.AppendFrame(nil, codec.Want{Root: a.Root, Seq: a.Seq}))
+			}
+		}
+	}
+	wait := time.Duration(0)
+	if missing {
+		wait = max(1, time.Duration(next-now)) * time.Millisecond
+	}
+	for i := range x.checks {
+		// One whose time has come waits for something else.
+		if left := time.Until(time.UnixMilli(x.checks[i].until)); left > 0 && (wait == 0 || left < wait) {
+			wait = left
+		}
+	}
+	return wait
+}
+
+// plan notes a valid block that a slot of the view names.
+func (x *executor) plan(done *exec.Block) {
+	x.ahead[done.Digest] = done
+	x.pool.Reserve(done.Digest, done.Body.IDs())
 }
 
 // unplan forgets one.
 func (x *executor) unplan(digest pbft.Digest) {
 	delete(x.ahead, digest)
+	delete(x.earlier, digest)
 	delete(x.begun, digest)
 	x.pool.Release(digest)
 }
 
-// errInvalidBlock is why a block cannot be what its header says.
-var errInvalidBlock = errors.New("invalid block")
-
-// evaluate executes a block on top of its parent.
-func (x *executor) evaluate(h *pbft.Header, b *body, vouched bool) (*executed, error) {
-	parent := x.parent(h)
-	p, err := parent.Params()
+// contentOf decodes the body of a committed block. The error wraps exec.ErrBody when it
+// is not the one that the header names.
+func contentOf(h *pbft.Header, encoded []byte) (*body.Content, error) {
+	c, err := body.Decode(encoded)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case int(h.Count) != len(b.batch):
-		return nil, fmt.Errorf("%w: header says %d transactions, body has %d", errInvalidBlock, h.Count, len(b.batch))
-	case uint64(len(b.batch)) > p.MaxBlockTransactions || uint64(len(b.encoded)) > p.MaxBlockBytes:
-		return nil, fmt.Errorf("%w: %d transactions of %d bytes are more than a block may have", errInvalidBlock, len(b.batch), len(b.encoded))
-	case !vouched && h.Time > time.Now().Add(clockSkew).UnixMilli():
-		return nil, fmt.Errorf("%w: its time is %v ahead of this peer's clock", errInvalidBlock, time.Until(time.UnixMilli(h.Time)).Round(time.Second))
+	if c.Root() != h.Body {
+		return nil, fmt.Errorf("%w: block %d", exec.ErrBody, h.Seq)
 	}
-	blk := parent.Begin(h.Seq, h.Time)
-	for i, t := range b.batch {
-		if err := blk.Apply(t); err != nil {
-			return nil, fmt.Errorf("%w: transaction %d: %w", errInvalidBlock, i, err)
-		}
-	}
-	after, next, err := blk.Finish()
-	if err != nil {
-		return nil, err
-	}
-	if err := matches(h, b, after, next); err != nil {
-		return nil, err
-	}
-	return &executed{header: *h, digest: h.Digest(), body: b, state: after, next: next}, nil
-}
-
-// matches compares what execution gave with what the header says.
-func matches(h *pbft.Header, b *body, after state.State, next genesis.ValidatorSet) error {
-	var nextDigest pbft.Digest
-	if next != nil {
-		nextDigest = next.Digest()
-	}
-	switch {
-	case h.Body != tx.Root(b.ids):
-		return fmt.Errorf("%w: transaction root", errInvalidBlock)
-	case h.State != after.Root():
-		return fmt.Errorf("%w: state root", errInvalidBlock)
-	case h.Next != nextDigest:
-		return fmt.Errorf("%w: validators of the next epoch", errInvalidBlock)
-	}
-	return nil
+	return c, nil
 }

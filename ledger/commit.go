@@ -1,12 +1,13 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/tx"
 )
 
 // commit makes a block the head.
@@ -14,9 +15,12 @@ func (x *executor) commit(d *pbft.Decision) error {
 	if d.Header.Seq <= x.head.header.Seq {
 		return nil // it came by synchronisation first
 	}
-	done := x.ahead[d.Cert.Digest]
-	if done == nil {
-		return fmt.Errorf("block %d is committed and was not executed here", d.Header.Seq)
+	done := x.block(d.Cert.Digest)
+	if done == nil || d.Header.Parent != x.head.digest {
+		// It was found valid here, on a state that has been replaced since by a later one
+		// of others. The blocks between come from them too.
+		x.needSync.hint()
+		return nil
 	}
 	latency := time.Duration(0)
 	if at, ok := x.begun[d.Cert.Digest]; ok {
@@ -30,12 +34,13 @@ func (x *executor) commit(d *pbft.Decision) error {
 }
 
 // advance stores a committed block and moves the head.
-func (x *executor) advance(d *pbft.Decision, done *executed, latency time.Duration) error {
-	x.unstored += len(done.body.ids)
-	x.passed += uint64(len(done.body.ids))
-	stateful := done.next != nil || d.Header.Seq%x.core.CheckpointInterval == 0 || x.unstored >= stateEvery
+func (x *executor) advance(d *pbft.Decision, done *exec.Block, latency time.Duration) error {
+	ids := done.Body.IDs()
+	x.unstored += len(ids)
+	x.passed += uint64(len(ids))
+	stateful := done.Next != nil || d.Header.Seq%x.core.CheckpointInterval == 0 || x.unstored >= stateEvery
 	err := x.archive.Append(archive.Entry{
-		Decision: d, Body: done.body.encoded, IDs: done.body.ids, State: done.state.Map(), Stateless: !stateful, Validators: done.next,
+		Decision: d, Body: done.Body.Encoded(), IDs: ids, State: done.State.Map(), Stateless: !stateful, Validators: done.Next,
 	})
 	if err != nil {
 		return fmt.Errorf("storing block %d: %w", d.Header.Seq, err)
@@ -46,31 +51,45 @@ func (x *executor) advance(d *pbft.Decision, done *executed, latency time.Durati
 	if x.since.IsZero() {
 		x.since = time.Now()
 	}
-	h := &head{header: d.Header, digest: d.Cert.Digest, state: done.state, epoch: x.head.epoch, next: x.head.next}
-	if done.next != nil {
-		h.epoch, h.next = h.epoch+1, done.next
+	h := &head{header: d.Header, digest: d.Cert.Digest, state: done.State, epoch: x.head.epoch, next: x.head.next}
+	if done.Next != nil {
+		h.epoch, h.next = h.epoch+1, done.Next
 	}
-	x.noteRenewal(d.Header.Seq, done.body.ids)
-	x.setHead(h)
-	x.pool.Remove(done.body.ids)
-	x.bodies.committed(d.Header.Seq)
-	for digest, e := range x.ahead {
-		if e.header.Seq <= d.Header.Seq {
-			x.unplan(digest)
+	x.noteRenewal(d.Header.Seq, ids)
+	if err := x.setHead(h); err != nil {
+		return err
+	}
+	x.pool.Remove(ids)
+	for digest, rec := range x.accepted {
+		if rec.Header.Seq <= d.Header.Seq {
+			delete(x.accepted, digest)
 		}
 	}
-	if len(x.begun) > maxWanted {
+	for _, blocks := range []map[pbft.Digest]*exec.Block{x.ahead, x.earlier} {
+		for digest, b := range blocks {
+			if b.Header.Seq <= d.Header.Seq {
+				x.unplan(digest)
+			}
+		}
+	}
+	if len(x.begun) > maxBegun {
 		clear(x.begun)
 	}
-	x.notify(d, done.body, latency)
+	x.notify(d, done.Body, latency)
 	return nil
 }
 
-// setHead publishes the head.
-func (x *executor) setHead(h *head) {
+// setHead publishes the head. The error is a disk's.
+func (x *executor) setHead(h *head) error {
+	p, err := h.state.Params()
+	if err != nil {
+		return fmt.Errorf("reading the parameters after block %d: %w", h.header.Seq, err)
+	}
+	x.bodies.resize(&p)
 	x.head = h
 	x.tip.Store(h)
 	x.moved.broadcast()
+	return nil
 }
 
 // store makes what is committed durable in the archive, and says so.
@@ -159,7 +178,7 @@ func (x *executor) take(blocks []fetched) error {
 		if h.Seq != x.head.header.Seq+1 || h.Parent != x.head.digest {
 			return fmt.Errorf("%w: block %d does not follow block %d", errBadSource, h.Seq, x.head.header.Seq)
 		}
-		done := x.ahead[f.decision.Cert.Digest]
+		done := x.block(f.decision.Cert.Digest)
 		if done == nil {
 			var err error
 			if done, err = x.fetchedBlock(f); err != nil {
@@ -185,23 +204,23 @@ func (x *executor) take(blocks []fetched) error {
 	return nil
 }
 
-// fetchedBlock executes a committed block. A body that is not the header's is the
-// source's fault; anything else means that this peer's state is wrong.
-func (x *executor) fetchedBlock(f *fetched) (*executed, error) {
+// fetchedBlock carries out a committed block. A body that is not the header's is the
+// source's fault. If the block is not what its header says, then this peer's state is
+// wrong.
+func (x *executor) fetchedBlock(f *fetched) (*exec.Block, error) {
 	h := &f.decision.Header
-	batch, err := tx.DecodeBatch(f.body)
+	c, err := contentOf(h, f.body)
 	if err != nil {
+		return nil, fmt.Errorf("%w: block %d: %w", errBadSource, h.Seq, err)
+	}
+	done, err := exec.Redo(x.head.end(), h, c)
+	switch {
+	case errors.Is(err, exec.ErrBody):
 		return nil, fmt.Errorf("%w: %w", errBadSource, err)
-	}
-	b := newBody(h.Seq, batch.IDs(), batch, f.body)
-	if tx.Root(b.ids) != h.Body {
-		return nil, fmt.Errorf("%w: other transactions than block %d has", errBadSource, h.Seq)
-	}
-	done, err := x.evaluate(h, b, true)
-	if err != nil {
+	case errors.Is(err, exec.ErrInvalid):
 		return nil, fmt.Errorf("%w: block %d: %w", pbft.ErrDiverged, h.Seq, err)
 	}
-	return done, nil
+	return done, err
 }
 
 // install makes a transferred state the head.
@@ -218,13 +237,14 @@ func (x *executor) install(cmd *install) error {
 	if err != nil {
 		return err
 	}
-	for digest := range x.ahead {
-		x.unplan(digest)
-	}
-	x.checks, x.offer = nil, nil
+	// What was carried out stands on the state that is replaced. Blocks that wait to be
+	// checked do not.
+	x.release()
+	x.ahead, x.earlier = map[pbft.Digest]*exec.Block{}, nil
 	x.synced, x.since, x.unstored = h.header.Seq, time.Time{}, 0
-	x.setHead(h)
-	x.bodies.committed(h.header.Seq)
+	if err := x.setHead(h); err != nil {
+		return err
+	}
 	x.tell(pbft.Synced{Decision: cmd.verified})
 	return nil
 }

@@ -25,6 +25,7 @@ type engine struct {
 	log  *journal
 
 	pending pbft.Output // of this round
+	passed  uint64      // the view that the executor knows of
 	ended   bool        // the epoch's last block is certified
 }
 
@@ -49,6 +50,10 @@ func (l *Ledger) newEngine(e *epoch, j *journal, carried pbft.Carried) (*engine,
 	}
 	n := &engine{Ledger: l, now: e, core: core, log: j}
 	n.pending.Join(&out)
+	l.bodies.begin(e.number, core.Committed())
+	for _, rec := range from.Records {
+		l.bodies.recorded(rec)
+	}
 	return n, nil
 }
 
@@ -148,10 +153,13 @@ func (n *engine) flush() error {
 	if err := n.persist(out.Persist); err != nil {
 		return fmt.Errorf("%w: %w", ErrHalted, err)
 	}
+	// Only now may bodies go that the view before has used: records are about them.
+	view, _ := n.core.View()
+	n.bodies.enter(view, n.core.Committed())
 	for i := range out.Send {
 		n.send(&out.Send[i])
 	}
-	n.pass(&out)
+	n.pass(&out, view)
 	n.tellNotes(out.Notes)
 	n.publish()
 	n.checkEnd()
@@ -163,6 +171,7 @@ func (n *engine) flush() error {
 func (n *engine) persist(records []pbft.Record) error {
 	depends := false
 	for _, rec := range records {
+		n.bodies.recorded(rec)
 		if a, ok := rec.(pbft.AcceptedRecord); ok {
 			if err := n.persistBody(&a.Header); err != nil {
 				return err
@@ -186,18 +195,19 @@ func (n *engine) persist(records []pbft.Record) error {
 	return nil
 }
 
+// persistBody logs the body of a block that this replica votes for. It is pinned since
+// the block was found valid. A record is worth as much without it: others who have voted
+// for the block have its body too.
 func (n *engine) persistBody(h *pbft.Header) error {
 	if h.Count == 0 {
 		return nil
 	}
-	b := n.bodies.get(h.Body)
-	if !b.whole() {
-		if n.core.Committed() >= h.Seq {
-			return nil // it was committed in this very round, and is stored
-		}
-		return fmt.Errorf("the body of block %d is gone", h.Seq)
+	c := n.bodies.get(h.Body)
+	if c == nil {
+		n.Ledger.log.Error("a block is voted for whose body is not at hand", "block", h.Seq)
+		return nil
 	}
-	return n.log.appendBody(h, b.encoded)
+	return n.log.appendBody(h, c.Encoded())
 }
 
 // send sends a message that the core asks for.
@@ -207,14 +217,11 @@ func (n *engine) send(e *pbft.Envelope) {
 	switch m := e.Message.(type) {
 	case *pbft.Proposal:
 		class = Proposals
-		b := n.bodies.get(m.Header.Body)
-		if m.Header.Count == 0 {
-			b = emptyBody(m.Header.Seq)
+		c := n.bodies.of(&m.Header)
+		if c == nil {
+			return // the block is committed meanwhile, or its view is over
 		}
-		if !b.whole() {
-			return // it is committed meanwhile
-		}
-		frame = proposalFrame(m, b)
+		frame = proposalFrame(m, c)
 	case *pbft.ViewChange, *pbft.NewView, *pbft.Decision, *pbft.Certified:
 		class = Proposals
 		frame = messageFrame(m)
@@ -241,13 +248,18 @@ func (n *engine) sendTo(to quorum.Replica, class Class, frame []byte) {
 var classNames = [...]string{Votes: "vote", Proposals: "proposal", Bulk: "bulk"}
 
 // pass hands the round's work to the other loops.
-func (n *engine) pass(out *pbft.Output) {
+func (n *engine) pass(out *pbft.Output, view uint64) {
 	var work []any
-	for _, c := range out.Check {
-		work = append(work, check{Check: c})
-	}
+	// What the view before has decided comes before it is told that it is over.
 	for _, d := range out.Deliver {
 		work = append(work, deliver{d})
+	}
+	if view != n.passed {
+		n.passed = view
+		work = append(work, entered{view})
+	}
+	for _, c := range out.Check {
+		work = append(work, check{Check: c})
 	}
 	if out.Build != nil {
 		work = append(work, build{*out.Build})

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
@@ -147,60 +148,10 @@ func (e *earlyFrames) take() []arrival {
 	return frames
 }
 
-// wanted are the bodies that this replica has asked for, and how many questions of
-// others it has answered lately.
-type wanted struct {
-	mu     sync.Mutex
-	seqs   map[pbft.Digest]uint64
-	tick   uint64
-	served map[sig.PublicKey]int
-}
-
-// maxWanted is how many bodies are asked for at a time; answersPerTick how many
-// one validator is sent in a tick.
-const (
-	maxWanted      = 2 * pbft.MaxWindow
-	answersPerTick = 4
-)
-
-func newWanted() *wanted {
-	return &wanted{seqs: map[pbft.Digest]uint64{}, served: map[sig.PublicKey]int{}}
-}
-
-func (w *wanted) add(root pbft.Digest, seq uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.seqs) >= maxWanted {
-		clear(w.seqs)
-	}
-	w.seqs[root] = seq
-}
-
-func (w *wanted) seq(root pbft.Digest) (uint64, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	seq, ok := w.seqs[root]
-	return seq, ok
-}
-
-func (w *wanted) done(root pbft.Digest) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.seqs, root)
-}
-
-func (w *wanted) allow(key sig.PublicKey, now uint64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.tick != now {
-		w.tick = now
-		clear(w.served)
-	}
-	w.served[key]++
-	return w.served[key] <= answersPerTick
-}
-
 // clock turns time into the core's ticks, for what is not the core.
 type clock struct{ started time.Time }
 
 func (c clock) now() uint64 { return uint64(time.Since(c.started)/tick) + 1 }
+
+// instant returns the present moment for package body.
+func (c clock) instant() body.Instant { return body.Instant(time.Since(c.started) / time.Millisecond) }

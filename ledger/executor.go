@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
@@ -23,12 +24,15 @@ type executor struct {
 	box *mailbox[any] // commands: see the types below
 
 	head       *head
-	ahead      map[pbft.Digest]*executed // valid blocks above the head, by header digest
-	checks     []check                   // that wait for a parent or a body
-	offer      *pbft.Build               // the block that this leader may propose
-	built      time.Time                 // when it last proposed one
-	synced     uint64                    // everything up to here is durable in the archive
-	since      time.Time                 // of the oldest block that is not
+	view       uint64                              // of the core's, in this epoch
+	ahead      map[pbft.Digest]*exec.Block         // valid blocks above the head that slots of the view name
+	earlier    map[pbft.Digest]*exec.Block         // those of the view before, in case that they are asked for again
+	accepted   map[pbft.Digest]pbft.AcceptedRecord // found in the log, of blocks above the head
+	checks     []check                             // that wait for a parent, a body or their time
+	offer      *pbft.Build                         // the block that this leader may propose
+	built      time.Time                           // when it last proposed one
+	synced     uint64                              // everything up to here is durable in the archive
+	since      time.Time                           // of the oldest block that is not
 	syncs      sync.WaitGroup
 	storing    bool                        // the archive is made durable beside
 	storeAgain bool                        // more is to be made durable then
@@ -48,23 +52,18 @@ type head struct {
 	next   genesis.ValidatorSet // of the next block
 }
 
-// executed is a block with the state after it.
-type executed struct {
-	header pbft.Header
-	digest pbft.Digest
-	body   *body
-	state  state.State
-	next   genesis.ValidatorSet // nil unless the block ends its epoch
-}
+// end returns the head as what the next block stands on.
+func (h *head) end() *exec.Tip { return &exec.Tip{Header: h.header, Digest: h.digest, State: h.state} }
 
 // Commands to the executor.
 type (
 	check struct {
 		pbft.Check
-		since time.Time // when it came
-		asked time.Time // when its body was last asked for
-		tries int
+		came  time.Time
+		until int64 // when its time will have come, in Unix milliseconds, or 0
+		late  bool  // its time was too far behind: it waits until a quorum vouches for it
 	}
+	entered struct{ view uint64 } // the core's view is another one
 	build   struct{ pbft.Build }
 	deliver struct{ decision *pbft.Decision }
 	stable  struct{ cert *pbft.Certificate }
@@ -102,16 +101,11 @@ const (
 	// stored between checkpoints: what many blocks change is then written once. After
 	// a start, as many are executed again at most, which takes part of a second.
 	stateEvery = 50_000
-	// clockSkew is how far ahead of this replica's clock a proposal may be.
-	clockSkew = 10 * time.Second
-	// bodyPatience is how long transactions whose IDs are known may be on their way.
-	bodyPatience = 50 * time.Millisecond
-	// bodyPatienceBusy is the same while transactions that have come are verified.
-	bodyPatienceBusy = 250 * time.Millisecond
-	// bodyRetry is how long the first validator has for sending a body. Each one more
-	// has twice as long, up to 16 times: a swarm that is slow is not helped by more to
-	// carry.
-	bodyRetry = 100 * time.Millisecond
+	// lookAgain is how often what waits is looked at, whatever happens.
+	lookAgain = 100 * time.Millisecond
+	// maxBegun is of how many blocks in flight it is remembered when they were first
+	// seen, for the sake of observers.
+	maxBegun = 2 * pbft.MaxWindow
 	// syncAfter is how long a committed block may be in the log alone.
 	syncAfter = 500 * time.Millisecond
 	// recheckAfter is how long a transaction waits before it is looked at again: it
@@ -126,7 +120,7 @@ const (
 // run executes until ctx ends. An error is a disk's, or the state's: this peer
 // cannot go on.
 func (x *executor) run(ctx context.Context) error {
-	ticker := time.NewTicker(bodyRetry)
+	ticker := time.NewTicker(lookAgain)
 	defer ticker.Stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -141,14 +135,24 @@ func (x *executor) run(ctx context.Context) error {
 					return err
 				}
 			}
-			x.retry(false)
 		case <-ticker.C:
-			x.retry(true)
-			x.recheck()
+			if err := x.recheck(); err != nil {
+				return err
+			}
 			x.storeLater()
 		case <-timer.C:
 		}
-		if wait := x.propose(); wait > 0 {
+		if err := x.retry(); err != nil {
+			return err
+		}
+		wait, err := x.propose()
+		if err != nil {
+			return err
+		}
+		if next := x.ask(); next > 0 && (wait == 0 || next < wait) {
+			wait = next
+		}
+		if wait > 0 {
 			timer.Reset(wait)
 		}
 	}
@@ -158,6 +162,8 @@ func (x *executor) do(cmd any) error {
 	switch cmd := cmd.(type) {
 	case check:
 		x.want(cmd)
+	case entered:
+		x.enter(cmd.view)
 	case build:
 		x.offer = &cmd.Build
 	case deliver:
@@ -169,10 +175,7 @@ func (x *executor) do(cmd any) error {
 	case install:
 		cmd.done <- x.install(&cmd)
 	case cancel:
-		x.checks, x.offer = nil, nil
-		for digest := range x.ahead {
-			x.unplan(digest)
-		}
+		x.clear()
 		cmd.done <- x.store()
 	case proof:
 		return x.archive.PutEvidence(&cmd.evidence)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 )
@@ -15,11 +16,11 @@ func messageFrame(m pbft.Message) []byte {
 }
 
 // proposalFrame encodes a proposal with its body, short if that is large.
-func proposalFrame(p *pbft.Proposal, b *body) []byte {
-	if len(b.encoded) <= inlineLimit {
-		return codec.AppendFrame(nil, codec.Proposal{Proposal: p, Encoded: b.encoded})
+func proposalFrame(p *pbft.Proposal, c *body.Content) []byte {
+	if len(c.Encoded()) <= inlineLimit {
+		return codec.AppendFrame(nil, codec.Proposal{Proposal: p, Encoded: c.Encoded()})
 	}
-	return codec.AppendFrame(nil, codec.Proposal{Proposal: p, IDs: b.ids})
+	return codec.AppendFrame(nil, codec.Proposal{Proposal: p, IDs: c.IDs()})
 }
 
 // ofClass reports whether a frame is one that travels in a class: bodies and

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
@@ -174,37 +175,44 @@ func (l *Ledger) helpOver(to sig.PublicKey, s *pbft.Status) {
 	}
 }
 
-// takeBody keeps what came with a proposal.
-func (l *Ledger) takeBody(p *codec.Proposal) error {
-	h := &p.Proposal.Header
-	if p.Encoded != nil {
-		return l.takeWhole(h.Body, h.Seq, p.Encoded)
+// takeBody hands in what came with a proposal, if there is a use for it.
+func (l *Ledger) takeBody(f *codec.Proposal) error {
+	p := f.Proposal
+	if !l.bodies.admits(p) {
+		return nil
 	}
-	if tx.Root(p.IDs) != h.Body {
+	if f.Encoded != nil {
+		c, err := l.decodeBody(p.Header.Body, f.Encoded)
+		if c != nil {
+			l.bodies.propose(p, c)
+		}
+		return err
+	}
+	c := body.FromIDs(f.IDs)
+	if c.Root() != p.Header.Body {
 		return pbft.ErrMalformed
 	}
-	l.bodies.put(h.Body, &body{seq: h.Seq, ids: p.IDs})
+	l.bodies.propose(p, c)
 	return nil
 }
 
-// takeWhole keeps a block's transactions once they are verified.
-func (l *Ledger) takeWhole(root pbft.Digest, seq uint64, encoded []byte) error {
-	if l.bodies.get(root).whole() {
-		return nil
-	}
-	batch, err := tx.DecodeBatch(encoded)
+// decodeBody returns the content with a root, all of whose transactions are verified,
+// or nil without an error for one that is larger than a block may be at present.
+func (l *Ledger) decodeBody(root pbft.Digest, encoded []byte) (*body.Content, error) {
+	c, err := body.Decode(encoded)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ids := batch.IDs()
-	if tx.Root(ids) != root {
-		return pbft.ErrMalformed
+	if c.Root() != root {
+		return nil, pbft.ErrMalformed
 	}
-	if err := l.verifyUnknown(batch); err != nil {
-		return err
+	if !l.bodies.fits(c) {
+		return nil, nil
 	}
-	l.bodies.put(root, newBody(seq, ids, batch, encoded))
-	return nil
+	if err := l.verifyUnknown(c.Batch()); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // verifyUnknown verifies the transactions that are not in the pool, whose
@@ -290,15 +298,14 @@ func (l *Ledger) takeBulk(a arrival) error {
 		l.giveBody(a.from, f.Root, f.Seq)
 		return nil
 	case codec.Body:
-		seq, wanted := l.wanted.seq(f.Root)
-		if !wanted {
-			return nil // it has come from somebody else
+		if !l.bodies.lacks(f.Root) {
+			return nil // it has come from somebody else, or nobody needs it
 		}
-		if err := l.takeWhole(f.Root, seq, f.Encoded); err != nil {
-			return err
+		c, err := l.decodeBody(f.Root, f.Encoded)
+		if c != nil && l.bodies.supply(c) {
+			l.exec.box.put(wake{})
 		}
-		l.exec.box.put(wake{})
-		return nil
+		return err
 	default:
 		return pbft.ErrMalformed
 	}
@@ -349,24 +356,35 @@ func (l *Ledger) takeTransactions(in *incoming) {
 	l.exec.box.put(wake{})
 }
 
-// giveBody sends a block's body to a validator that lacks it. Answers are few in a
-// tick for each validator: a body is large, and a question small.
+// giveBody sends a block's body to a validator that lacks it, as often and as much as
+// one validator is sent.
 func (l *Ledger) giveBody(to sig.PublicKey, root pbft.Digest, seq uint64) {
-	if !l.wanted.allow(to, l.clock.now()) {
+	if !l.bodies.allow(to, l.clock.instant()) {
 		return
 	}
-	var encoded []byte
-	if b := l.bodies.get(root); b.whole() {
-		encoded = b.encoded
-	} else if d, err := l.archive.Decision(seq); err == nil && d.Header.Body == root {
-		if encoded, err = l.archive.Body(seq); err != nil {
-			return
-		}
-	}
+	encoded := l.bodyOf(root, seq)
 	if encoded == nil {
 		return
 	}
+	l.bodies.charge(to, len(encoded), l.clock.instant())
 	if !l.transport.Send(to, Bulk, codec.AppendFrame(nil, codec.Body{Root: root, Encoded: encoded})) {
 		l.observer.Dropped("body")
 	}
+}
+
+// bodyOf returns the body of a block in flight or of a committed one, nil when there is
+// none with that root.
+func (l *Ledger) bodyOf(root pbft.Digest, seq uint64) []byte {
+	if c := l.bodies.get(root); c != nil {
+		return c.Encoded()
+	}
+	d, err := l.archive.Decision(seq)
+	if err != nil || d.Header.Body != root {
+		return nil
+	}
+	encoded, err := l.archive.Body(seq)
+	if err != nil {
+		return nil
+	}
+	return encoded
 }

@@ -52,7 +52,6 @@ type Ledger struct {
 	bodies   *bodies
 	heard    *heard
 	early    earlyFrames
-	wanted   *wanted
 	waiters  *waiters
 	nonces   nonces
 	renewals atomic.Pointer[[]tx.ID]
@@ -106,7 +105,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		key: o.Key, self: o.Key.Public(), dir: o.Dir, log: o.Log, observer: o.Observer,
 		transport: o.Transport, peers: o.Peers, transferAfter: cmp.Or(o.TransferAfter, 10_000),
 		sigs: sig.NewVerifier(0), votes: sig.NewVerifier(0), clock: clock{time.Now()},
-		bodies: newBodies(), heard: newHeard(), wanted: newWanted(), waiters: newWaiters(),
+		bodies: newBodies(&o.Genesis.Params), heard: newHeard(), waiters: newWaiters(),
 		moved: newBroadcast(), needSync: newSyncHint(),
 		messages: make(chan arrival, o.Config.QueueSize), bulk: make(chan arrival, bulkQueue), bodyFrames: make(chan arrival, bulkQueue),
 		events: make(chan engineEvent, round), toEngine: newMailbox[pbft.Event](), outgoing: newMailbox[*tx.Transaction](),

@@ -38,6 +38,7 @@ type swarm struct {
 	peers map[sig.PublicKey]*member
 	all   []*member
 	cut   func(from, to sig.PublicKey) bool
+	lose  func(from, to sig.PublicKey, frame []byte) bool // frames that do not arrive
 
 	transferAfter uint64
 }
@@ -61,6 +62,12 @@ type link struct {
 
 func newSwarm(tb testing.TB, validators, followers int, change func(*genesis.Params)) *swarm {
 	tb.Helper()
+	return newSwarmAt(tb, time.Now(), validators, followers, change)
+}
+
+// newSwarmAt is newSwarm for a ledger that was made at some time.
+func newSwarmAt(tb testing.TB, created time.Time, validators, followers int, change func(*genesis.Params)) *swarm {
+	tb.Helper()
 	s := &swarm{t: tb, cfg: Default(), dir: tb.TempDir(), peers: map[sig.PublicKey]*member{}}
 	var set []genesis.Validator
 	for i := range validators + followers {
@@ -77,7 +84,7 @@ func newSwarm(tb testing.TB, validators, followers int, change func(*genesis.Par
 	if change != nil {
 		change(&p)
 	}
-	g, err := genesis.New("test", time.Now(), set, p)
+	g, err := genesis.New("test", created, set, p)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -141,7 +148,7 @@ func (m *member) link(ctx context.Context, to *member) *link {
 				case <-ctx.Done():
 					return
 				case frame := <-q:
-					if target := m.swarm.reach(m.key.Public(), to.key.Public()); target != nil {
+					if target := m.swarm.reach(m.key.Public(), to.key.Public()); target != nil && !m.swarm.loses(m, to, frame) {
 						target.Receive(m.key.Public(), Class(class), append([]byte(nil), frame...))
 					}
 				}
@@ -160,6 +167,20 @@ func (s *swarm) reach(from, to sig.PublicKey) *Ledger {
 		return nil
 	}
 	return m.ledger
+}
+
+// loses reports whether a frame from one member to another is lost.
+func (s *swarm) loses(from, to *member, frame []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lose != nil && s.lose(from.key.Public(), to.key.Public(), frame)
+}
+
+// setLose says which frames are lost from now on, nil for none.
+func (s *swarm) setLose(lose func(from, to sig.PublicKey, frame []byte) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lose = lose
 }
 
 // halt stops a member and waits for it.

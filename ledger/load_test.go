@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
@@ -14,7 +15,7 @@ import (
 // into the channel.
 func still(t *testing.T) (*executor, <-chan []byte) {
 	t.Helper()
-	s := newSwarm(t, 4, 0, nil)
+	s := newSwarmAt(t, time.Now().Add(-time.Hour), 4, 0, nil)
 	out := make(sent, 100)
 	l, err := Open(t.Context(), Options{Genesis: s.genesis, Key: s.all[0].key, Dir: s.all[0].dir, Config: s.cfg, Transport: out})
 	if err != nil {
@@ -83,40 +84,37 @@ func TestLongQueueIsNotSentAgain(t *testing.T) {
 }
 
 // A body whose transactions are on their way is not asked for at once; one that is
-// not known at all is.
+// not known at all is, and of the leader.
 func TestBodiesAreAskedForWithPatience(t *testing.T) {
-	x, out := still(t)
-	missing := record(t, x, 0).ID()
-	known := pbft.Header{Seq: 1, Count: 1, Body: tx.Root([]tx.ID{missing})}
-	x.bodies.put(known.Body, &body{seq: 1, ids: []tx.ID{missing}})
-	asks := func(h pbft.Header, since time.Duration) bool {
-		c := check{Check: pbft.Check{Header: h}, since: time.Now().Add(-since)}
-		x.ask(&c, false)
-		x.ask(&c, true) // not so soon again
-		n := len(out)
-		for len(out) > 0 {
-			<-out
+	for _, busy := range []bool{false, true} {
+		x, out := still(t)
+		x.carrying.Store(busy)
+		missing := record(t, x, 0).ID()
+		p := &pbft.Proposal{Header: pbft.Header{Seq: 1, Count: 1, Body: tx.Root([]tx.ID{missing})}}
+		x.bodies.propose(p, body.FromIDs([]tx.ID{missing}))
+		asked := func(after time.Duration) bool {
+			x.clock.started = x.clock.started.Add(-after)
+			x.ask()
+			n := len(out)
+			for len(out) > 0 {
+				<-out
+			}
+			return n > 0
 		}
-		if n > 1 {
-			t.Errorf("asked %d times", n)
+		x.want(check{Check: pbft.Check{Header: p.Header}})
+		if asked(0) {
+			t.Error("asked at once for what is on its way")
 		}
-		return n > 0
-	}
-	if asks(known, 0) {
-		t.Error("asked at once for what is on its way")
-	}
-	if !asks(known, bodyPatience) {
-		t.Error("not asked after a while")
-	}
-	if !asks(pbft.Header{Seq: 1, Count: 1}, 0) {
-		t.Error("not asked for what nothing is known of")
-	}
-	x.carrying.Store(true)
-	if asks(known, bodyPatience) {
-		t.Error("asked for what may be among that which is being verified")
-	}
-	if !asks(known, bodyPatienceBusy) {
-		t.Error("not asked after a long while")
+		if asked(100*time.Millisecond) == busy {
+			t.Errorf("asked after 100 ms: %v, while transactions are verified: %v", !busy, busy)
+		}
+		if !asked(300 * time.Millisecond) {
+			t.Error("not asked after a long while")
+		}
+		x.want(check{Check: pbft.Check{Header: pbft.Header{Seq: 2, Count: 1, Body: pbft.Digest{1}}}})
+		if !asked(0) {
+			t.Error("not asked for what nothing is known of")
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/smt"
@@ -76,10 +77,14 @@ func (l *Ledger) open(ctx context.Context) error {
 		return err
 	}
 	l.exec = &executor{
-		Ledger: l, box: newMailbox[any](), ahead: map[pbft.Digest]*executed{}, begun: map[pbft.Digest]time.Time{}, synced: h.header.Seq,
+		Ledger: l, box: newMailbox[any](), ahead: map[pbft.Digest]*exec.Block{}, begun: map[pbft.Digest]time.Time{},
+		accepted: map[pbft.Digest]pbft.AcceptedRecord{}, synced: h.header.Seq,
 	}
-	l.exec.setHead(h)
-	l.bodies.committed(h.header.Seq)
+	if err := l.exec.setHead(h); err != nil {
+		return err
+	}
+	l.bodies.begin(h.epoch, h.header.Seq)
+	l.bodies.enter(0, h.header.Seq)
 	if l.transport == nil {
 		return nil
 	}
@@ -115,47 +120,48 @@ func (l *Ledger) loadHead() (*head, error) {
 	if err != nil {
 		return nil, err
 	}
+	d, err := l.archive.Decision(at)
+	if err != nil {
+		return nil, err
+	}
+	end := &exec.Tip{Header: d.Header, Digest: d.Cert.Digest, State: s}
 	for ; at < seq; at++ {
-		if s, err = l.replay(s, at+1); err != nil {
+		if end, err = l.replay(end, at+1); err != nil {
 			return nil, fmt.Errorf("executing block %d again: %w", at+1, err)
 		}
 	}
-	d, err := l.archive.Decision(seq)
-	if err != nil {
-		return nil, err
-	}
-	if s.Root() != d.Header.State {
+	if end.State.Root() != end.Header.State {
 		return nil, fmt.Errorf("%w: the stored state is not that of block %d", pbft.ErrDiverged, seq)
 	}
-	set, err := s.Validators()
+	set, err := end.State.Validators()
 	if err != nil {
 		return nil, err
 	}
-	h := &head{header: d.Header, digest: d.Cert.Digest, state: s, epoch: d.Header.Epoch, next: set}
-	if d.Header.Last() {
-		h.epoch++
-	}
-	return h, nil
+	return &head{header: end.Header, digest: end.Digest, state: end.State, epoch: end.Epoch(), next: set}, nil
 }
 
 // replay executes a stored block again.
-func (l *Ledger) replay(s state.State, seq uint64) (state.State, error) {
+func (l *Ledger) replay(on *exec.Tip, seq uint64) (*exec.Tip, error) {
 	d, err := l.archive.Decision(seq)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	batch, err := l.archive.Batch(seq)
+	encoded, err := l.archive.Body(seq)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	b := s.Begin(seq, d.Header.Time)
-	for _, t := range batch {
-		if err := b.Apply(t); err != nil {
-			return s, err
-		}
+	c, err := contentOf(&d.Header, encoded)
+	if err != nil {
+		return nil, err
 	}
-	s, _, err = b.Finish()
-	return s, err
+	done, err := exec.Redo(on, &d.Header, c)
+	switch {
+	case errors.Is(err, exec.ErrInvalid):
+		return nil, fmt.Errorf("%w: %w", pbft.ErrDiverged, err)
+	case err != nil:
+		return nil, err
+	}
+	return &done.Tip, nil
 }
 
 // begin stores the genesis block as the first.
@@ -209,12 +215,28 @@ func (l *Ledger) catchUpFromLog(ctx context.Context) error {
 		return err
 	}
 	l.toEngine.take() // the core learns of it from Resume
+	return l.retainFromLog()
+}
+
+// retainFromLog has the bodies at hand that the records in the log are about, and knows
+// again what this replica has voted for.
+func (l *Ledger) retainFromLog() error {
+	l.bodies.enter(0, l.exec.head.header.Seq)
+	for _, rec := range l.journal.old {
+		l.bodies.recorded(rec)
+		if a, ok := rec.(pbft.AcceptedRecord); ok && a.Header.Seq > l.exec.head.header.Seq {
+			digest := a.Header.Digest()
+			if known, ok := l.exec.accepted[digest]; !ok || known.View < a.View {
+				l.exec.accepted[digest] = a
+			}
+		}
+	}
 	for _, b := range l.journal.bodies {
-		batch, err := tx.DecodeBatch(b.encoded)
+		c, err := contentOf(&b.header, b.encoded)
 		if err != nil {
 			return fmt.Errorf("body of block %d in the log: %w", b.header.Seq, err)
 		}
-		l.bodies.put(b.header.Body, newBody(b.header.Seq, batch.IDs(), batch, b.encoded))
+		l.bodies.supply(c)
 	}
 	l.journal.bodies = nil
 	l.journal.stored(l.exec.synced)

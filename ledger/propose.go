@@ -3,8 +3,8 @@ package ledger
 import (
 	"time"
 
+	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -12,170 +12,96 @@ import (
 // when nothing is in flight, else when a batch is full or has waited long enough,
 // which is the longer the more blocks are in flight. A swarm that is fast is not
 // kept waiting, and one that is not gets fewer and larger blocks.
-// It returns how long to wait otherwise, 0 when there is nothing to wait for.
-func (x *executor) propose() time.Duration {
+// It returns how long to wait otherwise, 0 when there is nothing to wait for. The error
+// is a disk's.
+func (x *executor) propose() (time.Duration, error) {
 	if x.offer == nil {
-		return 0
+		return 0, nil
 	}
 	o := x.offer
-	parent := x.parent(&pbft.Header{Parent: o.Parent})
+	parent := x.parent(o.Parent)
 	if parent == nil {
-		return 0
+		return 0, nil
 	}
-	waiting := x.pool.Len() - x.inFlight()
+	// What is in blocks in flight waits still, and is not to be proposed twice.
+	stats := x.pool.Stats()
+	waiting := stats.Transactions - stats.Reserved
 	if waiting <= 0 {
-		return 0
+		return 0, nil
 	}
-	if inFlight := o.Seq - min(o.Seq, x.head.header.Seq+1); inFlight > 0 && waiting < x.most(parent) {
-		if wait := time.Duration(inFlight)*x.cfg.BatchTimeout - time.Since(x.built); wait > 0 { //nolint:gosec // at most a window
-			return wait
+	limits, err := exec.LimitsOn(parent, exec.Limits{Transactions: x.cfg.MaxBatchSize, Bytes: tx.MaxBatchSize})
+	if err != nil {
+		return 0, err
+	}
+	if inFlight := o.Seq - min(o.Seq, x.head.header.Seq+1); inFlight > 0 && waiting < limits.Transactions {
+		if wait := time.Duration(inFlight)*x.cfg.BatchTimeout - time.Since(x.built); wait > 0 {
+			return wait, nil
 		}
 	}
-	x.build(o, parent)
-	return 0
-}
-
-// inFlight returns how many transactions are in blocks above the head.
-func (x *executor) inFlight() int {
-	n := 0
-	for _, e := range x.ahead {
-		n += len(e.body.ids)
-	}
-	return n
+	return 0, x.build(o, parent, limits)
 }
 
 // build proposes the next block. Transactions that do not apply on top of what is
 // in flight wait; those that do not even apply on top of what is committed go.
-func (x *executor) build(o *pbft.Build, parent *state.State) {
-	p, err := parent.Params()
+func (x *executor) build(o *pbft.Build, parent *exec.Tip, limits exec.Limits) error {
+	candidates := x.pool.Next(limits.Transactions, limits.Bytes-exec.BodyHead, nil)
+	done, doubtful, err := exec.Build(parent, limits, candidates, time.Now().UnixMilli())
 	if err != nil {
-		x.log.Error("building a block failed", "block", o.Seq, "err", err)
-		return
+		return err
 	}
-	most := x.most(parent)
-	bytes := min(tx.MaxBatchSize, int(p.MaxBlockBytes)) - batchHead //nolint:gosec // validated
-	candidates := x.pool.Next(most, bytes, nil)
-	before := x.timeOf(o.Parent)
-	at := max(time.Now().UnixMilli(), before)
-	blk := parent.Begin(o.Seq, at)
-	batch := make(tx.Batch, 0, len(candidates))
-	var doubtful []*tx.Transaction
-	for _, t := range candidates {
-		if blk.Apply(t) == nil {
-			batch = append(batch, t)
-		} else {
-			doubtful = append(doubtful, t)
-		}
+	if err := x.reject(doubtful); err != nil || done == nil {
+		return err
 	}
-	x.reject(doubtful)
-	if len(batch) == 0 {
-		return
-	}
-	after, next, err := blk.Finish()
-	if err != nil {
-		x.log.Error("building a block failed", "block", o.Seq, "err", err)
-		return
-	}
-	encoded, err := batch.Encode()
-	if err != nil {
-		x.log.Error("building a block failed", "block", o.Seq, "err", err)
-		return
-	}
-	ids := batch.IDs()
-	h := pbft.Header{
-		Epoch: x.engineEpoch(), Seq: o.Seq, Parent: o.Parent, Time: at, Committee: x.committeeAfter(o.Parent),
-		Count: uint32(len(batch)), Body: tx.Root(ids), State: after.Root(), //nolint:gosec // bounded by tx.MaxBatch
-	}
-	if next != nil {
-		h.Next = next.Digest()
-	}
-	b := newBody(o.Seq, ids, batch, encoded)
-	digest := h.Digest()
-	x.bodies.put(h.Body, b)
-	x.plan(&executed{header: h, digest: digest, body: b, state: after, next: next})
-	x.begun[digest] = time.Now()
+	x.bodies.pin(o.View, &done.Header, done.Body)
+	x.plan(done)
+	x.begun[done.Digest] = time.Now()
 	x.offer, x.built = nil, time.Now()
-	x.tell(pbft.Built{View: o.View, Header: h})
-}
-
-// most returns how many transactions a block on top of parent may have.
-func (x *executor) most(parent *state.State) int {
-	p, err := parent.Params()
-	if err != nil {
-		return x.cfg.MaxBatchSize // build says what is wrong
-	}
-	return min(x.cfg.MaxBatchSize, int(p.MaxBlockTransactions)) //nolint:gosec // validated
-}
-
-// batchHead is the most bytes that the number of transactions takes in a body.
-const batchHead = 4
-
-// timeOf returns the time of a block above or at the head.
-func (x *executor) timeOf(digest pbft.Digest) int64 {
-	if e := x.ahead[digest]; e != nil {
-		return e.header.Time
-	}
-	return x.head.header.Time
-}
-
-// committeeAfter returns the digest of the validator set that orders the block on
-// top of one that is at the head or above it.
-func (x *executor) committeeAfter(digest pbft.Digest) pbft.Digest {
-	if e := x.ahead[digest]; e != nil {
-		return e.header.Following()
-	}
-	return x.head.header.Following()
-}
-
-func (x *executor) engineEpoch() uint64 {
-	if e := x.epoch.Load(); e != nil {
-		return e.number
-	}
-	return x.head.epoch
+	x.tell(pbft.Built{View: o.View, Header: done.Header})
+	return nil
 }
 
 // reject drops those transactions that do not apply to the committed state, and
-// tells whoever waits for them.
-func (x *executor) reject(doubtful []*tx.Transaction) {
+// tells whoever waits for them. The error is a disk's.
+func (x *executor) reject(doubtful []*tx.Transaction) error {
 	if len(doubtful) == 0 {
-		return
+		return nil
 	}
-	now := max(time.Now().UnixMilli(), x.head.header.Time)
-	for _, t := range doubtful {
-		err := x.head.state.Begin(x.head.header.Seq+1, now).Apply(t)
-		if err == nil {
-			continue
-		}
-		code, final := tx.CodeOf(err)
-		if !final {
-			x.log.Error("a transaction could not be judged", "err", err)
-			continue
-		}
-		x.pool.Drop([]tx.ID{t.ID()})
-		x.observer.Rejected(code)
-		x.waiters.tell(t.ID(), outcome{err: err})
+	verdicts, err := exec.Judge(x.head.state, doubtful, x.head.header.Seq+1, max(time.Now().UnixMilli(), x.head.header.Time))
+	if err != nil {
+		return err
 	}
+	for i, t := range doubtful {
+		if rejection := verdicts[i]; rejection != nil {
+			x.pool.Drop([]tx.ID{t.ID()})
+			x.observer.Rejected(rejection.Code)
+			x.waiters.tell(t.ID(), outcome{err: rejection})
+		}
+	}
+	return nil
 }
 
 // recheck drops what has become invalid while it was waiting, or has waited too
 // long: it would make this replica suspect the leader.
-func (x *executor) recheck() {
+func (x *executor) recheck() error {
 	now := x.clock.now()
 	if now-x.rechecked < recheckAfter {
-		return
+		return nil
 	}
 	x.rechecked = now
-	x.reject(x.pool.Overdue(now, recheckAfter, recheckMost))
+	if err := x.reject(x.pool.Overdue(now, recheckAfter, recheckMost)); err != nil {
+		return err
+	}
 	for _, t := range x.pool.Expire(now, expireAfter) {
 		x.waiters.tell(t.ID(), outcome{err: tx.Reject(tx.CodeExpired, "waited %v", time.Duration(expireAfter)*tick)})
 	}
+	return nil
 }
 
 // spreadOverdue sends the longest waiting transactions to all validators again: those
 // that wait for longer than the queue does not explain. To send all of a long queue
 // again would only make it longer.
 func (x *executor) spreadOverdue() {
-	now, waiting := x.clock.now(), uint64(x.pool.Len()) //nolint:gosec // not negative
+	now, waiting := x.clock.now(), uint64(x.pool.Len())
 	after := x.core.ForwardAfter
 	if passed := x.passed - x.forwarded.passed; passed > 0 {
 		after += min(2*waiting*(now-x.forwarded.at)/passed, x.core.CensorTimeout/4)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
@@ -28,9 +29,9 @@ func (nobody) Dropped(string)                     {}
 func (nobody) Misbehaved(string, sig.PublicKey)   {}
 
 // notify tells whoever waits for a committed block.
-func (x *executor) notify(d *pbft.Decision, b *body, latency time.Duration) {
-	x.waiters.committed(d, b.ids)
-	x.observer.Committed(blockInfo(d, len(b.encoded)), latency)
+func (x *executor) notify(d *pbft.Decision, c *body.Content, latency time.Duration) {
+	x.waiters.committed(d, c.IDs())
+	x.observer.Committed(blockInfo(d, len(c.Encoded())), latency)
 }
 
 func blockInfo(d *pbft.Decision, bytes int) BlockInfo {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -217,7 +218,11 @@ func (l *Ledger) addOwn(t *tx.Transaction) (voting, added bool, err error) {
 // last committed block.
 func (l *Ledger) applies(t *tx.Transaction) error {
 	tip := l.tip.Load()
-	return tip.state.Begin(tip.header.Seq+1, max(time.Now().UnixMilli(), tip.header.Time)).Apply(t)
+	verdicts, err := exec.Judge(tip.state, []*tx.Transaction{t}, tip.header.Seq+1, max(time.Now().UnixMilli(), tip.header.Time))
+	if err == nil && verdicts[0] != nil {
+		return verdicts[0]
+	}
+	return err
 }
 
 // handOver gives a transaction to peers that are closer to the validators.
