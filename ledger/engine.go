@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 )
@@ -22,11 +23,13 @@ type engine struct {
 	*Ledger
 	now  *epoch
 	core *pbft.Replica
-	log  *journal
+	log  *voteLog
 
 	pending pbft.Output // of this round
 	passed  uint64      // the view that the executor knows of
 	ended   bool        // the epoch's last block is certified
+	stored  uint64      // the archive is durable up to here
+	cutAt   uint64      // the log was last cut for that
 }
 
 // round is how many events one round takes at most before its fsync.
@@ -36,14 +39,14 @@ const round = 256
 var errEpochOver = errors.New("the epoch is over")
 
 // newEngine makes the core of the present epoch from what is stored.
-func (l *Ledger) newEngine(e *epoch, j *journal, carried pbft.Carried) (*engine, error) {
+func (l *Ledger) newEngine(e *epoch, j *voteLog, carried pbft.Carried) (*engine, error) {
 	from, err := l.resume(e, j)
 	if err != nil {
 		return nil, err
 	}
 	start := e.pbftStart()
 	start.Sign = func(statement []byte) pbft.Signature { return pbft.Signature(l.key.Sign(statement)) }
-	start.Recovering, start.Carried = j.recovering, carried
+	start.Recovering, start.Carried = j.lost(), carried
 	core, out, err := pbft.New(l.core, start, from)
 	if err != nil {
 		return nil, fmt.Errorf("starting epoch %d: %w", e.number, err)
@@ -58,7 +61,7 @@ func (l *Ledger) newEngine(e *epoch, j *journal, carried pbft.Carried) (*engine,
 }
 
 // resume collects what the archive and the log hold of an epoch.
-func (l *Ledger) resume(e *epoch, j *journal) (pbft.Resume, error) {
+func (l *Ledger) resume(e *epoch, j *voteLog) (pbft.Resume, error) {
 	from := pbft.Resume{Records: j.records(e.number)}
 	tip := l.tip.Load()
 	if tip.header.Seq > e.start.Seq {
@@ -102,6 +105,9 @@ func (n *engine) run(ctx context.Context) error {
 		if err := n.flush(); err != nil {
 			return err
 		}
+		if err := n.cut(); err != nil {
+			return fmt.Errorf("%w: %w", ErrHalted, err)
+		}
 	}
 	return errEpochOver
 }
@@ -129,10 +135,20 @@ func (n *engine) take(e engineEvent) {
 func (n *engine) takeExecuted() {
 	for _, e := range n.toEngine.take() {
 		if s, ok := e.(pbft.Stored); ok {
-			n.log.stored(s.Seq)
+			n.stored = max(n.stored, s.Seq)
 		}
 		n.step(e)
 	}
+}
+
+// cut drops what the log has about blocks that the archive holds durably. It comes after
+// the round's records are written, so that nothing which they rest on goes before them.
+func (n *engine) cut() error {
+	if n.stored <= n.cutAt {
+		return nil
+	}
+	n.cutAt = n.stored
+	return n.log.cut(n.stored)
 }
 
 func (n *engine) step(e pbft.Event) {
@@ -169,45 +185,35 @@ func (n *engine) flush() error {
 // persist appends the round's records, each with the body that belongs to it, and
 // makes them durable if anything depends on that.
 func (n *engine) persist(records []pbft.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
 	depends := false
 	for _, rec := range records {
 		n.bodies.recorded(rec)
-		if a, ok := rec.(pbft.AcceptedRecord); ok {
-			if err := n.persistBody(&a.Header); err != nil {
-				return err
-			}
-		}
 		if _, decided := rec.(pbft.DecidedRecord); !decided {
 			depends = true
 		}
-		if err := n.log.append(rec); err != nil {
-			return err
-		}
-	}
-	if !depends {
-		return nil
 	}
 	began := time.Now()
-	if err := n.log.sync(); err != nil {
+	if err := n.log.append(records, depends, n.bodyOf); err != nil {
 		return err
 	}
-	n.observer.Synced(len(records), time.Since(began))
+	if depends {
+		n.observer.Synced(len(records), time.Since(began))
+	}
 	return nil
 }
 
-// persistBody logs the body of a block that this replica votes for. It is pinned since
-// the block was found valid. A record is worth as much without it: others who have voted
-// for the block have its body too.
-func (n *engine) persistBody(h *pbft.Header) error {
-	if h.Count == 0 {
-		return nil
-	}
-	c := n.bodies.get(h.Body)
+// bodyOf returns the body of a block that is voted for or committed. It is pinned since
+// the block was found valid. A record is worth as much without it: who has it not is told
+// by others who have.
+func (n *engine) bodyOf(h *pbft.Header) *body.Content {
+	c := n.bodies.of(h)
 	if c == nil {
-		n.Ledger.log.Error("a block is voted for whose body is not at hand", "block", h.Seq)
-		return nil
+		n.Ledger.log.Error("a block is logged whose body is not at hand", "block", h.Seq)
 	}
-	return n.log.appendBody(h, c.Encoded())
+	return c
 }
 
 // send sends a message that the core asks for.
@@ -317,7 +323,7 @@ func (n *engine) publish() {
 	view, active := n.core.View()
 	s := coreStatus{
 		epoch: n.now.number, view: view, changing: !active, leader: n.now.validators[n.core.Leader()],
-		stable: n.core.Stable(), recovering: n.log.recovering,
+		stable: n.core.Stable(), recovering: n.log.lost(),
 	}
 	if old := n.status.Load(); old == nil || *old != s {
 		n.status.Store(&s)

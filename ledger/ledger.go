@@ -42,7 +42,7 @@ type Ledger struct {
 	clock clock
 
 	archive *archive.Archive
-	journal *journal // nil for a replica that must not vote
+	journal *voteLog // nil for a replica that must not vote
 	halted  atomic.Pointer[string]
 
 	tip      atomic.Pointer[head]

@@ -13,11 +13,11 @@ import (
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
-	"github.com/decube/decube/ledger/wal"
 )
 
 // genesisFile is the name of the file that says which ledger a directory is of.
@@ -34,14 +34,7 @@ func Init(dir string, g *genesis.Genesis) error {
 	if err := bind(dir, g); err != nil {
 		return err
 	}
-	l, err := wal.Create(wal.Default(filepath.Join(dir, "wal")))
-	if errors.Is(err, wal.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("making the ledger's log: %w", err)
-	}
-	return l.Close()
+	return journal.Create(journal.Options{Dir: dir})
 }
 
 // bind notes which ledger a directory is of, or checks it.
@@ -88,7 +81,7 @@ func (l *Ledger) open(ctx context.Context) error {
 	if l.transport == nil {
 		return nil
 	}
-	l.journal, err = openJournal(l.dir)
+	l.journal, err = openVoteLog(l.dir)
 	if err != nil {
 		l.halt(fmt.Errorf("the log of votes cannot be used: %w", err))
 		return nil
@@ -183,31 +176,30 @@ func (l *Ledger) begin(m smt.Map) (*head, error) {
 }
 
 // catchUpFromLog stores what the log says is committed and the archive does not
-// have: the archive is made durable seldom, the log always.
+// have: the archive is made durable seldom, the log always. What is missing of it comes
+// from others; until it is there, this replica does not vote.
 func (l *Ledger) catchUpFromLog(ctx context.Context) error {
-	bodies := map[pbft.Digest][]byte{}
-	for _, b := range l.journal.bodies {
-		bodies[b.header.Body] = b.encoded
-	}
-	for _, d := range l.journal.decisions() {
+	memory := l.journal.memory
+	for _, b := range memory.Blocks() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if d.Header.Seq != l.exec.head.header.Seq+1 {
+		h := &b.Decision.Header
+		if h.Seq <= l.exec.head.header.Seq {
 			continue
 		}
-		encoded, ok := bodies[d.Header.Body]
-		if d.Header.Count == 0 {
-			encoded, ok = tx.Batch{}.AppendTo(nil), true
+		encoded := b.Body
+		if h.Count == 0 {
+			encoded = tx.Batch{}.AppendTo(nil)
 		}
-		if !ok {
-			break // the rest comes from others
+		if encoded == nil || h.Seq != l.exec.head.header.Seq+1 {
+			break
 		}
-		done, err := l.exec.fetchedBlock(&fetched{decision: d, body: encoded})
+		done, err := l.exec.fetchedBlock(&fetched{decision: b.Decision, body: encoded})
 		if err != nil {
-			return fmt.Errorf("block %d of the log: %w", d.Header.Seq, err)
+			return fmt.Errorf("block %d of the log: %w", h.Seq, err)
 		}
-		if err := l.exec.advance(d, done, 0); err != nil {
+		if err := l.exec.advance(b.Decision, done, 0); err != nil {
 			return err
 		}
 	}
@@ -215,30 +207,42 @@ func (l *Ledger) catchUpFromLog(ctx context.Context) error {
 		return err
 	}
 	l.toEngine.take() // the core learns of it from Resume
-	return l.retainFromLog()
+	if err := l.recallRenewals(memory.Renewals()); err != nil {
+		return err
+	}
+	if err := l.retainFromLog(memory); err != nil {
+		return err
+	}
+	return l.journal.cut(l.exec.synced)
 }
 
 // retainFromLog has the bodies at hand that the records in the log are about, and knows
 // again what this replica has voted for.
-func (l *Ledger) retainFromLog() error {
-	l.bodies.enter(0, l.exec.head.header.Seq)
-	for _, rec := range l.journal.old {
+func (l *Ledger) retainFromLog(memory *journal.Memory) error {
+	head := l.exec.head
+	l.bodies.enter(0, head.header.Seq)
+	for _, rec := range memory.Records(head.epoch) {
 		l.bodies.recorded(rec)
-		if a, ok := rec.(pbft.AcceptedRecord); ok && a.Header.Seq > l.exec.head.header.Seq {
-			digest := a.Header.Digest()
+		h := blockOf(rec)
+		if lock, ok := rec.(pbft.PreparedRecord); ok {
+			h = &lock.Lock.Header
+		}
+		if h == nil || h.Seq <= head.header.Seq {
+			continue
+		}
+		if a, ok := rec.(pbft.AcceptedRecord); ok {
+			digest := h.Digest()
 			if known, ok := l.exec.accepted[digest]; !ok || known.View < a.View {
 				l.exec.accepted[digest] = a
 			}
 		}
-	}
-	for _, b := range l.journal.bodies {
-		c, err := contentOf(&b.header, b.encoded)
-		if err != nil {
-			return fmt.Errorf("body of block %d in the log: %w", b.header.Seq, err)
+		if encoded := memory.Body(h.Body); encoded != nil {
+			c, err := contentOf(h, encoded)
+			if err != nil {
+				return fmt.Errorf("body of block %d in the log: %w", h.Seq, err)
+			}
+			l.bodies.supply(c)
 		}
-		l.bodies.supply(c)
 	}
-	l.journal.bodies = nil
-	l.journal.stored(l.exec.synced)
 	return nil
 }

@@ -25,7 +25,7 @@ const (
 // its own that ends the epoch. It was made after the loss, so that nothing which
 // this replica has forgotten is of the epoch that follows.
 func (l *Ledger) renew(ctx context.Context) error {
-	if l.journal == nil || !l.journal.recovering {
+	if l.journal == nil || !l.journal.lost() {
 		return nil
 	}
 	var t *tx.Transaction // handed in, and it may still be committed
@@ -86,6 +86,11 @@ func (l *Ledger) newRenewal() (*tx.Transaction, error) {
 	if err != nil {
 		return nil, err
 	}
+	// It is in the log before it leaves: after a restart it counts as well, and no second
+	// one is asked for, of which there are few.
+	if err := l.journal.renewal(op.Salt, t.ID()); err != nil {
+		return nil, err
+	}
 	ids := []tx.ID{t.ID()}
 	if earlier := l.renewals.Load(); earlier != nil {
 		// They may still be committed, and are as good.
@@ -96,8 +101,8 @@ func (l *Ledger) newRenewal() (*tx.Transaction, error) {
 }
 
 // noteRenewal is told of the transactions of each block before anybody else is: the
-// epoch after the renewal's may begin at once. Only renewals that this process has
-// made count: they are younger than the loss.
+// epoch after the renewal's may begin at once. Only renewals that the log has count:
+// they are younger than the loss.
 func (l *Ledger) noteRenewal(seq uint64, ids []tx.ID) {
 	renewals := l.renewals.Load()
 	if renewals == nil {

@@ -68,7 +68,7 @@ func (l *Ledger) takePart(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !e.member || l.journal == nil || l.halted.Load() != nil {
+		if !e.member || l.journal == nil || l.halted.Load() != nil || tip.header.Seq < l.journal.decided() {
 			l.onlyFollow()
 			l.placeOnce.Do(func() { close(l.placed) })
 			select {
@@ -145,8 +145,8 @@ func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft
 		return carried, nil
 	}
 	l.toEngine.take()
-	if since := l.renewed.Load(); l.journal.recovering && since > 0 && e.start.Seq >= since {
-		if err := l.journal.recovered(); err != nil {
+	if since := l.renewed.Load(); l.journal.lost() && since > 0 && e.start.Seq >= since {
+		if err := l.journal.renewed(); err != nil {
 			return carried, err
 		}
 		l.log.Info("voting again: what this replica may have said before is void in this epoch")
@@ -167,7 +167,6 @@ func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft
 	}
 	switch err := n.run(ctx); {
 	case errors.Is(err, errEpochOver):
-		l.journal.newEpoch()
 	case errors.Is(err, ErrHalted):
 		l.halt(err)
 		l.epoch.Store(nil)

@@ -23,12 +23,6 @@ const (
 	kindEquivocation = 0x11
 	kindAmnesia      = 0x12
 
-	kindAccepted = 0x21
-	kindPrepared = 0x22
-	kindChange   = 0x23
-	kindEntered  = 0x24
-	kindDecided  = 0x25
-
 	kindLogAccepted = 0x31
 	kindLogPrepared = 0x32
 	kindLogChange   = 0x33

@@ -30,22 +30,6 @@ func TestMessagesRoundTrip(t *testing.T) {
 	}
 }
 
-func TestRecordsRoundTrip(t *testing.T) {
-	for _, draw := range records {
-		t.Run(name(rapid.Custom(draw).Example(0)), rapid.MakeCheck(func(t *rapid.T) {
-			want := draw(t)
-			b := codec.AppendRecord(nil, want)
-			if b[0] != codec.RecordKind(want) {
-				t.Fatalf("%T begins with 0x%02x, its kind is 0x%02x", want, b[0], codec.RecordKind(want))
-			}
-			got, err := codec.DecodeRecord(b)
-			if err != nil || !reflect.DeepEqual(got, want) {
-				t.Fatalf("got %+v, %v, want %+v", got, err, want)
-			}
-		}))
-	}
-}
-
 func TestEvidenceRoundTrips(t *testing.T) {
 	for _, draw := range evidence {
 		rapid.Check(t, func(t *rapid.T) {
@@ -91,9 +75,6 @@ func TestLengthIsExact(t *testing.T) {
 	}
 	for _, m := range examples(messages) {
 		check(name(m), codec.AppendMessage(nil, m), func(b []byte) error { _, err := codec.DecodeMessage(b); return err })
-	}
-	for _, r := range examples(records) {
-		check(name(r), codec.AppendRecord(nil, r), func(b []byte) error { _, err := codec.DecodeRecord(b); return err })
 	}
 }
 
@@ -145,8 +126,8 @@ func TestMalformedValuesAreRefused(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, m, err)
 		}
 	}
-	if _, err := codec.DecodeRecord(vote); !errors.Is(err, pbft.ErrMalformed) {
-		t.Errorf("a message as a record: %v", err)
+	if _, err := codec.DecodeLogRecord(vote); !errors.Is(err, pbft.ErrMalformed) {
+		t.Errorf("a message as a log record: %v", err)
 	}
 	if _, err := codec.DecodeCertificate(vote); !errors.Is(err, pbft.ErrMalformed) {
 		t.Errorf("a message as a certificate: %v", err)

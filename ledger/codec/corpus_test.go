@@ -15,7 +15,6 @@ import (
 func TestExamplesOfTheFormats(t *testing.T) {
 	for target, decode := range map[string]func([]byte) error{
 		"FuzzMessage":     func(b []byte) error { _, err := codec.DecodeMessage(b); return err },
-		"FuzzRecord":      func(b []byte) error { _, err := codec.DecodeRecord(b); return err },
 		"FuzzLogRecord":   func(b []byte) error { _, err := codec.DecodeLogRecord(b); return err },
 		"FuzzCertificate": func(b []byte) error { _, err := codec.DecodeCertificate(b); return err },
 		"FuzzEvidence":    func(b []byte) error { _, err := codec.DecodeEvidence(b); return err },

@@ -22,11 +22,6 @@
 //	certificate = 0x10 cert
 //	evidence    = 0x11 vote, vote          equivocation
 //	            | 0x12 vote, epoch, view, claims   amnesia
-//	record      = 0x21 view, header        accepted
-//	            | 0x22 header, cert        prepared
-//	            | 0x23 view change         change
-//	            | 0x24 new view            entered
-//	            | 0x25 decision            decided
 //	log record  = 0x31 view, header, body  accepted; the body is what is left, or nothing
 //	            | 0x32 header, cert        prepared
 //	            | 0x33 view change         change

@@ -53,7 +53,7 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"nothing":                       nil,
 		"no kind":                       {0},
-		"a record":                      codec.AppendRecord(nil, pbft.AcceptedRecord{}),
+		"a record":                      codec.AppendLogRecord(nil, codec.Accepted{}),
 		"a block":                       {0x51},
 		"a proposal without its body":   codec.AppendMessage(nil, p),
 		"a proposal with an empty body": inline[:len(inline)-1],

@@ -26,21 +26,6 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-func FuzzRecord(f *testing.F) {
-	for _, r := range examples(records) {
-		f.Add(codec.AppendRecord(nil, r))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := codec.DecodeRecord(b)
-		if err != nil {
-			return
-		}
-		if got := codec.AppendRecord(nil, r); !bytes.Equal(got, b) {
-			t.Errorf("%x is %+v, which is written as %x", b, r, got)
-		}
-	})
-}
-
 func FuzzLogRecord(f *testing.F) {
 	for _, r := range examples(logRecords) {
 		f.Add(codec.AppendLogRecord(nil, r))

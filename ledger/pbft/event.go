@@ -169,7 +169,8 @@ const (
 	NoteBadLeader
 )
 
-// Record is an entry of the durable log: a closed set. Restore takes them back.
+// Record is an entry of the durable log: a closed set. New goes on from them, see
+// Resume.
 type Record interface{ record() }
 
 // AcceptedRecord is written before a PREPARE or a proposal leaves. The driver

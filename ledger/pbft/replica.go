@@ -86,9 +86,10 @@ type Resume struct {
 	// Checkpoints are the stored decisions above Stable at which a checkpoint is
 	// due, ascending.
 	Checkpoints []*Decision
-	// Records are what the log holds, in order. All but the last window of the
-	// decisions among them must be stored already: the log may be far ahead of the
-	// store, and what is in flight lies above its last decision.
+	// Records are what the log holds, in any order and however often; those of other
+	// epochs count for nothing. Committed should be at the last decision among them:
+	// what is in flight lies above it, and New returns ErrMalformed for what is out of
+	// its reach.
 	Records []Record
 }
 

@@ -1,0 +1,208 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// haltTogether stops several members at one moment: none hears from another that has
+// stopped.
+func (s *swarm) haltTogether(members ...*member) {
+	s.mu.Lock()
+	for _, m := range members {
+		delete(s.peers, m.key.Public())
+	}
+	s.mu.Unlock()
+	for _, m := range members {
+		m.halt()
+	}
+}
+
+// setCut says who cannot reach whom from now on, nil for nobody.
+func (s *swarm) setCut(cut func(from, to sig.PublicKey) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut = cut
+}
+
+// seq returns a member's last block.
+func (m *member) seq() uint64 { return m.live().tip.Load().header.Seq }
+
+// Nobody is faulty and no disk is damaged. A block is committed at one replica alone; the
+// three others stop and start again, twice, with the COMMITs to them lost. What they
+// have voted for they know afterwards: no other block takes its place.
+func TestRestartsDoNotFork(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.startAll()
+	put := func(m *member, key string) Committed {
+		t.Helper()
+		_, at, err := m.put(ctx, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	put(s.all[1], "first")
+	// In a view that has a record of its own, which goes on being written again as the
+	// log is cut.
+	s.all[0].halt()
+	put(s.all[1], "second")
+	s.all[0].start()
+	last := put(s.all[1], "third")
+	s.agree(ctx, last.Block, s.all...)
+	s.until(ctx, "all are in one view", func() bool {
+		for _, m := range s.all {
+			st, err := m.ledger.Status(ctx)
+			if err != nil || st.View == 0 || st.Changing || st.Committed != last.Block {
+				return false
+			}
+		}
+		return true
+	})
+	// COMMITs reach replica 3 only, and nothing comes from it.
+	alone := s.all[3].key.Public()
+	s.setLose(func(from, to sig.PublicKey, frame []byte) bool {
+		if from == alone {
+			return true
+		}
+		f, err := codec.DecodeFrame(frame, codec.Limits{})
+		if err != nil {
+			return false
+		}
+		m, ok := f.(codec.Message)
+		if !ok {
+			return false
+		}
+		vote, ok := m.Message.(*pbft.Vote)
+		return ok && vote.Phase == pbft.Commit && to != alone
+	})
+	doomed, stop := context.WithCancel(ctx)
+	put1 := make(chan error, 1)
+	go func() {
+		_, _, err := s.all[1].put(doomed, "committed at one")
+		put1 <- err
+	}()
+	s.until(ctx, "replica 3 commits alone", func() bool { return s.all[3].seq() > last.Block })
+	want, err := s.all[3].ledger.Block(ctx, last.Block+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	<-put1
+	three := s.all[:3]
+	s.haltTogether(three...)
+	s.setCut(func(from, to sig.PublicKey) bool { return from == alone || to == alone })
+	// The first time nothing gets through at all.
+	s.setLose(func(sig.PublicKey, sig.PublicKey, []byte) bool { return true })
+	for _, m := range three {
+		m.start()
+	}
+	s.haltTogether(three...)
+	// The second time all is well among the three.
+	s.setLose(nil)
+	for _, m := range three {
+		m.start()
+	}
+	put(s.all[1], "after two restarts")
+	for _, m := range three {
+		got, err := m.ledger.Block(ctx, last.Block+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Digest != want.Digest {
+			t.Errorf("%s has %s at %d, and replica 3 has %s: a fork", filepath.Base(m.dir), got.Digest.Short(), last.Block+1, want.Digest.Short())
+		}
+	}
+	s.setCut(nil)
+	at := put(s.all[2], "together again")
+	s.agree(ctx, at.Block, s.all...)
+}
+
+// A validator whose archive is gone, and whose log begins in the middle of the chain,
+// fetches what its votes stand on before it votes again.
+func TestArchiveLostAndLogKept(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.startAll()
+	var last Committed
+	for i := range 40 {
+		var err error
+		if _, last, err = s.all[i%4].put(ctx, fmt.Sprint("before ", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.agree(ctx, last.Block, s.all...)
+	victim := s.all[2]
+	victim.halt()
+	if err := os.RemoveAll(filepath.Join(victim.dir, "archive")); err != nil {
+		t.Fatal(err)
+	}
+	victim.start()
+	if decided := victim.ledger.journal.decided(); decided < last.Block {
+		t.Fatalf("the log knows of block %d, and %d are committed", decided, last.Block)
+	}
+	s.until(ctx, "it votes again", func() bool {
+		st, err := victim.live().Status(ctx)
+		return err == nil && st.Role == RoleValidator && st.Halted == "" && victim.seq() >= last.Block
+	})
+	// Its vote is needed now.
+	s.all[3].halt()
+	_, at, err := s.all[0].put(ctx, "after")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.agree(ctx, at.Block, s.all[:3]...)
+}
+
+// What a renewal asks for is in the log before it leaves. A process that starts again
+// in the middle waits for the same one, and does not use up another.
+func TestRenewalOutlivesARestart(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.startAll()
+	if _, _, err := s.all[0].put(ctx, "before"); err != nil {
+		t.Fatal(err)
+	}
+	victim := s.all[3]
+	victim.halt()
+	if err := os.RemoveAll(victim.dir); err != nil {
+		t.Fatal(err)
+	}
+	// Its renewal gets to nobody the first time.
+	s.setLose(func(from, _ sig.PublicKey, _ []byte) bool { return from == victim.key.Public() })
+	victim.start()
+	asked := func() []tx.ID {
+		if ids := victim.live().renewals.Load(); ids != nil {
+			return *ids
+		}
+		return nil
+	}
+	s.until(ctx, "it asks to take its place anew", func() bool { return len(asked()) > 0 })
+	first := asked()[0]
+	victim.halt()
+	victim.start()
+	if again := asked(); len(again) == 0 || again[0] != first {
+		t.Errorf("it asked for %v, and after a restart knows of %v", first, again)
+	}
+	s.setLose(nil)
+	s.until(ctx, "it votes again", func() bool {
+		st, err := victim.live().Status(ctx)
+		return err == nil && st.Role == RoleValidator && !victim.live().journal.lost()
+	})
+	if _, _, err := s.all[0].put(ctx, "after"); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+}
