@@ -113,9 +113,13 @@ func (s *bodies) assemble(h *pbft.Header, lookup body.Lookup) *body.Content {
 	if h.Count == 0 {
 		return body.Empty()
 	}
+	return s.assembleRoot(h.Body, lookup)
+}
+
+func (s *bodies) assembleRoot(root pbft.Digest, lookup body.Lookup) *body.Content {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, _ := s.store.Assemble(h.Body, lookup)
+	c, _ := s.store.Assemble(root, lookup)
 	return c
 }
 

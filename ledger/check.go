@@ -214,7 +214,9 @@ func (x *executor) ask() time.Duration {
 	asks, next, missing := x.bodies.due(now, x.carrying.Load())
 	if e := x.epoch.Load(); e != nil {
 		for _, a := range asks {
-			if int(a.To) < len(e.validators) {
+			// A block that waits for its parent has not been put together before: under
+			// load that takes longer than others' transactions are on their way.
+			if x.bodies.assembleRoot(a.Root, x.lookup) == nil && int(a.To) < len(e.validators) {
 				x.transport.Send(e.validators[a.To], Bulk, codec.AppendFrame(nil, codec.Want{Root: a.Root, Seq: a.Seq}))
 			}
 		}

@@ -118,6 +118,26 @@ func TestBodiesAreAskedForWithPatience(t *testing.T) {
 	}
 }
 
+// A block whose parent is not carried out yet waits for nobody's answer: its
+// transactions may all be here.
+func TestBodyThatCanBePutTogetherIsNotAskedFor(t *testing.T) {
+	x, out := still(t)
+	here := record(t, x, 0)
+	p := &pbft.Proposal{Header: pbft.Header{Seq: 2, Parent: pbft.Digest{1}, Count: 1, Body: tx.Root([]tx.ID{here.ID()})}}
+	x.bodies.propose(p, body.FromIDs([]tx.ID{here.ID()}))
+	x.want(check{Check: pbft.Check{Header: p.Header}})
+	if err := x.pool.Add(here, 0, x.clock.now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.retry(); err != nil {
+		t.Fatal(err)
+	}
+	x.clock.started = x.clock.started.Add(-time.Second)
+	if x.ask(); len(out) > 0 || x.bodies.get(p.Header.Body) == nil {
+		t.Errorf("%d questions were sent for transactions that are here", len(out))
+	}
+}
+
 // Blocks go on while the archive is made durable, and those of that time are then
 // made durable too.
 func TestArchiveIsMadeDurableBeside(t *testing.T) {
