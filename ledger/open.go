@@ -12,6 +12,7 @@ import (
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/exec"
+	"github.com/decube/decube/ledger/archive/badgerstore"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
@@ -61,8 +62,11 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err := bind(l.dir, l.genesis); err != nil {
 		return err
 	}
-	var err error
-	if l.archive, err = archive.Open(archive.Options{Dir: filepath.Join(l.dir, "archive"), CheckpointInterval: l.core.CheckpointInterval, Log: l.log}); err != nil {
+	store, err := badgerstore.Open(badgerstore.Options{Dir: filepath.Join(l.dir, "archive"), Log: l.log})
+	if err != nil {
+		return err
+	}
+	if l.archive, err = archive.Open(archive.Options{Store: store, CheckpointInterval: l.core.CheckpointInterval, Log: l.log}); err != nil {
 		return err
 	}
 	h, err := l.loadHead()

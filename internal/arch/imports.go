@@ -56,6 +56,11 @@ var forbidden = []struct {
 		reason: "decubectl verifies receipts with this, without a store",
 	},
 	{
+		from:   []string{"ledger/archive/memstore", "ledger/archive/storetest"},
+		never:  []string{"github.com/dgraph-io/badger"},
+		reason: "the archive knows its store by an interface alone, so that the simulator runs it without a disk",
+	},
+	{
 		from:   []string{"api/server"},
 		never:  []string{Module + "/protocols", Module + "/dht", "github.com/libp2p/go-libp2p"},
 		reason: "the server declares what it needs of a node; node joins the two",

@@ -77,6 +77,9 @@ func (a *Archive) checkEntry(e *Entry) error {
 	return nil
 }
 
+// partSize is the largest part of a body in bytes.
+const partSize = 512 << 10
+
 // emptyBody is the encoding of no transactions.
 var emptyBody = tx.Batch(nil).AppendTo(nil)
 
@@ -84,9 +87,8 @@ func (a *Archive) append(e *Entry) error {
 	seq := e.Decision.Header.Seq
 	was := a.chain.Load()
 	g, x := was.space, was.index
-	c := a.change(version(seq))
-	defer c.discard()
-	c.mark = func(commits int) []byte { return g.part(kindPart, seq, commits) }
+	w := a.writer(version(seq))
+	w.mark = func(writes int) []byte { return g.part(kindPart, seq, writes) }
 	r := record{durable: a.durable.Load(), base: x.base, decision: e.Decision, stateful: !e.Stateless}
 	body := e.Body
 	if len(body) == 0 {
@@ -95,12 +97,12 @@ func (a *Archive) append(e *Entry) error {
 	for ; len(body) > 0; r.parts++ {
 		part := body[:min(len(body), partSize)]
 		body = body[len(part):]
-		if err := c.put(g.part(kindBody, seq, r.parts), part); err != nil {
+		if err := w.put(g.part(kindBody, seq, r.parts), part); err != nil {
 			return err
 		}
 	}
 	if !e.Stateless {
-		sink := sink{space: g, version: seq, change: c}
+		sink := sink{space: g, version: seq, writer: w}
 		var err error
 		if r.ref, err = e.State.Flush(seq, &sink); err != nil {
 			return err
@@ -111,17 +113,17 @@ func (a *Archive) append(e *Entry) error {
 	}
 	due := x.due(seq, len(e.IDs))
 	if due {
-		if err := x.group(c, g, seq, e.IDs); err != nil {
+		if err := x.group(w, g, seq, e.IDs); err != nil {
 			return err
 		}
 		r.base = seq + 1
 	}
 	if h := &e.Decision.Header; h.Last() {
-		if err := c.put(g.key(kindTransition, h.Epoch), encodeTransition(e.Decision, e.Validators)); err != nil {
+		if err := w.put(g.key(kindTransition, h.Epoch), encodeTransition(e.Decision, e.Validators)); err != nil {
 			return err
 		}
 	}
-	if err := a.finish(c, g, &r); err != nil {
+	if err := finish(w, g, &r); err != nil {
 		return err
 	}
 	now := *was
@@ -139,29 +141,29 @@ func (a *Archive) append(e *Entry) error {
 	return nil
 }
 
-// finish puts the record, which names the transactions before it, and commits. The
-// record itself may need one more.
-func (a *Archive) finish(c *change, g space, r *record) error {
+// finish puts the record, which names the writes before it, and makes the last one.
+// The record itself may need one more.
+func finish(w *writer, g space, r *record) error {
 	seq := r.decision.Header.Seq
 	for {
-		before := c.commits
+		before := w.writes
 		r.changes = before
-		if err := c.put(g.key(kindBlock, seq), r.encode()); err != nil {
+		if err := w.put(g.key(kindBlock, seq), r.encode()); err != nil {
 			return err
 		}
-		if c.commits == before {
-			return c.commit()
+		if w.writes == before {
+			return w.flush()
 		}
 	}
 }
 
-// sink gives a flush's nodes to a change. What takes a node's place in the tree also
+// sink gives a flush's nodes to a writer. What takes a node's place in the tree also
 // takes it in the store; only a node that nothing follows is deleted. Deletions go
 // first: if a place had both, in whatever order, what is put would count.
 type sink struct {
 	space
 	version uint64
-	change  *change
+	writer  *writer
 	puts    []node
 }
 
@@ -184,13 +186,13 @@ func (s *sink) Stale(key []byte) error {
 	if n := len(s.puts); n > 0 && string(s.puts[n-1].key) == string(k) {
 		return nil
 	}
-	return s.change.delete(k)
+	return s.writer.delete(k)
 }
 
 // finish writes what was put.
 func (s *sink) finish() error {
 	for _, n := range s.puts {
-		if err := s.change.put(n.key, n.value); err != nil {
+		if err := s.writer.put(n.key, n.value); err != nil {
 			return err
 		}
 	}

@@ -6,10 +6,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-
-	"github.com/dgraph-io/badger/v4"
-
-	"github.com/decube/decube/internal/durable"
 )
 
 var (
@@ -26,76 +22,75 @@ var (
 	ErrFormat = errors.New("unknown format of the archive")
 )
 
-// Options say where an archive is.
+// Options say what an archive is made of.
 type Options struct {
-	// Dir is the archive's own directory. It is made when it is missing.
-	Dir string
-	// InMemory is for tests: nothing is written to Dir, and all is lost with Close.
-	InMemory bool
+	// Store holds the records. It belongs to the archive, which closes it, also when
+	// Open fails.
+	Store Store
 	// CheckpointInterval is the number of blocks between checkpoints; with 0 only the
 	// last blocks of epochs are some.
 	CheckpointInterval uint64
-	// MinFree is how many bytes of the disk must stay free. 0 means 128 MiB.
-	MinFree int64
 	// Log may be nil.
 	Log *slog.Logger
 }
 
 // Archive is an open archive. Append, Sync, the methods that put, and those of a
 // Transfer are for one writer at a time, except that Sync may run beside Append. All
-// others are safe for concurrent use with those and with each other.
+// others are safe for concurrent use with those and with each other, as far as the
+// store is.
 type Archive struct {
-	opts Options
-	log  *slog.Logger
-	db   *badger.DB
+	interval uint64 // between checkpoints
+	log      *slog.Logger
+	store    Store
 
 	chain   atomic.Pointer[chain]
 	pruned  atomic.Uint64         // state versions below are not kept
 	durable atomic.Uint64         // the head that is known to be durable, plus 1
 	failed  atomic.Pointer[error] // why nothing can be appended any more
 
-	syncMu  sync.Mutex
-	synced  []string // the names in Dir that are known to be durable
-	lastLog string   // the log of values that was the last one then
+	syncing sync.Mutex
 
 	evidence *ring
 	views    *ring
 }
 
-// Open opens or creates the archive in a directory. Only one process may have it
-// open.
+// Open opens the archive in a store, or creates it.
 func Open(o Options) (*Archive, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if !o.InMemory {
-		if err := durable.OS.MkdirAll(o.Dir, 0o700); err != nil {
-			return nil, fmt.Errorf("open the archive: %w", err)
-		}
-	}
-	if err := o.room(); err != nil {
-		return nil, fmt.Errorf("open the archive: %w", err)
-	}
-	db, err := badger.OpenManaged(tuned(&o))
-	if err != nil {
-		return nil, fmt.Errorf("open the archive in %s: %w", o.Dir, err)
-	}
-	a := &Archive{opts: o, log: o.Log, db: db}
+	a := &Archive{interval: o.CheckpointInterval, log: o.Log, store: o.Store}
 	if err := a.restore(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the archive in %s: %w", o.Dir, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open the archive: %w", err), o.Store.Close())
 	}
 	return a, nil
 }
 
+// Sync makes durable what was appended and put before. After an error nothing more
+// can be appended: the archive must be opened again.
+func (a *Archive) Sync() error {
+	head := a.chain.Load().head
+	a.syncing.Lock()
+	defer a.syncing.Unlock()
+	if err := a.broken(); err != nil {
+		return err
+	}
+	if err := a.store.Sync(); err != nil {
+		return a.fail(fmt.Errorf("sync the archive: %w", err))
+	}
+	// A Sync that had to wait may know of an older head than the one before it.
+	if head != nil && head.Header.Seq >= a.durable.Load() {
+		a.durable.Store(head.Header.Seq + 1)
+	}
+	return nil
+}
+
 // Close syncs and closes the archive. Nothing may use it any more, maps included.
 func (a *Archive) Close() error {
-	if err := errors.Join(a.Sync(), a.db.Close()); err != nil {
-		return fmt.Errorf("close the archive in %s: %w", a.opts.Dir, err)
+	if err := errors.Join(a.Sync(), a.store.Close()); err != nil {
+		return fmt.Errorf("close the archive: %w", err)
 	}
-	if a.opts.InMemory {
-		return nil
-	}
-	return durable.SyncDir(a.opts.Dir)
+	return nil
 }
 
 // fail notes that the store is in a state that memory does not know, and returns why.

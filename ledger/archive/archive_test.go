@@ -75,9 +75,9 @@ func equalState(tb testing.TB, got, want smt.Map) {
 }
 
 func TestArchiveKeepsBlocks(t *testing.T) {
-	for name, o := range map[string]archive.Options{"memory": {InMemory: true}, "disk": {Dir: t.TempDir()}} {
+	for name, on := range media(t) {
 		t.Run(name, func(t *testing.T) {
-			a := open(t, o)
+			a := open(t, on)
 			if _, ok := a.Head(); ok {
 				t.Error("an empty archive has a head")
 			}
@@ -86,13 +86,9 @@ func TestArchiveKeepsBlocks(t *testing.T) {
 				mustAppend(t, a, w.blocks(t, 5)...)
 			}
 			verify(t, a, 24)
-			if o.InMemory {
-				closed(t, a)
-				return
-			}
 			for range 3 {
 				closed(t, a)
-				a = open(t, o)
+				a = open(t, on)
 				seq, _ := a.Head()
 				verify(t, a, seq)
 				mustAppend(t, a, resume(t, a).blocks(t, 5)...)
@@ -104,7 +100,7 @@ func TestArchiveKeepsBlocks(t *testing.T) {
 }
 
 func TestWhatIsNotThere(t *testing.T) {
-	a := open(t, archive.Options{InMemory: true})
+	a := open(t, inMemory())
 	defer closed(t, a)
 	mustAppend(t, a, newWorld(state(t, a)).blocks(t, 3)...)
 	is := func(err, want error) {
@@ -129,7 +125,7 @@ func TestWhatIsNotThere(t *testing.T) {
 }
 
 func TestAppendRefusesWhatDoesNotFollow(t *testing.T) {
-	a := open(t, archive.Options{InMemory: true})
+	a := open(t, inMemory())
 	defer closed(t, a)
 	entries := newWorld(state(t, a)).blocks(t, 12)
 	wrong := func(what string, e archive.Entry) {
@@ -162,48 +158,49 @@ func TestAppendRefusesWhatDoesNotFollow(t *testing.T) {
 }
 
 func TestStateless(t *testing.T) {
-	dir := t.TempDir()
-	a := open(t, archive.Options{Dir: dir})
-	entries := newWorld(state(t, a)).blocks(t, 9)
-	for i := range entries {
-		entries[i].Stateless = i%4 != 0
+	for name, on := range media(t) {
+		t.Run(name, func(t *testing.T) {
+			a := open(t, on)
+			entries := newWorld(state(t, a)).blocks(t, 9)
+			for i := range entries {
+				entries[i].Stateless = i%4 != 0
+			}
+			mustAppend(t, a, entries[:8]...)
+			if seq, ok := a.StateSeq(); !ok || seq != 4 {
+				t.Errorf("the last state is that of %d, %t, want 4", seq, ok)
+			}
+			if _, err := a.StateAt(5); !errors.Is(err, archive.ErrNotFound) {
+				t.Errorf("a state that was not stored: %v", err)
+			}
+			closed(t, a)
+			a = open(t, on)
+			defer closed(t, a)
+			seq, _ := a.StateSeq()
+			if seq != 4 {
+				t.Fatalf("the last state is that of %d, want 4", seq)
+			}
+			equalState(t, state(t, a), reference(t, 4)[4].State)
+			// What follows is executed again from there.
+			w := newWorld(state(t, a))
+			w.last = entries[4].Decision.Header
+			again := w.blocks(t, 4)
+			mustAppend(t, a, again[3])
+			verify(t, a, 8)
+		})
 	}
-	mustAppend(t, a, entries[:8]...)
-	if seq, ok := a.StateSeq(); !ok || seq != 4 {
-		t.Errorf("the last state is that of %d, %t, want 4", seq, ok)
-	}
-	if _, err := a.StateAt(5); !errors.Is(err, archive.ErrNotFound) {
-		t.Errorf("a state that was not stored: %v", err)
-	}
-	closed(t, a)
-	a = open(t, archive.Options{Dir: dir})
-	defer closed(t, a)
-	seq, _ := a.StateSeq()
-	if seq != 4 {
-		t.Fatalf("the last state is that of %d, want 4", seq)
-	}
-	equalState(t, state(t, a), reference(t, 4)[4].State)
-	// What follows is executed again from there.
-	w := newWorld(state(t, a))
-	w.last = entries[4].Decision.Header
-	again := w.blocks(t, 4)
-	mustAppend(t, a, again[3])
-	verify(t, a, 8)
 }
 
 func TestLargeBlocks(t *testing.T) {
-	for name, o := range map[string]archive.Options{"memory": {InMemory: true}, "disk": {Dir: t.TempDir()}} {
+	for name, on := range media(t) {
 		t.Run(name, func(t *testing.T) {
-			a := open(t, o)
+			a := open(t, on)
 			w := newWorld(state(t, a))
 			mustAppend(t, a, w.next(t))
-			w.perBlock, w.size = 8000, 800 // more than any of Badger's transactions
+			w.perBlock, w.size = 8000, 800 // more than a write has room for
 			e := w.next(t)
 			mustAppend(t, a, e)
-			if !o.InMemory {
-				closed(t, a)
-				a = open(t, o)
-			}
+			closed(t, a)
+			a = open(t, on)
 			if body, err := a.Body(1); err != nil || !bytes.Equal(body, e.Body) {
 				t.Errorf("body of %d bytes, want %d: %v", len(body), len(e.Body), err)
 			}
@@ -217,7 +214,9 @@ func TestLargeBlocks(t *testing.T) {
 }
 
 func TestCheckpoints(t *testing.T) {
-	a := open(t, archive.Options{InMemory: true, CheckpointInterval: 4})
+	on := inMemory()
+	on.interval = 4
+	a := open(t, on)
 	defer closed(t, a)
 	mustAppend(t, a, newWorld(state(t, a)).blocks(t, 24)...)
 	ds, err := a.Checkpoints(4)

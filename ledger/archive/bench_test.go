@@ -105,7 +105,7 @@ func BenchmarkAppend(b *testing.B) {
 		{100_000, 500, 800, 128},
 	} {
 		b.Run(fmt.Sprintf("accounts=%d/block=%d/size=%d/stateEvery=%d", c.accounts, c.perBlock, c.size, c.every), func(b *testing.B) {
-			a := open(b, archive.Options{Dir: b.TempDir()})
+			a := open(b, onDisk(b))
 			l := newLoad(b, a, c.accounts, c.perBlock, c.size)
 			var used float64
 			n := 0
@@ -141,7 +141,7 @@ func BenchmarkAppend(b *testing.B) {
 
 // BenchmarkFind looks for transactions that are in memory, in the store, and nowhere.
 func BenchmarkFind(b *testing.B) {
-	a := open(b, archive.Options{Dir: b.TempDir()})
+	a := open(b, onDisk(b))
 	defer closed(b, a)
 	l := newLoad(b, a, 1000, 1000, 20)
 	var first, last archive.Entry

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/archive/memstore"
 	"github.com/decube/decube/ledger/smt"
 )
 
@@ -45,11 +46,8 @@ func TestMain(m *testing.M) {
 // appendForever appends blocks, and says which are synced.
 func appendForever(dir string, every uint64, out io.Writer) error {
 	said := json.NewEncoder(out)
-	a, err := archive.Open(archive.Options{Dir: dir})
-	if err != nil {
-		return err
-	}
 	tb := failer{}
+	a := open(tb, &medium{dir: dir})
 	w := resume(tb, a)
 	for {
 		w.shape()
@@ -68,9 +66,11 @@ func appendForever(dir string, every uint64, out io.Writer) error {
 				return err
 			}
 			r.Synced = seq
-			if r.Tails, err = tailsOf(dir); err != nil {
+			tails, err := tailsOf(dir)
+			if err != nil {
 				return err
 			}
+			r.Tails = tails
 		}
 		if err := said.Encode(r); err != nil {
 			return err
@@ -160,10 +160,10 @@ func child(t *testing.T, dir string, every, blocks int) (last report) {
 // blocks that take several changes: what was synced is there, and all that is there
 // is whole.
 func TestKilledProcess(t *testing.T) {
-	o := archive.Options{Dir: filepath.Join(t.TempDir(), "archive")}
+	on := &medium{dir: filepath.Join(t.TempDir(), "archive")}
 	for round := range 5 {
-		r := child(t, o.Dir, 7, 10+9*round)
-		a := open(t, o)
+		r := child(t, on.dir, 7, 10+9*round)
+		a := open(t, on)
 		head, ok := a.Head()
 		if !ok || head < r.Appended { // the system survives, and with it what was written
 			t.Fatalf("round %d: the head is %d, %t, and %d was appended", round, head, ok, r.Appended)
@@ -190,14 +190,14 @@ func TestLostPower(t *testing.T) {
 	heads := map[uint64]bool{}
 	for seed := range uint64(10) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
-		o := archive.Options{Dir: filepath.Join(t.TempDir(), "archive")}
-		if err := os.CopyFS(o.Dir, os.DirFS(dir)); err != nil {
+		on := &medium{dir: filepath.Join(t.TempDir(), "archive")}
+		if err := os.CopyFS(on.dir, os.DirFS(dir)); err != nil {
 			t.Fatal(err)
 		}
 		for name, end := range tails {
-			lose(t, rnd, filepath.Join(o.Dir, name), r.Tails[name], end)
+			lose(t, rnd, filepath.Join(on.dir, name), r.Tails[name], end)
 		}
-		a := open(t, o)
+		a := open(t, on)
 		head, ok := a.Head()
 		if !ok || head < r.Synced {
 			t.Fatalf("seed %d: the head is %d, %t, and %d was synced", seed, head, ok, r.Synced)
@@ -274,4 +274,90 @@ func verifyCrashed(t *testing.T, a *archive.Archive, head uint64) {
 	if n, ok := a.StateSeq(); !ok || n+1 < head {
 		t.Errorf("the last state is that of %d, %t, the head is %d", n, ok, head)
 	}
+}
+
+// The store in memory crashes at each of its writes, with each prefix of those that
+// were not synced: what is left is whole, has all that was synced, and goes on.
+func TestEveryCrashInMemory(t *testing.T) {
+	// Writes are small, so that blocks take several.
+	mem := memstore.New(archive.Limits{Changes: 40, Bytes: 600 << 10})
+	w := newWorld(smt.Map{})
+	var entries []archive.Entry
+	a := open(t, &medium{mem: mem})
+	w.state = state(t, a)
+	synced, crashes := uint64(0), 0
+	for seq := range uint64(24) {
+		w.perBlock = 5 + 20*int(seq%3)
+		e := w.next(t)
+		e.Stateless = seq%3 == 1
+		entries = append(entries, e)
+		mustAppend(t, a, e)
+		for keep := range mem.Unsynced() + 1 {
+			crashes++
+			verifyAfterCrash(t, mem.Clone(), keep, synced, seq, entries)
+		}
+		if seq%7 == 0 {
+			if err := a.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			synced = seq
+			if _, err := a.Prune(seq); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("after block %d", seq)
+		}
+	}
+	if crashes < 150 {
+		t.Errorf("only %d crashes", crashes)
+	}
+	closed(t, a)
+}
+
+// verifyAfterCrash opens what a crash leaves, and appends again what it took away.
+func verifyAfterCrash(t *testing.T, mem *memstore.Store, keep int, synced, appended uint64, entries []archive.Entry) {
+	t.Helper()
+	mem.Crash(keep)
+	a := open(t, &medium{mem: mem})
+	head, ok := a.Head()
+	if !ok && keep > 0 && synced > 0 || ok && (head < synced || head > appended) {
+		t.Fatalf("after %d writes the head is %d, %t; %d was synced, %d appended", keep, head, ok, synced, appended)
+	}
+	check(t, a)
+	from := uint64(0)
+	if ok {
+		from = head + 1
+	}
+	for seq := range from {
+		if d, err := a.Decision(seq); err != nil || d.Header != entries[seq].Decision.Header {
+			t.Fatalf("after %d writes block %d is %v, %v", keep, seq, d, err)
+		}
+	}
+	at, stateful := a.StateSeq()
+	if stateful {
+		equalState(t, state(t, a), entries[at].State)
+	}
+	// The states since are executed again, on top of the one that is stored.
+	m := state(t, a)
+	var err error
+	again := newWorld(m)
+	for seq := range uint64(len(entries)) {
+		again.perBlock = 5 + 20*int(seq%3)
+		if stateful && seq <= at {
+			continue
+		}
+		if m, err = m.Apply(again.changes(seq)); err != nil {
+			t.Fatal(err)
+		}
+		if seq >= from {
+			e := entries[seq]
+			e.State = m
+			mustAppend(t, a, e)
+		}
+	}
+	check(t, a)
+	last, _ := a.StateSeq()
+	equalState(t, state(t, a), entries[last].State)
+	closed(t, a)
 }

@@ -1,13 +1,15 @@
-package archive
+package archive_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
-	"github.com/dgraph-io/badger/v4"
-
+	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
@@ -17,21 +19,18 @@ import (
 
 // small returns an archive of three blocks, the last of which ends an epoch, and whose
 // index is in the store.
-func small(t *testing.T, o Options) *Archive {
+func small(t *testing.T, s archive.Store) *archive.Archive {
 	t.Helper()
-	a, err := Open(o)
+	a, err := archive.Open(archive.Options{Store: s})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := a.OpenState()
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := state(t, a)
 	owner := sig.FromSeed([sig.SeedSize]byte{1}).Public()
 	parent := pbft.Digest{1}
 	for seq := range uint64(3) {
 		h := pbft.Header{Seq: seq, Parent: parent}
-		e := Entry{Decision: &pbft.Decision{}}
+		e := archive.Entry{Decision: &pbft.Decision{}}
 		var batch tx.Batch
 		var changes []smt.Change
 		for i := range 20 * seq {
@@ -50,141 +49,124 @@ func small(t *testing.T, o Options) *Archive {
 		if seq == 2 {
 			e.Validators = genesis.ValidatorSet{owner}
 			h.Next = e.Validators.Digest()
-			a.chain.Load().index.base -= groupBlocks // so that a group is due
+			a.HastenGroup()
 		}
 		e.Decision.Header = h
 		e.Decision.Cert.Subject = pbft.Subject{Phase: pbft.Commit, Seq: seq, Digest: h.Digest(), State: h.State}
-		if err := a.Append(e); err != nil {
-			t.Fatal(err)
-		}
+		mustAppend(t, a, e)
 		parent = h.Digest()
 	}
 	return a
 }
 
-// stored is a value in the store.
-type stored struct {
-	key, value []byte
-	version    uint64
+// place is where a value is in the store.
+type place struct {
+	key     string
+	version uint64
 }
 
-// values returns all that Check has to look at.
-func values(t *testing.T, a *Archive) []stored {
-	t.Helper()
-	m, err := a.OpenState()
-	if err != nil {
-		t.Fatal(err)
+// recorder is a store that remembers what was written to it.
+type recorder struct {
+	archive.Store
+	values map[place][]byte
+}
+
+func (r *recorder) Write(version uint64, changes []archive.Change) error {
+	for i := range changes {
+		r.values[place{string(changes[i].Key), version}] = bytes.Clone(changes[i].Value)
 	}
-	used := map[string]bool{}
-	for key, err := range m.Keys() {
+	return r.Store.Write(version, changes)
+}
+
+// checked returns the places of all that Check has to look at. Keys are as the package
+// comment says.
+func (r *recorder) checked(t *testing.T, a *archive.Archive) []place {
+	t.Helper()
+	nodes := map[place]bool{}
+	for key, err := range state(t, a).Keys() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, v := a.chain.Load().node(key)
-		used[fmt.Sprintf("%x %d", k, version(v))] = true
+		nodes[place{"\x01n" + string(key[8:]), binary.BigEndian.Uint64(key) + 1}] = true
 	}
-	var all []stored
-	err = a.db.View(func(txn *badger.Txn) error {
-		opts := badger.DefaultIteratorOptions
-		opts.AllVersions = true
-		it := txn.NewIterator(opts)
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			item := it.Item()
-			key := item.KeyCopy(nil)
-			if key[0] == 0 || key[1] == kindNode && !used[fmt.Sprintf("%x %d", key, item.Version())] {
-				continue
-			}
-			value, err := item.ValueCopy(nil)
-			if err != nil {
-				return err
-			}
-			all = append(all, stored{key, value, item.Version()})
+	var all []place
+	for p := range maps.Keys(r.values) {
+		if p.key[0] == 1 && (p.key[1] != 'n' || nodes[p]) {
+			all = append(all, p)
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
+	slices.SortFunc(all, func(a, b place) int { return bytes.Compare([]byte(a.key), []byte(b.key)) })
 	return all
 }
 
-func (s *stored) write(t *testing.T, a *Archive, value []byte) {
+func (p place) write(t *testing.T, s archive.Store, value []byte) {
 	t.Helper()
-	c := a.change(s.version)
-	if err := c.put(s.key, value); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.commit(); err != nil {
+	if err := s.Write(p.version, []archive.Change{{Key: []byte(p.key), Value: value}}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // Whatever bit is wrong in whatever is stored, it is noticed.
 func TestDamageIsNoticed(t *testing.T) {
-	a := small(t, Options{InMemory: true})
-	defer func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	if _, err := a.Check(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	kinds := map[byte]int{}
-	for _, s := range values(t, a) {
-		kinds[s.key[1]]++
-		for bit := 0; bit < 8*len(s.value); bit += max(1, len(s.value)/16) {
-			bad := bytes.Clone(s.value)
-			bad[bit/8] ^= 1 << (bit % 8)
-			s.write(t, a, bad)
-			if _, err := a.Check(t.Context()); !errors.Is(err, ErrCorrupt) {
-				t.Errorf("key %q, bit %d of %d bytes: %v", s.key, bit, len(s.value), err)
+	for name, on := range media(t) {
+		t.Run(name, func(t *testing.T) {
+			each := 16 // and more, of each value
+			if on.mem == nil {
+				each = 2 // each is a Check of all, and from the disk that takes its time
 			}
-		}
-		s.write(t, a, bytes.Clone(s.value))
-	}
-	if _, err := a.Check(t.Context()); err != nil {
-		t.Errorf("all is as it was: %v", err)
-	}
-	for _, kind := range []byte{kindBlock, kindBody, kindIndex, kindNode, kindTransition} {
-		if kinds[kind] == 0 {
-			t.Errorf("nothing of kind %c was damaged", kind)
-		}
+			s := &recorder{on.store(t), map[place][]byte{}}
+			a := small(t, s)
+			defer closed(t, a)
+			check(t, a)
+			kinds := map[byte]int{}
+			for _, p := range s.checked(t, a) {
+				value := s.values[p]
+				kinds[p.key[1]]++
+				for bit := 0; bit < 8*len(value); bit += max(1, len(value)/each) {
+					bad := bytes.Clone(value)
+					bad[bit/8] ^= 1 << (bit % 8)
+					p.write(t, s.Store, bad)
+					if _, err := a.Check(t.Context()); !errors.Is(err, archive.ErrCorrupt) {
+						t.Errorf("key %q, bit %d of %d bytes: %v", p.key, bit, len(value), err)
+					}
+				}
+				p.write(t, s.Store, bytes.Clone(value))
+			}
+			check(t, a) // all is as it was
+			for _, kind := range []byte("bdint") {
+				if kinds[kind] == 0 {
+					t.Errorf("nothing of kind %c was damaged", kind)
+				}
+			}
+		})
 	}
 }
 
 // Whatever is missing of the last block, it is cut off, and what was before is whole.
 func TestWhatIsNotWholeIsCutOff(t *testing.T) {
-	for _, kind := range []byte{kindBody, kindBlock} {
-		t.Run(string(kind), func(t *testing.T) {
-			o := Options{Dir: t.TempDir()}
-			a := small(t, o)
-			g := a.chain.Load().space
-			key := g.key(kind, 2)
-			if kind == kindBody {
-				key = g.part(kind, 2, 0)
-			}
-			a.durable.Store(0)
-			c := a.change(version(2))
-			if err := errors.Join(c.delete(key), c.commit(), a.db.Close()); err != nil {
-				t.Fatal(err)
-			}
-			a, err := Open(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if head, ok := a.Head(); !ok || head != 1 {
-				t.Errorf("the head is %d, %t, want 1", head, ok)
-			}
-			if _, err := a.Transition(0); !errors.Is(err, ErrNotFound) {
-				t.Errorf("the transition of a block that is cut off: %v", err)
-			}
-			if _, err := a.Check(t.Context()); err != nil {
-				t.Error(err)
-			}
-			if err := a.Close(); err != nil {
-				t.Fatal(err)
+	for name, key := range map[string]string{"body": "\x01d\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00", "record": "\x01b\x00\x00\x00\x00\x00\x00\x00\x02"} {
+		t.Run(name, func(t *testing.T) {
+			for name, on := range media(t) {
+				t.Run(name, func(t *testing.T) {
+					s := on.store(t)
+					a := small(t, s)
+					a.ForgetDurable()
+					if err := s.Write(3, []archive.Change{{Key: []byte(key), Delete: true}}); err != nil {
+						t.Fatal(err)
+					}
+					if err := s.Close(); err != nil { // of the store alone: the archive crashes
+						t.Fatal(err)
+					}
+					a = open(t, on)
+					defer closed(t, a)
+					if head, ok := a.Head(); !ok || head != 1 {
+						t.Errorf("the head is %d, %t, want 1", head, ok)
+					}
+					if _, err := a.Transition(0); !errors.Is(err, archive.ErrNotFound) {
+						t.Errorf("the transition of a block that is cut off: %v", err)
+					}
+					check(t, a)
+				})
 			}
 		})
 	}

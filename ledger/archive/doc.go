@@ -20,8 +20,9 @@
 //
 // # In the store
 //
-// The store is a Badger database in managed mode. Numbers are big endian, sequence
-// numbers and epochs take 8 bytes, a varint is that of internal/wire, a frame is a
+// A [Store] holds the records: package badgerstore on disk, package memstore in
+// memory, with crashes. Numbers are big endian, sequence numbers and epochs take 8
+// bytes, a varint is that of internal/wire, a frame is a
 // varint length and as many bytes. All keys of one history of blocks begin with the
 // number g of its generation, 1 to 255. A history that was fetched from others is
 // built in another generation beside the one in use, which it then replaces as a
@@ -31,7 +32,7 @@
 //	g 'd' seq part        body, cut into parts of 512 KiB; part is 2 bytes
 //	g 'i' bucket base     index of the transactions of some blocks from base on; bucket is 2 bytes
 //	g 'n' node            record of the state map: the key of package smt without its version
-//	g 'p' seq part        empty: an earlier change of a block that took several
+//	g 'p' seq part        empty: an earlier write of a block that took several
 //	g 't' epoch           transition: frame of the last block's decision | validators of the next epoch
 //	g 'x'                 transfer that is under way, see below
 //
@@ -46,7 +47,7 @@
 // where certificates, decisions, evidence and messages are as package codec writes
 // them, and
 //
-//	block record  varint durable | varint base | varint earlier changes | varint body's parts
+//	block record  varint durable | varint base | varint earlier writes | varint body's parts
 //	              | frame of the decision | 00, or 01 and the state's root ref | checksum
 //	index         (bytes 1 to 16 of an ID | seq - base 2 | place in the block 2)... | checksum
 //	transfer      frame of the decision | frame of the root ref so far | next path 32 | checksum
@@ -57,15 +58,12 @@
 // of the index: the bucket of an ID, its first 12 bits, is then looked through in
 // memory, where Open puts them from the bodies, and else in one group after the other.
 //
-// What belongs to a block has Badger's version seq+1, the state's nodes too. So a
-// node that takes the place of another needs no deletion of the old one: Badger drops
-// versions that nobody may read any more when it compacts, as far as [Archive.Prune]
-// allows. Keys outside of histories have version 1.
+// What belongs to a block has the store's version seq+1, the state's nodes too. So a
+// node that takes the place of another needs no deletion of the old one: the store
+// drops versions that nobody may read any more, as far as [Archive.Prune] allows. Keys
+// outside of histories have version 1.
 //
-// A block with its state may be larger than one of Badger's transactions. It is then
+// A block with its state may be larger than one of the store's writes. It is then
 // several, of which the last has the block record; without it, the others are
 // written again by who appends the block again.
-//
-// Bodies of more than 80 KiB go to Badger's value log and are written once; all else
-// lies in its tree.
 package archive

@@ -3,10 +3,7 @@ package archive
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"sync"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"github.com/decube/decube/ledger/tx"
 )
@@ -26,7 +23,7 @@ const (
 // does, so those of the last blocks are in memory, where Open puts them again, and
 // are written in groups, cut into buckets by the first bits of the ID:
 //
-//	bucket of group 0 | the same of group 1 | ...     neighbours, once Badger has compacted
+//	bucket of group 0 | the same of group 1 | ...     neighbours, once the store has compacted
 //
 // What there is of an ID is found by looking through its bucket, the newest group
 // first.
@@ -70,13 +67,13 @@ func (x *index) due(seq uint64, more int) bool {
 func bucketOf(id *tx.ID) uint16 { return binary.BigEndian.Uint16(id[:]) >> bucketShift }
 
 // group writes what is pending, and a last block's transactions.
-func (x *index) group(c *change, g space, seq uint64, ids []tx.ID) error {
+func (x *index) group(w *writer, g space, seq uint64, ids []tx.ID) error {
 	all := make([][]byte, buckets)
 	add := func(id *tx.ID, at location) {
 		b := &all[bucketOf(id)]
 		*b = append(*b, id[1:1+idPart]...)
-		*b = binary.BigEndian.AppendUint16(*b, uint16(at.seq-x.base)) //nolint:gosec // below groupBlocks
-		*b = binary.BigEndian.AppendUint16(*b, uint16(at.index))      //nolint:gosec // below tx.MaxBatch
+		*b = binary.BigEndian.AppendUint16(*b, uint16(at.seq-x.base))
+		*b = binary.BigEndian.AppendUint16(*b, uint16(at.index))
 	}
 	for id, at := range x.pending {
 		add(&id, at)
@@ -88,47 +85,38 @@ func (x *index) group(c *change, g space, seq uint64, ids []tx.ID) error {
 		if len(b) == 0 {
 			continue
 		}
-		if err := c.put(g.bucket(uint16(bucket), x.base), seal(b)); err != nil { //nolint:gosec // below buckets
+		if err := w.put(g.bucket(uint16(bucket), x.base), seal(b)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// bucketKey is the length of a bucket's key in bytes.
+const bucketKey = 12
+
 // bucket returns the key of a group's bucket.
 func (g space) bucket(bucket uint16, base uint64) []byte {
-	b := append(make([]byte, 0, 12), byte(g), kindIndex)
+	b := append(make([]byte, 0, bucketKey), byte(g), kindIndex)
 	b = binary.BigEndian.AppendUint16(b, bucket)
 	return binary.BigEndian.AppendUint64(b, base)
 }
 
-// find looks into a bucket of the store.
-func (a *Archive) findStored(g space, id *tx.ID) (at location, ok bool, err error) {
-	err = a.db.View(func(txn *badger.Txn) error {
-		opts := badger.DefaultIteratorOptions
-		opts.PrefetchValues = false
-		opts.Reverse = true
-		opts.Prefix = g.bucket(bucketOf(id), 0)[:4]
-		it := txn.NewIterator(opts)
-		defer it.Close()
-		for it.Seek(g.bucket(bucketOf(id), math.MaxUint64)); it.Valid() && !ok; it.Next() {
-			item := it.Item()
-			base := binary.BigEndian.Uint64(item.Key()[4:])
-			err := item.Value(func(b []byte) error {
-				b, err := open(b)
-				if err != nil || len(b)%indexEntry != 0 {
-					return fmt.Errorf("key %x: %w: a bucket of %d bytes, %w", item.Key(), ErrCorrupt, len(b), err)
-				}
-				at, ok = search(b, base, id)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
+// findStored looks into a bucket of the store.
+func (a *Archive) findStored(g space, id *tx.ID) (location, bool, error) {
+	for item, err := range a.store.Scan(Range{Prefix: g.bucket(bucketOf(id), 0)[:4], Reverse: true}) {
+		if err != nil {
+			return location{}, false, err
 		}
-		return nil
-	})
-	return at, ok, err
+		b, err := open(item.Value)
+		if err != nil || len(b)%indexEntry != 0 || len(item.Key) != bucketKey {
+			return location{}, false, fmt.Errorf("key %x: %w: a bucket of %d bytes, %w", item.Key, ErrCorrupt, len(b), err)
+		}
+		if at, ok := search(b, binary.BigEndian.Uint64(item.Key[4:]), id); ok {
+			return at, true, nil
+		}
+	}
+	return location{}, false, nil
 }
 
 // search looks for an ID in a bucket.

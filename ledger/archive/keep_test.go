@@ -20,41 +20,44 @@ func evidence(i int) *pbft.Evidence {
 }
 
 func TestEvidenceIsKept(t *testing.T) {
-	o := archive.Options{Dir: t.TempDir()}
-	a := open(t, o)
-	put := func(from, to int) {
-		t.Helper()
-		for i := from; i < to; i++ {
-			if err := a.PutEvidence(evidence(i)); err != nil {
-				t.Fatal(err)
+	for name, on := range media(t) {
+		t.Run(name, func(t *testing.T) {
+			a := open(t, on)
+			put := func(from, to int) {
+				t.Helper()
+				for i := from; i < to; i++ {
+					if err := a.PutEvidence(evidence(i)); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
-		}
-	}
-	wantEvidence := func(from, to int) {
-		t.Helper()
-		all, err := a.Evidence()
-		if err != nil || len(all) != to-from {
-			t.Fatalf("%d pieces of evidence, %v, want %d", len(all), err, to-from)
-		}
-		for i := range all {
-			if !reflect.DeepEqual(&all[i], evidence(from+i)) {
-				t.Errorf("evidence %d is %v", i, &all[i])
+			wantEvidence := func(from, to int) {
+				t.Helper()
+				all, err := a.Evidence()
+				if err != nil || len(all) != to-from {
+					t.Fatalf("%d pieces of evidence, %v, want %d", len(all), err, to-from)
+				}
+				for i := range all {
+					if !reflect.DeepEqual(&all[i], evidence(from+i)) {
+						t.Errorf("evidence %d is %v", i, &all[i])
+					}
+				}
 			}
-		}
+			put(0, 5)
+			put(2, 4) // again
+			wantEvidence(0, 5)
+			closed(t, a)
+			a = open(t, on)
+			defer closed(t, a)
+			wantEvidence(0, 5)
+			put(3, archive.MaxEvidence+7)
+			wantEvidence(7, archive.MaxEvidence+7)
+		})
 	}
-	put(0, 5)
-	put(2, 4) // again
-	wantEvidence(0, 5)
-	closed(t, a)
-	a = open(t, o)
-	defer closed(t, a)
-	wantEvidence(0, 5)
-	put(3, archive.MaxEvidence+7)
-	wantEvidence(7, archive.MaxEvidence+7)
 }
 
 func TestNewViewsAreKept(t *testing.T) {
-	a := open(t, archive.Options{InMemory: true})
+	a := open(t, inMemory())
 	defer closed(t, a)
 	for _, v := range []*pbft.NewView{{Epoch: 1, View: 300}, {Epoch: 0, View: 2}, {Epoch: 1, View: 7}, {Epoch: 1, View: 7}} {
 		if err := a.PutNewView(v); err != nil {
@@ -78,62 +81,68 @@ func TestNewViewsAreKept(t *testing.T) {
 }
 
 func TestStableIsKept(t *testing.T) {
-	o := archive.Options{Dir: t.TempDir()}
-	a := open(t, o)
-	e := reference(t, 4)[4]
-	cert := certificate(&e.Decision.Header, pbft.Checkpoint)
-	if err := a.SetStable(&cert); err != nil {
-		t.Fatal(err)
-	}
-	closed(t, a)
-	a = open(t, o)
-	defer closed(t, a)
-	if got, err := a.Stable(); err != nil || !reflect.DeepEqual(got, &cert) {
-		t.Errorf("stable is %v, %v", got, err)
+	for name, on := range media(t) {
+		t.Run(name, func(t *testing.T) {
+			a := open(t, on)
+			e := reference(t, 4)[4]
+			cert := certificate(&e.Decision.Header, pbft.Checkpoint)
+			if err := a.SetStable(&cert); err != nil {
+				t.Fatal(err)
+			}
+			closed(t, a)
+			a = open(t, on)
+			defer closed(t, a)
+			if got, err := a.Stable(); err != nil || !reflect.DeepEqual(got, &cert) {
+				t.Errorf("stable is %v, %v", got, err)
+			}
+		})
 	}
 }
 
 func TestPrune(t *testing.T) {
-	o := archive.Options{Dir: t.TempDir()}
-	a := open(t, o)
-	entries := newWorld(state(t, a)).blocks(t, 30)
-	for i := range entries {
-		entries[i].Stateless = i%2 == 1
-	}
-	mustAppend(t, a, entries...)
-	if kept, err := a.Prune(20); err != nil || kept != 0 {
-		t.Errorf("nothing is durable: kept from %d, %v", kept, err)
-	}
-	if err := a.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	if kept, err := a.Prune(21); err != nil || kept != 20 {
-		t.Errorf("kept from %d, %v, want 20: that of 21 is not stored", kept, err)
-	}
-	if kept, err := a.Prune(11); err != nil || kept != 20 {
-		t.Errorf("kept from %d, %v, want 20", kept, err)
-	}
-	for range 2 {
-		if _, err := a.StateAt(18); !errors.Is(err, archive.ErrPruned) {
-			t.Errorf("state 18: %v", err)
-		}
-		for seq := uint64(20); seq < 30; seq += 2 {
-			m, err := a.StateAt(seq)
-			if err != nil {
+	for name, on := range media(t) {
+		t.Run(name, func(t *testing.T) {
+			a := open(t, on)
+			entries := newWorld(state(t, a)).blocks(t, 30)
+			for i := range entries {
+				entries[i].Stateless = i%2 == 1
+			}
+			mustAppend(t, a, entries...)
+			if kept, err := a.Prune(20); err != nil || kept != 0 {
+				t.Errorf("nothing is durable: kept from %d, %v", kept, err)
+			}
+			if err := a.Sync(); err != nil {
 				t.Fatal(err)
 			}
-			equalState(t, m, reference(t, seq)[seq].State)
-		}
-		closed(t, a)
-		a = open(t, o)
+			if kept, err := a.Prune(21); err != nil || kept != 20 {
+				t.Errorf("kept from %d, %v, want 20: that of 21 is not stored", kept, err)
+			}
+			if kept, err := a.Prune(11); err != nil || kept != 20 {
+				t.Errorf("kept from %d, %v, want 20", kept, err)
+			}
+			for range 2 {
+				if _, err := a.StateAt(18); !errors.Is(err, archive.ErrPruned) {
+					t.Errorf("state 18: %v", err)
+				}
+				for seq := uint64(20); seq < 30; seq += 2 {
+					m, err := a.StateAt(seq)
+					if err != nil {
+						t.Fatal(err)
+					}
+					equalState(t, m, reference(t, seq)[seq].State)
+				}
+				closed(t, a)
+				a = open(t, on)
+			}
+			check(t, a)
+			closed(t, a)
+		})
 	}
-	check(t, a)
-	closed(t, a)
 }
 
-// Old versions must really go, and only they: many blocks, so that Badger compacts.
+// Old versions must really go, and only they: many blocks, so that the store compacts.
 func TestPrunedVersionsGo(t *testing.T) {
-	a := open(t, archive.Options{Dir: t.TempDir()})
+	a := open(t, onDisk(t))
 	defer closed(t, a)
 	w := newWorld(state(t, a))
 	w.perBlock = 400
@@ -153,7 +162,7 @@ func TestPrunedVersionsGo(t *testing.T) {
 
 // Readers see a head and all that belongs to it, whatever the writer does.
 func TestReadersBesideTheWriter(t *testing.T) {
-	a := open(t, archive.Options{Dir: t.TempDir()})
+	a := open(t, onDisk(t))
 	defer closed(t, a)
 	w := newWorld(state(t, a))
 	mustAppend(t, a, w.next(t))
@@ -185,7 +194,7 @@ func TestReadersBesideTheWriter(t *testing.T) {
 }
 
 func TestMapsOfAnEmptyArchive(t *testing.T) {
-	a := open(t, archive.Options{InMemory: true})
+	a := open(t, inMemory())
 	defer closed(t, a)
 	if m := state(t, a); m.Root() != (smt.Digest{}) || m.Len() != 0 {
 		t.Errorf("the state has %d keys", m.Len())

@@ -1,6 +1,9 @@
 package archive
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // Kinds of keys within a generation.
 const (
@@ -22,10 +25,13 @@ const (
 	kindNewView  = 'w'
 )
 
-// metaVersion is Badger's version of keys outside of histories.
+// metaVersion is the store's version of keys outside of histories.
 const metaVersion = 1
 
-// version returns Badger's version of what belongs to a block.
+// newest is a version that is above all others.
+const newest = math.MaxUint64
+
+// version returns the store's version of what belongs to a block.
 func version(seq uint64) uint64 { return seq + 1 }
 
 // space is the generation whose keys are made.
@@ -42,7 +48,7 @@ func (g space) key(kind byte, numbers ...uint64) []byte {
 
 // part returns a key of a part of a block's.
 func (g space) part(kind byte, seq uint64, part int) []byte {
-	return binary.BigEndian.AppendUint16(g.key(kind, seq), uint16(part)) //nolint:gosec // a block has few parts
+	return binary.BigEndian.AppendUint16(g.key(kind, seq), uint16(part))
 }
 
 // hash returns a key of a kind with a digest.

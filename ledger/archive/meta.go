@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/y"
-
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 )
@@ -21,20 +18,6 @@ const (
 	MaxNewViews = 64
 )
 
-// found translates Badger's error.
-func found(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, badger.ErrKeyNotFound):
-		return ErrNotFound
-	case errors.Is(err, y.ErrChecksumMismatch):
-		return fmt.Errorf("read the archive: %w: %w", ErrCorrupt, err)
-	default:
-		return fmt.Errorf("read the archive: %w", err)
-	}
-}
-
 func appendSeq(b []byte, seq uint64) []byte { return binary.BigEndian.AppendUint64(b, seq) }
 
 // putMeta writes a key outside of histories.
@@ -42,12 +25,11 @@ func (a *Archive) putMeta(key, value []byte) error {
 	if err := a.broken(); err != nil {
 		return err
 	}
-	c := a.change(metaVersion)
-	defer c.discard()
-	if err := c.put(key, value); err != nil {
+	w := a.writer(metaVersion)
+	if err := w.put(key, value); err != nil {
 		return err
 	}
-	return c.commit()
+	return w.flush()
 }
 
 // SetStable keeps the certificate of the last stable checkpoint, durable after the
@@ -141,37 +123,31 @@ func (a *Archive) NewViews(epoch uint64) ([]*pbft.NewView, error) {
 
 // scan calls what for each sealed value under a prefix, in order of the keys.
 func (a *Archive) scan(prefix []byte, what func(key, value []byte) error) error {
-	return a.db.View(func(txn *badger.Txn) error {
-		opts := badger.DefaultIteratorOptions
-		opts.Prefix = prefix
-		opts.PrefetchValues = false
-		it := txn.NewIterator(opts)
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			key := it.Item().KeyCopy(nil)
-			b, err := it.Item().ValueCopy(nil)
-			if err == nil {
-				b, err = open(b)
-			}
-			if err == nil {
-				err = what(key, b)
-			}
-			if err != nil {
-				return fmt.Errorf("key %x: %w: %w", key, ErrCorrupt, err)
-			}
+	for item, err := range a.store.Scan(Range{Prefix: prefix}) {
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+		b, err := open(item.Value)
+		if err == nil {
+			err = what(item.Key, b)
+		}
+		if err != nil {
+			return fmt.Errorf("key %x: %w: %w", item.Key, ErrCorrupt, err)
+		}
+	}
+	return nil
 }
 
 // loadRing returns the keys of a kind that there are.
 func (a *Archive) loadRing(kind byte, most int) (*ring, error) {
 	r := &ring{kind: kind, most: most}
-	err := a.keys(meta.key(kind), func(key []byte) error {
-		r.keys = append(r.keys, key)
-		return nil
-	})
-	return r, err
+	for item, err := range a.store.Scan(Range{Prefix: meta.key(kind), KeysOnly: true}) {
+		if err != nil {
+			return nil, err
+		}
+		r.keys = append(r.keys, item.Key)
+	}
+	return r, nil
 }
 
 // putRing writes a key and takes out the first ones that are too many.
@@ -184,37 +160,19 @@ func (a *Archive) putRing(r *ring, key, value []byte) error {
 	if !exists {
 		keys = slices.Insert(slices.Clone(keys), at, key)
 	}
-	c := a.change(metaVersion)
-	defer c.discard()
-	if err := c.put(key, value); err != nil {
+	w := a.writer(metaVersion)
+	if err := w.put(key, value); err != nil {
 		return err
 	}
 	for len(keys) > r.most {
-		if err := c.delete(keys[0]); err != nil {
+		if err := w.delete(keys[0]); err != nil {
 			return err
 		}
 		keys = keys[1:]
 	}
-	if err := c.commit(); err != nil {
+	if err := w.flush(); err != nil {
 		return err
 	}
 	r.keys = keys
 	return nil
-}
-
-// keys calls what for each key under a prefix, in order.
-func (a *Archive) keys(prefix []byte, what func(key []byte) error) error {
-	return a.db.View(func(txn *badger.Txn) error {
-		opts := badger.DefaultIteratorOptions
-		opts.Prefix = prefix
-		opts.PrefetchValues = false
-		it := txn.NewIterator(opts)
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			if err := what(it.Item().KeyCopy(nil)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

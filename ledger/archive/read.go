@@ -4,31 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/tx"
 )
 
-// get returns a copy of the newest value of a key, and ErrNotFound.
+// get returns the newest value of a key, and ErrNotFound.
 func (a *Archive) get(key []byte) ([]byte, error) {
-	return a.getAt(key, math.MaxUint64)
-}
-
-// getAt returns a copy of a key's value as of a version of Badger's.
-func (a *Archive) getAt(key []byte, version uint64) ([]byte, error) {
-	txn := a.db.NewTransactionAt(version, false)
-	defer txn.Discard()
-	item, err := txn.Get(key)
-	if err != nil {
-		return nil, found(err)
-	}
-	value, err := item.ValueCopy(nil)
-	if err != nil {
-		return nil, fmt.Errorf("read the archive: %w: %w", ErrCorrupt, err)
-	}
-	return value, nil
+	value, _, err := a.store.Get(key, newest)
+	return value, err
 }
 
 // record returns what is kept of a block.
@@ -123,7 +108,7 @@ func (a *Archive) readBody(g space, r *record) ([]byte, tx.Batch, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("body of %v: %w: %w", h, ErrCorrupt, err)
 	}
-	if root := pbft.Digest(tx.Root(batch.IDs())); root != h.Body || uint32(len(batch)) != h.Count { //nolint:gosec // at most tx.MaxBatch
+	if root := pbft.Digest(tx.Root(batch.IDs())); root != h.Body || uint32(len(batch)) != h.Count {
 		return nil, nil, fmt.Errorf("body of %v: %w: %d transactions with root %v, the header says %d with %v",
 			h, ErrCorrupt, len(batch), root, h.Count, h.Body)
 	}
@@ -196,7 +181,7 @@ func (a *Archive) Checkpoints(above uint64) ([]*pbft.Decision, error) {
 	}
 	var ds []*pbft.Decision
 	for seq := max(above+1, a.Earliest()); seq <= last; seq++ {
-		if n := a.opts.CheckpointInterval; !ends[seq] && (n == 0 || seq%n != 0) {
+		if n := a.interval; !ends[seq] && (n == 0 || seq%n != 0) {
 			continue
 		}
 		d, err := a.Decision(seq)

@@ -48,8 +48,8 @@ func (r *record) encode() []byte {
 	b := make([]byte, 0, 512+65*len(r.decision.Cert.Sigs))
 	b = wire.AppendUvarint(b, r.durable)
 	b = wire.AppendUvarint(b, r.base)
-	b = wire.AppendUvarint(b, uint64(r.changes)) //nolint:gosec // not negative
-	b = wire.AppendUvarint(b, uint64(r.parts))   //nolint:gosec // not negative
+	b = wire.AppendUvarint(b, uint64(r.changes))
+	b = wire.AppendUvarint(b, uint64(r.parts))
 	b = wire.AppendFrame(b, codec.AppendDecision(nil, r.decision))
 	if r.stateful {
 		b = append(b, 1)
@@ -69,8 +69,8 @@ func decodeRecord(b []byte) (*record, error) {
 	r := &record{
 		durable: d.Uvarint(wire.MaxUvarint),
 		base:    d.Uvarint(wire.MaxUvarint),
-		changes: int(d.Uvarint(maxParts)), //nolint:gosec // bounded
-		parts:   int(d.Uvarint(maxParts)), //nolint:gosec // bounded
+		changes: int(d.Uvarint(maxParts)),
+		parts:   int(d.Uvarint(maxParts)),
 	}
 	decision := frame(&d)
 	stateful := d.Byte()
@@ -102,8 +102,8 @@ func decodeRecord(b []byte) (*record, error) {
 
 // frame reads a frame.
 func frame(d *wire.Decoder) []byte {
-	n := d.Uvarint(uint64(d.Len())) //nolint:gosec // not negative
-	return d.Bytes(int(n))          //nolint:gosec // at most d.Len()
+	n := d.Uvarint(uint64(d.Len()))
+	return d.Bytes(int(n))
 }
 
 // encodeTransition returns the transition that a last block makes.

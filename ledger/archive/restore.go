@@ -1,13 +1,9 @@
 package archive
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
-
-	"github.com/dgraph-io/badger/v4"
 )
 
 // format is the version of what the package comment describes.
@@ -30,7 +26,7 @@ func (a *Archive) restore() error {
 	b, err := a.get(meta.key(kindPruned))
 	if err == nil && len(b) == 8 {
 		a.pruned.Store(binary.BigEndian.Uint64(b))
-		a.db.SetDiscardTs(version(a.pruned.Load()))
+		a.store.Discard(version(a.pruned.Load()))
 	} else if !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("what is pruned: %w: %d bytes, %w", ErrCorrupt, len(b), err)
 	}
@@ -131,29 +127,16 @@ func (a *Archive) restoreIndex(c *chain, base uint64) error {
 
 // edge returns the first or the last block that has a record.
 func (a *Archive) edge(g space, last bool) (seq uint64, ok bool, err error) {
-	err = a.db.View(func(txn *badger.Txn) error {
-		opts := badger.DefaultIteratorOptions
-		opts.PrefetchValues = false
-		opts.Reverse = last
-		opts.Prefix = g.key(kindBlock)
-		it := txn.NewIterator(opts)
-		defer it.Close()
-		from := g.key(kindBlock)
-		if last {
-			from = g.key(kindBlock, math.MaxUint64)
+	for item, err := range a.store.Scan(Range{Prefix: g.key(kindBlock), Reverse: last, KeysOnly: true}) {
+		if err != nil {
+			return 0, false, err
 		}
-		it.Seek(from)
-		if !it.Valid() {
-			return nil
+		if len(item.Key) != 10 {
+			return 0, false, fmt.Errorf("key %x: %w", item.Key, ErrCorrupt)
 		}
-		key := it.Item().Key()
-		if len(key) != 10 {
-			return fmt.Errorf("key %x: %w", key, ErrCorrupt)
-		}
-		seq, ok = binary.BigEndian.Uint64(key[2:]), true
-		return nil
-	})
-	return seq, ok, err
+		return binary.BigEndian.Uint64(item.Key[2:]), true, nil
+	}
+	return 0, false, nil
 }
 
 // whole returns the last block up to which all are whole. The first is known to be
@@ -199,12 +182,11 @@ func (a *Archive) wholeBlock(g space, seq uint64) (*record, error) {
 // cut takes a block's record away. The rest of it is out of reach then, and is written
 // again when the block is.
 func (a *Archive) cut(g space, seq uint64) error {
-	c := a.change(version(seq))
-	defer c.discard()
-	if err := c.delete(g.key(kindBlock, seq)); err != nil {
+	w := a.writer(version(seq))
+	if err := w.delete(g.key(kindBlock, seq)); err != nil {
 		return err
 	}
-	return c.commit()
+	return w.flush()
 }
 
 // dropOthers drops generations that are neither in use nor being built.
@@ -225,14 +207,14 @@ func (a *Archive) dropOthers() error {
 	return nil
 }
 
-var errSome = errors.New("there are some")
-
-// dropGeneration deletes all of a generation.
+// dropGeneration deletes all of a generation, if there is any.
 func (a *Archive) dropGeneration(g space) error {
 	prefix := []byte{byte(g)}
-	err := a.keys(prefix, func([]byte) error { return errSome })
-	if !errors.Is(err, errSome) {
-		return err
+	for _, err := range a.store.Scan(Range{Prefix: prefix, KeysOnly: true}) {
+		if err != nil {
+			return err
+		}
+		return a.store.Drop(prefix)
 	}
-	return a.db.DropPrefix(bytes.Clone(prefix))
+	return nil
 }

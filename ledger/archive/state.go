@@ -3,7 +3,6 @@ package archive
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/decube/decube/ledger/smt"
 )
@@ -15,9 +14,9 @@ import (
 func (a *Archive) OpenState() (smt.Map, error) {
 	c := a.chain.Load()
 	if c.stateful == 0 {
-		return smt.Open(&nodes{a: a, space: c.space, seq: math.MaxUint64}, smt.RootRef{}), nil
+		return smt.Open(&nodes{a: a, space: c.space, seq: newest}, smt.RootRef{}), nil
 	}
-	return a.openState(c, c.stateful-1, math.MaxUint64)
+	return a.openState(c, c.stateful-1, newest)
 }
 
 // StateAt returns the state after a block for reading. The error is ErrPruned for a
@@ -71,22 +70,16 @@ func damaged(err error) error {
 	return err
 }
 
-// getExactly returns a copy of the value that a key was given by one version.
+// getExactly returns the value that a key was given by one version.
 func (a *Archive) getExactly(key []byte, version uint64) ([]byte, error) {
-	txn := a.db.NewTransactionAt(version, false)
-	defer txn.Discard()
-	item, err := txn.Get(key)
-	if err != nil {
-		return nil, found(err)
-	}
-	if item.Version() != version {
+	value, at, err := a.store.Get(key, version)
+	if err == nil && at != version {
 		return nil, ErrNotFound
 	}
-	value, err := item.ValueCopy(nil)
-	return value, found(err)
+	return value, err
 }
 
-// Prune lets go of the states before a block's, which Badger drops as it compacts.
+// Prune lets go of the states before a block's, which the store drops as it compacts.
 // What is not durable yet decides how far: pruned is never what might be needed after
 // a crash. It returns the first version that is kept.
 func (a *Archive) Prune(seq uint64) (kept uint64, err error) {
@@ -94,11 +87,7 @@ func (a *Archive) Prune(seq uint64) (kept uint64, err error) {
 		return 0, err
 	}
 	c := a.chain.Load()
-	last := a.durable.Load()
-	if a.opts.InMemory {
-		last = c.stateful
-	}
-	seq, err = a.lastState(c, min(seq, max(last, 1)-1))
+	seq, err = a.lastState(c, min(seq, max(a.durable.Load(), 1)-1))
 	if err != nil || seq <= a.pruned.Load() {
 		return a.pruned.Load(), err
 	}
@@ -106,7 +95,7 @@ func (a *Archive) Prune(seq uint64) (kept uint64, err error) {
 		return a.pruned.Load(), err
 	}
 	a.pruned.Store(seq)
-	a.db.SetDiscardTs(version(seq))
+	a.store.Discard(version(seq))
 	return seq, nil
 }
 

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
@@ -38,7 +36,7 @@ func (a *Archive) Transfer(d *pbft.Decision) (*Transfer, error) {
 		return nil, fmt.Errorf("transfer to %v: %w: the head is %d", &d.Header, ErrOrder, head)
 	}
 	t := &Transfer{a: a, space: a.other(), decision: d}
-	reader := &nodes{a: a, space: t.space, seq: math.MaxUint64}
+	reader := &nodes{a: a, space: t.space, seq: newest}
 	root, seq := smt.Digest(d.Header.State), d.Header.Seq
 	under, ref, next, err := a.underWay(t.space)
 	if err == nil && under.Header == d.Header {
@@ -133,15 +131,14 @@ func (t *Transfer) giveUp(err error) error {
 // so that what is noted of the transfer is void once only a part of them is written:
 // it is taken away first, and put back last.
 func (t *Transfer) flush() error {
-	c := t.a.change(version(t.decision.Header.Seq))
-	defer c.discard()
+	w := t.a.writer(version(t.decision.Header.Seq))
 	key := t.space.key(kindTransfer)
-	sink := sink{space: t.space, version: t.decision.Header.Seq, change: c}
+	sink := sink{space: t.space, version: t.decision.Header.Seq, writer: w}
 	ref, err := t.builder.Flush(&sink)
 	if err != nil {
 		return err
 	}
-	if err := c.delete(key); err != nil {
+	if err := w.delete(key); err != nil {
 		return err
 	}
 	if err := sink.finish(); err != nil {
@@ -151,10 +148,10 @@ func (t *Transfer) flush() error {
 	b := wire.AppendFrame(nil, codec.AppendDecision(nil, t.decision))
 	encodedRef, _ := ref.AppendBinary(nil) // the error is nil
 	b = append(wire.AppendFrame(b, encodedRef), next[:]...)
-	if err := c.put(key, seal(b)); err != nil {
+	if err := w.put(key, seal(b)); err != nil {
 		return err
 	}
-	return c.commit()
+	return w.flush()
 }
 
 // Install makes the block, with its state, the head of the archive, whose other
@@ -208,7 +205,7 @@ func (t *Transfer) complete() (smt.RootRef, error) {
 		return ref, err
 	}
 	var n uint64
-	if err := readAll(context.Background(), smt.Open(&nodes{a: t.a, space: t.space, seq: math.MaxUint64}, ref), &n); err != nil {
+	if err := readAll(context.Background(), smt.Open(&nodes{a: t.a, space: t.space, seq: newest}, ref), &n); err != nil {
 		return ref, t.giveUp(err)
 	}
 	return ref, nil
@@ -227,36 +224,28 @@ func (t *Transfer) put(r *record, transitions []receipt.Transition) error {
 	if uint64(len(transitions)) != ended {
 		return fmt.Errorf("%w: %d transitions, %d epochs have ended", ErrOrder, len(transitions), ended)
 	}
-	c := t.a.change(version(h.Seq))
-	defer c.discard()
+	w := t.a.writer(version(h.Seq))
 	for i := range transitions {
 		tr := &transitions[i]
-		if tr.Header.Epoch != uint64(i) || tr.Header.Next != tr.Validators.Digest() { //nolint:gosec // not negative
+		if tr.Header.Epoch != uint64(i) || tr.Header.Next != tr.Validators.Digest() {
 			return fmt.Errorf("%w: transition %d is of epoch %d", ErrOrder, i, tr.Header.Epoch)
 		}
 		value := encodeTransition(&pbft.Decision{Header: tr.Header, Cert: tr.Cert}, tr.Validators)
-		if err := c.put(t.space.key(kindTransition, tr.Header.Epoch), value); err != nil {
+		if err := w.put(t.space.key(kindTransition, tr.Header.Epoch), value); err != nil {
 			return err
 		}
 	}
-	if err := c.delete(t.space.key(kindTransfer)); err != nil {
+	if err := w.delete(t.space.key(kindTransfer)); err != nil {
 		return err
 	}
-	return t.a.finish(c, t.space, r)
+	return finish(w, t.space, r)
 }
 
-// collect gives back the room of bodies that are gone, as far as Badger finds any.
+// collect gives back the room of bodies that are gone, as far as the store finds any.
 func (a *Archive) collect() error {
-	if a.opts.InMemory {
-		return nil
-	}
 	for {
-		err := a.db.RunValueLogGC(0.5)
-		if errors.Is(err, badger.ErrNoRewrite) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("give back room: %w", err)
+		if more, err := a.store.Reclaim(); err != nil || !more {
+			return err
 		}
 	}
 }

@@ -53,49 +53,52 @@ func begin(t *testing.T, a *archive.Archive, e archive.Entry) *archive.Transfer 
 }
 
 func TestTransfer(t *testing.T) {
-	e, transitions, w := source(t, 25)
-	o := archive.Options{Dir: t.TempDir()}
-	a := open(t, o)
-	mustAppend(t, a, newWorld(state(t, a)).blocks(t, 8)...)
+	for name, on := range media(t) {
+		t.Run(name, func(t *testing.T) {
+			e, transitions, w := source(t, 25)
+			a := open(t, on)
+			mustAppend(t, a, newWorld(state(t, a)).blocks(t, 8)...)
 
-	send(t, begin(t, a, e), e.State, 3)
-	verify(t, a, 7) // what there was is as before
-	closed(t, a)
-	a = open(t, o)
-	old := state(t, a)
-	verify(t, a, 7)
-	tr := begin(t, a, e)
-	if next, _ := tr.Next(); next == (smt.Digest{}) {
-		t.Error("the transfer began again from nothing")
+			send(t, begin(t, a, e), e.State, 3)
+			verify(t, a, 7) // what there was is as before
+			closed(t, a)
+			a = open(t, on)
+			old := state(t, a)
+			verify(t, a, 7)
+			tr := begin(t, a, e)
+			if next, _ := tr.Next(); next == (smt.Digest{}) {
+				t.Error("the transfer began again from nothing")
+			}
+			if err := tr.Install(transitions); !errors.Is(err, smt.ErrIncomplete) {
+				t.Errorf("chunks are missing: %v", err)
+			}
+			if !send(t, tr, e.State, 1000) {
+				t.Fatal("chunks are missing")
+			}
+			if err := tr.Install(transitions[1:]); !errors.Is(err, archive.ErrOrder) {
+				t.Errorf("a transition is missing: %v", err)
+			}
+			if err := tr.Install(transitions); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := old.Get([]byte("0/0")); !errors.Is(err, archive.ErrPruned) {
+				t.Errorf("a map of what there was: %v", err)
+			}
+			for range 2 {
+				checkInstalled(t, a, e, transitions)
+				closed(t, a)
+				a = open(t, on)
+			}
+			w.state = state(t, a)
+			more := w.blocks(t, 10)
+			mustAppend(t, a, more...)
+			check(t, a)
+			if seq, i, err := a.Find(more[4].IDs[2]); seq != 30 || i != 2 || err != nil {
+				t.Errorf("a transaction after the transfer is at %d of %d, %v", i, seq, err)
+			}
+			closed(t, a)
+		})
 	}
-	if err := tr.Install(transitions); !errors.Is(err, smt.ErrIncomplete) {
-		t.Errorf("chunks are missing: %v", err)
-	}
-	if !send(t, tr, e.State, 1000) {
-		t.Fatal("chunks are missing")
-	}
-	if err := tr.Install(transitions[1:]); !errors.Is(err, archive.ErrOrder) {
-		t.Errorf("a transition is missing: %v", err)
-	}
-	if err := tr.Install(transitions); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := old.Get([]byte("0/0")); !errors.Is(err, archive.ErrPruned) {
-		t.Errorf("a map of what there was: %v", err)
-	}
-	for range 2 {
-		checkInstalled(t, a, e, transitions)
-		closed(t, a)
-		a = open(t, o)
-	}
-	w.state = state(t, a)
-	more := w.blocks(t, 10)
-	mustAppend(t, a, more...)
-	check(t, a)
-	if seq, i, err := a.Find(more[4].IDs[2]); seq != 30 || i != 2 || err != nil {
-		t.Errorf("a transaction after the transfer is at %d of %d, %v", i, seq, err)
-	}
-	closed(t, a)
 }
 
 func checkInstalled(t *testing.T, a *archive.Archive, e archive.Entry, transitions []receipt.Transition) {
@@ -127,7 +130,7 @@ func checkInstalled(t *testing.T, a *archive.Archive, e archive.Entry, transitio
 func TestTransferToAnotherBlock(t *testing.T) {
 	e, _, _ := source(t, 9)
 	later, transitions, _ := source(t, 15)
-	a := open(t, archive.Options{InMemory: true})
+	a := open(t, inMemory())
 	defer closed(t, a)
 	send(t, begin(t, a, e), e.State, 2)
 	tr := begin(t, a, later)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/archive/badgerstore"
+	"github.com/decube/decube/ledger/archive/memstore"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
@@ -126,9 +128,43 @@ func reference(tb testing.TB, seq uint64) []archive.Entry {
 	return newWorld(smt.Map{}).blocks(tb, int(seq)+1)
 }
 
-func open(tb testing.TB, o archive.Options) *archive.Archive {
+// medium is what an archive's records are on. It outlives the archive.
+type medium struct {
+	dir      string
+	mem      *memstore.Store // nil on disk
+	interval uint64
+}
+
+func onDisk(tb testing.TB) *medium {
 	tb.Helper()
-	a, err := archive.Open(o)
+	return &medium{dir: tb.TempDir()}
+}
+
+func inMemory() *medium { return &medium{mem: memstore.New(memstore.DefaultLimits)} }
+
+// media returns a medium of each kind, for tests that run over both.
+func media(tb testing.TB) map[string]*medium {
+	tb.Helper()
+	return map[string]*medium{"memory": inMemory(), "disk": onDisk(tb)}
+}
+
+// store opens the store on the medium.
+func (m *medium) store(tb testing.TB) archive.Store {
+	tb.Helper()
+	if m.mem != nil {
+		m.mem.Crash(m.mem.Unsynced()) // it may have been closed
+		return m.mem
+	}
+	s, err := badgerstore.Open(badgerstore.Options{Dir: m.dir})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func open(tb testing.TB, m *medium) *archive.Archive {
+	tb.Helper()
+	a, err := archive.Open(archive.Options{Store: m.store(tb), CheckpointInterval: m.interval})
 	if err != nil {
 		tb.Fatal(err)
 	}

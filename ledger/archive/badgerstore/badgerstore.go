@@ -1,0 +1,260 @@
+// Package badgerstore is an archive's store on disk: a Badger database in managed
+// mode, tuned for entries that are written once, most of them digests, in a daemon
+// that must stay small.
+//
+// A version of the archive's is one of Badger's. A Write is one transaction. What a
+// crash leaves of the logs is up to Badger, which replays each up to the first entry
+// that is damaged; Sync makes durable those that there are. Values of more than 80 KiB
+// go to Badger's value log and are written once; all else lies in its tree.
+//
+// All methods may be called concurrently.
+package badgerstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/y"
+
+	"github.com/decube/decube/internal/durable"
+	"github.com/decube/decube/ledger/archive"
+)
+
+const (
+	// memTableSize is what Badger holds of the newest changes in memory, at most three
+	// times over. It also bounds a write, at 15% of it.
+	memTableSize = 8 << 20
+	// indexCache bounds the tables' indices and filters in memory.
+	indexCache = 8 << 20
+	// valueThreshold is the size from which values go to the value log. State records
+	// are smaller, so that they never do.
+	valueThreshold = 80 << 10
+)
+
+// Options say where a store is.
+type Options struct {
+	// Dir is the store's own directory. It is made when it is missing.
+	Dir string
+	// MinFree is how many bytes of the disk must stay free. 0 means 128 MiB.
+	MinFree int64
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// Store is an open store. See archive.Store for its methods.
+type Store struct {
+	opts Options
+	db   *badger.DB
+
+	// dropping is held for writing while Badger drops keys: it refuses other writes
+	// then, which would be lost.
+	dropping sync.RWMutex
+
+	syncing sync.Mutex
+	synced  []string // the names in Dir that are known to be durable
+	lastLog string   // the log of values that was the last one then
+}
+
+// Open opens or creates the store in a directory. Only one process may have it open.
+// The error is archive.ErrNoSpace when the disk is full.
+func Open(o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := durable.OS.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	if err := o.room(); err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	db, err := badger.OpenManaged(tuned(&o))
+	if err != nil {
+		return nil, fmt.Errorf("open the store in %s: %w", o.Dir, err)
+	}
+	return &Store{opts: o, db: db}, nil
+}
+
+// tuned returns Badger's options.
+func tuned(o *Options) badger.Options {
+	return badger.DefaultOptions(o.Dir).
+		WithLogger(logger{o.Log}).
+		WithMetricsEnabled(false).
+		WithDetectConflicts(false).
+		WithSyncWrites(false). // Sync does it, for many writes at once
+		WithMemTableSize(memTableSize).
+		WithNumMemtables(2).
+		WithNumCompactors(2).
+		WithNumLevelZeroTables(4).
+		WithNumLevelZeroTablesStall(12).
+		WithBaseTableSize(4 << 20).
+		WithBaseLevelSize(32 << 20).
+		WithValueThreshold(valueThreshold).
+		WithValueLogFileSize(64 << 20).
+		WithVerifyValueChecksum(true).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(indexCache).
+		WithNumGoroutines(2)
+}
+
+// Limits implements archive.Store. Badger adds an entry of its own to each write.
+func (s *Store) Limits() archive.Limits {
+	return archive.Limits{Changes: int(s.db.MaxBatchCount()) - 2, Bytes: int(s.db.MaxBatchSize()) - 64}
+}
+
+// Get implements archive.Store.
+func (s *Store) Get(key []byte, upTo uint64) ([]byte, uint64, error) {
+	txn := s.db.NewTransactionAt(upTo, false)
+	defer txn.Discard()
+	item, err := txn.Get(key)
+	if err != nil {
+		return nil, 0, reading(err)
+	}
+	value, err := item.ValueCopy(nil)
+	if err != nil {
+		// A key whose value is not where the key says was not written like that.
+		return nil, 0, fmt.Errorf("read the store: %w: %w", archive.ErrCorrupt, err)
+	}
+	return value, item.Version(), nil
+}
+
+// Scan implements archive.Store.
+func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
+	return func(yield func(archive.Item, error) bool) {
+		txn := s.db.NewTransactionAt(math.MaxUint64, false)
+		defer txn.Discard()
+		opts := badger.DefaultIteratorOptions
+		opts.Prefix, opts.Reverse, opts.PrefetchValues = r.Prefix, r.Reverse, false
+		it := txn.NewIterator(opts)
+		defer it.Close()
+		for it.Seek(start(&r)); it.Valid(); it.Next() {
+			item, err := read(it.Item(), r.KeysOnly)
+			if !yield(item, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// last comes after all that an archive's keys have after a prefix.
+var last = bytes.Repeat([]byte{0xff}, 64)
+
+// start returns where to seek the first key of a range. Nil is Badger's word for the
+// beginning, which in reverse order is the end of the whole store, and not that of a
+// prefix.
+func start(r *archive.Range) []byte {
+	if r.From != nil || !r.Reverse {
+		return r.From
+	}
+	return append(slices.Clone(r.Prefix), last...)
+}
+
+func read(it *badger.Item, keyOnly bool) (archive.Item, error) {
+	item := archive.Item{Key: it.KeyCopy(nil), Version: it.Version()}
+	if keyOnly {
+		return item, nil
+	}
+	var err error
+	if item.Value, err = it.ValueCopy(nil); err != nil {
+		return archive.Item{}, fmt.Errorf("read the store: key %x: %w: %w", item.Key, archive.ErrCorrupt, err)
+	}
+	return item, nil
+}
+
+// reading translates an error of Badger's.
+func reading(err error) error {
+	switch {
+	case errors.Is(err, badger.ErrKeyNotFound):
+		return archive.ErrNotFound
+	case errors.Is(err, y.ErrChecksumMismatch):
+		return fmt.Errorf("read the store: %w: %w", archive.ErrCorrupt, err)
+	default:
+		return fmt.Errorf("read the store: %w", err)
+	}
+}
+
+// Write implements archive.Store.
+func (s *Store) Write(version uint64, changes []archive.Change) error {
+	if !s.Limits().Fits(changes) {
+		return fmt.Errorf("write the store: %w: %d changes", archive.ErrTooLarge, len(changes))
+	}
+	if err := s.opts.room(); err != nil {
+		return fmt.Errorf("write the store: %w", err)
+	}
+	s.dropping.RLock()
+	defer s.dropping.RUnlock()
+	txn := s.db.NewTransactionAt(version, true)
+	defer txn.Discard()
+	for i := range changes {
+		var err error
+		if c := &changes[i]; c.Delete {
+			err = txn.Delete(c.Key)
+		} else {
+			err = txn.SetEntry(badger.NewEntry(c.Key, c.Value))
+		}
+		if err != nil {
+			return fmt.Errorf("write the store: %w", err)
+		}
+	}
+	if err := txn.CommitAt(version, nil); err != nil {
+		return fmt.Errorf("write the store: %w", err)
+	}
+	return nil
+}
+
+// Discard implements archive.Store. Badger drops versions as it compacts.
+func (s *Store) Discard(upTo uint64) { s.db.SetDiscardTs(upTo) }
+
+// Drop implements archive.Store. It ends compactions, writes all tables that are in
+// memory, and begins again: for whole generations only.
+func (s *Store) Drop(prefix []byte) error {
+	s.dropping.Lock()
+	defer s.dropping.Unlock()
+	// Tables in memory become synced ones, but not the values that they point to.
+	if err := s.Sync(); err != nil {
+		return err
+	}
+	if err := s.db.DropPrefix(slices.Clone(prefix)); err != nil {
+		return fmt.Errorf("drop keys %x of the store: %w", prefix, err)
+	}
+	return nil
+}
+
+// reclaimFrom is the part of a log of values that must be of no use any more before
+// the rest of it is written again.
+const reclaimFrom = 0.5
+
+// Reclaim implements archive.Store. It writes what is left of one log of values, of
+// at most 64 MiB, to another, and removes the log.
+func (s *Store) Reclaim() (more bool, err error) {
+	if err := s.opts.room(); err != nil {
+		return false, fmt.Errorf("reclaim room of the store: %w", err)
+	}
+	s.dropping.RLock()
+	defer s.dropping.RUnlock()
+	err = s.db.RunValueLogGC(reclaimFrom)
+	if errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, badger.ErrRejected) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reclaim room of the store: %w", err)
+	}
+	return true, nil
+}
+
+// Close implements archive.Store.
+func (s *Store) Close() error {
+	if err := errors.Join(s.Sync(), s.db.Close()); err != nil {
+		return fmt.Errorf("close the store in %s: %w", s.opts.Dir, err)
+	}
+	return durable.SyncDir(s.opts.Dir)
+}
