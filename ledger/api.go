@@ -68,8 +68,8 @@ type Source interface {
 	Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error]
 	// Chunk returns a part of the state at a checkpoint.
 	Chunk(ctx context.Context, seq uint64, start []byte) ([]byte, error)
-	// Epochs yields the transitions from an epoch on.
-	Epochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
+	// Hops yields the changes of the validators from a block on.
+	Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
 	// Submit hands a transaction in, and returns nil, a *tx.Rejection, or another
 	// error when it may be tried elsewhere.
 	Submit(ctx context.Context, raw []byte) error

@@ -230,7 +230,7 @@ func (x *executor) install(cmd *install) error {
 		return nil // blocks came faster
 	}
 	x.syncs.Wait() // they are of the history that is replaced
-	if err := cmd.transfer.Install(cmd.transitions); err != nil {
+	if err := cmd.transfer.Install(cmd.hops, cmd.end); err != nil {
 		return err
 	}
 	h, err := x.loadHead()

@@ -74,10 +74,11 @@ type (
 		done   chan error
 	}
 	install struct {
-		transfer    *archive.Transfer
-		transitions []receipt.Transition
-		verified    pbft.Verified
-		done        chan error
+		transfer *archive.Transfer
+		hops     []receipt.Hop
+		end      *pbft.Decision // of the epoch before; nil if it is not needed
+		verified pbft.Verified
+		done     chan error
 	}
 	archived struct { // the archive is durable up to a block, or cannot be
 		seq uint64

@@ -253,9 +253,9 @@ func (s source) Chunk(ctx context.Context, seq uint64, start []byte) ([]byte, er
 	return nil, errGone
 }
 
-func (s source) Epochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
+func (s source) Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
 	if l := s.ledger(); l != nil {
-		return l.ServeEpochs(ctx, from)
+		return l.ServeHops(ctx, from)
 	}
 	return func(yield func([]byte, error) bool) { yield(nil, errGone) }
 }
@@ -334,7 +334,7 @@ func TestFourValidatorsAndAFollower(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := receipt.Verify(r, s.genesis, sig.NewVerifier(0)); err != nil {
+		if _, err := receipt.Verify(r, receipt.FromGenesis(s.genesis), sig.NewVerifier(0)); err != nil {
 			t.Fatal(err)
 		}
 	}

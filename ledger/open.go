@@ -11,8 +11,8 @@ import (
 
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/archive/badgerstore"
+	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"

@@ -168,17 +168,11 @@ func (l *Ledger) Receipt(_ context.Context, id tx.ID) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var transitions []receipt.Transition
-	for t, err := range l.archive.Transitions(0) {
-		if err != nil {
-			return nil, err
-		}
-		if t.Header.Epoch >= d.Header.Epoch {
-			break
-		}
-		transitions = append(transitions, t)
+	hops, err := l.archive.Path(l.genesis.Set().Digest(), at.Block)
+	if err != nil {
+		return nil, stored(at.Block, err)
 	}
-	r, err := receipt.New(l.network, transitions, d, b.Transactions.IDs(), at.Index, b.Transactions[at.Index])
+	r, err := receipt.New(l.network, hops, d, b.Transactions.IDs(), at.Index, b.Transactions[at.Index])
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -31,8 +33,23 @@ func (l *Ledger) ServeHead(context.Context) ([]byte, error) {
 		if err != nil && !errors.Is(err, archive.ErrNotFound) && !errors.Is(err, archive.ErrPruned) {
 			return nil, err
 		}
+		if h.End, err = l.endBefore(h.Checkpoint); err != nil {
+			return nil, err
+		}
 	}
 	return codec.AppendHead(nil, &h), nil
+}
+
+// endBefore returns the last block of the epoch before a checkpoint's, or nil.
+func (l *Ledger) endBefore(checkpoint *pbft.Decision) (*pbft.Decision, error) {
+	if checkpoint == nil || checkpoint.Header.Epoch == 0 {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	d, err := l.archive.EpochEnd(checkpoint.Header.Epoch - 1)
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil, nil //nolint:nilnil // the checkpoint ends its own epoch, and was installed here itself
+	}
+	return d, err
 }
 
 // ServeBlocks yields blocks from a sequence number on, as [codec.Block] each,
@@ -71,12 +88,12 @@ func (l *Ledger) serveBlock(seq uint64) ([]byte, error) {
 		return nil, stored(seq, err)
 	}
 	var next genesis.ValidatorSet
-	if d.Header.Last() {
-		t, err := l.archive.Transition(d.Header.Epoch)
+	if receipt.Leads(&d.Header) {
+		hop, err := l.archive.Hop(seq)
 		if err != nil {
 			return nil, err
 		}
-		next = t.Validators
+		next = hop.Validators
 	}
 	return codec.AppendBlock(nil, &codec.Block{Decision: d, Body: body, Next: next}), nil
 }
@@ -113,16 +130,16 @@ func (l *Ledger) ServeChunk(_ context.Context, seq uint64, start []byte) ([]byte
 // chunkSize is about how large a part of the state is that is served at a time.
 const chunkSize = 1 << 20
 
-// ServeEpochs yields the transitions from an epoch on, as codec.AppendTransition
+// ServeHops yields the changes of the validators from a block on, as codec.AppendHop
 // writes each.
-func (l *Ledger) ServeEpochs(_ context.Context, from uint64) iter.Seq2[[]byte, error] {
+func (l *Ledger) ServeHops(_ context.Context, from uint64) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		for t, err := range l.archive.Transitions(from) {
+		for hop, err := range l.archive.Hops(from) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if !yield(codec.AppendTransition(nil, &t), nil) {
+			if !yield(codec.AppendHop(nil, &hop), nil) {
 				return
 			}
 		}

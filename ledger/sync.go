@@ -281,7 +281,7 @@ func (l *Ledger) fetchFrom(ctx context.Context, s Source, follow bool) error {
 		if err := f.add(blob); err != nil {
 			return err
 		}
-		if follow || len(f.blocks) >= fetchTogether || f.blocks[len(f.blocks)-1].next != nil {
+		if follow || len(f.blocks) >= fetchTogether || f.blocks[len(f.blocks)-1].decision.Header.Last() {
 			if err := f.flush(ctx); err != nil {
 				return err
 			}
@@ -321,8 +321,8 @@ func (f *fetcher) flush(ctx context.Context) error {
 		blocks[i].verified = verified[i]
 	}
 	if last := &blocks[len(blocks)-1]; last.next != nil {
-		t := receipt.Transition{Header: last.decision.Header, Cert: last.decision.Cert, Validators: last.next}
-		if err := f.chain.Advance(t); err != nil {
+		hop := receipt.Hop{Header: last.decision.Header, Cert: last.decision.Cert, Validators: last.next}
+		if err := f.chain.Advance(hop); err != nil {
 			return fmt.Errorf("%w: %w", errBadSource, err)
 		}
 	}

@@ -32,7 +32,7 @@ type blobs interface {
 	ServeHead(ctx context.Context) ([]byte, error)
 	ServeBlocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error]
 	ServeChunk(ctx context.Context, seq uint64, start []byte) ([]byte, error)
-	ServeEpochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
+	ServeHops(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
 	ServeSubmit(ctx context.Context, raw []byte) error
 }
 
@@ -74,13 +74,13 @@ func (s servedLedger) Chunk(ctx context.Context, seq uint64, start []byte) ([]by
 	return chunk, served(err)
 }
 
-// Epochs implements statesync.Source.
-func (s servedLedger) Epochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
+// Hops implements statesync.Source.
+func (s servedLedger) Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
 	l, err := s.ledger()
 	if err != nil {
 		return failing(err)
 	}
-	return translated(l.ServeEpochs(ctx, from), served)
+	return translated(l.ServeHops(ctx, from), served)
 }
 
 // Submit implements statesync.Source.
@@ -161,9 +161,9 @@ func (s syncSource) Chunk(ctx context.Context, seq uint64, start []byte) ([]byte
 	return chunk, fetched(err)
 }
 
-// Epochs implements ledger.Source.
-func (s syncSource) Epochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
-	return translated(s.Peer.Epochs(ctx, from), fetched)
+// Hops implements ledger.Source.
+func (s syncSource) Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
+	return translated(s.Peer.Hops(ctx, from), fetched)
 }
 
 // Submit implements ledger.Source. What the peer alone is to blame for is no

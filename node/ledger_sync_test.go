@@ -43,8 +43,8 @@ func (s *shelf) ServeHead(context.Context) ([]byte, error) { return s.head, s.er
 func (s *shelf) ServeBlocks(context.Context, uint64, bool) iter.Seq2[[]byte, error] {
 	return s.all()
 }
-func (s *shelf) ServeEpochs(context.Context, uint64) iter.Seq2[[]byte, error] { return s.all() }
-func (s *shelf) ServeSubmit(context.Context, []byte) error                    { return s.submit }
+func (s *shelf) ServeHops(context.Context, uint64) iter.Seq2[[]byte, error] { return s.all() }
+func (s *shelf) ServeSubmit(context.Context, []byte) error                  { return s.submit }
 func (s *shelf) ServeChunk(context.Context, uint64, []byte) ([]byte, error) {
 	return s.head, s.err
 }
@@ -112,7 +112,7 @@ func TestBlobsComeAcrossAsTheyAre(t *testing.T) {
 	if chunk, err := source.Chunk(ctx, 1, nil); err != nil || string(chunk) != "head" {
 		t.Errorf("chunk %q, %v", chunk, err)
 	}
-	for name, items := range map[string]iter.Seq2[[]byte, error]{"blocks": source.Blocks(ctx, 1, false), "epochs": source.Epochs(ctx, 0)} {
+	for name, items := range map[string]iter.Seq2[[]byte, error]{"blocks": source.Blocks(ctx, 1, false), "epochs": source.Hops(ctx, 0)} {
 		var got [][]byte
 		for item, err := range items {
 			if err != nil {
@@ -196,7 +196,7 @@ func TestStoppedLedgerServesNothing(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	for _, items := range []iter.Seq2[[]byte, error]{s.Blocks(ctx, 1, true), s.Epochs(ctx, 0)} {
+	for _, items := range []iter.Seq2[[]byte, error]{s.Blocks(ctx, 1, true), s.Hops(ctx, 0)} {
 		for _, err := range items {
 			if !errors.Is(err, stopped) {
 				t.Errorf("got %v", err)

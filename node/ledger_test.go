@@ -147,7 +147,7 @@ func TestLedgerOfFourValidatorsAndAFollower(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res, err := receipt.Verify(r, g, sig.NewVerifier(0)); err != nil {
+	if res, err := receipt.Verify(r, receipt.FromGenesis(g), sig.NewVerifier(0)); err != nil {
 		t.Errorf("the receipt proves nothing: %+v, %v", res, err)
 	}
 

@@ -320,7 +320,7 @@ func readFiles(t *testing.T, c *client.Client, l *ledgertest.Ledger, id tx.ID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := receipt.Verify(r, g, sig.NewVerifier(0)); err != nil {
+	if _, err := receipt.Verify(r, receipt.FromGenesis(g), sig.NewVerifier(0)); err != nil {
 		t.Errorf("the receipt does not verify: %v", err)
 	}
 }

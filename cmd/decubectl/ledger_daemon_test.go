@@ -20,7 +20,9 @@ import (
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -156,10 +158,40 @@ func cmdReceipts(t *testing.T, ts *testscript.TestScript) {
 		r.Header.Time++
 		r.Cert.Digest = r.Header.Digest()
 	})
+	mutated("moved.receipt", func(r *receipt.Receipt) {
+		ts.Setenv("FIRST", r.Header.Committee.String())
+		handOver(r)
+		ts.Setenv("SECOND", r.Header.Committee.String())
+	})
 	mutated("genesis.receipt", func(r *receipt.Receipt) { r.Genesis = pbft.Digest{7} })
 	data, err := l.Genesis.Marshal()
 	write("genesis.json", data, err)
 	data, err = ledgertest.New(t, "other").Genesis.Marshal()
 	write("other.json", data, err)
 	write("other.key", ledgertest.Key('a').Encode(), nil)
+}
+
+// handOver has a receipt's block be ordered by validators to whom those of the genesis
+// have handed over in the block before.
+func handOver(r *receipt.Receipt) {
+	var next genesis.ValidatorSet
+	for i := range byte(4) {
+		next = append(next, ledgertest.Key(10+i).Public())
+	}
+	hop := receipt.Hop{Header: r.Header, Validators: next}
+	hop.Header.Next = next.Digest()
+	hop.Cert = signed(r, &hop.Header, 0)
+	r.Header.Epoch, r.Header.Seq, r.Header.Parent, r.Header.Committee = 1, r.Header.Seq+1, hop.Header.Digest(), next.Digest()
+	r.Cert = signed(r, &r.Header, 10)
+	r.Hops = []receipt.Hop{hop}
+}
+
+// signed returns a certificate of the first three keys from one on.
+func signed(r *receipt.Receipt, h *pbft.Header, key byte) pbft.Certificate {
+	cert := pbft.Certificate{Subject: pbft.Subject{Phase: pbft.Commit, Epoch: h.Epoch, Seq: h.Seq, Digest: h.Digest(), State: h.State}}
+	for i := range byte(3) {
+		signature := ledgertest.Key(key + i).Sign(cert.Statement(r.Genesis))
+		cert.Sigs = append(cert.Sigs, pbft.Signed{Replica: quorum.Replica(i), Sig: pbft.Signature(signature)})
+	}
+	return cert
 }

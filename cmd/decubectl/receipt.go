@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
@@ -53,7 +55,7 @@ written, against the genesis that the node has.`,
 			if err != nil {
 				return err
 			}
-			p, err := prove(data, g)
+			p, err := prove(data, receipt.FromGenesis(g))
 			if err != nil {
 				return fmt.Errorf("the node's receipt for %s: %w", args[0], err)
 			}
@@ -97,19 +99,27 @@ func (a *app) receiptSource(cmd *cobra.Command, arg, owner string) (func(ctx con
 }
 
 func (a *app) receiptVerify() *cobra.Command {
-	var genesisFile, cid, owner string
+	var genesisFile, cid, owner, trusted string
 	cmd := &cobra.Command{
 		Use:   "verify FILE|- --genesis FILE",
 		Short: "Verify a receipt, without a node and without a network",
 		Long: `Verifies a receipt with nothing but the ledger's genesis document, and prints what it
 proves: who had what ordered, when, and which validators vouch for it. Whoever trusts
-the document need trust nobody else. Exit code 1 and the reason say that the receipt
-proves nothing.
+the document need trust nobody else: the receipt has each change of the validators
+since. What it shows holds as long as of none of those validator sets two thirds of the
+keys, and one more, have been given away, then or since. Exit code 1 and the reason say
+that the receipt proves nothing.
+
+Who fears for keys that are no longer in use, or wants to have less to verify, names a
+later set with --trust: the one that a receipt verified before has shown as "Validator
+set", or that somebody else whom one trusts has. Nothing older is believed then, and the
+receipt must be of that set or lead through it.
 
 With --cid the receipt must be of that snapshot's registration, with --owner of
 something that this peer signed.`,
 		Example: `  decubectl receipt verify photos.receipt --genesis genesis.json
-  decubectl receipt verify photos.receipt --genesis genesis.json --cid bafyrei... --json`,
+  decubectl receipt verify photos.receipt --genesis genesis.json --cid bafyrei... --json
+  decubectl receipt verify photos.receipt --genesis genesis.json --trust 9e107d9d...`,
 		Args: wants(1, 1, "one file, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if genesisFile == "" {
@@ -123,11 +133,15 @@ something that this peer signed.`,
 			if err != nil {
 				return err
 			}
+			trust, err := parseTrust(cmd, g, trusted)
+			if err != nil {
+				return err
+			}
 			data, err := a.readInput(cmd.Context(), args[0], receipt.MaxSize)
 			if err != nil {
 				return fmt.Errorf("reading the receipt: %w", err)
 			}
-			p, err := prove(data, g)
+			p, err := prove(data, trust)
 			if err != nil {
 				return fmt.Errorf("%s proves nothing: %w", args[0], err)
 			}
@@ -138,9 +152,23 @@ something that this peer signed.`,
 		},
 	}
 	cmd.Flags().StringVar(&genesisFile, "genesis", "", "the ledger's genesis document, a `FILE`")
+	cmd.Flags().StringVar(&trusted, "trust", "", "begin with the validator `SET` of this digest instead of the genesis's own")
 	cmd.Flags().StringVar(&cid, "cid", "", "require that it is the registration of the snapshot with this `CID`")
 	cmd.Flags().StringVar(&owner, "owner", "", "require that the peer with this ID, the `KEY`, signed it")
 	return cmd
+}
+
+// parseTrust returns the trust in a validator set, given by its digest in hexadecimal,
+// or in that of the genesis if none is given.
+func parseTrust(cmd *cobra.Command, g *genesis.Genesis, set string) (receipt.Trust, error) {
+	if set == "" {
+		return receipt.FromGenesis(g), nil
+	}
+	b, err := hex.DecodeString(set)
+	if err != nil || len(b) != len(pbft.Digest{}) {
+		return receipt.Trust{}, usageError(cmd, "%q is not the digest of a validator set: 64 hexadecimal digits", set)
+	}
+	return receipt.FromSet(g, pbft.Digest(b), nil)
 }
 
 // expected is what a receipt must be about; zero fields do not matter.
@@ -191,6 +219,9 @@ type proved struct {
 	Index       int           `json:"index"`
 	Digest      string        `json:"digest"`
 	Epoch       uint64        `json:"epoch"`
+	Set         string        `json:"validator_set"`
+	Trusted     string        `json:"trusted_set"`
+	Hops        int           `json:"hops"` // from the one to the other
 	Signers     []signer      `json:"signers"`
 	Validators  int           `json:"validators"`
 	Quorum      int           `json:"quorum"`
@@ -202,13 +233,13 @@ type signer struct {
 	Name    string        `json:"name,omitempty"`
 }
 
-// prove returns what the file of a receipt proves to whoever trusts the genesis.
-func prove(data []byte, g *genesis.Genesis) (proved, error) {
+// prove returns what the file of a receipt proves to whoever trusts a validator set.
+func prove(data []byte, trust receipt.Trust) (proved, error) {
 	r, err := receipt.Decode(data)
 	if err != nil {
 		return proved{}, err
 	}
-	res, err := receipt.Verify(r, g, sig.NewVerifier(0))
+	res, err := receipt.Verify(r, trust, sig.NewVerifier(0))
 	if errors.Is(err, receipt.ErrGenesis) {
 		err = fmt.Errorf("%w; it needs the genesis document of its own ledger", err)
 	}
@@ -216,10 +247,11 @@ func prove(data []byte, g *genesis.Genesis) (proved, error) {
 		return proved{}, err
 	}
 	p := proved{
-		Verified: true, Genesis: g.ID().String(), Network: res.Network,
+		Verified: true, Genesis: r.Genesis.String(), Network: res.Network,
 		Transaction: res.Transaction.ID(), Owner: res.Owner, Nonce: res.Transaction.Nonce,
 		Operation: res.Op, Summary: res.Op.Summary(), Time: res.Time,
 		Block: res.Block, Index: int(r.Index), Digest: res.Digest.String(), Epoch: res.Epoch,
+		Set: res.Set.String(), Trusted: res.Trusted.String(), Hops: res.Hops,
 		Signers: make([]signer, len(res.Signers)), Validators: res.Validators, Quorum: res.Quorum,
 	}
 	for i, s := range res.Signers {
@@ -233,11 +265,24 @@ func (p *proved) headline() string {
 	return fmt.Sprintf("%s: in block %d of %s, at %s", p.Summary, p.Block, p.Network, when(p.Time))
 }
 
+// trusting says what is believed without proof, and how far that is from the block.
+func (p *proved) trusting() string {
+	switch p.Hops {
+	case 0:
+		return "that set"
+	case 1:
+		return "set " + p.Trusted + ", which handed over to it"
+	default:
+		return fmt.Sprintf("set %s, from which %d hand-overs lead to it", p.Trusted, p.Hops)
+	}
+}
+
 func (p *proved) show(w io.Writer) {
 	printFields(w, "What", p.Summary, "Who", p.Owner,
 		"When", p.Time.Format(time.RFC3339Nano),
 		"Where", fmt.Sprintf("block %d of the ledger %s, transaction %d", p.Block, p.Network, p.Index),
 		"Transaction", p.Transaction, "Block digest", p.Digest, "Genesis ID", p.Genesis,
+		"Validator set", p.Set, "Trusting", p.trusting(),
 		"Vouched for", fmt.Sprintf("by %d of %s of epoch %d; it takes %d",
 			len(p.Signers), plural(int64(p.Validators), "validator"), p.Epoch, p.Quorum))
 	for _, s := range p.Signers {

@@ -118,10 +118,8 @@ func (a *Archive) append(e *Entry) error {
 		}
 		r.base = seq + 1
 	}
-	if h := &e.Decision.Header; h.Last() {
-		if err := w.put(g.key(kindTransition, h.Epoch), encodeTransition(e.Decision, e.Validators)); err != nil {
-			return err
-		}
+	if err := putEnd(w, g, e.Decision, e.Validators); err != nil {
+		return err
 	}
 	if err := finish(w, g, &r); err != nil {
 		return err

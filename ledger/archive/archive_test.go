@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -18,7 +20,7 @@ func verify(tb testing.TB, a *archive.Archive, head uint64) {
 	if seq, ok := a.Head(); !ok || seq != head {
 		tb.Fatalf("the head is %d, %t, want %d", seq, ok, head)
 	}
-	transitions := 0
+	var hops []uint64
 	for _, want := range reference(tb, head) {
 		seq := want.Decision.Header.Seq
 		got, err := a.Decision(seq)
@@ -34,23 +36,35 @@ func verify(tb testing.TB, a *archive.Archive, head uint64) {
 			}
 		}
 		if want.Decision.Header.Last() {
-			transitions++
+			hops = append(hops, seq)
+			end, err := a.EpochEnd(want.Decision.Header.Epoch)
+			if err != nil || !reflect.DeepEqual(end, want.Decision) {
+				tb.Errorf("epoch %d ends with %v, %v", want.Decision.Header.Epoch, end, err)
+			}
+			if hop, err := a.Hop(seq); err != nil || !reflect.DeepEqual(hop.Validators, want.Validators) {
+				tb.Errorf("at block %d come %v, %v", seq, hop.Validators, err)
+			}
 		}
 		if seq == head {
 			equalState(tb, state(tb, a), want.State)
 		}
 	}
-	for tr, err := range a.Transitions(0) {
+	if got := hopsOf(tb, a, 0); !slices.Equal(got, hops) {
+		tb.Errorf("hops at %d, want %d", got, hops)
+	}
+}
+
+// hopsOf returns at which blocks the archive has hops.
+func hopsOf(tb testing.TB, a *archive.Archive, from uint64) []uint64 {
+	tb.Helper()
+	var at []uint64
+	for hop, err := range a.Hops(from) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if transitions--; tr.Header.Next != tr.Validators.Digest() || !tr.Header.Last() {
-			tb.Errorf("transition %+v", tr)
-		}
+		at = append(at, hop.Header.Seq)
 	}
-	if transitions != 0 {
-		tb.Errorf("%d more epochs ended than the archive knows", transitions)
-	}
+	return at
 }
 
 // equalState compares two maps, entry by entry.
@@ -117,8 +131,14 @@ func TestWhatIsNotThere(t *testing.T) {
 	is(err, archive.ErrNotFound)
 	_, _, err = a.Find(tx.ID{1})
 	is(err, archive.ErrNotFound)
-	_, err = a.Transition(0)
+	_, err = a.EpochEnd(0)
 	is(err, archive.ErrNotFound)
+	_, err = a.Hop(2)
+	is(err, archive.ErrNotFound)
+	_, err = a.Path(pbft.Digest{}, 3)
+	is(err, archive.ErrNotFound)
+	_, err = a.Path(pbft.Digest{}, 2)
+	is(err, receipt.ErrTrust)
 	if c, err := a.Stable(); c != nil || err != nil {
 		t.Errorf("stable is %v, %v", c, err)
 	}

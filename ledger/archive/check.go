@@ -3,9 +3,12 @@ package archive
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/smt"
 )
 
@@ -13,7 +16,8 @@ import (
 type Report struct {
 	Blocks       uint64 // with their bodies
 	Transactions uint64
-	Epochs       uint64 // that have ended
+	Epochs       uint64 // whose last block is kept
+	Hops         uint64 // from the first block on
 	StateKeys    uint64
 	StateNodes   uint64
 }
@@ -31,7 +35,7 @@ func (a *Archive) Check(ctx context.Context) (Report, error) {
 	if err := k.blocks(ctx); err != nil {
 		return k.Report, a.moved(k.c, err)
 	}
-	if err := k.transitions(); err != nil {
+	if err := k.ends(); err != nil {
 		return k.Report, a.moved(k.c, err)
 	}
 	if k.c.stateful == 0 {
@@ -95,30 +99,65 @@ func (k *checker) body(r *record) error {
 	return nil
 }
 
-// transitions checks that there is one for each epoch that has ended.
-func (k *checker) transitions() error {
-	h := &k.c.head.Header
-	ended := h.Epoch
-	if h.Last() {
-		ended++
-	}
-	for ; k.Epochs < ended; k.Epochs++ {
-		t, err := k.a.Transition(k.Epochs)
+// ends checks that the last block of each epoch is known whose blocks are kept, and of
+// the one before them, and each hop.
+func (k *checker) ends() error {
+	hops := map[uint64]receipt.Hop{}
+	for hop, err := range k.a.Hops(0) {
 		if err != nil {
 			return damaged(err)
 		}
-		if t.Header.Seq < k.c.origin() {
+		hops[hop.Header.Seq] = hop
+		k.Hops++
+	}
+	first, err := k.a.readRecord(k.c.space, k.c.origin())
+	if err != nil {
+		return damaged(err)
+	}
+	// The origin's epoch may have begun before what is kept.
+	for epoch := max(first.decision.Header.Epoch, 1) - 1; ; epoch++ {
+		d, err := k.a.readEnd(k.c, epoch)
+		if errors.Is(err, ErrNotFound) && (epoch == k.c.head.Header.Epoch || epoch < first.decision.Header.Epoch && first.decision.Header.Last()) {
+			if epoch == k.c.head.Header.Epoch {
+				return nil
+			}
 			continue
 		}
-		r, err := k.a.readRecord(k.c.space, t.Header.Seq)
 		if err != nil {
-			return damaged(err)
+			return damaged(fmt.Errorf("end of epoch %d: %w", epoch, err))
 		}
-		if r.decision.Header != t.Header || !bytes.Equal(codec.AppendCertificate(nil, &r.decision.Cert), codec.AppendCertificate(nil, &t.Cert)) {
-			return fmt.Errorf("end of epoch %d: %w: it is not block %v", k.Epochs, ErrCorrupt, &r.decision.Header)
+		if err := k.end(d, hops); err != nil {
+			return err
+		}
+		if epoch == k.c.head.Header.Epoch {
+			return nil
 		}
 	}
-	return nil
+}
+
+// end checks the last block of an epoch.
+func (k *checker) end(d *pbft.Decision, hops map[uint64]receipt.Hop) error {
+	same := func(h *pbft.Header, cert *pbft.Certificate, where string) error {
+		if *h != d.Header || !bytes.Equal(codec.AppendCertificate(nil, cert), codec.AppendCertificate(nil, &d.Cert)) {
+			return fmt.Errorf("end of epoch %d: %w: it is not %s %v", d.Header.Epoch, ErrCorrupt, where, h)
+		}
+		return nil
+	}
+	k.Epochs++
+	if receipt.Leads(&d.Header) {
+		hop := hops[d.Header.Seq]
+		if err := same(&hop.Header, &hop.Cert, "hop"); err != nil {
+			return err
+		}
+	}
+	if d.Header.Seq < k.c.origin() {
+		return nil
+	}
+	r, err := k.a.readRecord(k.c.space, d.Header.Seq)
+	if err != nil {
+		return damaged(err)
+	}
+	return same(&r.decision.Header, &r.decision.Cert, "block")
 }
 
 // shedEvery is how many keys are read before they are let go from memory.

@@ -133,7 +133,7 @@ func TestDamageIsNoticed(t *testing.T) {
 				p.write(t, s.Store, bytes.Clone(value))
 			}
 			check(t, a) // all is as it was
-			for _, kind := range []byte("bdint") {
+			for _, kind := range []byte("bdhiln") {
 				if kinds[kind] == 0 {
 					t.Errorf("nothing of kind %c was damaged", kind)
 				}
@@ -162,8 +162,11 @@ func TestWhatIsNotWholeIsCutOff(t *testing.T) {
 					if head, ok := a.Head(); !ok || head != 1 {
 						t.Errorf("the head is %d, %t, want 1", head, ok)
 					}
-					if _, err := a.Transition(0); !errors.Is(err, archive.ErrNotFound) {
-						t.Errorf("the transition of a block that is cut off: %v", err)
+					if _, err := a.EpochEnd(0); !errors.Is(err, archive.ErrNotFound) {
+						t.Errorf("the end of an epoch that is cut off: %v", err)
+					}
+					if hops := hopsOf(t, a, 0); hops != nil {
+						t.Errorf("hops of a block that is cut off: %d", hops)
 					}
 					check(t, a)
 				})

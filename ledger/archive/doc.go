@@ -1,10 +1,10 @@
 // Package archive keeps what a ledger has decided: the committed blocks with their
-// certificates, the state after them, and the changes of the committee. One writer
+// certificates, the state after them, and the changes of the validators. One writer
 // appends blocks in order; any number of readers look at them meanwhile.
 //
 //	Append ---> block record, body, index by ID    Decision, Body, Find ---> clients, followers
 //	            state nodes, version = sequence    OpenState, StateAt -----> execution, proofs
-//	Sync        validator sets of epochs           Transitions ------------> receipts, light clients
+//	Sync        ends of epochs, hops               EpochEnd, Hops, Path ---> receipts, light clients
 //
 // # What survives
 //
@@ -33,7 +33,8 @@
 //	g 'i' bucket base     index of the transactions of some blocks from base on; bucket is 2 bytes
 //	g 'n' node            record of the state map: the key of package smt without its version
 //	g 'p' seq part        empty: an earlier write of a block that took several
-//	g 't' epoch           transition: frame of the last block's decision | validators of the next epoch
+//	g 'h' seq             hop: frame of the block's decision | validators that come next | checksum
+//	g 'l' epoch           decision of the epoch's last block | checksum
 //	g 'x'                 transfer that is under way, see below
 //
 // and outside of histories

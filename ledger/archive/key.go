@@ -7,13 +7,14 @@ import (
 
 // Kinds of keys within a generation.
 const (
-	kindBlock      = 'b'
-	kindBody       = 'd'
-	kindIndex      = 'i'
-	kindNode       = 'n'
-	kindPart       = 'p'
-	kindTransition = 't'
-	kindTransfer   = 'x'
+	kindBlock    = 'b'
+	kindBody     = 'd'
+	kindIndex    = 'i'
+	kindNode     = 'n'
+	kindPart     = 'p'
+	kindHop      = 'h'
+	kindEnd      = 'l'
+	kindTransfer = 'x'
 )
 
 // Kinds of keys outside of generations, after a zero byte.

@@ -3,10 +3,8 @@ package archive
 import (
 	"errors"
 	"fmt"
-	"iter"
 
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -115,44 +113,6 @@ func (a *Archive) readBody(g space, r *record) ([]byte, tx.Batch, error) {
 	return body, batch, nil
 }
 
-// Transition returns the end of an epoch, with the validators of the next. The error
-// is ErrNotFound while the epoch lasts, or ErrCorrupt.
-func (a *Archive) Transition(epoch uint64) (receipt.Transition, error) {
-	c := a.chain.Load()
-	b, err := a.get(c.key(kindTransition, epoch))
-	if err != nil {
-		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w", epoch, err)
-	}
-	t, err := decodeTransition(b)
-	if err != nil {
-		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w: %w", epoch, ErrCorrupt, err)
-	}
-	if t.Header.Epoch != epoch {
-		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w: it is of epoch %d", epoch, ErrCorrupt, t.Header.Epoch)
-	}
-	if c.within(t.Header.Seq, 0) != nil {
-		return receipt.Transition{}, fmt.Errorf("end of epoch %d: %w", epoch, ErrNotFound)
-	}
-	return t, nil
-}
-
-// Transitions returns the ends of the epochs from one on, in order: all there are
-// since the first epoch, whether the blocks before are kept or not. An error ends
-// the iteration.
-func (a *Archive) Transitions(fromEpoch uint64) iter.Seq2[receipt.Transition, error] {
-	return func(yield func(receipt.Transition, error) bool) {
-		for epoch := fromEpoch; ; epoch++ {
-			t, err := a.Transition(epoch)
-			if errors.Is(err, ErrNotFound) {
-				return
-			}
-			if !yield(t, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
 // Checkpoints returns the decisions above a sequence number at which a checkpoint is
 // due: those at multiples of Options.CheckpointInterval, and the last ones of epochs.
 func (a *Archive) Checkpoints(above uint64) ([]*pbft.Decision, error) {
@@ -160,35 +120,15 @@ func (a *Archive) Checkpoints(above uint64) ([]*pbft.Decision, error) {
 	if !ok {
 		return nil, nil
 	}
-	ends := map[uint64]bool{}
-	head, err := a.Decision(last)
-	if err != nil {
-		return nil, err
-	}
-	for epoch := head.Header.Epoch; ; epoch-- {
-		t, err := a.Transition(epoch)
-		switch {
-		case err == nil && t.Header.Seq <= above:
-			epoch = 0
-		case err == nil:
-			ends[t.Header.Seq] = true
-		case !errors.Is(err, ErrNotFound):
-			return nil, err
-		}
-		if epoch == 0 {
-			break
-		}
-	}
 	var ds []*pbft.Decision
 	for seq := max(above+1, a.Earliest()); seq <= last; seq++ {
-		if n := a.interval; !ends[seq] && (n == 0 || seq%n != 0) {
-			continue
-		}
 		d, err := a.Decision(seq)
 		if err != nil {
 			return nil, err
 		}
-		ds = append(ds, d)
+		if n := a.interval; d.Header.Last() || n > 0 && seq%n == 0 {
+			ds = append(ds, d)
+		}
 	}
 	return ds, nil
 }

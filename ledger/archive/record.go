@@ -8,9 +8,7 @@ import (
 
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/codec"
-	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/smt"
 )
 
@@ -104,36 +102,6 @@ func decodeRecord(b []byte) (*record, error) {
 func frame(d *wire.Decoder) []byte {
 	n := d.Uvarint(uint64(d.Len()))
 	return d.Bytes(int(n))
-}
-
-// encodeTransition returns the transition that a last block makes.
-func encodeTransition(d *pbft.Decision, next genesis.ValidatorSet) []byte {
-	b := wire.AppendFrame(nil, codec.AppendDecision(nil, d))
-	return next.AppendTo(b)
-}
-
-func decodeTransition(b []byte) (receipt.Transition, error) {
-	d := wire.NewDecoder(b)
-	decision := frame(&d)
-	set := d.Bytes(d.Len())
-	if err := d.Finish(); err != nil {
-		return receipt.Transition{}, err
-	}
-	x, err := codec.DecodeDecision(decision)
-	if err != nil {
-		return receipt.Transition{}, err
-	}
-	next, err := genesis.ParseValidatorSet(set)
-	if err != nil {
-		return receipt.Transition{}, err
-	}
-	if digest := next.Digest(); digest != x.Header.Next {
-		return receipt.Transition{}, fmt.Errorf("validators %v, in the header they are %v", digest, x.Header.Next)
-	}
-	if err := checkCertificate(x); err != nil {
-		return receipt.Transition{}, err
-	}
-	return receipt.Transition{Header: x.Header, Cert: x.Cert, Validators: next}, nil
 }
 
 // checkCertificate returns an error unless the certificate is about the header beside

@@ -155,11 +155,13 @@ func (t *Transfer) flush() error {
 }
 
 // Install makes the block, with its state, the head of the archive, whose other
-// blocks are gone then. The transitions are those of all epochs that ended before the
-// block or with it. It is durable when Install returns. The error is smt.ErrIncomplete
-// while chunks are missing. Maps that were opened before must not be used any more:
-// their errors are ErrPruned.
-func (t *Transfer) Install(transitions []receipt.Transition) error {
+// blocks are gone then. The hops are all there have been up to the block, itself
+// included if it is one, and end is the last block of the epoch before: nil if the
+// block is in the first epoch, or ends its own. The caller has verified them. It is
+// durable when Install returns. The error is smt.ErrIncomplete while chunks are
+// missing, and ErrOrder for hops and an end that are not the block's. Maps that were
+// opened before must not be used any more: their errors are ErrPruned.
+func (t *Transfer) Install(hops []receipt.Hop, end *pbft.Decision) error {
 	a := t.a
 	if err := a.broken(); err != nil {
 		return err
@@ -169,7 +171,7 @@ func (t *Transfer) Install(transitions []receipt.Transition) error {
 	if err != nil {
 		return fmt.Errorf("install %v: %w", h, err)
 	}
-	if err := t.put(&record{base: h.Seq + 1, decision: t.decision, stateful: true, ref: ref}, transitions); err != nil {
+	if err := t.put(&record{base: h.Seq + 1, decision: t.decision, stateful: true, ref: ref}, hops, end); err != nil {
 		return fmt.Errorf("install %v: %w", h, err)
 	}
 	// Nothing may point to what is not there yet.
@@ -212,26 +214,27 @@ func (t *Transfer) complete() (smt.RootRef, error) {
 }
 
 // put writes what the new generation has besides the state.
-func (t *Transfer) put(r *record, transitions []receipt.Transition) error {
+func (t *Transfer) put(r *record, hops []receipt.Hop, end *pbft.Decision) error {
 	h := &t.decision.Header
 	if err := checkCertificate(t.decision); err != nil {
 		return fmt.Errorf("%w: %w", ErrOrder, err)
 	}
-	ended := h.Epoch
-	if h.Last() {
-		ended++
-	}
-	if uint64(len(transitions)) != ended {
-		return fmt.Errorf("%w: %d transitions, %d epochs have ended", ErrOrder, len(transitions), ended)
+	if err := errors.Join(checkHops(hops, h), checkEnd(end, h)); err != nil {
+		return err
 	}
 	w := t.a.writer(version(h.Seq))
-	for i := range transitions {
-		tr := &transitions[i]
-		if tr.Header.Epoch != uint64(i) || tr.Header.Next != tr.Validators.Digest() {
-			return fmt.Errorf("%w: transition %d is of epoch %d", ErrOrder, i, tr.Header.Epoch)
+	for i := range hops {
+		hop := &hops[i]
+		if err := putEnd(w, t.space, &pbft.Decision{Header: hop.Header, Cert: hop.Cert}, hop.Validators); err != nil {
+			return err
 		}
-		value := encodeTransition(&pbft.Decision{Header: tr.Header, Cert: tr.Cert}, tr.Validators)
-		if err := w.put(t.space.key(kindTransition, tr.Header.Epoch), value); err != nil {
+	}
+	for _, d := range []*pbft.Decision{end, t.decision} {
+		if d == nil || !d.Header.Last() {
+			continue
+		}
+		// Where it is a hop, it has been put with its validators.
+		if err := w.put(t.space.key(kindEnd, d.Header.Epoch), seal(codec.AppendDecision(nil, d))); err != nil {
 			return err
 		}
 	}

@@ -6,21 +6,28 @@ import (
 	"testing"
 
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/smt"
 )
 
 // source is a world with the state to transfer, and the blocks after it.
-func source(t *testing.T, blocks int) (e archive.Entry, transitions []receipt.Transition, after *world) {
+func source(t *testing.T, blocks int) (e archive.Entry, hops []receipt.Hop, after *world) {
 	t.Helper()
 	w := newWorld(smt.Map{})
 	for _, e = range w.blocks(t, blocks+1) {
 		if e.Decision.Header.Last() {
 			d := e.Decision
-			transitions = append(transitions, receipt.Transition{Header: d.Header, Cert: d.Cert, Validators: e.Validators})
+			hops = append(hops, receipt.Hop{Header: d.Header, Cert: d.Cert, Validators: e.Validators})
 		}
 	}
-	return e, transitions, w
+	return e, hops, w
+}
+
+// endOf returns the last block of the epoch that hops lead to the end of.
+func endOf(hops []receipt.Hop) *pbft.Decision {
+	last := hops[len(hops)-1]
+	return &pbft.Decision{Header: last.Header, Cert: last.Cert}
 }
 
 // send adds at most n small chunks, and reports whether none is missing.
@@ -55,7 +62,7 @@ func begin(t *testing.T, a *archive.Archive, e archive.Entry) *archive.Transfer 
 func TestTransfer(t *testing.T) {
 	for name, on := range media(t) {
 		t.Run(name, func(t *testing.T) {
-			e, transitions, w := source(t, 25)
+			e, hops, w := source(t, 25)
 			a := open(t, on)
 			mustAppend(t, a, newWorld(state(t, a)).blocks(t, 8)...)
 
@@ -69,23 +76,35 @@ func TestTransfer(t *testing.T) {
 			if next, _ := tr.Next(); next == (smt.Digest{}) {
 				t.Error("the transfer began again from nothing")
 			}
-			if err := tr.Install(transitions); !errors.Is(err, smt.ErrIncomplete) {
+			end := endOf(hops)
+			if err := tr.Install(hops, end); !errors.Is(err, smt.ErrIncomplete) {
 				t.Errorf("chunks are missing: %v", err)
 			}
 			if !send(t, tr, e.State, 1000) {
 				t.Fatal("chunks are missing")
 			}
-			if err := tr.Install(transitions[1:]); !errors.Is(err, archive.ErrOrder) {
-				t.Errorf("a transition is missing: %v", err)
+			for name, c := range map[string]struct {
+				hops []receipt.Hop
+				end  *pbft.Decision
+			}{
+				"the last hop is missing":   {hops[:1], end},
+				"a hop in between":          {append(hops[:1:1], hops[1], hops[1]), end},
+				"out of order":              {[]receipt.Hop{hops[1], hops[0]}, end},
+				"no end of the last epoch":  {hops, nil},
+				"the end of an earlier one": {hops, endOf(hops[:1])},
+			} {
+				if err := tr.Install(c.hops, c.end); !errors.Is(err, archive.ErrOrder) {
+					t.Errorf("%s: %v", name, err)
+				}
 			}
-			if err := tr.Install(transitions); err != nil {
+			if err := tr.Install(hops, endOf(hops)); err != nil {
 				t.Fatal(err)
 			}
 			if _, _, err := old.Get([]byte("0/0")); !errors.Is(err, archive.ErrPruned) {
 				t.Errorf("a map of what there was: %v", err)
 			}
 			for range 2 {
-				checkInstalled(t, a, e, transitions)
+				checkInstalled(t, a, e)
 				closed(t, a)
 				a = open(t, on)
 			}
@@ -101,7 +120,7 @@ func TestTransfer(t *testing.T) {
 	}
 }
 
-func checkInstalled(t *testing.T, a *archive.Archive, e archive.Entry, transitions []receipt.Transition) {
+func checkInstalled(t *testing.T, a *archive.Archive, e archive.Entry) {
 	t.Helper()
 	head := e.Decision.Header.Seq
 	if seq, ok := a.Head(); !ok || seq != head || a.Earliest() != head+1 {
@@ -114,22 +133,21 @@ func checkInstalled(t *testing.T, a *archive.Archive, e archive.Entry, transitio
 	if _, err := a.Decision(7); !errors.Is(err, archive.ErrPruned) {
 		t.Errorf("a decision of before: %v", err)
 	}
-	var got []uint64
-	for tr, err := range a.Transitions(0) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, tr.Header.Seq)
+	if got := hopsOf(t, a, 0); !slices.Equal(got, []uint64{10, 20}) {
+		t.Errorf("hops at %d", got)
 	}
-	if !slices.Equal(got, []uint64{10, 20}) || len(transitions) != 2 {
-		t.Errorf("transitions at %d", got)
+	if end, err := a.EpochEnd(1); err != nil || end.Header.Seq != 20 {
+		t.Errorf("the epoch before ends with %v, %v", end, err)
+	}
+	if hops, err := a.Path(validators(0).Digest(), head); err != nil || len(hops) != 2 {
+		t.Errorf("%d hops to the checkpoint, %v", len(hops), err)
 	}
 	check(t, a)
 }
 
 func TestTransferToAnotherBlock(t *testing.T) {
 	e, _, _ := source(t, 9)
-	later, transitions, _ := source(t, 15)
+	later, hops, _ := source(t, 15)
 	a := open(t, inMemory())
 	defer closed(t, a)
 	send(t, begin(t, a, e), e.State, 2)
@@ -143,7 +161,7 @@ func TestTransferToAnotherBlock(t *testing.T) {
 	if !send(t, tr, later.State, 1000) {
 		t.Fatal("chunks are missing")
 	}
-	if err := tr.Install(transitions); err != nil {
+	if err := tr.Install(hops, endOf(hops)); err != nil {
 		t.Fatal(err)
 	}
 	check(t, a)

@@ -22,6 +22,7 @@ type world struct {
 	perBlock int // transactions
 	size     int // of a transaction's record
 	perEpoch uint64
+	perSet   uint64 // epochs of the same validators
 
 	last  pbft.Header
 	state smt.Map
@@ -37,8 +38,13 @@ func validators(epoch uint64) genesis.ValidatorSet {
 	return set
 }
 
+// validators returns those of an epoch. Every so many epochs they renew themselves.
+func (w *world) validators(epoch uint64) genesis.ValidatorSet {
+	return validators(epoch / w.perSet)
+}
+
 func newWorld(state smt.Map) *world {
-	return &world{perBlock: 5, size: 20, perEpoch: 10, state: state}
+	return &world{perBlock: 5, size: 20, perEpoch: 10, perSet: 1, state: state}
 }
 
 // transaction returns the i-th of a block.
@@ -90,10 +96,11 @@ func (w *world) next(tb testing.TB) archive.Entry {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	h.Committee = w.validators(h.Epoch).Digest()
 	h.Count, h.Body, h.State = uint32(len(batch)), tx.Root(batch.IDs()), state.Root()
 	e := archive.Entry{Body: batch.AppendTo(nil), IDs: batch.IDs(), State: state}
 	if h.Seq > 0 && h.Seq%w.perEpoch == 0 {
-		e.Validators = validators(h.Epoch + 1)
+		e.Validators = w.validators(h.Epoch + 1)
 		h.Next = e.Validators.Digest()
 	}
 	e.Decision = &pbft.Decision{Header: h}

@@ -9,6 +9,7 @@ import (
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 )
 
@@ -18,8 +19,8 @@ type Block struct {
 	// Body are the transactions, as package tx encodes them. Decoded, they share the
 	// input's memory.
 	Body []byte
-	// Next are the validators of the next epoch when the block is the last of its
-	// own, else nil.
+	// Next are the validators that come next when the block hands over to others, else
+	// nil.
 	Next genesis.ValidatorSet
 }
 
@@ -44,7 +45,7 @@ func DecodeBlock(b []byte, limits Limits) (*Block, error) {
 	d.kind(kindBlock)
 	x := &Block{Decision: d.decision()}
 	x.Body = d.Bytes(int(d.Uvarint(uint64(limits.blockBytes()))))
-	if d.Err() == nil && x.Decision.Header.Last() {
+	if d.Err() == nil && receipt.Leads(&x.Decision.Header) {
 		x.Next = d.validators(&x.Decision.Header)
 	}
 	if d.Err() == nil && len(x.Body) == 0 {

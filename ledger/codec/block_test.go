@@ -28,10 +28,10 @@ func TestBlocksRoundTrip(t *testing.T) {
 	})
 }
 
-func TestTransitionsRoundTrip(t *testing.T) {
+func TestHopsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want := drawTransition(t)
-		got, err := codec.DecodeTransition(codec.AppendTransition(nil, &want))
+		want := drawHop(t)
+		got, err := codec.DecodeHop(codec.AppendHop(nil, &want))
 		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Fatalf("got %+v, %v, want %+v", got, err, want)
 		}
@@ -53,7 +53,7 @@ func TestHeadsRoundTrip(t *testing.T) {
 func TestMalformedBlocksAreRefused(t *testing.T) {
 	cert := signed(0, 1, 2)
 	last := &codec.Block{Decision: &pbft.Decision{Header: pbft.Header{Epoch: 1, Seq: 2, Next: sets[2].Digest()}, Cert: cert}, Body: []byte{0}, Next: sets[2]}
-	transition := rapid.Custom(drawTransition).Example(1)
+	hop := rapid.Custom(drawHop).Example(1)
 	head := rapid.Custom(drawHead).Example(3)
 	block := func(b []byte) error { _, err := codec.DecodeBlock(b, codec.Limits{}); return err }
 	for name, c := range map[string]struct {
@@ -62,7 +62,7 @@ func TestMalformedBlocksAreRefused(t *testing.T) {
 	}{
 		"the last block of an epoch": {codec.AppendBlock(nil, last), block},
 		"a block":                    {codec.AppendBlock(nil, &codec.Block{Decision: &pbft.Decision{Cert: cert}, Body: []byte{0}}), block},
-		"a transition":               {codec.AppendTransition(nil, &transition), func(b []byte) error { _, err := codec.DecodeTransition(b); return err }},
+		"a hop":                      {codec.AppendHop(nil, &hop), func(b []byte) error { _, err := codec.DecodeHop(b); return err }},
 		"a head":                     {codec.AppendHead(nil, head), func(b []byte) error { _, err := codec.DecodeHead(b); return err }},
 	} {
 		if err := c.decode(c.b); err != nil {
@@ -84,7 +84,7 @@ func TestMalformedBlocksAreRefused(t *testing.T) {
 	other.Next = sets[1]
 	without := *last
 	without.Next = nil
-	early := rapid.Custom(drawTransition).Example(2)
+	early := rapid.Custom(drawHop).Example(2)
 	early.Header.Next = pbft.Digest{}
 	strangers := genesis.ValidatorSet{sig.PublicKey{1}} // a key that nobody can hold
 	weak := *last
@@ -99,20 +99,29 @@ func TestMalformedBlocksAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := codec.DecodeTransition(codec.AppendTransition(nil, &early)); !errors.Is(err, pbft.ErrMalformed) {
-		t.Errorf("a transition in the middle of an epoch: %v", err)
+	renewal := *last
+	renewal.Decision = &pbft.Decision{Header: pbft.Header{Committee: sets[1].Digest(), Next: sets[1].Digest()}, Cert: cert}
+	renewal.Next = nil // who they are is known
+	if err := block(codec.AppendBlock(nil, &renewal)); err != nil {
+		t.Errorf("a renewal: %v", err)
+	}
+	if _, err := codec.DecodeHop(codec.AppendHop(nil, &receipt.Hop{Header: renewal.Decision.Header, Cert: cert, Validators: sets[1]})); !errors.Is(err, pbft.ErrMalformed) {
+		t.Errorf("a renewal as a hop: %v", err)
+	}
+	if _, err := codec.DecodeHop(codec.AppendHop(nil, &early)); !errors.Is(err, pbft.ErrMalformed) {
+		t.Errorf("a hop to nobody: %v", err)
 	}
 	many := *head
 	many.Hops = nil
 	for range codec.MaxHead / 300 {
-		many.Hops = append(many.Hops, transition)
+		many.Hops = append(many.Hops, hop)
 	}
 	if _, err := codec.DecodeHead(codec.AppendHead(nil, &many)); !errors.Is(err, pbft.ErrMalformed) {
 		t.Errorf("too many hops: %v", err)
 	}
 	cert = largest(quorum.MaxReplicas, 1).Changes[0].Base
-	full := codec.Head{Tip: &pbft.Decision{Cert: cert}, Checkpoint: &pbft.Decision{Cert: cert}, Earliest: wire.MaxUvarint}
-	full.Hops = []receipt.Transition{{Header: pbft.Header{Next: sets[3].Digest()}, Cert: cert, Validators: sets[3]}}
+	full := codec.Head{Tip: &pbft.Decision{Cert: cert}, Checkpoint: &pbft.Decision{Cert: cert}, End: &pbft.Decision{Cert: cert}, Earliest: wire.MaxUvarint}
+	full.Hops = []receipt.Hop{{Header: pbft.Header{Next: sets[3].Digest()}, Cert: cert, Validators: sets[3]}}
 	if _, err := codec.DecodeHead(codec.AppendHead(nil, &full)); err != nil {
 		t.Errorf("the largest certificates, and a hop: %v", err)
 	}

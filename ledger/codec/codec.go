@@ -36,20 +36,20 @@ const (
 	kindWant         = 0x44
 	kindBody         = 0x45
 
-	kindBlock      = 0x51
-	kindTransition = 0x52
-	kindHead       = 0x53
+	kindBlock = 0x51
+	kindHop   = 0x52
+	kindHead  = 0x53
 )
 
 // Least sizes of list elements in bytes: a list is allocated only when as many
 // bytes are there as it must at least take.
 const (
-	minSigned     = 1 + len(pbft.Signature{})
-	minSubject    = 4 + 2*len(pbft.Digest{})
-	minCert       = minSubject + 1
-	minLock       = pbft.HeaderSize + minCert
-	minClaims     = 1 + 1 + 1 + len(pbft.Signature{})
-	minTransition = minLock + 2 + sig.PublicKeySize
+	minSigned  = 1 + len(pbft.Signature{})
+	minSubject = 4 + 2*len(pbft.Digest{})
+	minCert    = minSubject + 1
+	minLock    = pbft.HeaderSize + minCert
+	minClaims  = 1 + 1 + 1 + len(pbft.Signature{})
+	minHop     = minLock + 2 + sig.PublicKeySize
 )
 
 // malformed makes err, of a value of some name, a pbft.ErrMalformed. A nil err

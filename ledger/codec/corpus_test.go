@@ -20,7 +20,7 @@ func TestExamplesOfTheFormats(t *testing.T) {
 		"FuzzEvidence":    func(b []byte) error { _, err := codec.DecodeEvidence(b); return err },
 		"FuzzFrame":       func(b []byte) error { _, err := codec.DecodeFrame(b, codec.Limits{}); return err },
 		"FuzzBlock":       func(b []byte) error { _, err := codec.DecodeBlock(b, codec.Limits{}); return err },
-		"FuzzTransition":  func(b []byte) error { _, err := codec.DecodeTransition(b); return err },
+		"FuzzHop":         func(b []byte) error { _, err := codec.DecodeHop(b); return err },
 		"FuzzHead":        func(b []byte) error { _, err := codec.DecodeHead(b); return err },
 	} {
 		files, err := filepath.Glob(filepath.Join("testdata", "fuzz", target, "*"))

@@ -118,17 +118,17 @@ func FuzzHead(f *testing.F) {
 	})
 }
 
-func FuzzTransition(f *testing.F) {
+func FuzzHop(f *testing.F) {
 	for seed := range 4 {
-		x := rapid.Custom(drawTransition).Example(seed)
-		f.Add(codec.AppendTransition(nil, &x))
+		x := rapid.Custom(drawHop).Example(seed)
+		f.Add(codec.AppendHop(nil, &x))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x, err := codec.DecodeTransition(b)
+		x, err := codec.DecodeHop(b)
 		if err != nil {
 			return
 		}
-		if got := codec.AppendTransition(nil, x); !bytes.Equal(got, b) {
+		if got := codec.AppendHop(nil, x); !bytes.Equal(got, b) {
 			t.Errorf("%x is %+v, which is written as %x", b, x, got)
 		}
 	})

@@ -193,8 +193,8 @@ var sets = func() (out []genesis.ValidatorSet) {
 	return out
 }()
 
-func drawTransition(t *rapid.T) receipt.Transition {
-	x := receipt.Transition{Header: drawHeader(t), Cert: drawCert(t), Validators: rapid.SampledFrom(sets).Draw(t, "set")}
+func drawHop(t *rapid.T) receipt.Hop {
+	x := receipt.Hop{Header: drawHeader(t), Cert: drawCert(t), Validators: rapid.SampledFrom(sets).Draw(t, "set")}
 	x.Header.Next = x.Validators.Digest()
 	return x
 }
@@ -213,9 +213,12 @@ func drawHead(t *rapid.T) *codec.Head {
 	h := &codec.Head{Tip: drawDecision(t), Earliest: numbers.Draw(t, "earliest")}
 	if rapid.Bool().Draw(t, "checkpoint") {
 		h.Checkpoint = drawDecision(t)
+		if rapid.Bool().Draw(t, "end") {
+			h.End = drawDecision(t)
+		}
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "hops") {
-		h.Hops = append(h.Hops, drawTransition(t))
+		h.Hops = append(h.Hops, drawHop(t))
 	}
 	return h
 }

@@ -18,13 +18,17 @@ type Head struct {
 	// Checkpoint is the block after which the state is there to be fetched, nil if
 	// there is none.
 	Checkpoint *pbft.Decision
+	// End is the last block of the epoch before the checkpoint's, with which whoever
+	// votes behind the checkpoint begins. It is nil without a checkpoint, for one in
+	// the first epoch, and where the peer does not know it.
+	End *pbft.Decision
 	// Hops lead from the validators whom the asker trusts towards those of Tip. They
 	// are as many as fit: who is further behind asks for the rest by itself.
-	Hops []receipt.Transition
+	Hops []receipt.Hop
 }
 
 // MaxHead is the most bytes of a head.
-const MaxHead = 64 << 10
+const MaxHead = 96 << 10
 
 // AppendHead appends the encoding of h to b.
 func AppendHead(b []byte, h *Head) []byte {
@@ -33,10 +37,14 @@ func AppendHead(b []byte, h *Head) []byte {
 	b = appendBool(b, h.Checkpoint != nil)
 	if h.Checkpoint != nil {
 		b = appendProven(b, &h.Checkpoint.Header, &h.Checkpoint.Cert)
+		b = appendBool(b, h.End != nil)
+		if h.End != nil {
+			b = appendProven(b, &h.End.Header, &h.End.Cert)
+		}
 	}
 	b = appendCount(b, len(h.Hops))
 	for i := range h.Hops {
-		b = appendTransition(b, &h.Hops[i])
+		b = appendHop(b, &h.Hops[i])
 	}
 	return b
 }
@@ -52,11 +60,14 @@ func DecodeHead(b []byte) (*Head, error) {
 	h := &Head{Tip: d.decision(), Earliest: d.Uvarint(wire.MaxUvarint)}
 	if d.bool() {
 		h.Checkpoint = d.decision()
+		if d.bool() {
+			h.End = d.decision()
+		}
 	}
-	if n := d.count(MaxHead/minTransition, minTransition); n > 0 {
-		h.Hops = make([]receipt.Transition, n)
+	if n := d.count(MaxHead/minHop, minHop); n > 0 {
+		h.Hops = make([]receipt.Hop, n)
 		for i := range h.Hops {
-			h.Hops[i] = d.transition()
+			h.Hops[i] = d.hop()
 			if d.Err() != nil {
 				break
 			}

@@ -9,7 +9,7 @@ const (
 	// StateInFlight bounds the chunks of a state that are on their way or being added.
 	StateInFlight = 32 << 20
 	// MaxHead and MaxChunk are the largest answers to Head and Chunk.
-	MaxHead  = 64 << 10
+	MaxHead  = 96 << 10
 	MaxChunk = 4 << 20
 )
 

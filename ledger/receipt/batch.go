@@ -9,7 +9,7 @@ import (
 	"github.com/decube/decube/ledger/sig"
 )
 
-// batch gathers signatures of several epochs and owners, to verify them at once.
+// batch gathers signatures of several sets and owners, to verify them at once.
 type batch struct {
 	items []sig.Item
 	blame []func() error // what a bad one means

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/receipt"
@@ -19,55 +20,84 @@ func newChain(t *testing.T, w *world) *receipt.Chain {
 	return c
 }
 
-// A light client goes along the chain, and judges the blocks of the epoch it is in.
+// A light client goes from set to set, and judges the blocks of the one it trusts.
 func TestChain(t *testing.T) {
 	w := newWorld(t, "test", 4, 7, 4)
 	c := newChain(t, w)
 	for e := range uint64(3) {
-		if c.Epoch() != e || !reflect.DeepEqual(c.Validators(), w.set(int(e))) || c.Committee().Size() != len(w.epochs[e]) {
-			t.Fatalf("epoch %d of %d validators, want %d", c.Epoch(), len(c.Validators()), e)
+		if c.Set() != w.set(int(e)).Digest() || !reflect.DeepEqual(c.Validators(), w.set(int(e))) || c.Committee().Size() != len(w.epochs[e]) {
+			t.Fatalf("trusts %d validators, want those of epoch %d", len(c.Validators()), e)
 		}
 		for i := range w.blocks {
 			d := w.blocks[i].decision
 			err := c.VerifyHeader(&d.Header, &d.Cert)
-			if d.Header.Epoch == e && err != nil || d.Header.Epoch != e && !errors.Is(err, receipt.ErrEpoch) {
-				t.Errorf("in epoch %d, block %v: %v", e, &d.Header, err)
+			if d.Header.Epoch == e && err != nil || d.Header.Epoch != e && !errors.Is(err, receipt.ErrSet) {
+				t.Errorf("with the validators of epoch %d, block %v: %v", e, &d.Header, err)
 			}
 		}
 		if e == 2 {
 			break
 		}
-		last := w.transitions[e].Header
-		if err := c.Advance(w.transitions[e]); err != nil {
+		if err := c.Advance(w.hops[e]); err != nil {
 			t.Fatal(err)
 		}
-		if seq, digest := c.Start(); seq != last.Seq || digest != last.Digest() {
-			t.Errorf("epoch %d begins after %d:%v, want %v", c.Epoch(), seq, digest, &last)
+		if c.Seq() != w.hops[e].Header.Seq {
+			t.Errorf("epoch %d begins after block %d, want %d", e+1, c.Seq(), w.hops[e].Header.Seq)
 		}
 	}
 }
 
-// Several transitions are one step: all of them or none.
+// Several hops are one step: all of them or none.
 func TestAdvanceIsAllOrNothing(t *testing.T) {
 	w := newWorld(t, "test", 4, 7, 4)
 	c := newChain(t, w)
-	bad := newWorld(t, "test", 4, 7, 4).transitions
+	bad := newWorld(t, "test", 4, 7, 4).hops
 	bad[1].Cert = w.sign(pbft.Commit, &bad[1].Header, w.quorum(1)...)
 	bad[1].Cert.Sigs[0].Sig[0] ^= 1
-	if err := c.Advance(bad...); !errors.Is(err, receipt.ErrTransition) || !errors.Is(err, receipt.ErrSignature) {
+	if err := c.Advance(bad...); !errors.Is(err, receipt.ErrHop) || !errors.Is(err, receipt.ErrSignature) {
 		t.Errorf("a bad signature: %v", err)
 	}
-	if err := c.Advance(w.transitions[1], w.transitions[0]); !errors.Is(err, receipt.ErrTransition) || !errors.Is(err, receipt.ErrEpoch) {
+	if err := c.Advance(w.hops[1], w.hops[0]); !errors.Is(err, receipt.ErrHop) || !errors.Is(err, receipt.ErrSet) {
 		t.Errorf("in the wrong order: %v", err)
 	}
-	if c.Epoch() != 0 {
-		t.Fatalf("in epoch %d after that", c.Epoch())
+	if c.Seq() != 0 {
+		t.Fatalf("behind block %d after that", c.Seq())
 	}
-	if err := c.Advance(); err != nil || c.Epoch() != 0 {
-		t.Errorf("nothing: in epoch %d, %v", c.Epoch(), err)
+	if err := c.Advance(); err != nil || c.Seq() != 0 {
+		t.Errorf("nothing: behind block %d, %v", c.Seq(), err)
 	}
-	if err := c.Advance(w.transitions...); err != nil || c.Epoch() != 2 {
-		t.Errorf("both: in epoch %d, %v", c.Epoch(), err)
+	if err := c.Advance(w.hops...); err != nil || c.Set() != w.set(2).Digest() {
+		t.Errorf("both: %v", err)
+	}
+}
+
+// Whoever knows a block and who comes next goes on from there, and no earlier.
+func TestResume(t *testing.T) {
+	w := newWorld(t, "test", 4, 7, 4)
+	for seq := 1; seq < len(w.blocks); seq++ {
+		after, next := w.blocks[seq-1].decision.Header, w.blocks[seq].decision
+		c, err := receipt.Resume(w.g.ID(), &after, w.set(int(next.Header.Epoch)), sigs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.VerifyHeader(&next.Header, &next.Cert); err != nil {
+			t.Errorf("block %d: %v", seq+1, err)
+		}
+		if err := c.VerifyHeader(&after, &w.blocks[seq-1].decision.Cert); err == nil {
+			t.Errorf("block %d again", seq)
+		}
+		other := *next
+		other.Header.Parent[0] ^= 1
+		other.Cert = w.commit(&other.Header)
+		if err := c.VerifyHeader(&other.Header, &other.Cert); !errors.Is(err, receipt.ErrOrder) {
+			t.Errorf("block %d on another parent: %v", seq+1, err)
+		}
+	}
+	if _, err := receipt.Resume(w.g.ID(), &w.blocks[2].decision.Header, w.set(0), sigs); !errors.Is(err, receipt.ErrTrust) {
+		t.Errorf("the validators that have left: %v", err)
+	}
+	if _, err := receipt.Resume(w.g.ID(), &w.blocks[2].decision.Header, nil, sigs); !errors.Is(err, genesis.ErrInvalid) {
+		t.Errorf("no validators: %v", err)
 	}
 }
 
@@ -125,7 +155,7 @@ func TestVerifyCheckpoint(t *testing.T) {
 		"in a view":        {&h, w.sign(pbft.Checkpoint, &h, 0, 1, 2), receipt.ErrCertificate},
 		"COMMIT":           {&h, w.commit(&h), receipt.ErrCertificate},
 		"of another block": {&other, sign(0, 1, 2), receipt.ErrCertificate},
-		"of another epoch": {&w.blocks[4].decision.Header, sign(0, 1, 2), receipt.ErrEpoch},
+		"of another set":   {&w.blocks[4].decision.Header, sign(0, 1, 2), receipt.ErrSet},
 	} {
 		if err := c.VerifyCheckpoint(v.h, &v.cert); !errors.Is(err, v.want) {
 			t.Errorf("%s: %v, want %v", name, err, v.want)

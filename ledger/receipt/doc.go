@@ -4,30 +4,50 @@
 //
 //	genesis ID = cluster digest, in every signature
 //	   |
-//	validators of epoch 0 --sign--> last block of epoch 0, which names
-//	   |                               |
-//	   |                            validators of epoch 1 --sign--> ... one transition each
-//	   |                                                             |
-//	   +---------------- or, in epoch 0, at once ---------------- validators of epoch e
-//	                                                                 |sign (COMMIT, 2f+1 of them)
-//	                                                              block's header
-//	                                                                 |transaction root, RFC 6962
-//	                                                              transaction
+//	first validators --sign--> a block that names them, and others as the next
+//	   |                          |
+//	   |                       those --sign--> ... one hop for each change of the set
+//	   |                                         |
+//	   +--------- or at once, if they ---------- a set of validators
+//	              order the block                |sign (COMMIT, 2f+1 of them)
+//	                                          block's header, which names the set
+//	                                             |transaction root, RFC 6962
+//	                                          transaction
 //
 // A block is valid only if every transaction in it could be carried out, and
 // validators sign no other: what is in a block has happened.
 //
+// # Hops, and what they are worth
+//
+// Each header names the set of validators that orders the block, so that whoever
+// trusts a set needs nothing else to judge a block of its: not the epoch it is of, nor
+// what came before. A hop leads from one set to another: a block of the one that names
+// the other as the next. Epochs that end with the set that they began with need none,
+// and a way to a set that has been in office twice leads to it once.
+//
+// Along a way, sequence numbers and epochs grow and time does not run backwards. That
+// a block is really behind the ones that led to it is not shown by a chain of parents,
+// which would be as long as the ledger, but by the validators: each replica that is
+// honest signs a block only on top of the whole history that it has executed.
+//
+// So this is what a receipt proves: of no set on the way, the first one and the last
+// included, have 2f+1 keys been given away, then or since, or else the block is of the
+// one ledger that there is, and what it says has happened. (With fewer than f+1 faulty
+// replicas in a set, no other quorum of it signs. Keys of a set that has left are as
+// good for forging as they ever were: a client that was not there cannot tell when a
+// signature was made.) [FromSet] begins with a later set, for who knows one, and makes
+// the way shorter and the keys younger.
+//
 // [Chain] is the left and upper half of the picture, and the one place outside the
-// consensus core where certificates are judged: followers and light clients go
-// along it, block by block or from one change of the committee to the next.
-// [Verify] goes along it for one [Receipt].
+// consensus core where certificates are judged: followers and light clients go along
+// it, block by block or from hop to hop. [Verify] goes along it for one [Receipt].
 //
 // # The file
 //
 // A receipt is kept as JSON, in exactly the form that [Receipt.Encode] writes:
 //
 //	{
-//	  "format": "decube/receipt/1",
+//	  "format": "decube/receipt/2",
 //	  "genesis": "64 hexadecimal digits",          the genesis ID
 //	  "transaction": {"id": ..., "op": {...}},     see package tx
 //	  "index": 2,                                  its place in the block, from 0
@@ -47,11 +67,11 @@
 //	    "view": 0,
 //	    "signatures": [{"replica": 0, "signature": "128 hexadecimal digits"}]
 //	  },
-//	  "transitions": [                             one for each epoch before the block's
+//	  "hops": [                                    from the genesis's validators to the block's
 //	    {
-//	      "block": {...},                          the epoch's last
+//	      "block": {...},                          one that hands over to other validators
 //	      "certificate": {...},
-//	      "validators": ["12D3Koo..."]             of the next epoch, in the order of their numbers
+//	      "validators": ["12D3Koo..."]             those, in the order of their numbers
 //	    }
 //	  ]
 //	}

@@ -17,7 +17,7 @@ import (
 )
 
 // Format is what a receipt's file says it is.
-const Format = "decube/receipt/1"
+const Format = "decube/receipt/2"
 
 // MaxSize is the most bytes of a receipt's file. A change of a committee of seven
 // takes about 2 KB of it.
@@ -28,14 +28,14 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 
 // file is a receipt as JSON; see the package comment.
 type file struct {
-	Format      string           `json:"format"`
-	Genesis     digest           `json:"genesis"`
-	Transaction *tx.Transaction  `json:"transaction"`
-	Index       uint32           `json:"index"`
-	Proof       []tx.ID          `json:"proof"`
-	Block       fileHeader       `json:"block"`
-	Certificate fileCertificate  `json:"certificate"`
-	Transitions []fileTransition `json:"transitions"`
+	Format      string          `json:"format"`
+	Genesis     digest          `json:"genesis"`
+	Transaction *tx.Transaction `json:"transaction"`
+	Index       uint32          `json:"index"`
+	Proof       []tx.ID         `json:"proof"`
+	Block       fileHeader      `json:"block"`
+	Certificate fileCertificate `json:"certificate"`
+	Hops        []fileHop       `json:"hops"`
 }
 
 type fileHeader struct {
@@ -60,7 +60,7 @@ type fileSigned struct {
 	Signature sig.Signature  `json:"signature"`
 }
 
-type fileTransition struct {
+type fileHop struct {
 	Block       fileHeader           `json:"block"`
 	Certificate fileCertificate      `json:"certificate"`
 	Validators  genesis.ValidatorSet `json:"validators"`
@@ -92,16 +92,16 @@ func (r *Receipt) Encode() ([]byte, error) {
 	}
 	f := file{
 		Format: Format, Genesis: digest(r.Genesis), Transaction: t, Index: r.Index,
-		Proof:       append([]tx.ID{}, r.Proof...),
-		Transitions: make([]fileTransition, len(r.Transitions)),
+		Proof: append([]tx.ID{}, r.Proof...),
+		Hops:  make([]fileHop, len(r.Hops)),
 	}
 	if f.Block, f.Certificate, err = toFile(&r.Header, &r.Cert); err != nil {
 		return nil, err
 	}
-	for i := range r.Transitions {
-		from, to := &r.Transitions[i], &f.Transitions[i]
+	for i := range r.Hops {
+		from, to := &r.Hops[i], &f.Hops[i]
 		if to.Block, to.Certificate, err = toFile(&from.Header, &from.Cert); err != nil {
-			return nil, fmt.Errorf("transition %d: %w", i, err)
+			return nil, fmt.Errorf("hop %d: %w", i, err)
 		}
 		to.Validators = append(genesis.ValidatorSet{}, from.Validators...)
 	}
@@ -200,11 +200,11 @@ func (f *file) receipt() (*Receipt, error) {
 	if r.Header, r.Cert, err = fromFile(&f.Block, &f.Certificate); err != nil {
 		return nil, err
 	}
-	r.Transitions = make([]Transition, len(f.Transitions))
-	for i := range f.Transitions {
-		from, to := &f.Transitions[i], &r.Transitions[i]
+	r.Hops = make([]Hop, len(f.Hops))
+	for i := range f.Hops {
+		from, to := &f.Hops[i], &r.Hops[i]
 		if to.Header, to.Cert, err = fromFile(&from.Block, &from.Certificate); err != nil {
-			return nil, fmt.Errorf("transition %d: %w", i, err)
+			return nil, fmt.Errorf("hop %d: %w", i, err)
 		}
 		to.Validators = from.Validators
 	}

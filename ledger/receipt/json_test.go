@@ -48,7 +48,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := receipt.Verify(r, g, sigs); err != nil || got.Block != 5 || got.Epoch != 1 {
+	if got, err := receipt.Verify(r, receipt.FromGenesis(g), sigs); err != nil || got.Block != 5 || got.Epoch != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -81,11 +81,11 @@ func TestEncodeRefuses(t *testing.T) {
 		"another block":        func(r *receipt.Receipt) { r.Cert.Digest[0] ^= 1 },
 		"another state":        func(r *receipt.Receipt) { r.Cert.State[0] ^= 1 },
 		"another sequence":     func(r *receipt.Receipt) { r.Cert.Seq++ },
-		"another epoch":        func(r *receipt.Receipt) { r.Transitions[0].Cert.Epoch++ },
+		"another epoch":        func(r *receipt.Receipt) { r.Hops[0].Cert.Epoch++ },
 		"long before our time": func(r *receipt.Receipt) { r.Header.Time = math.MinInt64; repair(r) },
 		"long after our time":  func(r *receipt.Receipt) { r.Header.Time = math.MaxInt64; repair(r) },
 		"more than a file takes": func(r *receipt.Receipt) {
-			r.Transitions = append(r.Transitions, make([]receipt.Transition, 20_000)...)
+			r.Hops = append(r.Hops, make([]receipt.Hop, 20_000)...)
 			repair(r)
 		},
 	} {
@@ -109,7 +109,7 @@ func TestDecodeIsStrict(t *testing.T) {
 		"nothing":            {good, ""},
 		"null":               {good, "null\n"},
 		"an empty object":    {good, "{}\n"},
-		"another format":     {"decube/receipt/1", "decube/receipt/2"},
+		"another format":     {"decube/receipt/2", "decube/receipt/1"},
 		"no line feed":       {"\n}\n", "\n}"},
 		"two receipts":       {good, good + good},
 		"other line ends":    {"\n", "\r\n"},
@@ -121,7 +121,7 @@ func TestDecodeIsStrict(t *testing.T) {
 		"upper-case digits":  {"a", "A"},
 		"another number":     {`"view": 3`, `"view": 3.0`},
 		"no transaction":     {`"transaction": {`, `"transaction": null, "x": {`},
-		"no transitions":     {`"transitions": [`, `"transitions": null, "x": [`},
+		"no hops":            {`"hops": [`, `"hops": null, "x": [`},
 		"zero next":          {`"validators": "`, `"next_validators": "` + strings.Repeat("0", 64) + `", "validators": "`},
 		"a precise time":     {`678Z"`, `678000Z"`},
 		"an early time":      {`"2026-`, `"20260-`},
@@ -151,7 +151,7 @@ func TestLargeCommittee(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := receipt.Verify(r, w.g, sigs); err != nil {
+	if _, err := receipt.Verify(r, receipt.FromGenesis(w.g), sigs); err != nil {
 		t.Error(err)
 	}
 	if len(data) > receipt.MaxSize/100 {
@@ -168,7 +168,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Add([]byte(`{"format": "decube/receipt/1", "transitions": [{}]}`))
+	f.Add([]byte(`{"format": "decube/receipt/2", "hops": [{}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := receipt.Decode(data)
 		if err != nil {
@@ -181,7 +181,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || !bytes.Equal(again, data) {
 			t.Errorf("%s was read, and is written as %s, %v", data, again, err)
 		}
-		if _, err := receipt.Verify(r, w.g, sigs); err == nil && r.Genesis != w.g.ID() {
+		if _, err := receipt.Verify(r, receipt.FromGenesis(w.g), sigs); err == nil && r.Genesis != w.g.ID() {
 			t.Error("verified, of another ledger")
 		}
 	})

@@ -84,7 +84,7 @@ func listMutations(v reflect.Value, path string) []mutation {
 func TestEveryMutationFails(t *testing.T) {
 	w := newWorld(t, "test", 4, 7, 4)
 	verified := func(r *receipt.Receipt) bool {
-		_, err := receipt.Verify(r, w.g, sigs)
+		_, err := receipt.Verify(r, receipt.FromGenesis(w.g), sigs)
 		return err == nil
 	}
 	good := w.receipt(8, 2)
@@ -133,7 +133,7 @@ func TestEveryChangedByteFails(t *testing.T) {
 		if reflect.DeepEqual(back, r) {
 			t.Errorf("%s at %d: another file of the same receipt", what, at)
 		}
-		if _, err := receipt.Verify(back, w.g, sigs); err == nil {
+		if _, err := receipt.Verify(back, receipt.FromGenesis(w.g), sigs); err == nil {
 			t.Errorf("%s at %d: verified", what, at)
 		}
 	}

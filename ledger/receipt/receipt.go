@@ -17,13 +17,13 @@ type Receipt struct {
 	Proof       tx.Proof // of that
 	Header      pbft.Header
 	Cert        pbft.Certificate
-	Transitions []Transition // one for each epoch before the block's, in order
+	Hops        []Hop // from the genesis's validators to those who order the block, in order
 }
 
 // New returns the receipt for the i-th transaction of a committed block, whose
 // body has the IDs given. It returns ErrInclusion when that is another
 // transaction; whether the rest holds is for [Verify]. Nothing is copied.
-func New(genesisID pbft.Digest, transitions []Transition, d *pbft.Decision, ids []tx.ID, i int, t *tx.Transaction) (*Receipt, error) {
+func New(genesisID pbft.Digest, hops []Hop, d *pbft.Decision, ids []tx.ID, i int, t *tx.Transaction) (*Receipt, error) {
 	proof, err := tx.ProveInclusion(ids, i)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInclusion, err)
@@ -34,11 +34,11 @@ func New(genesisID pbft.Digest, transitions []Transition, d *pbft.Decision, ids 
 	return &Receipt{
 		Genesis:     genesisID,
 		Transaction: t,
-		Index:       uint32(i), //nolint:gosec // below tx.MaxBatch
+		Index:       uint32(i),
 		Proof:       proof,
 		Header:      d.Header,
 		Cert:        d.Cert,
-		Transitions: transitions,
+		Hops:        hops,
 	}, nil
 }
 

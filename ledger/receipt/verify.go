@@ -23,9 +23,13 @@ type Result struct {
 	Epoch  uint64
 	Time   time.Time // when, as a quorum of validators agreed; UTC
 
-	Signers    []Signer // who vouches for the block, by replica
-	Validators int      // of the epoch
-	Quorum     int      // how many of them it takes
+	Set        pbft.Digest // of the validators that order the block
+	Signers    []Signer    // who vouches for the block, by replica
+	Validators int         // of the set
+	Quorum     int         // how many of them it takes
+
+	Trusted pbft.Digest // the set that was believed without proof
+	Hops    int         // from that set to the one that orders the block
 }
 
 // Signer is a validator that signed the block's certificate.
@@ -35,28 +39,30 @@ type Signer struct {
 	Name    string // as the genesis calls the key, or empty
 }
 
-// Verify returns what a receipt proves to whoever trusts the genesis, or an error
-// that wraps the sentinels of the part and the reason. The document must be valid.
-// All signatures are verified together, at the end: what is refused for its form
-// is refused cheaply.
-func Verify(r *Receipt, g *genesis.Genesis, v *sig.Verifier) (Result, error) {
-	c, err := NewChain(g, v)
+// Verify returns what a receipt proves to whoever trusts a set of validators, or an
+// error that wraps the sentinels of the part and the reason. All signatures are
+// verified together, at the end: what is refused for its form is refused cheaply.
+func Verify(r *Receipt, trust Trust, v *sig.Verifier) (Result, error) {
+	a, hops, err := trust.anchor(r)
 	if err != nil {
 		return Result{}, err
 	}
-	if r.Genesis != c.cluster {
-		return Result{}, fmt.Errorf("%w: the receipt is of genesis %v, this is %v", ErrGenesis, r.Genesis, c.cluster)
+	cluster := trust.genesis.ID()
+	if r.Genesis != cluster {
+		return Result{}, fmt.Errorf("%w: the receipt is of genesis %v, this is %v", ErrGenesis, r.Genesis, cluster)
 	}
-	t, err := r.included(c.cluster)
+	t, err := r.included(cluster)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := direct(hops, r.Header.Committee); err != nil {
 		return Result{}, err
 	}
 	var b batch
-	e, err := c.walk(&b, r.Transitions)
-	if err != nil {
+	if a, err = a.walk(&b, cluster, hops); err != nil {
 		return Result{}, err
 	}
-	if err := e.committed(&b, ErrBlock, c.cluster, &r.Header, &r.Cert); err != nil {
+	if err := a.committed(&b, ErrBlock, cluster, &r.Header, &r.Cert); err != nil {
 		return Result{}, fmt.Errorf("%w: %w", ErrBlock, err)
 	}
 	b.add(sig.Item{Key: t.Owner, Message: t.Statement(), Signature: t.Signature}, func() error {
@@ -65,7 +71,23 @@ func Verify(r *Receipt, g *genesis.Genesis, v *sig.Verifier) (Result, error) {
 	if err := b.verify(v); err != nil {
 		return Result{}, err
 	}
-	return result(r, g, &e, t), nil
+	out := result(r, trust.genesis, &a, t)
+	out.Trusted, out.Hops = trust.set, len(hops)
+	return out, nil
+}
+
+// direct returns an error if hops lead through a set twice: whoever trusts a set needs
+// none that lead back to it. It bounds the way by the sets that there have been.
+func direct(hops []Hop, last pbft.Digest) error {
+	seen := make(map[pbft.Digest]bool, len(hops)+1)
+	for i := range hops {
+		set := hops[i].Header.Committee
+		if seen[set] || set == last {
+			return fmt.Errorf("%w: hops lead back to set %s", ErrHop, set.Short())
+		}
+		seen[set] = true
+	}
+	return nil
 }
 
 // included checks that the transaction is for this ledger and in the block, and
@@ -85,14 +107,14 @@ func (r *Receipt) included(cluster pbft.Digest) (*tx.Transaction, error) {
 	return t, nil
 }
 
-func result(r *Receipt, g *genesis.Genesis, e *epoch, t *tx.Transaction) Result {
+func result(r *Receipt, g *genesis.Genesis, a *anchor, t *tx.Transaction) Result {
 	out := Result{
 		Transaction: t, Owner: t.Owner, Op: t.Op, Network: g.Network,
-		Block: r.Header.Seq, Digest: r.Cert.Digest, Epoch: e.number, Time: time.UnixMilli(r.Header.Time).UTC(),
-		Validators: e.committee.Size(), Quorum: e.committee.Quorum(),
+		Block: r.Header.Seq, Digest: r.Cert.Digest, Epoch: r.Header.Epoch, Time: time.UnixMilli(r.Header.Time).UTC(),
+		Set: a.set, Validators: a.committee.Size(), Quorum: a.committee.Quorum(),
 	}
 	for _, s := range r.Cert.Sigs {
-		key := e.validators[s.Replica]
+		key := a.validators[s.Replica]
 		out.Signers = append(out.Signers, Signer{Replica: s.Replica, Key: key, Name: g.Name(key)})
 	}
 	return out

@@ -21,15 +21,16 @@ func TestVerify(t *testing.T) {
 	for seq := 1; seq <= len(w.blocks); seq++ {
 		for i := range txsPerBlock {
 			b := w.blocks[seq-1]
-			got, err := receipt.Verify(w.receipt(seq, i), w.g, sigs)
+			got, err := receipt.Verify(w.receipt(seq, i), receipt.FromGenesis(w.g), sigs)
 			if err != nil {
 				t.Fatalf("transaction %d of block %d: %v", i, seq, err)
 			}
 			want := receipt.Result{
 				Transaction: b.body[i], Owner: keyOf('o', i).Public(), Op: b.body[i].Op, Network: "test",
 				Block: uint64(seq), Digest: b.decision.Header.Digest(), Epoch: uint64(seq-1) / blocksPerEpoch,
-				Time: time.UnixMilli(1767319445678 + int64(seq)*blockTime).UTC(),
+				Time: time.UnixMilli(1767319445678 + int64(seq)*blockTime).UTC(), Trusted: w.set(0).Digest(),
 			}
+			want.Set, want.Hops = w.set(int(want.Epoch)).Digest(), int(want.Epoch)
 			want.Validators = []int{4, 7, 4}[want.Epoch]
 			want.Quorum = []int{3, 5, 3}[want.Epoch]
 			set := w.set(int(want.Epoch))
@@ -47,7 +48,7 @@ func TestVerify(t *testing.T) {
 // genesis have none.
 func TestSignersAreNamedByTheirKeys(t *testing.T) {
 	w := newWorld(t, "test", 4, 4, 4)
-	got, err := receipt.Verify(w.receipt(9, 0), w.g, sigs)
+	got, err := receipt.Verify(w.receipt(9, 0), receipt.FromGenesis(w.g), sigs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestMoreThanAQuorumMaySign(t *testing.T) {
 	w := newWorld(t, "test", 4)
 	r := w.receipt(2, 1)
 	r.Cert = w.sign(pbft.Commit, &r.Header, 0, 1, 2, 3)
-	if got, err := receipt.Verify(r, w.g, sigs); err != nil || len(got.Signers) != 4 {
+	if got, err := receipt.Verify(r, receipt.FromGenesis(w.g), sigs); err != nil || len(got.Signers) != 4 {
 		t.Errorf("%d signers, %v", len(got.Signers), err)
 	}
 }
@@ -106,62 +107,89 @@ func TestVerifyRefuses(t *testing.T) {
 		"one bad signature":  {1, func(r *receipt.Receipt) { r.Cert.Sigs[2].Sig[0] ^= 1 }, []error{receipt.ErrBlock, receipt.ErrSignature}},
 		"a stranger":         {1, func(r *receipt.Receipt) { r.Cert.Sigs[2].Replica = 4 }, []error{receipt.ErrBlock, receipt.ErrSigner}},
 		"the old validators": {4, func(r *receipt.Receipt) { r.Header.Epoch = 0; w.recommit(r); r.Header.Epoch = 1; repair(r) }, []error{receipt.ErrBlock, receipt.ErrQuorum}},
-		"another epoch":      {1, func(r *receipt.Receipt) { r.Header.Epoch = 1; w.recommit(r) }, []error{receipt.ErrBlock, receipt.ErrEpoch}},
-		"before its epoch":   {4, func(r *receipt.Receipt) { r.Header.Seq = 3; w.recommit(r) }, []error{receipt.ErrBlock, receipt.ErrOrder}},
-		"too old":            {4, func(r *receipt.Receipt) { r.Header.Time -= 2 * blockTime; w.recommit(r) }, []error{receipt.ErrBlock, receipt.ErrOrder}},
-		"on another parent":  {4, func(r *receipt.Receipt) { r.Header.Parent[0] ^= 1; w.recommit(r) }, []error{receipt.ErrBlock, receipt.ErrOrder}},
-		"the genesis block":  {1, func(r *receipt.Receipt) { r.Header.Seq = 0; w.recommit(r) }, []error{receipt.ErrBlock, receipt.ErrOrder}},
+		"before its epoch": {7, func(r *receipt.Receipt) {
+			r.Header.Epoch = 1
+			r.Cert = w.signBy(2, pbft.Commit, &r.Header, w.quorum(2)...)
+		}, []error{receipt.ErrBlock, receipt.ErrOrder}},
+		"before its set":    {4, func(r *receipt.Receipt) { r.Header.Seq = 3; w.recommit(r) }, []error{receipt.ErrBlock, receipt.ErrOrder}},
+		"too old":           {4, func(r *receipt.Receipt) { r.Header.Time -= 2 * blockTime; w.recommit(r) }, []error{receipt.ErrBlock, receipt.ErrOrder}},
+		"on another parent": {4, func(r *receipt.Receipt) { r.Header.Parent[0] ^= 1; w.recommit(r) }, []error{receipt.ErrBlock, receipt.ErrOrder}},
+		"the genesis block": {1, func(r *receipt.Receipt) { r.Header.Seq = 0; w.recommit(r) }, []error{receipt.ErrBlock, receipt.ErrOrder}},
 
-		"no transitions":       {7, func(r *receipt.Receipt) { r.Transitions = nil }, []error{receipt.ErrBlock, receipt.ErrEpoch}},
-		"the last one missing": {7, func(r *receipt.Receipt) { r.Transitions = r.Transitions[:1] }, []error{receipt.ErrBlock, receipt.ErrEpoch}},
-		"one skipped":          {7, func(r *receipt.Receipt) { r.Transitions = r.Transitions[1:] }, []error{receipt.ErrTransition, receipt.ErrEpoch}},
-		"one twice":            {7, func(r *receipt.Receipt) { r.Transitions[1] = r.Transitions[0] }, []error{receipt.ErrTransition, receipt.ErrEpoch}},
-		"one too many":         {3, func(r *receipt.Receipt) { r.Transitions = w.transitions[:1] }, []error{receipt.ErrBlock, receipt.ErrEpoch}},
+		"no hops":              {7, func(r *receipt.Receipt) { r.Hops = nil }, []error{receipt.ErrBlock, receipt.ErrSet}},
+		"the last one missing": {7, func(r *receipt.Receipt) { r.Hops = r.Hops[:1] }, []error{receipt.ErrBlock, receipt.ErrSet}},
+		"one skipped":          {7, func(r *receipt.Receipt) { r.Hops = r.Hops[1:] }, []error{receipt.ErrHop, receipt.ErrSet}},
+		"one twice":            {7, func(r *receipt.Receipt) { r.Hops[1] = r.Hops[0] }, []error{receipt.ErrHop}},
+		"one too many":         {3, func(r *receipt.Receipt) { r.Hops = w.hops[:1] }, []error{receipt.ErrHop}},
 		"not the last block": {7, func(r *receipt.Receipt) {
 			d := w.blocks[1].decision
-			r.Transitions[0].Header, r.Transitions[0].Cert = d.Header, d.Cert
-		}, []error{receipt.ErrTransition}},
+			r.Hops[0].Header, r.Hops[0].Cert = d.Header, d.Cert
+		}, []error{receipt.ErrHop}},
 		"validators swapped": {7, func(r *receipt.Receipt) {
-			v := r.Transitions[0].Validators
+			v := r.Hops[0].Validators
 			v[0], v[1] = v[1], v[0]
-		}, []error{receipt.ErrTransition}},
-		"other validators": {7, func(r *receipt.Receipt) { r.Transitions[0].Validators = w.set(0) }, []error{receipt.ErrTransition}},
-		"no validators":    {7, func(r *receipt.Receipt) { r.Transitions[0].Validators = nil }, []error{receipt.ErrTransition, genesis.ErrInvalid}},
+		}, []error{receipt.ErrHop}},
+		"other validators": {7, func(r *receipt.Receipt) { r.Hops[0].Validators = w.set(0) }, []error{receipt.ErrHop}},
+		"no validators":    {7, func(r *receipt.Receipt) { r.Hops[0].Validators = nil }, []error{receipt.ErrHop, genesis.ErrInvalid}},
 		"a validator twice": {7, func(r *receipt.Receipt) {
-			t := &r.Transitions[0]
+			t := &r.Hops[0]
 			t.Validators[1] = t.Validators[0]
 			t.Header.Next = t.Validators.Digest()
 			t.Cert = w.commit(&t.Header)
-		}, []error{receipt.ErrTransition, genesis.ErrInvalid}},
+		}, []error{receipt.ErrHop, genesis.ErrInvalid}},
 		"validators of one's own": {5, func(r *receipt.Receipt) {
-			t := &r.Transitions[0]
+			t := &r.Hops[0]
 			t.Validators = append(t.Validators[:6:6], keyOf('x', 0).Public())
 			t.Header.Next = t.Validators.Digest()
 			r.Header.Committee = t.Header.Next
 			repair(r)
-		}, []error{receipt.ErrTransition, receipt.ErrSignature}},
-		"transition with 2f": {7, func(r *receipt.Receipt) {
-			t := &r.Transitions[1]
+		}, []error{receipt.ErrHop, receipt.ErrSignature}},
+		"hop with 2f": {7, func(r *receipt.Receipt) {
+			t := &r.Hops[1]
 			t.Cert = w.sign(pbft.Commit, &t.Header, 0, 2, 4, 6)
-		}, []error{receipt.ErrTransition, receipt.ErrQuorum}},
-		"transition by PREPARE": {7, func(r *receipt.Receipt) {
-			t := &r.Transitions[1]
+		}, []error{receipt.ErrHop, receipt.ErrQuorum}},
+		"hop by PREPARE": {7, func(r *receipt.Receipt) {
+			t := &r.Hops[1]
 			t.Cert = w.sign(pbft.Prepare, &t.Header, w.quorum(1)...)
-		}, []error{receipt.ErrTransition, receipt.ErrCertificate}},
+		}, []error{receipt.ErrHop, receipt.ErrCertificate}},
 		"a block of another committee": {7, func(r *receipt.Receipt) {
+			r.Header.Committee = genesis.ValidatorSet{keyOf('x', 1).Public()}.Digest()
+			w.recommit(r)
+		}, []error{receipt.ErrBlock, receipt.ErrSet}},
+		"a block of the first committee, behind hops": {7, func(r *receipt.Receipt) {
 			r.Header.Committee = w.set(0).Digest()
 			w.recommit(r)
-		}, []error{receipt.ErrBlock, receipt.ErrCertificate}},
-		"transition into the past": {7, func(r *receipt.Receipt) {
-			t := &r.Transitions[1]
+		}, []error{receipt.ErrHop}},
+		"hop into the past": {7, func(r *receipt.Receipt) {
+			t := &r.Hops[1]
 			t.Header.Seq = 2
 			t.Cert = w.commit(&t.Header)
-		}, []error{receipt.ErrTransition, receipt.ErrOrder}},
-		"another history": {7, func(r *receipt.Receipt) { r.Transitions = fork.transitions }, []error{receipt.ErrBlock, receipt.ErrOrder}},
+		}, []error{receipt.ErrHop, receipt.ErrOrder}},
+		"hop into an earlier epoch": {7, func(r *receipt.Receipt) {
+			t := &r.Hops[1]
+			t.Header.Epoch = 0
+			t.Cert = w.signBy(1, pbft.Commit, &t.Header, w.quorum(1)...)
+		}, []error{receipt.ErrHop, receipt.ErrOrder}},
+		"hop into an earlier time": {7, func(r *receipt.Receipt) {
+			t := &r.Hops[1]
+			t.Header.Time -= 10 * blockTime
+			t.Cert = w.commit(&t.Header)
+		}, []error{receipt.ErrHop, receipt.ErrOrder}},
+		"hop to the same set": {7, func(r *receipt.Receipt) {
+			t := &r.Hops[1]
+			t.Header.Next, t.Validators = t.Header.Committee, w.set(1)
+			t.Cert = w.commit(&t.Header)
+		}, []error{receipt.ErrHop}},
+		"hop of a block that is not the last": {7, func(r *receipt.Receipt) {
+			t := &r.Hops[1]
+			t.Header.Next = pbft.Digest{}
+			t.Cert = w.commit(&t.Header)
+		}, []error{receipt.ErrHop}},
+		"another history": {7, func(r *receipt.Receipt) { r.Hops = fork.hops }, []error{receipt.ErrBlock}},
 	} {
 		r := w.receipt(c.seq, 2)
 		c.change(r)
-		got, err := receipt.Verify(r, w.g, sigs)
+		got, err := receipt.Verify(r, receipt.FromGenesis(w.g), sigs)
 		if !reflect.DeepEqual(got, receipt.Result{}) {
 			t.Errorf("%s: a result beside the error %v", name, err)
 		}
@@ -197,8 +225,8 @@ func stolen(w *world, r *receipt.Receipt) {
 func TestErrorNamesTheValidator(t *testing.T) {
 	w := newWorld(t, "test", 4, 7)
 	r := w.receipt(4, 0)
-	r.Transitions[0].Cert.Sigs[1].Sig[5] ^= 1
-	_, err := receipt.Verify(r, w.g, sigs)
+	r.Hops[0].Cert.Sigs[1].Sig[5] ^= 1
+	_, err := receipt.Verify(r, receipt.FromGenesis(w.g), sigs)
 	for _, want := range []string{"replica 2", w.set(0)[2].String(), "0/3:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
@@ -218,7 +246,7 @@ func TestNewRefuses(t *testing.T) {
 
 func TestGenesisWithoutValidators(t *testing.T) {
 	w := newWorld(t, "test", 4)
-	if _, err := receipt.Verify(w.receipt(1, 0), &genesis.Genesis{}, sigs); !errors.Is(err, genesis.ErrInvalid) || !errors.Is(err, quorum.ErrSize) {
+	if _, err := receipt.Verify(w.receipt(1, 0), receipt.FromGenesis(&genesis.Genesis{}), sigs); !errors.Is(err, genesis.ErrInvalid) || !errors.Is(err, quorum.ErrSize) {
 		t.Error(err)
 	}
 }
@@ -231,7 +259,7 @@ func BenchmarkVerify(b *testing.B) {
 		{"validators=4", []int{4}},
 		{"validators=7", []int{7}},
 		{"validators=31", []int{31}},
-		{"validators=7,transitions=16", []int{7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7}},
+		{"validators=7,hops=16", []int{7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			w := newWorld(b, "test", bench.sizes...)
@@ -242,7 +270,7 @@ func BenchmarkVerify(b *testing.B) {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := receipt.Verify(r, w.g, v); err != nil {
+				if _, err := receipt.Verify(r, receipt.FromGenesis(w.g), v); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -15,13 +15,14 @@ import (
 )
 
 // world is a ledger that was really signed: in each epoch three blocks of five
-// transactions, the last of which names the next epoch's validators.
+// transactions, the last of which names the next epoch's validators. They are others
+// in each epoch.
 type world struct {
-	tb          testing.TB
-	g           *genesis.Genesis
-	epochs      [][]sig.PrivateKey // each epoch's validators, by replica
-	transitions []receipt.Transition
-	blocks      []block // that of sequence number s is at s-1
+	tb     testing.TB
+	g      *genesis.Genesis
+	epochs [][]sig.PrivateKey // each epoch's validators, by replica
+	hops   []receipt.Hop
+	blocks []block // that of sequence number s is at s-1
 }
 
 type block struct {
@@ -55,15 +56,7 @@ func newWorld(tb testing.TB, network string, sizes ...int) *world {
 		}
 		w.epochs = append(w.epochs, keys)
 	}
-	var validators []genesis.Validator
-	for i, key := range w.set(0) {
-		validators = append(validators, genesis.Validator{Key: key, Name: fmt.Sprintf("validator %d", i)})
-	}
-	var err error
-	w.g, err = genesis.New(network, time.UnixMilli(1767319445678), validators, genesis.DefaultParams())
-	if err != nil {
-		tb.Fatal(err)
-	}
+	w.g = genesisOf(tb, network, w.set(0))
 	parent := w.g.Header(digestOf("state 0"))
 	for e := range sizes {
 		for i := range blocksPerEpoch {
@@ -71,11 +64,24 @@ func newWorld(tb testing.TB, network string, sizes ...int) *world {
 			w.blocks = append(w.blocks, b)
 			parent = b.decision.Header
 			if parent.Last() {
-				w.transitions = append(w.transitions, receipt.Transition{Header: parent, Cert: b.decision.Cert, Validators: w.set(e + 1)})
+				w.hops = append(w.hops, receipt.Hop{Header: parent, Cert: b.decision.Cert, Validators: w.set(e + 1)})
 			}
 		}
 	}
 	return w
+}
+
+func genesisOf(tb testing.TB, network string, set genesis.ValidatorSet) *genesis.Genesis {
+	tb.Helper()
+	var validators []genesis.Validator
+	for i, key := range set {
+		validators = append(validators, genesis.Validator{Key: key, Name: fmt.Sprintf("validator %d", i)})
+	}
+	g, err := genesis.New(network, time.UnixMilli(1767319445678), validators, genesis.DefaultParams())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return g
 }
 
 func (w *world) set(e int) genesis.ValidatorSet {
@@ -127,14 +133,20 @@ func (w *world) quorum(e uint64) []quorum.Replica {
 	return out
 }
 
-// sign returns a certificate signed by some of an epoch's replicas.
+// sign returns a certificate signed by some of the replicas of the block's epoch.
 func (w *world) sign(phase pbft.Phase, h *pbft.Header, signers ...quorum.Replica) pbft.Certificate {
+	return w.signBy(h.Epoch, phase, h, signers...)
+}
+
+// signBy returns a certificate signed by some of an epoch's replicas, whatever epoch
+// the block says it is of.
+func (w *world) signBy(epoch uint64, phase pbft.Phase, h *pbft.Header, signers ...quorum.Replica) pbft.Certificate {
 	cert := pbft.Certificate{Subject: pbft.Subject{
 		Phase: phase, Epoch: h.Epoch, View: 3, Seq: h.Seq, Digest: h.Digest(), State: h.State,
 	}}
 	statement := cert.Statement(w.g.ID())
 	for _, r := range signers {
-		cert.Sigs = append(cert.Sigs, pbft.Signed{Replica: r, Sig: pbft.Signature(w.epochs[h.Epoch][r].Sign(statement))})
+		cert.Sigs = append(cert.Sigs, pbft.Signed{Replica: r, Sig: pbft.Signature(w.epochs[epoch][r].Sign(statement))})
 	}
 	return cert
 }
@@ -144,17 +156,22 @@ func (w *world) sign(phase pbft.Phase, h *pbft.Header, signers ...quorum.Replica
 func (w *world) receipt(seq, i int) *receipt.Receipt {
 	w.tb.Helper()
 	b := w.blocks[seq-1]
-	r, err := receipt.New(w.g.ID(), w.transitions[:b.decision.Header.Epoch], b.decision, b.body.IDs(), i, b.body[i])
+	r, err := receipt.New(w.g.ID(), w.hops[:b.decision.Header.Epoch], b.decision, b.body.IDs(), i, b.body[i])
 	if err != nil {
 		w.tb.Fatal(err)
 	}
+	return copied(w.tb, r)
+}
+
+// copied returns a receipt that shares no memory with another.
+func copied(tb testing.TB, r *receipt.Receipt) *receipt.Receipt {
+	tb.Helper()
 	data, err := r.Encode()
 	if err != nil {
-		w.tb.Fatal(err)
+		tb.Fatal(err)
 	}
-	r, err = receipt.Decode(data)
-	if err != nil {
-		w.tb.Fatal(err)
+	if r, err = receipt.Decode(data); err != nil {
+		tb.Fatal(err)
 	}
 	return r
 }
@@ -168,8 +185,8 @@ func repair(r *receipt.Receipt) {
 		cert.Subject = pbft.Subject{Phase: pbft.Commit, Epoch: h.Epoch, View: cert.View, Seq: h.Seq, Digest: h.Digest(), State: h.State}
 	}
 	about(&r.Header, &r.Cert)
-	for i := range r.Transitions {
-		about(&r.Transitions[i].Header, &r.Transitions[i].Cert)
+	for i := range r.Hops {
+		about(&r.Hops[i].Header, &r.Hops[i].Cert)
 	}
 }
 

@@ -54,10 +54,10 @@ func (s source) Chunk(ctx context.Context, seq uint64, start []byte) ([]byte, er
 	return nil, errGone
 }
 
-// Epochs implements ledger.Source.
-func (s source) Epochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
+// Hops implements ledger.Source.
+func (s source) Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
 	if l := s.reachable(); l != nil {
-		return l.ServeEpochs(ctx, from)
+		return l.ServeHops(ctx, from)
 	}
 	return nothing
 }

@@ -13,7 +13,7 @@
 //	BLOCKS = 0x02 | from | max (1..4096)            blocks up to the tip
 //	FOLLOW = 0x03 | from                            blocks, and new ones as they come
 //	CHUNK  = 0x04 | seq | length | start            a part of the state at a checkpoint
-//	EPOCHS = 0x05 | from                            transitions between epochs
+//	HOPS   = 0x05 | from                            changes of the validators, from a block on
 //	SUBMIT = 0x06 | wait in ms | length | bytes     a transaction of 1 B to 256 KiB
 //	BODIES = 0x07 | digest (32 bytes) | n (1..4096) | n x ID (32 bytes)
 //
@@ -25,7 +25,7 @@
 //	VERDICT = 0x84 | code (1 byte) | length (at most 1 KiB) | UTF-8 text
 //	ALIVE   = 0x85
 //
-// HEAD and CHUNK are answered by one ITEM, BLOCKS and EPOCHS by any number of
+// HEAD and CHUNK are answered by one ITEM, BLOCKS and HOPS by any number of
 // them, in order and without gaps, and then an END; more says that it was a limit
 // that ended the answer and that the client may ask on. BODIES is answered by an
 // ITEM for each ID in the order asked for, of length 0 for what is not held, and an
@@ -39,9 +39,9 @@
 //	code 4  busy; come back later
 //	code 5  the peer failed
 //
-//	          HEAD       64 KiB
+//	          HEAD       96 KiB
 //	an ITEM   CHUNK       4 MiB     at most
-//	          EPOCHS      1 MiB
+//	          HOPS        1 MiB
 //	          BODIES    256 KiB
 //	          others     12 MiB
 //

@@ -99,7 +99,7 @@ func (c *chain) Chunk(_ context.Context, seq uint64, start []byte) ([]byte, erro
 	return c.chunk(seq, start)
 }
 
-func (c *chain) Epochs(_ context.Context, from uint64) iter.Seq2[[]byte, error] {
+func (c *chain) Hops(_ context.Context, from uint64) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for e := from; e < 3; e++ {
 			if !yield(fmt.Appendf(nil, "epoch %d", e), nil) {

@@ -19,7 +19,7 @@ type Limits struct {
 	// Waiting is the most FOLLOW and SUBMIT answered at a time, and WaitingPerPeer
 	// the most of them for one peer.
 	Waiting, WaitingPerPeer int
-	// Blocks and Bytes bound an answer to BLOCKS or EPOCHS: whichever comes first,
+	// Blocks and Bytes bound an answer to BLOCKS or HOPS: whichever comes first,
 	// though one item may always be sent.
 	Blocks int
 	Bytes  int64

@@ -11,11 +11,11 @@ import (
 
 // Bounds of the protocol.
 const (
-	// MaxHead, MaxBlock, MaxChunk and MaxEpoch are the largest blobs in bytes.
-	MaxHead  = 64 << 10
+	// MaxHead, MaxBlock, MaxChunk and MaxHop are the largest blobs in bytes.
+	MaxHead  = 96 << 10
 	MaxBlock = 12 << 20
 	MaxChunk = 4 << 20
-	MaxEpoch = 1 << 20
+	MaxHop   = 1 << 20
 	// MaxTransaction is the largest transaction in bytes.
 	MaxTransaction = 256 << 10
 	// MaxStart is the longest start of a chunk in bytes.
@@ -37,7 +37,7 @@ const (
 	askBlocks ask = 0x02
 	askFollow ask = 0x03
 	askChunk  ask = 0x04
-	askEpochs ask = 0x05
+	askHops   ask = 0x05
 	askSubmit ask = 0x06
 	askBodies ask = 0x07
 )
@@ -49,8 +49,8 @@ func (a ask) maxItem() int {
 		return MaxHead
 	case askChunk:
 		return MaxChunk
-	case askEpochs:
-		return MaxEpoch
+	case askHops:
+		return MaxHop
 	case askBodies:
 		return MaxTransaction
 	case askBlocks, askFollow, askSubmit:
@@ -64,7 +64,7 @@ func (a ask) waits() bool { return a == askFollow || a == askSubmit }
 // request is a request of any kind; the kind says which fields it has.
 type request struct {
 	kind   ask
-	from   uint64 // BLOCKS, FOLLOW, EPOCHS; seq of CHUNK
+	from   uint64 // BLOCKS, FOLLOW, HOPS; seq of CHUNK
 	max    uint64 // BLOCKS
 	wait   uint64 // SUBMIT, in ms
 	data   []byte // start of CHUNK, transaction of SUBMIT
@@ -79,7 +79,7 @@ func encodeRequest(r request) []byte {
 	case askHead:
 	case askBlocks:
 		b = wire.AppendUvarint(wire.AppendUvarint(b, r.from), r.max)
-	case askFollow, askEpochs:
+	case askFollow, askHops:
 		b = wire.AppendUvarint(b, r.from)
 	case askChunk:
 		b = wire.AppendFrame(wire.AppendUvarint(b, r.from), r.data)
@@ -107,7 +107,7 @@ func parseRequest(body []byte) (request, error) {
 		if r.max = d.Uvarint(MaxRun); r.max == 0 {
 			d.Fail(fmt.Errorf("%w: no blocks", wire.ErrMalformed))
 		}
-	case askFollow, askEpochs:
+	case askFollow, askHops:
 		r.from = d.Uvarint(wire.MaxUvarint)
 	case askChunk:
 		r.from = d.Uvarint(wire.MaxUvarint)

@@ -18,7 +18,7 @@ func someRequests() []request {
 		{kind: askBlocks, from: wire.MaxUvarint, max: 1},
 		{kind: askFollow, from: 7},
 		{kind: askChunk, from: 128, data: []byte("key")},
-		{kind: askEpochs, from: 2},
+		{kind: askHops, from: 2},
 		{kind: askSubmit, wait: 30_000, data: []byte("transaction")},
 		{kind: askBodies, digest: [32]byte{1}, ids: [][32]byte{{2}, {3}}},
 	}

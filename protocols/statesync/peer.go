@@ -48,9 +48,9 @@ func (p *Peer) Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[
 	return p.run(ctx, request{kind: askBlocks, from: from, max: MaxRun}, MaxRun)
 }
 
-// Epochs yields the transitions from an epoch on.
-func (p *Peer) Epochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
-	return p.run(ctx, request{kind: askEpochs, from: from}, wire.MaxUvarint)
+// Hops yields the changes of the validators from a block on.
+func (p *Peer) Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
+	return p.run(ctx, request{kind: askHops, from: from}, wire.MaxUvarint)
 }
 
 // Bodies yields the transactions of a proposal that ids name, in their order, empty
@@ -143,7 +143,7 @@ func (p *Peer) run(ctx context.Context, r request, limit uint64) iter.Seq2[[]byt
 				return
 			case err == nil && more && n == 0:
 				err = malformed("no items, but more")
-			case err == nil && more && r.kind != askBlocks && r.kind != askEpochs:
+			case err == nil && more && r.kind != askBlocks && r.kind != askHops:
 				err = malformed("more than was asked for")
 			}
 			if err != nil {
@@ -199,8 +199,8 @@ func (a ask) String() string {
 		return "follow"
 	case askChunk:
 		return "chunk"
-	case askEpochs:
-		return "epochs"
+	case askHops:
+		return "hops"
 	case askSubmit:
 		return "submit"
 	case askBodies:

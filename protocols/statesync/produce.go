@@ -55,8 +55,8 @@ func (p *producer) answer(ctx context.Context, r request) {
 	case askBlocks:
 		most := min(int(r.max), p.s.o.Limits.Blocks) //nolint:gosec // at most MaxRun
 		last.head.more, err = p.some(ctx, r, most, p.s.source.Blocks(ctx, r.from, false))
-	case askEpochs:
-		last.head.more, err = p.some(ctx, r, p.s.o.Limits.Blocks, p.s.source.Epochs(ctx, r.from))
+	case askHops:
+		last.head.more, err = p.some(ctx, r, p.s.o.Limits.Blocks, p.s.source.Hops(ctx, r.from))
 	case askFollow:
 		if err = p.all(ctx, r, p.s.source.Blocks(ctx, r.from, true)); err == nil {
 			err = fmt.Errorf("%w: the source stops", ErrBusy)

@@ -32,8 +32,9 @@ type Source interface {
 	// Chunk returns the part of the state at checkpoint seq that begins at start, in
 	// at most MaxChunk bytes.
 	Chunk(ctx context.Context, seq uint64, start []byte) ([]byte, error)
-	// Epochs yields the transitions from an epoch on, of at most MaxEpoch bytes each.
-	Epochs(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
+	// Hops yields the changes of the validators from a block on, of at most MaxHop bytes
+	// each.
+	Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
 	// Submit hands a transaction in and returns what became of it. The transaction
 	// is the source's to keep. When ctx ends before that is known, the verdict says
 	// so.

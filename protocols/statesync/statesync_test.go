@@ -15,13 +15,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 )
 
-func TestHeadAndEpochs(t *testing.T) {
+func TestHeadAndHops(t *testing.T) {
 	p := serve(t, newHost(t), newChain(1, "one", "two")).ask(t)
 	if head, err := p.Head(within(t)); err != nil || string(head) != "head 2" {
 		t.Errorf("head %q, %v", head, err)
 	}
-	if got, err := collect(p.Epochs(within(t), 1)); err != nil || !slices.Equal(got, []string{"epoch 1", "epoch 2"}) {
-		t.Errorf("epochs %q, %v", got, err)
+	if got, err := collect(p.Hops(within(t), 1)); err != nil || !slices.Equal(got, []string{"epoch 1", "epoch 2"}) {
+		t.Errorf("hops %q, %v", got, err)
 	}
 }
 

@@ -136,7 +136,7 @@ func (l *ledgerNet) proves(file []byte, done api.Submitted, v *sig.Verifier) err
 	if err != nil {
 		return err
 	}
-	res, err := receipt.Verify(r, l.document, v)
+	res, err := receipt.Verify(r, receipt.FromGenesis(l.document), v)
 	if err != nil {
 		return err
 	}
