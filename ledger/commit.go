@@ -130,7 +130,31 @@ func (x *executor) storeBeside() {
 	}
 	x.storing, x.storeAgain, x.since = true, false, time.Time{}
 	seq := x.head.header.Seq
-	x.syncs.Go(func() { x.box.put(archived{seq, x.archive.Sync()}) })
+	x.syncs.Go(func() {
+		err := x.archive.Sync()
+		x.box.put(archived{seq, err})
+		if err != nil {
+			return
+		}
+		// Others wait for what is durable, and nobody for the room that this gives back.
+		if err := x.dropBodies(seq); err != nil {
+			x.box.put(archived{seq, err})
+		}
+	})
+}
+
+// dropBodies drops some of the bodies that are not to be kept any more, up to a durable
+// block, and gives back room.
+func (x *executor) dropBodies(seq uint64) error {
+	if keep := uint64(x.cfg.KeepBlocks); keep > 0 && seq > keep {
+		if _, err := x.archive.PruneBodies(seq - keep + 1); err != nil {
+			return err
+		}
+	}
+	if err := x.archive.Reclaim(); !errors.Is(err, archive.ErrNoSpace) {
+		return err
+	}
+	return nil // there is no room to make room with
 }
 
 // storedBeside takes note of what storeBeside came to.

@@ -28,6 +28,8 @@ type Config struct {
 	GossipFanout    int   // peers that a follower follows and hands transactions to
 	ParallelWorkers int   // goroutines that verify signatures
 	QueueSize       int   // transactions waiting, for each validator they came through
+
+	KeepBlocks int // blocks whose transactions stay in the archive, the last ones; 0 for all
 }
 
 // Default returns the shipped profile.
@@ -66,6 +68,8 @@ func (c Config) Validate() error {
 		return config.Invalid("gossip_fanout", c.GossipFanout, "must be from 1 to 32 peers")
 	case c.ParallelWorkers < 1 || c.ParallelWorkers > 256:
 		return config.Invalid("parallel_workers", c.ParallelWorkers, "must be from 1 to 256")
+	case c.KeepBlocks != 0 && (c.KeepBlocks < minKeep || c.KeepBlocks > maxKeep):
+		return config.Invalid("keep_blocks", c.KeepBlocks, "must be 0, for all, or from %d to %d blocks", minKeep, maxKeep)
 	case c.QueueSize < 100 || c.QueueSize > 1_000_000:
 		return config.Invalid("queue_size", c.QueueSize, "must be from 100 to 1000000 transactions")
 	}
@@ -76,6 +80,13 @@ func (c Config) Validate() error {
 const (
 	minMessage = tx.MaxBatchSize + 64<<10
 	maxMessage = 10 << 20
+)
+
+// KeepBlocks may be from what others need who are a little behind to what no ledger
+// will have.
+const (
+	minKeep = 100
+	maxKeep = 1 << 40
 )
 
 // tick is the unit of the core's time.

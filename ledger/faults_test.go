@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -182,6 +183,67 @@ func wipedRejoins(t *testing.T, transferAfter uint64) {
 		t.Fatal(err)
 	}
 	s.agree(ctx, at.Block, s.all[1:]...)
+}
+
+// Peers that keep the last blocks only say so of older ones, and a validator that has
+// lost its disk begins with their state, however few blocks there are.
+func TestKeepBlocks(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, func(p *genesis.Params) { p.CheckpointInterval = 16 })
+	s.cfg.KeepBlocks = 100
+	s.startAll()
+	var first, last tx.ID
+	for i := range 180 {
+		id, at, err := s.all[i%3].put(ctx, fmt.Sprint("record", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last = id; i == 0 {
+			first = id
+		}
+		if at.Block > 150 {
+			break
+		}
+	}
+	keeper := s.all[0].ledger
+	s.until(ctx, "bodies are dropped", func() bool { return keeper.archive.Earliest() > 1 })
+	if _, at, err := keeper.Transaction(ctx, first); !errors.Is(err, ErrPruned) || at.Block != 1 {
+		t.Errorf("the first transaction is in block %d, %v", at.Block, err)
+	}
+	if _, err := keeper.Receipt(ctx, first); !errors.Is(err, ErrPruned) {
+		t.Errorf("its receipt: %v", err)
+	}
+	data, err := keeper.Receipt(ctx, last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := receipt.Decode(data); err != nil || r.Transaction.ID() != last {
+		t.Errorf("the last one's receipt: %v", err)
+	}
+	for b, err := range keeper.ServeBlocks(ctx, 1, false) {
+		if !errors.Is(err, ErrPruned) {
+			t.Errorf("the first block has %d bytes, %v", len(b), err)
+		}
+	}
+	wiped := s.all[3]
+	wiped.halt()
+	if err := os.RemoveAll(wiped.dir); err != nil {
+		t.Fatal(err)
+	}
+	wiped.start()
+	s.until(ctx, "the wiped validator votes", func() bool {
+		st, err := wiped.ledger.Status(ctx)
+		return err != nil || st.Role == RoleValidator
+	})
+	if earliest := wiped.ledger.archive.Earliest(); earliest <= 1 {
+		t.Errorf("it has blocks from %d on", earliest)
+	}
+	_, at, err := wiped.put(ctx, "after")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.agree(ctx, at.Block, s.all...)
 }
 
 func TestTooFewValidatorsSayWhy(t *testing.T) {

@@ -76,6 +76,9 @@ func (l *Ledger) block(seq uint64) (*Block, error) {
 		return nil, stored(seq, err)
 	}
 	encoded, err := l.archive.Body(seq)
+	if errors.Is(err, archive.ErrPruned) {
+		return nil, fmt.Errorf("%w: of block %d it has the header and the IDs of transactions; blocks from %d on are whole", ErrPruned, seq, l.archive.Earliest())
+	}
 	if err != nil {
 		return nil, stored(seq, err)
 	}

@@ -125,6 +125,7 @@ func TestConsensusSettings(t *testing.T) {
 		"no batch":       {func(c *Config) { c.Consensus.MaxBatchSize = 0 }, "consensus.max_batch_size"},
 		"no peers":       {func(c *Config) { c.Consensus.GossipFanout = 0 }, "consensus.gossip_fanout"},
 		"no workers":     {func(c *Config) { c.Consensus.ParallelWorkers = 0 }, "consensus.parallel_workers"},
+		"few blocks":     {func(c *Config) { c.Consensus.KeepBlocks = 5 }, "consensus.keep_blocks"},
 		"no queue":       {func(c *Config) { c.Consensus.QueueSize = 0 }, "consensus.queue_size"},
 		"small messages": {func(c *Config) { c.Consensus.MaxMessageSize = 1 << 20 }, "consensus.max_message_size"},
 		"large messages": {func(c *Config) { c.Consensus.MaxMessageSize = 11 << 20 }, "what the protocol carries"},

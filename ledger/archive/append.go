@@ -124,7 +124,8 @@ func (a *Archive) append(e *Entry) error {
 	if err := finish(w, g, &r); err != nil {
 		return err
 	}
-	now := *was
+	a.linking.Lock()
+	now := *a.chain.Load()
 	now.head = place(e.Decision)
 	if !e.Stateless {
 		now.stateful = seq + 1
@@ -133,6 +134,7 @@ func (a *Archive) append(e *Entry) error {
 		x.add(seq, e.IDs)
 	}
 	a.chain.Store(&now)
+	a.linking.Unlock()
 	if due {
 		x.written(seq + 1)
 	}

@@ -49,6 +49,8 @@ type Archive struct {
 	failed  atomic.Pointer[error] // why nothing can be appended any more
 
 	syncing sync.Mutex
+	pruning sync.Mutex // held by PruneBodies
+	linking sync.Mutex // held by who makes another chain of the present one
 
 	evidence *ring
 	views    *ring

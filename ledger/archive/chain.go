@@ -11,6 +11,7 @@ import (
 type chain struct {
 	space
 	head     *placed // nil while there is no block
+	first    uint64  // the first block that has a record: 0, or the one that was installed
 	earliest uint64  // the first block whose body is kept
 	stateful uint64  // the last block whose state is stored, plus 1; 0 for none
 	index    *index
@@ -35,9 +36,8 @@ func (c *chain) within(seq, first uint64) error {
 	return nil
 }
 
-// origin returns the first block that has a record: the one before the earliest when
-// that was installed.
-func (c *chain) origin() uint64 { return max(c.earliest, 1) - 1 }
+// origin returns the first block that has a record.
+func (c *chain) origin() uint64 { return c.first }
 
 // Head returns the last block's sequence number, and false when there is no block.
 func (a *Archive) Head() (seq uint64, ok bool) {
@@ -48,8 +48,9 @@ func (a *Archive) Head() (seq uint64, ok bool) {
 	return h.Header.Seq, true
 }
 
-// Earliest returns the sequence number of the first block whose body is kept: 0, or
-// the one after the checkpoint that was installed, which may still be to come.
+// Earliest returns the sequence number of the first block whose body is kept: 0, the
+// one after the checkpoint that was installed, which may still be to come, or the one
+// up to which bodies were pruned.
 func (a *Archive) Earliest() uint64 { return a.chain.Load().earliest }
 
 // StateSeq returns the last block whose state is stored, and false when there is

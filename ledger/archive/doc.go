@@ -32,6 +32,8 @@
 //	g 'd' seq part        body, cut into parts of 512 KiB; part is 2 bytes
 //	g 'i' bucket base     index of the transactions of some blocks from base on; bucket is 2 bytes
 //	g 'n' node            record of the state map: the key of package smt without its version
+//	g 'j' seq             IDs of a block whose body was dropped, 32 bytes each
+//	g 'q'                 first block whose body is there | first of which anything may be left | checksum
 //	g 'p' seq part        empty: an earlier write of a block that took several
 //	g 'h' seq             hop: frame of the block's decision | validators that come next | checksum
 //	g 'l' epoch           decision of the epoch's last block | checksum

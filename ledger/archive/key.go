@@ -11,6 +11,8 @@ const (
 	kindBody     = 'd'
 	kindIndex    = 'i'
 	kindNode     = 'n'
+	kindIDs      = 'j'
+	kindNote     = 'q'
 	kindPart     = 'p'
 	kindHop      = 'h'
 	kindEnd      = 'l'

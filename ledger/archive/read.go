@@ -80,6 +80,9 @@ func (a *Archive) body(seq uint64) ([]byte, tx.Batch, error) {
 		return nil, nil, a.moved(c, err)
 	}
 	body, batch, err := a.readBody(c.space, r)
+	if err != nil && a.chain.Load().earliest > seq {
+		err = fmt.Errorf("block %d: %w", seq, ErrPruned) // dropped meanwhile
+	}
 	return body, batch, a.moved(c, err)
 }
 
@@ -121,7 +124,7 @@ func (a *Archive) Checkpoints(above uint64) ([]*pbft.Decision, error) {
 		return nil, nil
 	}
 	var ds []*pbft.Decision
-	for seq := max(above+1, a.Earliest()); seq <= last; seq++ {
+	for seq := max(above, a.chain.Load().first) + 1; seq <= last; seq++ {
 		d, err := a.Decision(seq)
 		if err != nil {
 			return nil, err

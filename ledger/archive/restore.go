@@ -72,12 +72,21 @@ func (a *Archive) restoreBlocks(g space) (*chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.earliest = first; r.parts == 0 {
+	if c.first, c.earliest = first, first; r.parts == 0 {
 		c.earliest++
 	}
-	from := first
+	note, err := a.readPruned(g)
+	if err != nil {
+		return nil, err
+	}
+	c.earliest = max(c.earliest, note.earliest)
+	// Bodies are dropped of durable blocks only.
+	from := max(first, note.earliest)
+	if note.earliest > first {
+		from--
+	}
 	if r, err := a.readRecord(g, last); err == nil && r.durable > 0 {
-		from = max(first, r.durable-1)
+		from = max(from, r.durable-1)
 	}
 	head, err := a.whole(g, from, last)
 	if err != nil {
@@ -111,16 +120,19 @@ func (a *Archive) lastStateful(c *chain) (uint64, error) {
 // restoreIndex puts into memory what no group has.
 func (a *Archive) restoreIndex(c *chain, base uint64) error {
 	c.index = newIndex(base)
-	for seq := max(base, c.earliest); seq <= c.head.Header.Seq; seq++ {
+	for seq := max(base, c.first); seq <= c.head.Header.Seq; seq++ {
 		r, err := a.readRecord(c.space, seq)
 		if err != nil {
 			return err
 		}
-		_, batch, err := a.readBody(c.space, r)
+		if r.parts == 0 {
+			continue // it was installed
+		}
+		ids, err := a.idsOf(c.space, r, seq < c.earliest)
 		if err != nil {
 			return err
 		}
-		c.index.add(seq, batch.IDs())
+		c.index.add(seq, ids)
 	}
 	return nil
 }

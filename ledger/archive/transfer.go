@@ -184,10 +184,12 @@ func (t *Transfer) Install(hops []receipt.Hop, end *pbft.Decision) error {
 	if err := a.Sync(); err != nil {
 		return err
 	}
+	a.linking.Lock()
 	old := a.chain.Load().space
 	a.chain.Store(&chain{
-		space: t.space, head: place(t.decision), earliest: h.Seq + 1, stateful: h.Seq + 1, index: newIndex(h.Seq + 1),
+		space: t.space, head: place(t.decision), first: h.Seq, earliest: h.Seq + 1, stateful: h.Seq + 1, index: newIndex(h.Seq + 1),
 	})
+	a.linking.Unlock()
 	a.durable.Store(h.Seq + 1)
 	if err := a.dropGeneration(old); err != nil {
 		return a.fail(fmt.Errorf("install %v: drop what was before: %w", h, err))
