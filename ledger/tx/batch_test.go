@@ -80,6 +80,30 @@ func TestDecodeBatchRefuses(t *testing.T) {
 	}
 }
 
+// A clone is the same transaction, and is not touched by what becomes of its batch's
+// memory.
+func TestClonesHaveTheirOwnMemory(t *testing.T) {
+	for i, op := range ops(t) {
+		body, err := tx.Batch{sign(t, key(1), uint64(i), op)}.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoded, err := tx.DecodeBatch(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clone, raw := decoded[0].Clone(), bytes.Clone(decoded[0].Raw())
+		clear(body)
+		want, err := tx.Decode(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(clone, want) {
+			t.Errorf("%s: the clone is %+v, want %+v", op.Summary(), clone, want)
+		}
+	}
+}
+
 func TestBatchLimits(t *testing.T) {
 	one := batch(t, 1, 300)[0]
 	if _, err := tx.Batch(slices.Repeat([]*tx.Transaction{one}, tx.MaxBatch)).Encode(); err != nil {
