@@ -74,6 +74,8 @@ func TestRulesFindViolations(t *testing.T) {
 		"the simulator has its disks":     {[]string{"./testnet/sim: ./internal/durable/faultfs"}, "", ""},
 		"a core reads the clock":          {[]string{"./ledger/pbft: time"}, "ledger/pbft", "ledger/pbft imports time"},
 		"a core is told instants":         {[]string{"./ledger/follow: time ./ledger/pbft", "./ledger/pbft: fmt"}, "", ""},
+		"values are told instants":        {[]string{"./ledger/intake: time ./ledger/tx", "./ledger/tx: time log/slog"}, "", ""},
+		"values are logged":               {[]string{"./ledger/intake: fmt log"}, "ledger/intake", "ledger/intake imports log"},
 		"a core locks":                    {[]string{"./crdtsync/crdt: sync"}, "crdtsync/crdt", "crdtsync/crdt imports sync"},
 		"a core reads the disk below":     {[]string{"./ledger/pbft: ./ledger/quorum fmt", "./ledger/quorum: os"}, "ledger/pbft", "ledger/quorum imports os"},
 		"a pure function sleeps":          {[]string{"./ledger/body: fmt time"}, "ledger/body", "ledger/body imports time"},
