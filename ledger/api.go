@@ -143,20 +143,22 @@ const (
 
 // Status is how this peer and the ledger are.
 type Status struct {
-	Network    string
-	Genesis    pbft.Digest
-	Role       Role
-	Halted     string // why, for RoleHalted
-	Epoch      uint64
-	View       uint64
-	Changing   bool // a view change runs
-	Leader     sig.PublicKey
-	Committed  uint64 // sequence number of the last block
-	Block      pbft.Digest
-	State      pbft.Digest
-	Time       time.Time // the last block's
-	Stable     uint64    // last certified checkpoint
-	Waiting    int       // transactions
+	Network   string
+	Genesis   pbft.Digest
+	Role      Role
+	Halted    string // why, for RoleHalted
+	Epoch     uint64
+	View      uint64
+	Changing  bool // a view change runs
+	Leader    sig.PublicKey
+	Committed uint64 // sequence number of the last block
+	Block     pbft.Digest
+	State     pbft.Digest
+	Time      time.Time // the last block's
+	Stable    uint64    // last certified checkpoint
+	Waiting   int       // transactions
+	// Oldest is for how long a valid transaction has waited that a leader could have
+	// proposed, 0 when none does.
 	Oldest     time.Duration
 	Validators []ValidatorStatus
 	Quorum     int

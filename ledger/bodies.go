@@ -184,6 +184,6 @@ func (s *bodies) charge(to sig.PublicKey, bytes int, now body.Instant) {
 
 // lookup returns transactions that wait in the pool.
 func (l *Ledger) lookup(ids []tx.ID) (found []*tx.Transaction, missing int) {
-	found, count := l.pool.GetAll(ids)
+	found, count := l.pool.lookup(ids)
 	return found, len(ids) - count
 }

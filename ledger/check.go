@@ -23,7 +23,6 @@ func (x *executor) enter(view uint64) {
 	if x.offer != nil && x.offer.View < view {
 		x.offer = nil
 	}
-	x.release()
 	x.remember()
 }
 
@@ -44,18 +43,8 @@ func (x *executor) remember() {
 
 // clear forgets all that is in flight: another epoch begins, or another state.
 func (x *executor) clear() {
-	x.release()
 	x.view, x.checks, x.offer = 0, nil, nil
 	x.ahead, x.earlier = map[pbft.Digest]*exec.Block{}, nil
-}
-
-// release offers again what is in flight.
-func (x *executor) release() {
-	blocks := make([][32]byte, 0, len(x.ahead))
-	for digest := range x.ahead {
-		blocks = append(blocks, digest)
-	}
-	x.pool.Release(blocks...)
 }
 
 // want notes a block to check. There is one for each sequence number: the core asks for
@@ -237,7 +226,6 @@ func (x *executor) ask() time.Duration {
 // plan notes a valid block that a slot of the view names.
 func (x *executor) plan(done *exec.Block) {
 	x.ahead[done.Digest] = done
-	x.pool.Reserve(done.Digest, done.Body.IDs())
 }
 
 // unplan forgets one.
@@ -245,7 +233,6 @@ func (x *executor) unplan(digest pbft.Digest) {
 	delete(x.ahead, digest)
 	delete(x.earlier, digest)
 	delete(x.begun, digest)
-	x.pool.Release(digest)
 }
 
 // contentOf decodes the body of a committed block. The error wraps exec.ErrBody when it

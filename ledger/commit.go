@@ -7,6 +7,7 @@ import (
 
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/exec"
+	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
 )
 
@@ -59,7 +60,7 @@ func (x *executor) advance(d *pbft.Decision, done *exec.Block, latency time.Dura
 	if err := x.setHead(h); err != nil {
 		return err
 	}
-	x.pool.Remove(ids)
+	x.leave(d.Header.Seq, intake.Block{Digest: d.Cert.Digest, Transactions: done.Body.Batch()})
 	for digest, rec := range x.accepted {
 		if rec.Header.Seq <= d.Header.Seq {
 			delete(x.accepted, digest)
@@ -263,7 +264,6 @@ func (x *executor) install(cmd *install) error {
 	}
 	// What was carried out stands on the state that is replaced. Blocks that wait to be
 	// checked do not.
-	x.release()
 	x.ahead, x.earlier = map[pbft.Digest]*exec.Block{}, nil
 	x.synced, x.since, x.unstored = h.header.Seq, time.Time{}, 0
 	if err := x.setHead(h); err != nil {

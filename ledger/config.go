@@ -27,7 +27,7 @@ type Config struct {
 	MaxMessageSize  int64 // bytes of one message between validators
 	GossipFanout    int   // peers that a follower follows and hands transactions to
 	ParallelWorkers int   // goroutines that verify signatures
-	QueueSize       int   // transactions waiting, for each validator they came through
+	QueueSize       int   // messages, and transactions handed in, that wait to be verified
 
 	KeepBlocks int // blocks whose transactions stay in the archive, the last ones; 0 for all
 }
@@ -71,7 +71,7 @@ func (c Config) Validate() error {
 	case c.KeepBlocks != 0 && (c.KeepBlocks < minKeep || c.KeepBlocks > maxKeep):
 		return config.Invalid("keep_blocks", c.KeepBlocks, "must be 0, for all, or from %d to %d blocks", minKeep, maxKeep)
 	case c.QueueSize < 100 || c.QueueSize > 1_000_000:
-		return config.Invalid("queue_size", c.QueueSize, "must be from 100 to 1000000 transactions")
+		return config.Invalid("queue_size", c.QueueSize, "must be from 100 to 1000000")
 	}
 	return nil
 }

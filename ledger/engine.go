@@ -95,7 +95,7 @@ func (n *engine) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			n.step(pbft.Tick{Oldest: n.pool.Oldest(n.clock.now()), Waiting: uint64(n.pool.Len())})
+			n.step(n.tick())
 		case e := <-n.events:
 			n.take(e)
 		case <-n.toEngine.ready:
@@ -149,6 +149,17 @@ func (n *engine) cut() error {
 	}
 	n.cutAt = n.stored
 	return n.log.cut(n.stored)
+}
+
+// tick returns what a tick says: what waits that a leader could propose, and for how
+// long. Whatever waits at all has waited for a tick.
+func (n *engine) tick() pbft.Tick {
+	age, waiting := n.pool.oldest()
+	t := pbft.Tick{Oldest: uint64(age / tick), Waiting: uint64(waiting)}
+	if age > 0 {
+		t.Oldest = max(1, t.Oldest)
+	}
+	return t
 }
 
 func (n *engine) step(e pbft.Event) {

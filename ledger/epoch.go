@@ -151,6 +151,9 @@ func (e *earlyFrames) take() []arrival {
 // clock turns time into the core's ticks, for what is not the core.
 type clock struct{ started time.Time }
 
+// elapsed returns the time since the start.
+func (c clock) elapsed() time.Duration { return time.Since(c.started) }
+
 func (c clock) now() uint64 { return uint64(time.Since(c.started)/tick) + 1 }
 
 // instant returns the present moment for package body.

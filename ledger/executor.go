@@ -39,7 +39,7 @@ type executor struct {
 	unstored   int                         // transactions since the last block whose state was stored
 	passed     uint64                      // transactions committed since the start
 	forwarded  struct{ at, passed uint64 } // when overdue ones were last sent again, in ticks, and passed then
-	rechecked  uint64                      // when transactions were last looked at again, in ticks
+	expired    uint64                      // when it was last looked for what waits too long, in ticks
 	begun      map[pbft.Digest]time.Time   // when blocks in flight were first seen
 }
 
@@ -109,13 +109,6 @@ const (
 	maxBegun = 2 * pbft.MaxWindow
 	// syncAfter is how long a committed block may be in the log alone.
 	syncAfter = 500 * time.Millisecond
-	// recheckAfter is how long a transaction waits before it is looked at again: it
-	// may have become invalid.
-	recheckAfter = 100 // ticks
-	// recheckMost is how many of those that wait longest are looked at.
-	recheckMost = 256
-	// expireAfter is how long a transaction is kept waiting at all.
-	expireAfter = 6000 // ticks
 )
 
 // run executes until ctx ends. An error is a disk's, or the state's: this peer
@@ -137,17 +130,19 @@ func (x *executor) run(ctx context.Context) error {
 				}
 			}
 		case <-ticker.C:
-			if err := x.recheck(); err != nil {
-				return err
-			}
+			x.expire()
 			x.storeLater()
 		case <-timer.C:
 		}
 		if err := x.retry(); err != nil {
 			return err
 		}
+		x.fly()
 		wait, err := x.propose()
 		if err != nil {
+			return err
+		}
+		if err := x.judge(); err != nil {
 			return err
 		}
 		if next := x.ask(); next > 0 && (wait == 0 || next < wait) {

@@ -220,7 +220,7 @@ func (l *Ledger) decodeBody(root pbft.Digest, encoded []byte) (*body.Content, er
 func (l *Ledger) verifyUnknown(batch tx.Batch) error {
 	var unknown []*tx.Transaction
 	for _, t := range batch {
-		if l.pool.Get(t.ID()) == nil {
+		if l.pool.get(t.ID()) == nil {
 			unknown = append(unknown, t)
 		}
 	}
@@ -287,9 +287,8 @@ const verifyTogether = 256
 
 // incoming are other validators' clients' transactions.
 type incoming struct {
-	txs     []*tx.Transaction
-	from    []sig.PublicKey
-	origins []int
+	txs  []*tx.Transaction
+	from []sig.PublicKey
 }
 
 func (l *Ledger) takeBulk(a arrival) error {
@@ -317,8 +316,7 @@ func (l *Ledger) collect(in *incoming, a arrival) error {
 	if epoch == nil {
 		return nil
 	}
-	origin, ok := epoch.validators.Replica(a.from)
-	if !ok {
+	if _, ok := epoch.validators.Replica(a.from); !ok {
 		return nil
 	}
 	f, ok := a.frame.(codec.Transactions)
@@ -330,9 +328,11 @@ func (l *Ledger) collect(in *incoming, a arrival) error {
 		return err
 	}
 	for _, t := range batch {
-		if l.pool.Get(t.ID()) == nil {
-			in.txs, in.from, in.origins = append(in.txs, t), append(in.from, a.from), append(in.origins, int(origin))
+		if l.pool.get(t.ID()) != nil {
+			_ = l.pool.add(t, a.from) // its signature was verified; now it came through this one too
+			continue
 		}
+		in.txs, in.from = append(in.txs, t), append(in.from, a.from)
 	}
 	return nil
 }
@@ -342,13 +342,13 @@ func (l *Ledger) takeTransactions(in *incoming) {
 	if len(in.txs) == 0 {
 		return
 	}
-	now := l.clock.now()
 	for i, err := range tx.VerifyAll(l.sigs, l.network, in.txs) {
 		if err != nil {
 			l.drop(in.from[i], err)
 			continue
 		}
-		err := l.pool.Add(in.txs[i], in.origins[i], now)
+		// What waits is not to hold the whole frame in memory that it came in.
+		err := l.pool.add(in.txs[i].Clone(), in.from[i])
 		if code, _ := tx.CodeOf(err); code == tx.CodeQueueFull {
 			l.observer.Dropped("transaction of another validator")
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/pool"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -48,7 +47,7 @@ type Ledger struct {
 	tip      atomic.Pointer[head]
 	epoch    atomic.Pointer[epoch] // nil while this peer only follows
 	status   atomic.Pointer[coreStatus]
-	pool     *pool.Pool
+	pool     *pool
 	bodies   *bodies
 	heard    *heard
 	early    earlyFrames
@@ -122,9 +121,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		return nil, err
 	}
 	l.handingOver.SetLimit(handOvers)
-	limits := pool.DefaultLimits()
-	limits.Transactions = o.Config.QueueSize * len(o.Genesis.Validators)
-	l.pool = pool.New(limits)
+	l.pool = newPool(&l.clock)
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

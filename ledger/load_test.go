@@ -31,7 +31,7 @@ func still(t *testing.T) (*executor, <-chan []byte) {
 		t.Fatal(err)
 	}
 	l.epoch.Store(e)
-	l.pool.SetOrigins(len(e.validators))
+	l.pool.setOrigins(e.validators)
 	l.clock.started = time.Now().Add(-time.Hour)
 	return l.exec, out
 }
@@ -62,7 +62,8 @@ func TestLongQueueIsNotSentAgain(t *testing.T) {
 	now := x.clock.now()
 	const queue = 100
 	add := func(nonce, since uint64) {
-		if err := x.pool.Add(record(t, x, nonce), 0, since); err != nil {
+		own := int(x.epoch.Load().self)
+		if err := x.pool.waiting.Add(time.Duration(since)*tick, record(t, x, nonce), own); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,7 +127,7 @@ func TestBodyThatCanBePutTogetherIsNotAskedFor(t *testing.T) {
 	p := &pbft.Proposal{Header: pbft.Header{Seq: 2, Parent: pbft.Digest{1}, Count: 1, Body: tx.Root([]tx.ID{here.ID()})}}
 	x.bodies.propose(p, body.FromIDs([]tx.ID{here.ID()}))
 	x.want(check{Check: pbft.Check{Header: p.Header}})
-	if err := x.pool.Add(here, 0, x.clock.now()); err != nil {
+	if err := x.pool.add(here, x.tip.Load().next[0]); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.retry(); err != nil {

@@ -24,8 +24,7 @@ func (x *executor) propose() (time.Duration, error) {
 		return 0, nil
 	}
 	// What is in blocks in flight waits still, and is not to be proposed twice.
-	stats := x.pool.Stats()
-	waiting := stats.Transactions - stats.Reserved
+	waiting := x.pool.ready()
 	if waiting <= 0 {
 		return 0, nil
 	}
@@ -44,12 +43,12 @@ func (x *executor) propose() (time.Duration, error) {
 // build proposes the next block. Transactions that do not apply on top of what is
 // in flight wait; those that do not even apply on top of what is committed go.
 func (x *executor) build(o *pbft.Build, parent *exec.Tip, limits exec.Limits) error {
-	candidates := x.pool.Next(limits.Transactions, limits.Bytes-exec.BodyHead, nil)
+	candidates := x.pool.next(limits.Transactions, limits.Bytes-exec.BodyHead)
 	done, doubtful, err := exec.Build(parent, limits, candidates, time.Now().UnixMilli())
 	if err != nil {
 		return err
 	}
-	if err := x.reject(doubtful); err != nil || done == nil {
+	if _, err := x.reject(doubtful); err != nil || done == nil {
 		return err
 	}
 	x.bodies.pin(o.View, &done.Header, done.Body)
@@ -60,52 +59,14 @@ func (x *executor) build(o *pbft.Build, parent *exec.Tip, limits exec.Limits) er
 	return nil
 }
 
-// reject drops those transactions that do not apply to the committed state, and
-// tells whoever waits for them. The error is a disk's.
-func (x *executor) reject(doubtful []*tx.Transaction) error {
-	if len(doubtful) == 0 {
-		return nil
-	}
-	verdicts, err := exec.Judge(x.head.state, doubtful, x.head.header.Seq+1, max(time.Now().UnixMilli(), x.head.header.Time))
-	if err != nil {
-		return err
-	}
-	for i, t := range doubtful {
-		if rejection := verdicts[i]; rejection != nil {
-			x.pool.Drop([]tx.ID{t.ID()})
-			x.observer.Rejected(rejection.Code)
-			x.waiters.tell(t.ID(), outcome{err: rejection})
-		}
-	}
-	return nil
-}
-
-// recheck drops what has become invalid while it was waiting, or has waited too
-// long: it would make this replica suspect the leader.
-func (x *executor) recheck() error {
-	now := x.clock.now()
-	if now-x.rechecked < recheckAfter {
-		return nil
-	}
-	x.rechecked = now
-	if err := x.reject(x.pool.Overdue(now, recheckAfter, recheckMost)); err != nil {
-		return err
-	}
-	for _, t := range x.pool.Expire(now, expireAfter) {
-		x.waiters.tell(t.ID(), outcome{err: tx.Reject(tx.CodeExpired, "waited %v", time.Duration(expireAfter)*tick)})
-	}
-	return nil
-}
-
-// spreadOverdue sends the longest waiting transactions to all validators again: those
-// that wait for longer than the queue does not explain. To send all of a long queue
-// again would only make it longer.
+// spreadOverdue sends transactions that wait for longer than the queue does not explain
+// to all validators again. To send all of a long queue again would only make it longer.
 func (x *executor) spreadOverdue() {
-	now, waiting := x.clock.now(), uint64(x.pool.Len())
+	now, waiting := x.clock.now(), uint64(x.pool.len())
 	after := x.core.ForwardAfter
 	if passed := x.passed - x.forwarded.passed; passed > 0 {
 		after += min(2*waiting*(now-x.forwarded.at)/passed, x.core.CensorTimeout/4)
 	}
 	x.forwarded.at, x.forwarded.passed = now, x.passed
-	x.outgoing.put(x.pool.Overdue(now, after, x.cfg.MaxBatchSize)...)
+	x.outgoing.put(x.pool.overdue(time.Duration(after)*tick, x.self, x.cfg.MaxBatchSize)...)
 }

@@ -216,9 +216,10 @@ func (l *Ledger) Status(context.Context) (Status, error) {
 	s := Status{
 		Network: l.genesis.Network, Genesis: l.network, Role: RoleFollower, Epoch: tip.epoch,
 		Committed: tip.header.Seq, Block: tip.digest, State: tip.header.State, Time: time.UnixMilli(tip.header.Time).UTC(),
-		Waiting: l.pool.Len(), Oldest: time.Duration(l.pool.Oldest(l.clock.now())) * tick,
-		Quorum: committee.Quorum(), Faulty: committee.Faulty(),
+		Waiting: l.pool.len(),
+		Quorum:  committee.Quorum(), Faulty: committee.Faulty(),
 	}
+	s.Oldest, _ = l.pool.oldest()
 	if stable, err := l.archive.Stable(); err == nil && stable != nil {
 		s.Stable = stable.Seq
 	}

@@ -59,7 +59,7 @@ func TestSecondLossNeedsARenewalOfItsOwn(t *testing.T) {
 			return false
 		}
 		first = (*made)[0]
-		return s.all[0].live().pool.Get(first) != nil && s.all[1].live().pool.Get(first) != nil
+		return s.all[0].live().pool.get(first) != nil && s.all[1].live().pool.get(first) != nil
 	})
 	lost.lose()
 	s.mu.Lock()

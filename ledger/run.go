@@ -130,9 +130,7 @@ func (l *Ledger) onlyFollow() {
 // vote drives the core through one epoch. It is given what the epoch before has
 // learned about time, and returns what this one has.
 func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft.Carried, error) {
-	if old := l.epoch.Load(); old == nil || len(e.validators) > len(old.validators) {
-		l.pool.SetOrigins(len(e.validators))
-	}
+	l.dropped(l.pool.addOrigins(e.validators))
 	l.heard.retain(e.validators)
 	// From here on the executor tells the engine of blocks that are fetched. Those
 	// before are in the tip, which the engine resumes from.
@@ -161,7 +159,7 @@ func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft
 		return carried, nil
 	}
 	l.transport.SetValidators(e.validators)
-	l.pool.SetOrigins(len(e.validators))
+	l.dropped(l.pool.setOrigins(e.validators))
 	n.publish()
 	l.placeOnce.Do(func() { close(l.placed) })
 	l.log.Info("taking part", "epoch", e.number, "replica", e.self, "validators", len(e.validators), "quorum", e.committee.Quorum())

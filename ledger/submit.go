@@ -202,11 +202,11 @@ func (l *Ledger) takeInBatch(ctx context.Context, batch []submission) {
 // there already is on its way.
 func (l *Ledger) addOwn(t *tx.Transaction) (voting, added bool, err error) {
 	for e := l.epoch.Load(); e != nil && e.member; e = l.epoch.Load() {
-		err := l.pool.Add(t, int(e.self), l.clock.now())
+		err := l.pool.add(t, l.self)
 		switch code, _ := tx.CodeOf(err); {
 		case code == tx.CodeNotValidator && l.epoch.Load() != e:
 			continue // another committee, with another number for this peer
-		case code == tx.CodeDuplicate && l.pool.Get(t.ID()) != nil:
+		case code == tx.CodeDuplicate && l.pool.get(t.ID()) != nil:
 			return true, false, nil
 		}
 		return true, err == nil, err
@@ -312,7 +312,7 @@ func (l *Ledger) spread(ctx context.Context) error {
 		case <-l.outgoing.ready:
 		}
 		interval := spreadInterval
-		if l.pool.Len() > l.cfg.MaxBatchSize {
+		if l.pool.len() > l.cfg.MaxBatchSize {
 			interval = spreadBehind
 		}
 		if wait := interval - time.Since(last); wait > 0 {
