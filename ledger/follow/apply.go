@@ -81,6 +81,9 @@ func (f *Follower) blocksChecked(e BlocksChecked) {
 		f.accept(c, e.Blocks[i], len(c.blobs[i]))
 	}
 	if n > 0 {
+		if f.typical == 0 {
+			f.typical = bytes / n
+		}
 		f.typical += (bytes/n - f.typical) / 4
 	}
 	if _, ok := c.ask.request.(Blocks); ok && n > 0 {

@@ -179,11 +179,8 @@ func (f *Follower) ended(e Ended) {
 	case Blocks:
 		f.endedBlocks(a, r, e.Why)
 	case Stream:
-		if e.Why == Oversize && a.first+uint64(len(a.items)) == f.head.Seq+1 {
-			f.fail(a.source, true)
-		} else {
-			f.fail(a.source, false)
-		}
+		next := r.From + uint64(a.received)
+		f.fail(a.source, e.Why == Oversize && next == f.head.Seq+1 && r.Largest >= f.cfg.LargestBlock)
 	}
 	f.sweep()
 }
@@ -197,7 +194,7 @@ func (f *Follower) endedBlocks(a *ask, r Blocks, why End) {
 		// heads say each time that it has the block.
 		a.source.denied = next + 1
 		f.fail(a.source, false)
-	case why == Oversize && next == f.head.Seq+1:
+	case why == Oversize && next == f.head.Seq+1 && r.Largest >= f.cfg.LargestBlock:
 		// The state after the head says how large the next block may be.
 		f.fail(a.source, true)
 	case why == Broken, a.received == 0:

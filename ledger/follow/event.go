@@ -81,8 +81,12 @@ type (
 		// Fork is not nil when that one is certified and follows another block than ours.
 		Fork *Fork
 	}
-	// Advanced says which block is the last that is applied here, by whichever way.
-	Advanced struct{ Head Place }
+	// Advanced says which block is the last that is applied here, by whichever way, and
+	// how many bytes the block after it may have as peers send it.
+	Advanced struct {
+		Head         Place
+		LargestBlock int // 0: as before
+	}
 	// Applied answers Apply. Its blocks are executed; Head is the last block here.
 	Applied struct {
 		Job  JobID
@@ -107,7 +111,8 @@ type (
 	// Role says whether this peer votes. One that does gets blocks by consensus, and
 	// from sources only while that does not get it further.
 	Role struct{ Voting bool }
-	// Behind says that a certificate for a block above the head was verified elsewhere.
+	// Behind says that others seem to be beyond the head, up to Seq. It is a reason to ask
+	// for heads, which have to prove it.
 	Behind struct{ Seq uint64 }
 )
 

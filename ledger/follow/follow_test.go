@@ -87,110 +87,13 @@ func (w *world) bound(peers []*peer, hostile int) time.Duration {
 	return 10*time.Second + 4*line + trips + time.Duration(hostile)*costOfOne
 }
 
-func TestFollowerIsAtTheTipWhateverOneSourceLeavesOut(t *testing.T) {
-	for _, h := range hostiles {
-		t.Run(h.name, func(t *testing.T) {
-			w := newWorld(t, newPeer("hostile", h.answers), newPeer("honest", honest), newPeer("honest too", honest))
-			w.height = func(now time.Duration) uint64 { return 1 + uint64(now/(200*time.Millisecond)) }
-			w.start(10_000, 0)
-			w.pass(3 * time.Second)
-			worst := uint64(0)
-			for range 800 {
-				w.pass(100 * time.Millisecond)
-				worst = max(worst, w.height(w.now)-w.head.Seq)
-			}
-			t.Logf("at most %d blocks behind", worst)
-			// A header is shown within Poll times the sources, its block is due within
-			// TipAfter, and another brings it.
-			limit := uint64((3*Poll + TipAfter + time.Second) / (200 * time.Millisecond))
-			if worst > limit {
-				t.Errorf("%d blocks behind, want at most %d", worst, limit)
-			}
-		})
-	}
-}
-
-// A stream that pauses when as much as may be has come goes on once it is applied.
-func TestStreamGoesOnAfterPauses(t *testing.T) {
-	w := newWorld(t, newPeer("a", honest))
-	w.blockSize, w.applying = 500<<10, 100*time.Millisecond
-	w.height = func(now time.Duration) uint64 { return uint64(now / (100 * time.Millisecond)) }
-	w.start(10_000, 1<<20)
-	w.pass(30 * time.Second)
-	if lag := w.height(w.now) - w.head.Seq; lag > 5 || len(w.notes) > 0 {
-		t.Errorf("%d blocks behind a source that streams; notes %+v", lag, w.notes)
-	}
-}
-
-// While others bring their stripes in no time, nobody is waited for for long.
-func TestLateOnAFastLineIsNoticedAtOnce(t *testing.T) {
-	w := newWorld(t, newPeer("boaster", boaster), newPeer("honest", honest))
-	w.height = fixed(1000)
+func TestBlocksLargerThanMayBeAreALie(t *testing.T) {
+	w := newWorld(t, newPeer("bloated", bloated), newPeer("honest", honest))
+	w.height = fixed(100)
 	w.start(10_000, 0)
-	if took := w.reaches(time.Minute); took > SlowAfter {
-		t.Errorf("1000 blocks took %v", took)
-	}
-}
-
-// A source that sends what is right, and just fast enough not to be slow, is given
-// Patience and not more: with nobody measured there is nothing to compare it with.
-func TestPatienceEnds(t *testing.T) {
-	plods := newPeer("plods", honest)
-	plods.rate = 70 << 10
-	w := newWorld(t, plods, newPeer("honest", honest))
-	w.blockSize = 60 << 10
-	w.height = fixed(30) // one stripe, of 25 s
-	w.start(10_000, 0)
-	if took := w.reaches(time.Minute); took > Patience+time.Second {
-		t.Errorf("it took %v", took)
-	}
-}
-
-// One that answers in parts, as it must where blocks are large, is not held up at each
-// part by those that answer nothing.
-func TestPartsAreNotHeldUp(t *testing.T) {
-	w := newWorld(t, newPeer("a", boaster), newPeer("b", boaster), newPeer("honest", honest))
-	w.blockSize = 400_000
-	w.height = fixed(180) // 7 s on the honest line
-	w.start(10_000, 1<<20)
-	if took := w.reaches(5 * time.Minute); took > 20*time.Second {
-		t.Errorf("it took %v", took)
-	}
-}
-
-func TestStreamBringsBlocksAtOnce(t *testing.T) {
-	w := newWorld(t, newPeer("a", honest), newPeer("b", honest))
-	w.height = func(now time.Duration) uint64 { return uint64(now / (100 * time.Millisecond)) }
-	w.start(10_000, 0)
-	w.pass(5 * time.Second)
-	before := len(w.asked)
-	w.pass(10 * time.Second)
-	for _, a := range w.asked[before:] {
-		if _, ok := a.Request.(Head); !ok {
-			t.Errorf("a question %+v while a stream brings everything", a.Request)
-		}
-	}
-	if lag := w.height(w.now) - w.head.Seq; lag > 2 {
-		t.Errorf("%d blocks behind a source that streams", lag)
-	}
-	if len(w.notes) > 0 {
-		t.Errorf("an honest source was given up: %+v", w.notes)
-	}
-}
-
-// On a line that is slow for all, going from one source to the next would bring
-// nothing: the stream goes on beside the question to another.
-func TestSlowLinesDoNotThrash(t *testing.T) {
-	w := newWorld(t, newPeer("a", honest), newPeer("b", honest))
-	for _, p := range w.peers {
-		p.rate = 80 << 10
-	}
-	w.blockSize = 400 << 10 // 5 s a block
-	w.height = func(now time.Duration) uint64 { return uint64(now / (20 * time.Second)) }
-	w.start(10_000, 1<<20)
-	w.pass(5 * time.Minute)
-	if lag := w.height(w.now) - w.head.Seq; lag > 1 {
-		t.Errorf("%d blocks behind\n%s", lag, w.describe())
+	w.reaches(time.Minute)
+	if len(w.notes) == 0 || !w.notes[0].Lied {
+		t.Errorf("notes: %+v", w.notes)
 	}
 }
 
@@ -210,21 +113,6 @@ func TestUnprovedClaimsDoNotCount(t *testing.T) {
 	}
 }
 
-// A replica at the head of an idle ledger knows it by the certified tip alone.
-func TestAtHeadOfAnIdleLedger(t *testing.T) {
-	for _, voting := range []bool{false, true} {
-		w := newWorld(t, newPeer("a", honest), newPeer("b", honest))
-		w.head = Place{7, digestOf(7, markGood)}
-		w.height = fixed(7)
-		w.start(10_000, 0)
-		w.step(Role{Voting: voting})
-		if w.f.AtHead() {
-			t.Error("at the head before anybody was heard")
-		}
-		w.until(time.Second, "at the head", w.f.AtHead)
-	}
-}
-
 func TestVoterAsksOnlyWhenConsensusDoesNotBringIt(t *testing.T) {
 	w := newWorld(t, newPeer("a", honest))
 	w.head = Place{5, digestOf(5, markGood)}
@@ -234,7 +122,7 @@ func TestVoterAsksOnlyWhenConsensusDoesNotBringIt(t *testing.T) {
 	for range 100 {
 		w.pass(100 * time.Millisecond)
 		w.head = Place{w.height(w.now), digestOf(w.height(w.now), markGood)}
-		w.step(Advanced{w.head})
+		w.step(Advanced{Head: w.head})
 	}
 	for _, a := range w.asked {
 		if _, ok := a.Request.(Head); !ok {

@@ -40,9 +40,8 @@ type Follower struct {
 	typical  int           // bytes of a block, lately
 	paused   time.Duration // no blocks are asked for before
 
-	stream    *ask
-	due       due
-	preferred *source // who was first where the stream was late
+	stream *ask
+	due    due
 
 	transfer *transfer
 	alarmed  []pbft.Digest
@@ -91,6 +90,9 @@ func (f *Follower) note(e Event) {
 	case BlocksChecked:
 		f.blocksChecked(e)
 	case Advanced:
+		if e.LargestBlock > 0 {
+			f.cfg.LargestBlock = e.LargestBlock
+		}
 		f.advance(e.Head)
 	case Applied:
 		f.applied(e)
@@ -197,8 +199,8 @@ func (f *Follower) raise(p Place, proof *pbft.Decision) {
 	}
 }
 
-// behind takes note of a certificate that consensus has seen. Its sources have to show
-// one of their own before they are asked for blocks.
+// behind asks all sources for their heads: consensus has seen votes or a certificate
+// beyond this peer's.
 func (f *Follower) behind(seq uint64) {
 	if seq <= f.head.Seq {
 		return

@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -10,8 +11,12 @@ const (
 	// HandOvers and HandOverBytes bound the transactions that are on their way.
 	HandOvers     = 256
 	HandOverBytes = 8 << 20
-	// Fanout is how many sources have one transaction at a time.
+	// Fanout is how many sources have one transaction at a time, unless the HandOver says
+	// otherwise.
 	Fanout = 3
+	// PerSource is how many transactions one source has at a time: one that answers
+	// nothing holds no more than that up.
+	PerSource = 12
 	// FirstResend is how long the first source has until the transaction is seen in a
 	// block; each further one has twice as long, up to LastResend.
 	FirstResend = time.Second
@@ -77,6 +82,9 @@ func (Submit) request() {}
 // block, others get it too: a source that says OK and drops it costs a second. Like a
 // Follower it is a value of one goroutine and knows no clock.
 type HandOver struct {
+	// Fanout is how many sources have one transaction at a time; 0 means Fanout.
+	Fanout int
+
 	now     time.Duration
 	out     []Action
 	lastAsk AskID
@@ -214,6 +222,15 @@ func (h *HandOver) Deadline() time.Duration {
 	return next
 }
 
+// Tickets returns what is on its way, in the order in which it came.
+func (h *HandOver) Tickets() []Ticket {
+	out := make([]Ticket, len(h.entries))
+	for i, e := range h.entries {
+		out[i] = e.ticket
+	}
+	return out
+}
+
 // Len returns how many transactions are on their way.
 func (h *HandOver) Len() int { return len(h.entries) }
 
@@ -240,12 +257,16 @@ func (h *HandOver) expire(e *entry) {
 
 // resend gives a transaction to the next source that has not had it in this round.
 func (h *HandOver) resend(e *entry) {
-	name, ok := h.next(e)
-	if !ok {
+	name, full := h.next(e)
+	switch {
+	case name == "" && full:
+		e.resend = h.now + Look
+		return
+	case name == "":
 		h.exhausted(e)
 		return
 	}
-	if len(e.asks) >= Fanout {
+	if len(e.asks) >= cmp.Or(h.Fanout, Fanout) {
 		// The oldest has had it longest: what it could do, it has done.
 		h.out = append(h.out, Stop{e.asks[0].id})
 		e.asks = e.asks[1:]
@@ -260,13 +281,32 @@ func (h *HandOver) resend(e *entry) {
 
 func resendAfter(sent int) time.Duration { return doubled(FirstResend, sent, LastResend) }
 
-func (h *HandOver) next(e *entry) (string, bool) {
+// next returns the first source that has not had a transaction in this round and has
+// room, and whether one has none.
+func (h *HandOver) next(e *entry) (name string, full bool) {
 	for _, name := range h.names {
-		if !slices.Contains(e.tried, name) {
-			return name, true
+		switch {
+		case slices.Contains(e.tried, name):
+		case h.serving(name) >= PerSource:
+			full = true
+		default:
+			return name, false
 		}
 	}
-	return "", false
+	return "", full
+}
+
+// serving returns how many transactions a source has.
+func (h *HandOver) serving(name string) int {
+	n := 0
+	for _, e := range h.entries {
+		for _, a := range e.asks {
+			if a.name == name {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // exhausted deals with a transaction that all sources have had.

@@ -20,7 +20,8 @@ type desk struct {
 	sent    map[TxID][]string
 	open    map[AskID]string
 	answers map[Ticket]Answer
-	most    int
+	most    int // sources that had one transaction at a time
+	held    int // transactions that one source had at a time
 	ask     map[AskID]TxID
 }
 
@@ -72,8 +73,10 @@ func (d *desk) run(actions []Action) {
 			d.answers[a.Ticket] = a
 		}
 	}
-	having := map[TxID]int{}
-	for ask := range d.open {
+	having, holding := map[TxID]int{}, map[string]int{}
+	for ask, name := range d.open {
+		holding[name]++
+		d.held = max(d.held, holding[name])
 		having[d.ask[ask]]++
 		d.most = max(d.most, having[d.ask[ask]])
 	}
@@ -213,6 +216,24 @@ func TestWithdrawnAndRefused(t *testing.T) {
 	}
 }
 
+// Hundreds of transactions wait for one source that answers nothing no longer than one
+// does.
+func TestSilentSourceHoldsFewUp(t *testing.T) {
+	d := newDesk("silent", "honest")
+	for i := range 200 {
+		d.submit(i)
+	}
+	d.pass(5 * time.Second)
+	for i := range 200 {
+		if a, ok := d.answers[Ticket(i)]; !ok || a.Outcome != Included {
+			t.Fatalf("transaction %d: %+v", i, a)
+		}
+	}
+	if d.held != PerSource {
+		t.Errorf("one source had %d transactions at a time", d.held)
+	}
+}
+
 func TestHandOversAreBounded(t *testing.T) {
 	d := newDesk("silent")
 	for i := range HandOvers + 10 {
@@ -256,6 +277,9 @@ func TestOneHonestSourceIsEnoughToHandOver(t *testing.T) {
 		}
 		if d.most > Fanout {
 			rt.Errorf("%d sources had one transaction at a time", d.most)
+		}
+		if d.held > PerSource {
+			rt.Errorf("one source had %d transactions at a time", d.held)
 		}
 		if d.h.bytes != 0 || d.h.Len() != 0 || len(d.open) != 0 {
 			rt.Errorf("left behind: %d bytes, %v", d.h.bytes, d.open)

@@ -66,6 +66,7 @@ func (p *peer) blocks(w *world, ask AskID, r Blocks, seq uint64, sent int) {
 
 func (p *peer) stream(w *world, ask AskID, r Stream, seq uint64, sent int) {
 	switch {
+	case p.turns > 0 && w.now >= p.turns:
 	case w.open[ask] == nil:
 	case r.From < p.prunes:
 		w.end(ask, Absent)

@@ -58,14 +58,7 @@ func (f *Follower) escalate(s *stripe, need uint64) {
 		a.late = true
 	}
 	if other == nil {
-		if f.others(s, need) {
-			s.round++
-			s.tried = s.tried[:0]
-			for _, a := range s.asks {
-				s.tried = append(s.tried, a.source)
-			}
-		}
-		s.asked = f.now
+		f.startRound(s, need)
 		return
 	}
 	if s.count() >= together {
@@ -75,6 +68,24 @@ func (f *Follower) escalate(s *stripe, need uint64) {
 	}
 	if f.room(true) {
 		f.openStripe(s, other, need)
+	}
+}
+
+// startRound has all sources be tried again, with more patience. When there is nobody but
+// those who are asked already, the slowest is given up: a line that is dead at one end
+// does not say so, and the same source may answer when it is asked anew.
+func (f *Follower) startRound(s *stripe, need uint64) {
+	s.asked = f.now
+	switch {
+	case f.others(s, need):
+		s.round++
+		s.tried = s.tried[:0]
+		for _, a := range s.asks {
+			s.tried = append(s.tried, a.source)
+		}
+	case s.slow() && f.now-s.slowest().latest >= stretched(Patience, s.round):
+		s.round++
+		f.fail(s.slowest().source, false)
 	}
 }
 

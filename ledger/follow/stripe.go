@@ -55,21 +55,23 @@ func (f *Follower) fetch() {
 // extend plans stripes up to what is proved. One place is left for a second question
 // about the first of them.
 func (f *Follower) extend() {
-	reserved, until := f.cfg.share()
+	reserved, _ := f.cfg.share()
 	most := max(1, min(stripes, Fetched/reserved-1))
-	length := StripeBlocks
-	if f.typical > 0 {
-		length = max(1, min(StripeBlocks, until/f.typical))
-	}
 	last := f.frontier.Seq
 	if n := len(f.stripes); n > 0 {
 		last = f.stripes[n-1].to
 	}
 	for len(f.stripes) < most && last < f.proven.Seq {
-		to := min(last+uint64(length), f.proven.Seq)
+		to := min(last+uint64(f.length()), f.proven.Seq)
 		f.stripes = append(f.stripes, &stripe{from: last + 1, to: to})
 		last = to
 	}
+}
+
+// length returns how many blocks a question is for: no more than fit its share.
+func (f *Follower) length() int {
+	_, until := f.cfg.share()
+	return max(1, min(StripeBlocks, until/max(1, f.typical)))
 }
 
 // open reports whether a question about the stripe is open.
@@ -138,7 +140,7 @@ func (f *Follower) lastResort(s *stripe, need uint64) *source {
 
 func (f *Follower) openStripe(s *stripe, to *source, need uint64) {
 	reserved, until := f.cfg.share()
-	r := Blocks{From: need, Count: int(s.to - need + 1), Bytes: until, Largest: f.cfg.LargestBlock}
+	r := Blocks{From: need, Count: min(f.length(), int(s.to-need+1)), Bytes: until, Largest: f.cfg.LargestBlock}
 	a := f.open(to, r, need, reserved)
 	s.asks = append(s.asks, a)
 	s.tried = append(s.tried, to)

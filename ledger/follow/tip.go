@@ -34,10 +34,7 @@ func (f *Follower) openStream() {
 	}
 	// A source that is a little behind is good enough: it will have the next block too.
 	near := func(s *source) bool { return s.heard() && s.tip.Seq+StripeBlocks >= f.frontier.Seq }
-	to := f.preferred
-	if to == nil || !to.rested(f.now) || !near(to) {
-		to = f.best(false, near)
-	}
+	to := f.best(false, near)
 	if to == nil {
 		if to = f.destitute(near); to == nil {
 			return
@@ -61,10 +58,8 @@ func (f *Follower) watchTip() {
 	held := f.stream.got - f.stream.credited
 	switch {
 	case f.due.seq > 0 && next <= f.due.seq && held < until:
-		if f.now-f.due.since >= LateFactor*TipAfter {
-			// Nobody else has brought it either. The stream may be dead all the same.
-			f.fail(f.stream.source, false)
-		}
+		// See missed. The stream is left alone until somebody else has brought the block:
+		// its source may be behind the one that has shown the head.
 	case next <= f.proven.Seq && held < until:
 		f.due = due{f.proven.Seq, f.now}
 	default:
@@ -85,9 +80,7 @@ func (f *Follower) overtake(winner *ask) {
 	if !f.missed() || winner == f.stream || f.behindStream() > f.frontier.Seq {
 		return
 	}
-	loser := f.stream.source
-	f.preferred = winner.source
-	if loser != winner.source {
+	if loser := f.stream.source; loser != winner.source {
 		f.fail(loser, false)
 		return
 	}

@@ -55,8 +55,9 @@ type peer struct {
 	rate    float64 // bytes a second
 	free    time.Duration
 	answers func(w *world, p *peer, a Ask)
-	prunes  uint64 // the first block that it has
-	lags    uint64 // how many blocks it is behind
+	prunes  uint64        // the first block that it has
+	lags    uint64        // how many blocks it is behind
+	turns   time.Duration // when it stops serving what it was asked for before
 }
 
 const (
