@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/pbft"
@@ -152,7 +153,10 @@ func (s syncSource) Head(ctx context.Context) ([]byte, error) {
 
 // Blocks implements ledger.Source.
 func (s syncSource) Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error] {
-	return translated(s.Peer.Blocks(ctx, from, follow), fetched)
+	if follow {
+		return translated(s.Follow(ctx, from, statesync.MaxBlock), fetched)
+	}
+	return translated(s.Peer.Blocks(ctx, from, math.MaxInt, statesync.MaxBlock), fetched)
 }
 
 // Chunk implements ledger.Source.

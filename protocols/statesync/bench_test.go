@@ -41,7 +41,7 @@ func BenchmarkBlocks(b *testing.B) {
 			for b.Loop() {
 				begin := time.Now()
 				got := 0
-				for blob, err := range p.Blocks(b.Context(), 0, false) {
+				for blob, err := range p.Blocks(b.Context(), 0, 1<<20, MaxBlock) {
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/decube/decube/internal/wire"
 )
@@ -23,20 +24,30 @@ type client struct {
 	s      *Sync
 	stream network.Stream
 	kind   ask
+	most   int // bytes of an item
 	r      *bufio.Reader
 	armed  bool // the deadline is that of the message being read
 	got    int  // bytes since it was set
 	stop   func() bool
 }
 
+// slots counts the requests of a kind.
+func (s *Sync) slots(kind ask) *semaphore.Weighted {
+	if kind.waits() {
+		return s.waiting
+	}
+	return s.requests
+}
+
 // open connects to a peer and sends a request. The stream ends with ctx.
 func (s *Sync) open(ctx context.Context, p peer.ID, r request) (*client, error) {
-	if err := s.requests.Acquire(ctx, 1); err != nil {
+	slots := s.slots(r.kind)
+	if err := slots.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	c, err := s.openStream(ctx, p, r)
 	if err != nil {
-		s.requests.Release(1)
+		slots.Release(1)
 		return nil, err
 	}
 	return c, nil
@@ -49,7 +60,7 @@ func (s *Sync) openStream(ctx context.Context, p peer.ID, r request) (*client, e
 	if err != nil {
 		return nil, fmt.Errorf("open stream to %s: %w", p, err)
 	}
-	c := &client{s: s, stream: stream, kind: r.kind}
+	c := &client{s: s, stream: stream, kind: r.kind, most: r.maxItem()}
 	c.r = bufio.NewReaderSize(c, readBuffer)
 	if err := stream.Scope().SetService(ServiceName); err != nil {
 		return nil, errors.Join(fmt.Errorf("open stream to %s: %w", p, err), stream.Reset())
@@ -76,7 +87,7 @@ func (c *client) ask(r request) error {
 // close ends the stream, read to its end or not.
 func (c *client) close() {
 	c.release()
-	c.s.requests.Release(1)
+	c.s.slots(c.kind).Release(1)
 }
 
 func (c *client) release() {
@@ -107,7 +118,7 @@ func (c *client) next(ctx context.Context) (answer, []byte, error) {
 
 func (c *client) message() (answer, []byte, error) {
 	c.armed = false // what the caller did since the last message was not the peer's delay
-	a, err := readAnswer(c.r, c.kind.maxItem())
+	a, err := readAnswer(c.r, c.most)
 	if err != nil || a.length == 0 {
 		return a, nil, err
 	}

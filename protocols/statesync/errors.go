@@ -18,6 +18,9 @@ var (
 	ErrFailed = errors.New("peer failed to answer")
 	// ErrMalformed is returned for an answer that breaks the protocol.
 	ErrMalformed = errors.New("answer breaks the protocol")
+	// ErrOversize is returned, with ErrMalformed, for an item that is larger than it may
+	// be. It is not read.
+	ErrOversize = errors.New("item is too large")
 	// ErrStalled is returned for a peer that stood still in the middle of an answer.
 	ErrStalled = errors.New("peer stalled")
 )

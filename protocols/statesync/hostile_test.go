@@ -8,7 +8,9 @@ import (
 	"io"
 	"iter"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,7 +75,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 			t.Errorf("%s: the stream goes on", name)
 		}
 	}
-	if got, err := collect(v.ask(t).Blocks(within(t), 1, false)); err != nil || len(got) != 1 {
+	if got, err := collect(v.ask(t).Blocks(within(t), 1, 1<<20, MaxBlock)); err != nil || len(got) != 1 {
 		t.Errorf("others: %q, %v", got, err)
 	}
 }
@@ -106,7 +108,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := collect(v.ask(t).Blocks(within(t), 0, false)); err != nil || len(got) != 40 {
+	if got, err := collect(v.ask(t).Blocks(within(t), 0, 1<<20, MaxBlock)); err != nil || len(got) != 40 {
 		t.Errorf("others: %d blocks, %v", len(got), err)
 	}
 	c.running.Wait() // all are cut off
@@ -167,12 +169,12 @@ func TestAnswersThatBreakTheProtocol(t *testing.T) {
 func head(ctx context.Context, p *Peer) error { _, err := p.Head(ctx); return err }
 
 func blocks(ctx context.Context, p *Peer) error {
-	_, err := collect(p.Blocks(ctx, 0, false))
+	_, err := collect(p.Blocks(ctx, 0, 1<<20, MaxBlock))
 	return err
 }
 
 func follow(ctx context.Context, p *Peer) error {
-	_, err := collect(p.Blocks(ctx, 0, true))
+	_, err := collect(p.Follow(ctx, 0, MaxBlock))
 	return err
 }
 
@@ -243,4 +245,41 @@ func TestLimitsAreWhatBinds(t *testing.T) {
 			t.Fatalf("stream %d: %v", i, err)
 		}
 	}
+}
+
+// A block that is larger than the client takes is not read, and takes no memory.
+func TestOversizeBlocksAreNotRead(t *testing.T) {
+	p := serve(t, newHost(t), newChain(1, "small", strings.Repeat("x", 1000))).ask(t)
+	for name, blocks := range map[string]func() iter.Seq2[[]byte, error]{
+		"blocks": func() iter.Seq2[[]byte, error] { return p.Blocks(within(t), 1, 10, 999) },
+		"follow": func() iter.Seq2[[]byte, error] { return p.Follow(within(t), 1, 999) },
+	} {
+		if got, err := collect(blocks()); !errors.Is(err, ErrOversize) || !slices.Equal(got, []string{"small"}) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// Peers that answer no SUBMIT hold no other request up.
+func TestUnansweredSubmitsHoldNothingUp(t *testing.T) {
+	c := newChain(1, "1")
+	arrived := make(chan struct{}, 8)
+	c.submit = func(ctx context.Context, _ []byte) (Verdict, error) {
+		arrived <- struct{}{}
+		<-ctx.Done()
+		return Verdict{}, ctx.Err()
+	}
+	p := serve(t, newHost(t), c).ask(t, func(l *Limits) { l.Requests, l.WaitingRequests = 1, 2 })
+	ctx, cancel := context.WithCancel(within(t))
+	var submits sync.WaitGroup
+	for range 4 {
+		submits.Go(func() { _, _ = p.Submit(ctx, []byte("a transaction")) })
+	}
+	<-arrived
+	<-arrived
+	if err := head(within(t), p); err != nil {
+		t.Errorf("a head meanwhile: %v", err)
+	}
+	cancel()
+	submits.Wait()
 }

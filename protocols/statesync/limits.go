@@ -33,8 +33,10 @@ type Limits struct {
 
 	// As a client.
 
-	// Requests is the most requests at a time; further ones wait.
-	Requests int
+	// Requests is the most requests at a time that need not wait for anything to happen
+	// at the peer; further ones wait. WaitingRequests is the same for FOLLOW and SUBMIT:
+	// peers that never answer those hold nothing else up.
+	Requests, WaitingRequests int
 	// DialTimeout bounds connecting to a peer and opening a stream.
 	DialTimeout time.Duration
 
@@ -59,8 +61,9 @@ func DefaultLimits() Limits {
 		SubmitTimeout:  time.Minute,
 		AliveInterval:  10 * time.Second,
 
-		Requests:    32,
-		DialTimeout: 15 * time.Second,
+		Requests:        32,
+		WaitingRequests: 256,
+		DialTimeout:     15 * time.Second,
 
 		StallTimeout: 30 * time.Second,
 		MinProgress:  64 << 10,
@@ -87,6 +90,7 @@ func (l Limits) Validate() error {
 		{"submit timeout", int64(l.SubmitTimeout)},
 		{"alive interval", int64(l.AliveInterval)},
 		{"requests", int64(l.Requests)},
+		{"waiting requests", int64(l.WaitingRequests)},
 		{"dial timeout", int64(l.DialTimeout)},
 		{"stall timeout", int64(l.StallTimeout)},
 		{"min progress", int64(l.MinProgress)},
@@ -120,8 +124,10 @@ const (
 // is made.
 func (l Limits) Allow(cfg *rcmgr.ScalingLimitConfig) {
 	const stream = perStream + perItem
-	peer := int64(l.StreamsPerPeer+l.WaitingPerPeer+l.Requests) * stream
-	all := int64(l.Streams+l.Waiting+l.Requests) * stream
+	// Of the client's requests that wait, one for each peer at most has a large answer.
+	waiting := int64(l.WaitingRequests)*perStream + perItem
+	peer := int64(l.StreamsPerPeer+l.WaitingPerPeer+l.Requests)*stream + waiting
+	all := int64(l.Streams+l.Waiting+l.Requests)*stream + waiting
 	base, inc := cfg.ProtocolPeerBaseLimit, cfg.ProtocolPeerLimitIncrease
 	base.Memory, inc.Memory = peer, 0
 	cfg.AddProtocolPeerLimit(ID, base, inc)

@@ -70,6 +70,17 @@ type request struct {
 	data   []byte // start of CHUNK, transaction of SUBMIT
 	digest [32]byte
 	ids    [][32]byte // BODIES
+
+	largest int // the most bytes of an item that the client takes, 0 for what the kind allows; not sent
+}
+
+// maxItem returns the largest item in bytes that the client takes.
+func (r *request) maxItem() int {
+	most := r.kind.maxItem()
+	if r.largest > 0 {
+		most = min(most, r.largest)
+	}
+	return most
 }
 
 // encodeRequest returns the request as a frame.
@@ -208,7 +219,10 @@ func readAnswer(r *bufio.Reader, limit int) (answer, error) {
 	default:
 		return answer{}, malformed("a message of kind 0x%02x", kind)
 	}
-	if errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrMalformed) {
+	switch {
+	case errors.Is(err, wire.ErrTooLarge):
+		return answer{}, fmt.Errorf("%w: %w: %w", ErrMalformed, ErrOversize, err)
+	case errors.Is(err, wire.ErrMalformed):
 		return answer{}, malformed("%w", err)
 	}
 	if err != nil {

@@ -38,14 +38,25 @@ func (p *Peer) Chunk(ctx context.Context, seq uint64, start []byte) ([]byte, err
 	return p.one(ctx, request{kind: askChunk, from: seq, data: start})
 }
 
-// Blocks yields the blocks from a sequence number on, in order and without gaps,
-// as the peer sends them: it asks again while there are more. It ends at the peer's
-// tip; with follow it stays and yields new blocks as they are committed.
-func (p *Peer) Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error] {
-	if follow {
-		return p.run(ctx, request{kind: askFollow, from: from}, wire.MaxUvarint)
+// Blocks yields up to count blocks from a sequence number on, in order and without
+// gaps, as the peer sends them: it asks again while there are more, and ends at the
+// peer's tip. A block of more than largest bytes, or MaxBlock if that is less, is not
+// read: the error is ErrOversize.
+func (p *Peer) Blocks(ctx context.Context, from uint64, count, largest int) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		r := request{kind: askBlocks, from: from, max: uint64(min(count, MaxRun)), largest: largest}
+		for blob, err := range p.run(ctx, r, r.max) {
+			if count--; !yield(blob, err) || err != nil || count == 0 {
+				return
+			}
+		}
 	}
-	return p.run(ctx, request{kind: askBlocks, from: from, max: MaxRun}, MaxRun)
+}
+
+// Follow yields the blocks from a sequence number on, and goes on with new ones as they
+// are committed. Largest is as for Blocks.
+func (p *Peer) Follow(ctx context.Context, from uint64, largest int) iter.Seq2[[]byte, error] {
+	return p.run(ctx, request{kind: askFollow, from: from, largest: largest}, wire.MaxUvarint)
 }
 
 // Hops yields the changes of the validators from a block on.

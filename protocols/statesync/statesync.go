@@ -83,6 +83,7 @@ type Sync struct {
 	source   Source
 	o        Options
 	requests *semaphore.Weighted
+	waiting  *semaphore.Weighted // of FOLLOW and SUBMIT
 }
 
 // New returns a Sync that asks at once, and serves source while Run runs. With a
@@ -100,7 +101,10 @@ func New(h host.Host, source Source, o Options) (*Sync, error) {
 	if o.Observer == nil {
 		o.Observer = silent{}
 	}
-	return &Sync{host: h, source: source, o: o, requests: semaphore.NewWeighted(int64(o.Limits.Requests))}, nil
+	return &Sync{
+		host: h, source: source, o: o,
+		requests: semaphore.NewWeighted(int64(o.Limits.Requests)), waiting: semaphore.NewWeighted(int64(o.Limits.WaitingRequests)),
+	}, nil
 }
 
 // Run serves other peers until ctx ends, then ends every stream and returns nil.

@@ -28,18 +28,27 @@ func TestHeadAndHops(t *testing.T) {
 func TestBlocksEndAtTheTip(t *testing.T) {
 	p := serve(t, newHost(t), newChain(10, "ten", "eleven", "twelve")).ask(t)
 	for from, want := range map[uint64][]string{10: {"ten", "eleven", "twelve"}, 12: {"twelve"}, 13: nil, 1 << 40: nil} {
-		if got, err := collect(p.Blocks(within(t), from, false)); err != nil || !slices.Equal(got, want) {
+		if got, err := collect(p.Blocks(within(t), from, 1<<20, MaxBlock)); err != nil || !slices.Equal(got, want) {
 			t.Errorf("from %d: %q, %v, want %q", from, got, err, want)
 		}
 	}
-	if got, err := collect(p.Blocks(within(t), 9, false)); !errors.Is(err, ErrPruned) || len(got) > 0 {
+	if got, err := collect(p.Blocks(within(t), 9, 1<<20, MaxBlock)); !errors.Is(err, ErrPruned) || len(got) > 0 {
 		t.Errorf("pruned: %q, %v", got, err)
 	}
-	next, stop := pull(p.Blocks(within(t), 10, false))
+	next, stop := pull(p.Blocks(within(t), 10, 1<<20, MaxBlock))
 	if blob, err := next(); err != nil || string(blob) != "ten" {
 		t.Errorf("first: %q, %v", blob, err)
 	}
 	stop() // a caller that has enough
+}
+
+func TestNoMoreBlocksThanAskedFor(t *testing.T) {
+	v := serve(t, newHost(t), newChain(10, "ten", "eleven", "twelve"), func(l *Limits) { l.Blocks = 1 })
+	for count, want := range map[int][]string{1: {"ten"}, 2: {"ten", "eleven"}, 9: {"ten", "eleven", "twelve"}} {
+		if got, err := collect(v.ask(t).Blocks(within(t), 10, count, MaxBlock)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d blocks: %q, %v, want %q", count, got, err, want)
+		}
+	}
 }
 
 // What does not fit one answer is asked for in several.
@@ -56,7 +65,7 @@ func TestManyBlocksComeInSeveralAnswers(t *testing.T) {
 		"least": func(l *Limits) { l.Bytes = 1 },
 	} {
 		p := serve(t, newHost(t), c, limit).ask(t)
-		if got, err := collect(p.Blocks(within(t), 0, false)); err != nil || !slices.Equal(got, want) {
+		if got, err := collect(p.Blocks(within(t), 0, 1<<20, MaxBlock)); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %d blocks, %v", name, len(got), err)
 		}
 	}
@@ -80,7 +89,7 @@ func TestLargestBlobsArrive(t *testing.T) {
 	if _, err := p.Chunk(within(t), 127, make([]byte, MaxStart+1)); !errors.Is(err, ErrRefused) {
 		t.Errorf("a start that is too long: %v", err)
 	}
-	if got, err := collect(p.Blocks(within(t), 0, false)); !errors.Is(err, ErrFailed) || len(got) != 1 || len(got[0]) != MaxBlock {
+	if got, err := collect(p.Blocks(within(t), 0, 1<<20, MaxBlock)); !errors.Is(err, ErrFailed) || len(got) != 1 || len(got[0]) != MaxBlock {
 		t.Errorf("%d blocks, %v", len(got), err)
 	}
 }
@@ -93,7 +102,7 @@ func TestFollowerIsToldOfNewBlocks(t *testing.T) {
 	ctx, cancel := context.WithCancel(within(t))
 	defer cancel()
 	last := 0
-	for blob, err := range p.Blocks(ctx, 1, true) {
+	for blob, err := range p.Follow(ctx, 1, MaxBlock) {
 		if err != nil {
 			if last == 50 && errors.Is(err, context.Canceled) {
 				break
@@ -122,7 +131,7 @@ func TestFollowerThatHearsNothingStays(t *testing.T) {
 	grown := time.AfterFunc(time.Second, func() { c.grow("2") })
 	defer grown.Stop()
 	var got []string
-	for blob, err := range p.Blocks(within(t), 1, true) {
+	for blob, err := range p.Follow(within(t), 1, MaxBlock) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +151,7 @@ func (s stopping) Blocks(ctx context.Context, from uint64, _ bool) iter.Seq2[[]b
 
 func TestFollowerOfAPeerThatStopsMayComeBack(t *testing.T) {
 	p := serve(t, newHost(t), stopping{newChain(1, "1")}).ask(t)
-	if got, err := collect(p.Blocks(within(t), 1, true)); !errors.Is(err, ErrBusy) || len(got) != 1 {
+	if got, err := collect(p.Follow(within(t), 1, MaxBlock)); !errors.Is(err, ErrBusy) || len(got) != 1 {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -215,7 +224,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	follow := func(h host.Host) error {
 		ctx, cancel := context.WithCancel(within(t))
 		t.Cleanup(cancel)
-		next, stop := pull(askOf(t, h, v.host).Blocks(ctx, 1, true))
+		next, stop := pull(askOf(t, h, v.host).Follow(ctx, 1, MaxBlock))
 		t.Cleanup(stop)
 		_, err := next()
 		return err
@@ -229,7 +238,7 @@ func TestStreamsAreBounded(t *testing.T) {
 			t.Errorf("follower %d: %v, want %v", i, err, x.want)
 		}
 	}
-	if got, err := collect(askOf(t, b, v.host).Blocks(within(t), 1, false)); err != nil || len(got) != 1 {
+	if got, err := collect(askOf(t, b, v.host).Blocks(within(t), 1, 1<<20, MaxBlock)); err != nil || len(got) != 1 {
 		t.Errorf("others are not served: %q, %v", got, err)
 	}
 }
@@ -264,7 +273,7 @@ func TestRunEndsWithItsStreams(t *testing.T) {
 		runtime.Gosched()
 	}
 	n := 0
-	for blob, err := range askOf(t, newHost(t), h).Blocks(within(t), 1, true) {
+	for blob, err := range askOf(t, newHost(t), h).Follow(within(t), 1, MaxBlock) {
 		if n++; n == 1 {
 			if err != nil || string(blob) != "1" {
 				t.Fatalf("%q, %v", blob, err)
