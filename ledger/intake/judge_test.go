@@ -123,7 +123,9 @@ func TestRacesDoNotAge(t *testing.T) {
 	}{
 		{"one nonce", put(t, 3, 10), put(t, 3, 20)},
 		{"one name", claim(t, key(1), 0, "photos"), claim(t, key(2), 0, "photos")},
-		{"a name that is given away", make1(t, key(1), 0, tx.NameTransfer{Name: "photos", To: key(3)}), claim(t, key(1), 1, "photos")},
+		{"a name that another one accepts", claim(t, key(1), 1, "photos"), make1(t, key(2), 0, tx.NameAccept{Name: "photos"})},
+		{"a name that its holder changes", make1(t, key(2), 0, tx.NameAccept{Name: "photos"}), claim(t, key(1), 1, "photos")},
+		{"a name that is offered", make1(t, key(1), 0, tx.NameTransfer{Name: "photos", To: key(3)}), claim(t, key(1), 1, "photos")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPool(2, intake.Limits{})

@@ -25,16 +25,18 @@ func (s Slot) before() (Slot, bool) {
 // keyOf returns the key of the state that different owners race for by an operation, so
 // that one which is ordered makes the other one invalid, and "" when there is none.
 //
-// Only names are such keys. Nobody but a name's holder can have a valid operation on it
-// once it is held, so no stranger can hold up another's operation by having one on the
-// same key in flight all the time. That would be possible with keys that several owners
-// write to side by side, such as a snapshot's root or a parameter that is voted on; there
-// the order does not matter either.
+// Only names are such keys. Nobody can have a valid operation on a name that is held but
+// its holder, and who was offered it by the holder: no stranger can hold up another's
+// operation by having one on the same key in flight all the time. That would be possible
+// with keys that several owners write to side by side, such as a snapshot's root or a
+// parameter that is voted on; there the order does not matter either.
 func keyOf(op tx.Op) string {
 	switch o := op.(type) {
 	case tx.NameClaim:
 		return o.Name
 	case tx.NameTransfer:
+		return o.Name
+	case tx.NameAccept:
 		return o.Name
 	default:
 		return ""
