@@ -24,6 +24,10 @@ var (
 	ErrGenesis = errors.New("the directory holds another ledger")
 	// ErrHalted is returned for what a replica that has halted cannot do.
 	ErrHalted = errors.New("the replica has halted")
+	// ErrBadSource is returned for what no honest peer sends, by a Source as well.
+	ErrBadSource = errors.New("the peer's blocks are not the ledger's")
+	// ErrOversize is returned by a Source for a block that is larger than it may be.
+	ErrOversize = errors.New("the peer sends a block that is too large")
 	// ErrUndecided is returned with a transaction that was handed in and whose fate
 	// is not known yet: it may still be committed.
 	ErrUndecided = errors.New("not committed yet, and may still be")
@@ -63,9 +67,9 @@ type Source interface {
 	Name() string
 	// Head returns how far the peer is: a blob of this package.
 	Head(ctx context.Context) ([]byte, error)
-	// Blocks yields blocks from a sequence number on, and ends at the peer's tip;
-	// with follow it goes on as blocks are committed. ErrPruned if it has them not.
-	Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error]
+	// Blocks yields the blocks of a range. The error is ErrPruned if the peer has them
+	// not, ErrOversize if one is larger than may be, before it is read.
+	Blocks(ctx context.Context, r Range) iter.Seq2[[]byte, error]
 	// Chunk returns a part of the state at a checkpoint.
 	Chunk(ctx context.Context, seq uint64, start []byte) ([]byte, error)
 	// Hops yields the changes of the validators from a block on.
@@ -73,6 +77,16 @@ type Source interface {
 	// Submit hands a transaction in, and returns nil, a *tx.Rejection, or another
 	// error when it may be tried elsewhere.
 	Submit(ctx context.Context, raw []byte) error
+}
+
+// Range says which blocks a Source is asked for.
+type Range struct {
+	From uint64 // sequence number of the first one
+	// Count is how many at most; fewer come when the peer has no more. 0 means all, and
+	// new ones as they are committed.
+	Count int
+	// Largest is how many bytes one may have as peers send it.
+	Largest int
 }
 
 // Options is what a ledger is opened with.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
@@ -201,12 +202,12 @@ func (x *executor) take(blocks []fetched) error {
 			continue
 		}
 		if h.Seq != x.head.header.Seq+1 || h.Parent != x.head.digest {
-			return fmt.Errorf("%w: block %d does not follow block %d", errBadSource, h.Seq, x.head.header.Seq)
+			return fmt.Errorf("%w: block %d does not follow block %d", ErrBadSource, h.Seq, x.head.header.Seq)
 		}
 		done := x.block(f.decision.Cert.Digest)
 		if done == nil {
 			var err error
-			if done, err = x.fetchedBlock(f); err != nil {
+			if done, err = x.redo(h, f.content); err != nil {
 				return err
 			}
 		}
@@ -229,20 +230,11 @@ func (x *executor) take(blocks []fetched) error {
 	return nil
 }
 
-// fetchedBlock carries out a committed block. A body that is not the header's is the
-// source's fault. If the block is not what its header says, then this peer's state is
-// wrong.
-func (x *executor) fetchedBlock(f *fetched) (*exec.Block, error) {
-	h := &f.decision.Header
-	c, err := contentOf(h, f.body)
-	if err != nil {
-		return nil, fmt.Errorf("%w: block %d: %w", errBadSource, h.Seq, err)
-	}
+// redo carries out a committed block, whose content is that of its header. If the block
+// is not what its header says, then this peer's state is wrong.
+func (x *executor) redo(h *pbft.Header, c *body.Content) (*exec.Block, error) {
 	done, err := exec.Redo(x.head.end(), h, c)
-	switch {
-	case errors.Is(err, exec.ErrBody):
-		return nil, fmt.Errorf("%w: %w", errBadSource, err)
-	case errors.Is(err, exec.ErrInvalid):
+	if errors.Is(err, exec.ErrInvalid) {
 		return nil, fmt.Errorf("%w: block %d: %w", pbft.ErrDiverged, h.Seq, err)
 	}
 	return done, err

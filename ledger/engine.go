@@ -101,6 +101,9 @@ func (n *engine) run(ctx context.Context) error {
 		case <-n.toEngine.ready:
 			n.takeExecuted()
 		}
+		if why := n.halted.Load(); why != nil {
+			return fmt.Errorf("%w: %s", ErrHalted, *why) // what was found out elsewhere
+		}
 		n.drain()
 		if err := n.flush(); err != nil {
 			return err

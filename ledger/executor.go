@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
@@ -89,11 +90,11 @@ type (
 	forward struct{}
 )
 
-// fetched is a block from a peer, whose certificate was verified.
+// fetched is a block from a peer, whose certificate and transaction root were verified.
 type fetched struct {
 	decision *pbft.Decision
 	verified pbft.Verified
-	body     []byte
+	content  *body.Content
 	next     genesis.ValidatorSet
 }
 

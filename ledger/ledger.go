@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
@@ -65,13 +63,14 @@ type Ledger struct {
 	toEngine   *mailbox[pbft.Event]
 	intake     chan submission
 	outgoing   *mailbox[*tx.Transaction]
-	// handingOver bounds how many transactions a follower hands to others at a time.
-	handingOver errgroup.Group
-	exec        *executor
-	carrying    atomic.Bool // others' transactions are being verified
+	desk       *desk
+	exec       *executor
+	carrying   atomic.Bool // others' transactions are being verified
 
 	placed    chan struct{} // closed once it is known whether this peer votes
 	placeOnce sync.Once
+	reached   chan struct{} // closed once this peer has had all that was proved to be committed
+	reachOnce sync.Once
 	closing   chan struct{}
 	closeOnce sync.Once
 
@@ -109,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		messages: make(chan arrival, o.Config.QueueSize), bulk: make(chan arrival, bulkQueue), bodyFrames: make(chan arrival, bulkQueue),
 		events: make(chan engineEvent, round), toEngine: newMailbox[pbft.Event](), outgoing: newMailbox[*tx.Transaction](),
 		intake: make(chan submission, o.Config.QueueSize),
-		placed: make(chan struct{}), closing: make(chan struct{}),
+		placed: make(chan struct{}), reached: make(chan struct{}), closing: make(chan struct{}),
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -120,16 +119,13 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	if err := l.core.Validate(); err != nil {
 		return nil, err
 	}
-	l.handingOver.SetLimit(handOvers)
+	l.desk = newDesk(l)
 	l.pool = newPool(&l.clock)
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
 }
-
-// handOvers is how many transactions a follower hands to others at a time.
-const handOvers = 256
 
 // bulkQueue is how many frames of transactions, and of bodies, wait to be looked at.
 const bulkQueue = 64

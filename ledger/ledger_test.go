@@ -39,6 +39,7 @@ type swarm struct {
 	all   []*member
 	cut   func(from, to sig.PublicKey) bool
 	lose  func(from, to sig.PublicKey, frame []byte) bool // frames that do not arrive
+	wrap  func(asker, asked *member, s Source) Source     // what a member takes another one for
 
 	transferAfter uint64
 }
@@ -214,10 +215,17 @@ func (m *member) Send(to sig.PublicKey, class Class, frame []byte) bool {
 
 // Sources implements Peers.
 func (m *member) Sources(n int) []Source {
+	m.swarm.mu.Lock()
+	wrap := m.swarm.wrap
+	m.swarm.mu.Unlock()
 	var out []Source
 	for _, other := range m.swarm.all {
 		if other != m && len(out) < n && m.swarm.reach(m.key.Public(), other.key.Public()) != nil {
-			out = append(out, source{m, other})
+			var s Source = source{m, other}
+			if wrap != nil {
+				s = wrap(m, other, s)
+			}
+			out = append(out, s)
 		}
 	}
 	return out
@@ -239,9 +247,9 @@ func (s source) Head(ctx context.Context) ([]byte, error) {
 	return nil, errGone
 }
 
-func (s source) Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error] {
+func (s source) Blocks(ctx context.Context, r Range) iter.Seq2[[]byte, error] {
 	if l := s.ledger(); l != nil {
-		return l.ServeBlocks(ctx, from, follow)
+		return l.ServeBlocks(ctx, r.From, r.Count == 0)
 	}
 	return func(yield func([]byte, error) bool) { yield(nil, errGone) }
 }

@@ -199,7 +199,11 @@ func (l *Ledger) catchUpFromLog(ctx context.Context) error {
 		if encoded == nil || h.Seq != l.exec.head.header.Seq+1 {
 			break
 		}
-		done, err := l.exec.fetchedBlock(&fetched{decision: b.Decision, body: encoded})
+		c, err := contentOf(h, encoded)
+		if err != nil {
+			return fmt.Errorf("block %d of the log: %w", h.Seq, err)
+		}
+		done, err := l.exec.redo(h, c)
 		if err != nil {
 			return fmt.Errorf("block %d of the log: %w", h.Seq, err)
 		}

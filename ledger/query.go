@@ -31,6 +31,7 @@ func (nobody) Misbehaved(string, sig.PublicKey)   {}
 // notify tells whoever waits for a committed block.
 func (x *executor) notify(d *pbft.Decision, c *body.Content, latency time.Duration) {
 	x.waiters.committed(d, c.IDs())
+	x.desk.committed(c.IDs())
 	x.observer.Committed(blockInfo(d, len(c.Encoded())), latency)
 }
 

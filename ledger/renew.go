@@ -28,6 +28,17 @@ func (l *Ledger) renew(ctx context.Context) error {
 	if l.journal == nil || !l.journal.lost() {
 		return nil
 	}
+	// What is signed on an old state is void at once. That this peer has all there is,
+	// certified heads show, on an idle ledger as well as on a busy one. A peer that hears
+	// of none asks all the same.
+	timer := time.NewTimer(renewPause)
+	defer timer.Stop()
+	select {
+	case <-l.reached:
+	case <-timer.C:
+	case <-ctx.Done():
+		return nil
+	}
 	var t *tx.Transaction // handed in, and it may still be committed
 	pause := renewPause
 	// An attempt that nobody waits for any more is committed all the same, so that

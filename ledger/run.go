@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/state"
 )
 
@@ -42,8 +41,9 @@ func (l *Ledger) Run(ctx context.Context) error {
 	g.Go(func() error { return l.spread(ctx) })
 	g.Go(func() error { return l.takePart(ctx) })
 	g.Go(func() error { return l.catchUp(ctx) })
+	g.Go(func() error { return l.desk.run(ctx) })
 	g.Go(func() error { return l.renew(ctx) })
-	err := errors.Join(g.Wait(), l.handingOver.Wait())
+	err := g.Wait()
 	l.closeOnce.Do(func() { close(l.closing) })
 	stopExec()
 	<-execDone
@@ -169,18 +169,13 @@ func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft
 	switch err := n.run(ctx); {
 	case errors.Is(err, errEpochOver):
 	case errors.Is(err, ErrHalted):
-		l.halt(err)
+		if l.halted.Load() == nil {
+			l.halt(err)
+		}
 		l.epoch.Store(nil)
 		l.status.Store(nil)
 	case err != nil:
 		return carried, err
 	}
 	return n.core.Carried(), nil
-}
-
-// chain returns a light client behind the head. What this peer has executed it trusts:
-// nothing before is verified again.
-func (l *Ledger) chain() (*receipt.Chain, error) {
-	tip := l.tip.Load()
-	return receipt.Resume(l.network, &tip.header, tip.next, l.votes)
 }

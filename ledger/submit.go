@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -49,6 +48,13 @@ func (w *waiters) add(id tx.ID) (result <-chan outcome, remove func()) {
 	}
 }
 
+// wanted reports whether anybody waits for a transaction.
+func (w *waiters) wanted(id tx.ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.byID[id]) > 0
+}
+
 // tell gives all who wait for a transaction its outcome.
 func (w *waiters) tell(id tx.ID, o outcome) {
 	w.mu.Lock()
@@ -87,8 +93,7 @@ type submission struct {
 }
 
 // Submit implements API. At a validator the transaction goes to all validators at
-// once; at a follower, to a few of its peers, one after another, until one takes
-// it.
+// once; at a follower, to one of its peers after another until it is seen in a block.
 func (l *Ledger) Submit(ctx context.Context, t *tx.Transaction) (Committed, error) {
 	id := t.ID()
 	undecided := func(why error) (Committed, error) {
@@ -160,11 +165,11 @@ func (l *Ledger) takeIn(ctx context.Context) error {
 				more = false
 			}
 		}
-		l.takeInBatch(ctx, batch)
+		l.takeInBatch(batch)
 	}
 }
 
-func (l *Ledger) takeInBatch(ctx context.Context, batch []submission) {
+func (l *Ledger) takeInBatch(batch []submission) {
 	txs := make([]*tx.Transaction, len(batch))
 	for i := range batch {
 		txs[i] = batch[i].t
@@ -180,11 +185,8 @@ func (l *Ledger) takeInBatch(ctx context.Context, batch []submission) {
 		}
 		switch voting, added, err := l.addOwn(txs[i]); {
 		case !voting:
-			done := batch[i].done // the batch is used again
-			l.handingOver.Go(func() error {
-				done <- l.handOver(ctx, txs[i])
-				return nil
-			})
+			l.desk.submit(txs[i])
+			batch[i].done <- nil
 		case added:
 			fresh = append(fresh, txs[i])
 			fallthrough
@@ -223,26 +225,6 @@ func (l *Ledger) applies(t *tx.Transaction) error {
 		return verdicts[0]
 	}
 	return err
-}
-
-// handOver gives a transaction to peers that are closer to the validators.
-func (l *Ledger) handOver(ctx context.Context, t *tx.Transaction) error {
-	var errs []string
-	for _, s := range l.sources() {
-		err := s.Submit(ctx, t.Raw())
-		var rejection *tx.Rejection
-		switch {
-		case err == nil, errors.Is(err, ErrUndecided):
-			return nil // it is on its way
-		case errors.As(err, &rejection):
-			return err
-		}
-		errs = append(errs, fmt.Sprintf("%s: %v", s.Name(), err))
-	}
-	if len(errs) == 0 {
-		return tx.Reject(tx.CodeUnavailable, "no peer of the ledger is connected")
-	}
-	return tx.Reject(tx.CodeUnavailable, "no peer took the transaction: %s", strings.Join(errs, "; "))
 }
 
 // Do implements API. Operations of one peer take their nonces in turn.

@@ -1,337 +1,255 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/receipt"
 )
 
-// errBadSource is returned for what a peer should not have sent.
-var errBadSource = errors.New("the peer's blocks are not the ledger's")
+// errForked is why a replica does not vote any more that has seen two chains.
+var errForked = errors.New("the ledger has forked: a quorum of validators has signed two blocks that exclude each other")
 
-// syncHint says that others are ahead. Several hints are one.
-type syncHint struct{ ch chan struct{} }
+// sourcesInterval is how often the list of sources is renewed.
+const sourcesInterval = 500 * time.Millisecond
 
-func newSyncHint() *syncHint { return &syncHint{make(chan struct{}, 1)} }
+// syncer carries out what a follow.Follower decides: one loop that never waits for
+// anybody, a goroutine for each question and each job, and their results as events.
+//
+//	goroutines --- events ---> loop ---> Follower ---> actions ---> goroutines
+type syncer struct {
+	*Ledger
+	follower *follow.Follower
+	trust    *trust
+	events   chan follow.Event
+	began    time.Time
+	work     sync.WaitGroup
 
-func (h *syncHint) hint() {
-	select {
-	case h.ch <- struct{}{}:
-	default:
-	}
+	sources  map[string]Source
+	asks     map[follow.AskID]*question
+	building *archive.Transfer // of the loop's jobs, one at a time
+	told     follow.Place      // the head that the follower was told of
+	voting   bool
 }
 
-// broadcast wakes all who wait, each time.
-type broadcast struct {
-	mu sync.Mutex
-	ch chan struct{}
+// question is an open question to a source.
+type question struct {
+	stop   context.CancelFunc
+	credit *credit // nil unless it is a stream
 }
 
-func newBroadcast() *broadcast { return &broadcast{ch: make(chan struct{})} }
-
-// wait returns a channel that is closed by the next broadcast.
-func (b *broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ch
-}
-
-func (b *broadcast) broadcast() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(b.ch)
-	b.ch = make(chan struct{})
-}
-
-const (
-	// fetchPause is how long to wait before the next attempt when no peer had
-	// anything.
-	fetchPause = 250 * time.Millisecond
-	// fetchTogether is how many blocks are verified and stored at a time.
-	fetchTogether = 32
-	// headPatience is how long peers have to say how far they are.
-	headPatience = 2 * time.Second
-	// watchInterval is how often a peer without news looks at others.
-	watchInterval = 2 * time.Second
-)
-
-// catchUp fetches what others have committed: all the time while this peer
-// follows; while it votes, when the engine says so, and when others turn out to be
-// ahead of a replica that does not move: they may be in an epoch of which it is no
-// member and hears nothing.
+// catchUp fetches what others have committed: all the time while this peer follows;
+// while it votes, when consensus does not bring it.
 func (l *Ledger) catchUp(ctx context.Context) error {
 	if l.peers == nil {
+		l.reachOnce.Do(func() { close(l.reached) }) // nobody says that there is more
 		return nil
 	}
-	idle := map[string]bool{}
-	for ctx.Err() == nil {
-		following := l.epoch.Load() == nil
-		if !following && !l.left(ctx) {
-			continue
-		}
-		moved, err := l.fetchFromSome(ctx, idle, following)
-		if errors.Is(err, pbft.ErrDiverged) {
-			return err
-		}
-		if !moved || err != nil {
-			l.pause(ctx)
-		}
-	}
-	return nil
-}
-
-// left waits until this replica is behind the others, and reports whether it is.
-func (l *Ledger) left(ctx context.Context) bool {
-	before := l.tip.Load().header.Seq
-	timer := time.NewTimer(watchInterval)
-	defer timer.Stop()
 	select {
+	case <-l.placed:
 	case <-ctx.Done():
-		return false
-	case <-l.needSync.ch:
-		return true
-	case <-timer.C:
-	}
-	return l.tip.Load().header.Seq == before && l.othersAhead(ctx, before)
-}
-
-// othersAhead reports whether a peer has more than a number of blocks and this one
-// has not.
-func (l *Ledger) othersAhead(ctx context.Context, have uint64) bool {
-	for _, s := range l.ranked(ctx, map[string]bool{}) {
-		if s.tip() > have {
-			return l.tip.Load().header.Seq == have
-		}
-	}
-	return false
-}
-
-func (l *Ledger) pause(ctx context.Context) {
-	t := time.NewTimer(fetchPause)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
-
-func (l *Ledger) sources() []Source {
-	if l.peers == nil {
 		return nil
 	}
-	return l.peers.Sources(l.cfg.GossipFanout)
-}
-
-// fetchFromSome asks peers in turn until one has something, and reports whether
-// one had. Those who are furthest come first, and those last who had nothing to
-// give the last time, whatever they say.
-func (l *Ledger) fetchFromSome(ctx context.Context, idle map[string]bool, follow bool) (bool, error) {
-	for _, s := range l.ranked(ctx, idle) {
-		before := l.tip.Load().header.Seq
-		if err := l.noteFetch(ctx, &s, l.fetchBest(ctx, &s, follow)); err != nil {
-			return false, err
-		}
-		if l.tip.Load().header.Seq > before {
-			delete(idle, s.Name())
-			return true, nil
-		}
-		idle[s.Name()] = true
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-	}
-	return false, nil
-}
-
-// noteFetch logs why a peer's blocks ended, unless this peer ended it. It returns
-// the error if it is this peer's own fault.
-func (l *Ledger) noteFetch(ctx context.Context, s *standing, err error) error {
-	if errors.Is(err, pbft.ErrDiverged) {
+	trust, err := l.trusted()
+	if err != nil {
 		return err
 	}
-	if err != nil && ctx.Err() == nil {
-		l.log.Debug("fetching blocks", "peer", s.Name(), "err", err)
+	tip := l.tip.Load()
+	s := &syncer{
+		Ledger: l, trust: trust, events: make(chan follow.Event), began: time.Now(),
+		follower: follow.New(follow.Config{TransferAfter: l.transferAfter, LargestBlock: largestBlock(tip)}, placeOf(tip)),
+		asks:     map[follow.AskID]*question{},
 	}
-	return nil
+	return s.run(ctx)
 }
 
-// standing is a source with how far it says it is.
-type standing struct {
-	Source
-	head *codec.Head
-}
-
-// tip returns how far the source says it is.
-func (s *standing) tip() uint64 { return s.head.Tip.Header.Seq }
-
-// ranked returns the sources that answer, best first.
-func (l *Ledger) ranked(ctx context.Context, idle map[string]bool) []standing {
-	ctx, cancel := context.WithTimeout(ctx, headPatience)
-	defer cancel()
-	sources := l.sources()
-	out := make([]standing, len(sources))
-	var wg sync.WaitGroup
-	for i, s := range sources {
-		wg.Go(func() {
-			if b, err := s.Head(ctx); err == nil {
-				if h, err := codec.DecodeHead(b); err == nil {
-					out[i] = standing{s, h}
-				}
-			}
-		})
-	}
-	wg.Wait()
-	out = slices.DeleteFunc(out, func(s standing) bool { return s.Source == nil })
-	if len(idle) > len(out) {
-		clear(idle)
-	}
-	slices.SortStableFunc(out, func(a, b standing) int {
-		if ia, ib := idle[a.Name()], idle[b.Name()]; ia != ib {
-			if ia {
-				return 1
-			}
-			return -1
-		}
-		return cmp.Compare(b.tip(), a.tip())
-	})
-	return out
-}
-
-// fetchBest takes the state at the peer's checkpoint when this peer is far behind
-// it or the blocks between are not to be had, and then blocks.
-func (l *Ledger) fetchBest(ctx context.Context, s *standing, follow bool) error {
-	if s.head.Checkpoint != nil && s.tip() > l.tip.Load().header.Seq+l.transferAfter {
-		if err := l.transfer(ctx, s); err != nil {
-			return err
-		}
-	}
-	err := l.fetchWatched(ctx, s.Source, follow)
-	if errors.Is(err, ErrPruned) && s.head.Checkpoint != nil {
-		return l.transfer(ctx, s)
-	}
-	return err
-}
-
-// fetchWatched takes blocks from a peer. A peer that is followed and has nothing
-// new is left when others have.
-func (l *Ledger) fetchWatched(ctx context.Context, s Source, follow bool) error {
-	if !follow {
-		return l.fetchFrom(ctx, s, false)
-	}
+// run takes events until ctx ends, or this peer's own state turns out to be wrong.
+func (s *syncer) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	defer s.work.Wait()
 	defer cancel()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	wg.Go(func() {
-		defer cancel()
-		l.watchOthers(ctx)
-	})
-	return l.fetchFrom(ctx, s, true)
-}
-
-// watchOthers returns when this peer votes, or when others have had blocks for a
-// while that this peer does not get.
-func (l *Ledger) watchOthers(ctx context.Context) {
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	for ctx.Err() == nil {
-		before := l.tip.Load().header.Seq
+	renew := time.NewTicker(sourcesInterval)
+	defer renew.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	s.step(ctx, s.listSources())
+	for {
+		moved := s.moved.wait()
+		s.follow(ctx)
+		if s.follower.AtHead() {
+			s.reachOnce.Do(func() { close(s.reached) })
+		}
+		timer.Reset(s.follower.Deadline() - time.Since(s.began))
+		var event follow.Event
 		select {
 		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if l.epoch.Load() != nil {
-			return
-		}
-		if l.tip.Load().header.Seq == before && l.othersAhead(ctx, before) {
-			return
-		}
-	}
-}
-
-// fetcher verifies a peer's blocks, one after another.
-type fetcher struct {
-	*Ledger
-	chain  *receipt.Chain
-	blocks []fetched
-}
-
-// fetchFrom takes blocks from a peer until it has no more; with follow, until this
-// peer becomes a validator.
-func (l *Ledger) fetchFrom(ctx context.Context, s Source, follow bool) error {
-	chain, err := l.chain()
-	if err != nil {
-		return err
-	}
-	f := &fetcher{Ledger: l, chain: chain}
-	for blob, err := range s.Blocks(ctx, l.tip.Load().header.Seq+1, follow) {
-		if err != nil {
-			return errors.Join(err, f.flush(ctx))
-		}
-		if err := f.add(blob); err != nil {
-			return err
-		}
-		if follow || len(f.blocks) >= fetchTogether || f.blocks[len(f.blocks)-1].decision.Header.Last() {
-			if err := f.flush(ctx); err != nil {
-				return err
-			}
-		}
-		if follow && l.epoch.Load() != nil {
 			return nil
+		case event = <-s.events:
+			if f, ok := event.(fatal); ok {
+				return f.err
+			}
+		case <-moved:
+		case <-s.needSync.ch:
+			event = follow.Behind{Seq: s.tip.Load().header.Seq + 1}
+		case <-renew.C:
+			event = s.listSources()
+		case <-timer.C:
 		}
+		s.step(ctx, event)
 	}
-	return f.flush(ctx)
 }
 
-func (f *fetcher) add(blob []byte) error {
-	x, err := codec.DecodeBlock(blob, codec.Limits{})
+// fatal is an event of this loop's own: this peer cannot go on.
+type fatal struct {
+	follow.Failed
+
+	err error
+}
+
+// follow tells the follower how far this peer is and whether it votes.
+func (s *syncer) follow(ctx context.Context) {
+	tip := s.tip.Load()
+	if p := placeOf(tip); p != s.told {
+		s.told = p
+		s.keepUp(tip)
+		s.step(ctx, follow.Advanced{Head: p, LargestBlock: largestBlock(tip)})
+	}
+	if voting := s.epoch.Load() != nil; voting != s.voting {
+		s.voting = voting
+		s.step(ctx, follow.Role{Voting: voting})
+	}
+}
+
+func placeOf(h *head) follow.Place { return follow.Place{Seq: h.header.Seq, Digest: h.digest} }
+
+// largestBlock returns the most bytes that the block after a head may have.
+func largestBlock(h *head) int {
+	p, err := h.state.Params()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errBadSource, err)
+		return codec.Limits{}.MaxBlock() // reading the state fails for whoever executes, too
 	}
-	f.blocks = append(f.blocks, fetched{decision: x.Decision, body: x.Body, next: x.Next})
-	return nil
+	return codec.Limits{BlockBytes: int(p.MaxBlockBytes)}.MaxBlock()
 }
 
-// flush verifies the certificates of what has come and has the executor take it.
-func (f *fetcher) flush(ctx context.Context) error {
-	if len(f.blocks) == 0 {
-		return nil
+// listSources returns who can be asked now.
+func (s *syncer) listSources() follow.Event {
+	s.sources = map[string]Source{}
+	var names []string
+	for _, source := range s.peers.Sources(follow.MaxSources) {
+		name := source.Name()
+		names = append(names, name)
+		s.sources[name] = source
 	}
-	blocks := f.blocks
-	f.blocks = nil
-	decisions := make([]*pbft.Decision, len(blocks))
-	for i := range blocks {
-		decisions[i] = blocks[i].decision
+	return follow.Sources{Names: names}
+}
+
+func (s *syncer) step(ctx context.Context, e follow.Event) {
+	for _, action := range s.follower.Step(time.Since(s.began), e) {
+		s.do(ctx, action)
 	}
-	verified, errs := f.chain.Verify(decisions...)
-	for i, err := range errs {
-		if err != nil {
-			return fmt.Errorf("%w: block %d: %w", errBadSource, decisions[i].Header.Seq, err)
+	if ended, ok := e.(follow.Ended); ok {
+		s.stop(ended.Ask)
+	}
+}
+
+// do carries an action out, or has a goroutine do it.
+func (s *syncer) do(ctx context.Context, action follow.Action) {
+	switch a := action.(type) {
+	case follow.Ask:
+		s.ask(ctx, a)
+	case follow.Stop:
+		s.stop(a.Ask)
+	case follow.Credit:
+		if q := s.asks[a.Ask]; q != nil && q.credit != nil {
+			q.credit.add(a.Bytes)
 		}
-		blocks[i].verified = verified[i]
+	case follow.CheckHead:
+		s.job(ctx, func() follow.Event { return s.checkHead(a) })
+	case follow.CheckBlocks:
+		s.job(ctx, func() follow.Event { return s.checkBlocks(a) })
+	case follow.Apply:
+		s.job(ctx, func() follow.Event { return s.apply(ctx, a) })
+	case follow.Build:
+		s.job(ctx, func() follow.Event { return s.build(a) })
+	case follow.AddChunk:
+		s.job(ctx, func() follow.Event { return s.addChunk(a) })
+	case follow.Install:
+		s.job(ctx, func() follow.Event { return s.install(ctx, a) })
+	case follow.Alarm:
+		s.alarm(a.Fork)
+	case follow.Note:
+		s.log.Debug("leaving a source alone", "peer", a.Source, "lied", a.Lied, "for", a.For)
 	}
-	if last := &blocks[len(blocks)-1]; last.next != nil {
-		hop := receipt.Hop{Header: last.decision.Header, Cert: last.decision.Cert, Validators: last.next}
-		if err := f.chain.Advance(hop); err != nil {
-			return fmt.Errorf("%w: %w", errBadSource, err)
+}
+
+// job runs a job beside the loop. Jobs are few: the follower has one of a kind open at
+// a time, and a head for each source.
+func (s *syncer) job(ctx context.Context, run func() follow.Event) {
+	s.work.Go(func() { s.tell(ctx, run()) })
+}
+
+// tell gives the loop an event.
+func (s *syncer) tell(ctx context.Context, e follow.Event) bool {
+	select {
+	case s.events <- e:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// apply has the executor apply verified blocks.
+func (s *syncer) apply(ctx context.Context, a follow.Apply) follow.Event {
+	blocks := make([]fetched, len(a.Blocks))
+	for i, b := range a.Blocks {
+		f, ok := b.(*fetched)
+		if !ok {
+			return fatal{err: fmt.Errorf("a verified block of type %T", b)}
 		}
+		blocks[i] = *f
 	}
 	done := make(chan error, 1)
-	f.exec.box.put(apply{blocks, done})
+	s.exec.box.put(apply{blocks, done})
+	return s.outcome(ctx, done, follow.Failed{Job: a.Job}, func() follow.Event {
+		return follow.Applied{Job: a.Job, Head: placeOf(s.tip.Load())}
+	})
+}
+
+// outcome waits for the executor. That this peer's state is not the one that others
+// have signed, nothing can mend.
+func (s *syncer) outcome(ctx context.Context, done <-chan error, failed follow.Failed, good func() follow.Event) follow.Event {
 	select {
 	case err := <-done:
-		return err
+		switch {
+		case errors.Is(err, pbft.ErrDiverged):
+			return fatal{err: err}
+		case err != nil:
+			s.log.Warn("what was fetched cannot be stored", "err", err)
+			return failed
+		}
+		return good()
 	case <-ctx.Done():
-		return nil
+		return failed
 	}
 }
+
+// alarm makes this peer a follower for good that tells why: whom to trust is not for a
+// replica to decide. It goes on with its own chain, and replaces nothing.
+func (s *syncer) alarm(fork follow.Fork) {
+	first := fork.First
+	if first == nil {
+		first, _ = s.archive.Decision(fork.Second.Header.Seq) // what cannot be read is not shown
+	}
+	s.log.Error("two certified blocks exclude each other", "first", first, "second", fork.Second)
+	s.observer.Misbehaved("fork", s.self)
+	s.halt(fmt.Errorf("%w: %v and %v", errForked, first, fork.Second))
+}
+
+// Decision implements follow.Block.
+func (f *fetched) Decision() *pbft.Decision { return f.decision }

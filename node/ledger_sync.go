@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math"
 
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/pbft"
@@ -152,11 +151,11 @@ func (s syncSource) Head(ctx context.Context) ([]byte, error) {
 }
 
 // Blocks implements ledger.Source.
-func (s syncSource) Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error] {
-	if follow {
-		return translated(s.Follow(ctx, from, statesync.MaxBlock), fetched)
+func (s syncSource) Blocks(ctx context.Context, r ledger.Range) iter.Seq2[[]byte, error] {
+	if r.Count == 0 {
+		return translated(s.Follow(ctx, r.From, r.Largest), fetched)
 	}
-	return translated(s.Peer.Blocks(ctx, from, math.MaxInt, statesync.MaxBlock), fetched)
+	return translated(s.Peer.Blocks(ctx, r.From, r.Count, r.Largest), fetched)
 }
 
 // Chunk implements ledger.Source.
@@ -196,6 +195,10 @@ func fetched(err error) error {
 		return fmt.Errorf("%w: %w", ledger.ErrNotFound, err)
 	case errors.Is(err, statesync.ErrPruned):
 		return fmt.Errorf("%w: %w", ledger.ErrPruned, err)
+	case errors.Is(err, statesync.ErrOversize):
+		return fmt.Errorf("%w: %w", ledger.ErrOversize, err)
+	case errors.Is(err, statesync.ErrMalformed):
+		return fmt.Errorf("%w: %w", ledger.ErrBadSource, err)
 	}
 	return err
 }

@@ -101,6 +101,17 @@ func ask(t *testing.T, s *shelf, theirs, ours pbft.Digest) syncSource {
 	return syncSource{client.Peer(h.ID()), ours}
 }
 
+// started yields the first items of those that go on.
+func started(items iter.Seq2[[]byte, error], n int) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for item, err := range items {
+			if n--; !yield(item, err) || n == 0 {
+				return
+			}
+		}
+	}
+}
+
 func TestBlobsComeAcrossAsTheyAre(t *testing.T) {
 	id := pbft.Digest{1}
 	s := &shelf{head: []byte("head"), items: [][]byte{[]byte("one"), []byte("two")}}
@@ -112,7 +123,7 @@ func TestBlobsComeAcrossAsTheyAre(t *testing.T) {
 	if chunk, err := source.Chunk(ctx, 1, nil); err != nil || string(chunk) != "head" {
 		t.Errorf("chunk %q, %v", chunk, err)
 	}
-	for name, items := range map[string]iter.Seq2[[]byte, error]{"blocks": source.Blocks(ctx, 1, false), "epochs": source.Hops(ctx, 0)} {
+	for name, items := range map[string]iter.Seq2[[]byte, error]{"blocks": source.Blocks(ctx, ledger.Range{From: 1, Count: 2, Largest: 3}), "new blocks": started(source.Blocks(ctx, ledger.Range{From: 1, Largest: 3}), 2), "epochs": source.Hops(ctx, 0)} {
 		var got [][]byte
 		for item, err := range items {
 			if err != nil {
@@ -148,11 +159,26 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 		if _, err := source.Chunk(t.Context(), 1, nil); !errors.Is(err, c.want) {
 			t.Errorf("%s: chunk: %v", name, err)
 		}
-		for _, err := range source.Blocks(t.Context(), 1, false) {
+		for _, err := range source.Blocks(t.Context(), ledger.Range{From: 1, Count: 10}) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("%s: blocks: %v", name, err)
 			}
 		}
+	}
+}
+
+func TestBlocksLargerThanTheyMayBeAreNotRead(t *testing.T) {
+	id := pbft.Digest{1}
+	source := ask(t, &shelf{items: [][]byte{[]byte("one"), []byte("three")}}, id, id)
+	var got []string
+	for item, err := range source.Blocks(t.Context(), ledger.Range{From: 1, Count: 2, Largest: 3}) {
+		if err != nil && !errors.Is(err, ledger.ErrOversize) {
+			t.Error(err)
+		}
+		got = append(got, string(item))
+	}
+	if !slices.Equal(got, []string{"one", ""}) {
+		t.Errorf("got %q", got)
 	}
 }
 

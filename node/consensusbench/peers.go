@@ -39,9 +39,9 @@ func (s source) Head(ctx context.Context) ([]byte, error) {
 }
 
 // Blocks implements ledger.Source.
-func (s source) Blocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error] {
+func (s source) Blocks(ctx context.Context, r ledger.Range) iter.Seq2[[]byte, error] {
 	if l := s.reachable(); l != nil {
-		return l.ServeBlocks(ctx, from, follow)
+		return l.ServeBlocks(ctx, r.From, r.Count == 0)
 	}
 	return nothing
 }
