@@ -43,8 +43,9 @@ type Follower struct {
 	stream *ask
 	due    due
 
-	transfer *transfer
-	alarmed  []pbft.Digest
+	transfer  *transfer
+	stateless time.Duration // since when a state is called for and not fetched; 0 for not
+	alarmed   []pbft.Digest
 }
 
 // headCheck is a head that is being verified.

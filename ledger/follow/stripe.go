@@ -21,7 +21,7 @@ func (f *Follower) wantsBlocks() bool {
 	case f.proven.Seq <= f.frontier.Seq:
 		f.lagging = false
 		return false
-	case f.transfer != nil, f.now < f.paused:
+	case f.transfer != nil, f.now < f.paused, f.stateless > 0 && f.bestCheckpoint() != nil:
 		return false
 	case f.voting:
 		// Consensus brings them too, and sooner, unless it has lost this replica.

@@ -52,15 +52,30 @@ func (f *Follower) startTransfer() {
 		return // what is here already may make it needless
 	}
 	if f.proven.Seq <= f.head.Seq+f.cfg.TransferAfter && !f.blocksGone() {
+		f.stateless = 0
 		return
+	}
+	if f.stateless == 0 {
+		f.stateless = max(1, f.now)
 	}
 	checkpoint := f.bestCheckpoint()
-	if checkpoint == nil {
-		return
+	if checkpoint == nil || (!f.allHeard() && f.now-f.stateless < HeadTimeout) {
+		return // those who are not heard yet may have the blocks, or a better checkpoint
 	}
+	f.stateless = 0
 	f.restart()
 	f.transfer = &transfer{checkpoint: checkpoint, job: f.job()}
 	f.do(Build{Job: f.transfer.job, Checkpoint: checkpoint})
+}
+
+// allHeard reports whether each source that can be asked has shown its head.
+func (f *Follower) allHeard() bool {
+	for _, s := range f.sources {
+		if !s.heard() && s.rested(f.now) {
+			return false
+		}
+	}
+	return true
 }
 
 // blocksGone reports whether there are sources beyond the head and none of them has
@@ -68,9 +83,6 @@ func (f *Follower) startTransfer() {
 func (f *Follower) blocksGone() bool {
 	next, ahead := f.head.Seq+1, false
 	for _, s := range f.sources {
-		if !s.heard() && s.rested(f.now) {
-			return false // it may be the one that has them
-		}
 		if s.tip.Seq < next || s.lies > 0 {
 			continue
 		}

@@ -92,6 +92,21 @@ func TestTransferGoesOnFromAnother(t *testing.T) {
 	}
 }
 
+// A checkpoint that most sources serve is better than a later one that one alone has.
+func TestSharedCheckpointIsPreferred(t *testing.T) {
+	alone := newPeer("alone", honest)
+	a, b := newPeer("a", honest), newPeer("b", honest)
+	a.lags, b.lags = 150, 150
+	w := newWorld(t, alone, a, b)
+	w.height = fixed(5000)
+	w.start(1000, 0)
+	w.until(time.Minute, "a state is built", func() bool { return w.builds > 0 })
+	if w.last.Header.Seq != 4800 {
+		t.Errorf("the state at %d is fetched", w.last.Header.Seq)
+	}
+	w.reaches(time.Minute)
+}
+
 // While a state is fetched the ledger goes on, and nobody serves the old checkpoint.
 func TestNewerCheckpointWhenTheOldOneIsGone(t *testing.T) {
 	slow := newPeer("slow", honest)
