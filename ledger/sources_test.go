@@ -216,6 +216,47 @@ func TestFollowerAmongHostileSources(t *testing.T) {
 	}
 }
 
+// The validators have changed while a follower was away, and again, and one of its
+// sources lies about what came after.
+func TestFollowerComesBackAfterOtherValidators(t *testing.T) {
+	for _, transferAfter := range []uint64{0, 8} {
+		t.Run(fmt.Sprint("transfer after ", transferAfter), func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+			defer cancel()
+			s := newSwarm(t, 4, 3, func(p *genesis.Params) { p.CheckpointInterval = 16 })
+			s.transferAfter = transferAfter
+			follower := s.all[6]
+			s.among(follower, "forges", "drips")
+			for _, m := range s.all[:6] {
+				m.start()
+			}
+			committee := slices.Clone(s.all[:4])
+			for _, m := range s.all[4:6] {
+				if err := s.change(ctx, tx.ValidatorAdd{Key: m.key.Public()}, quorumOf(committee, 0)...); err != nil {
+					t.Fatal(err)
+				}
+				committee = append(committee, m)
+			}
+			var last Committed
+			for i := range 40 {
+				_, at, err := s.all[i%6].put(ctx, fmt.Sprint("before", i))
+				if err != nil {
+					t.Fatal(err)
+				}
+				last = at
+			}
+			follower.start()
+			s.agree(ctx, last.Block, follower, s.all[0])
+			_, at, err := follower.put(ctx, "after")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.agree(ctx, at.Block, s.all...)
+		})
+	}
+}
+
 // A voter that was away comes back while the others go on, with f of its sources
 // hostile: it votes, and is needed.
 func TestLaggingVoterAmongHostileSources(t *testing.T) {
