@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -175,9 +176,9 @@ func (x *executor) do(cmd any) error {
 		x.clear()
 		cmd.done <- x.store()
 	case proof:
-		return x.archive.PutEvidence(&cmd.evidence)
+		return x.keep("evidence", x.archive.PutEvidence(&cmd.evidence))
 	case newView:
-		return x.archive.PutNewView(cmd.message)
+		return x.keep("NEW-VIEW", x.archive.PutNewView(cmd.message))
 	case archived:
 		return x.storedBeside(cmd)
 	case forward:
@@ -189,3 +190,13 @@ func (x *executor) do(cmd any) error {
 
 // tell passes an event to the engine.
 func (x *executor) tell(e pbft.Event) { x.toEngine.put(e) }
+
+// keep returns what storing a message that may prove something came to. One that is too
+// large to be stored is no reason to stop.
+func (x *executor) keep(what string, err error) error {
+	if errors.Is(err, archive.ErrTooLarge) {
+		x.log.Warn("a proof is not kept", "what", what, "err", err)
+		return nil
+	}
+	return err
+}

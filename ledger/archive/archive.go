@@ -53,6 +53,7 @@ type Archive struct {
 	linking sync.Mutex // held by who makes another chain of the present one
 
 	evidence *ring
+	convicts []convict // whom the evidence is about, in its order
 	views    *ring
 }
 

@@ -44,7 +44,7 @@
 //	00 'f'                format 1 | g in use
 //	00 's'                certificate of the stable checkpoint
 //	00 'v'                state versions below this are not kept, 8 bytes
-//	00 'e' number         evidence
+//	00 'e' number         evidence, one piece for a replica and epoch
 //	00 'w' epoch view     NEW-VIEW
 //
 // where certificates, decisions, evidence and messages are as package codec writes

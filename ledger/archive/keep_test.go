@@ -12,8 +12,10 @@ import (
 	"github.com/decube/decube/ledger/smt"
 )
 
+// evidence is about replica i%4 in epoch i/4.
 func evidence(i int) *pbft.Evidence {
-	vote := pbft.Vote{Subject: pbft.Subject{Phase: pbft.Prepare, Seq: uint64(i)}, Replica: quorum.Replica(i % 4)}
+	subject := pbft.Subject{Phase: pbft.Prepare, Epoch: uint64(i / 4), Seq: uint64(i)}
+	vote := pbft.Vote{Subject: subject, Replica: quorum.Replica(i % 4)}
 	other := vote
 	other.Digest[0]++
 	return &pbft.Evidence{Kind: pbft.Equivocation, First: vote, Second: other}
@@ -53,6 +55,90 @@ func TestEvidenceIsKept(t *testing.T) {
 			put(3, archive.MaxEvidence+7)
 			wantEvidence(7, archive.MaxEvidence+7)
 		})
+	}
+}
+
+// A replica may contradict itself as often as it likes: one piece convicts it in an
+// epoch, and no other is looked at or stored, after a restart too.
+func TestOnePieceOfEvidenceConvicts(t *testing.T) {
+	for name, on := range media(t) {
+		t.Run(name, func(t *testing.T) {
+			s := &recorder{on.store(t), map[place][]byte{}}
+			a, err := archive.Open(archive.Options{Store: s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			flood := func() {
+				t.Helper()
+				for i := range 20_000 {
+					e := evidence(2)
+					e.First.Seq, e.Second.Seq = uint64(i), uint64(i)
+					if err := a.PutEvidence(e); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			before := len(s.values)
+			flood()
+			if n := len(s.values) - before; n != 1 {
+				t.Errorf("%d writes", n)
+			}
+			closed(t, a)
+			a = open(t, on)
+			flood()
+			if all, err := a.Evidence(); err != nil || len(all) != 1 || all[0].First.Seq != 0 {
+				t.Errorf("%d pieces of evidence, %v", len(all), err)
+			}
+			if err := a.PutEvidence(evidence(6)); err != nil { // the same replica in another epoch
+				t.Fatal(err)
+			}
+			if all, err := a.Evidence(); err != nil || len(all) != 2 {
+				t.Errorf("%d pieces of evidence, %v", len(all), err)
+			}
+			closed(t, a)
+		})
+	}
+}
+
+// largeView returns a NEW-VIEW with so many locks, each of the largest committee.
+func largeView(view uint64, locks int) *pbft.NewView {
+	vc := &pbft.ViewChange{Epoch: 3, View: view}
+	n := &pbft.NewView{Epoch: 3, View: view, Changes: []*pbft.ViewChange{vc}}
+	parent := vc.Base.Digest
+	for i := range uint64(locks) {
+		h := pbft.Header{Epoch: 3, Seq: i + 1, Parent: parent}
+		parent = h.Digest()
+		l := pbft.Lock{Header: h, Cert: pbft.Certificate{Subject: pbft.Subject{Phase: pbft.Prepare, Epoch: 3, Seq: h.Seq, Digest: parent}}}
+		for r := range quorum.Replica(quorum.MaxReplicas) {
+			l.Cert.Sigs = append(l.Cert.Sigs, pbft.Signed{Replica: r})
+		}
+		vc.Locks = append(vc.Locks, l)
+		n.Proposals = append(n.Proposals, &pbft.Proposal{View: view, Header: h})
+	}
+	return n
+}
+
+// What is too large is refused, and changes nothing; of the rest the sum is bounded.
+func TestLargeProofs(t *testing.T) {
+	a := open(t, inMemory())
+	defer closed(t, a)
+	largest := evidence(0)
+	largest.Kind, largest.Second = pbft.Amnesia, pbft.Vote{}
+	largest.Change = largeView(1, pbft.MaxWindow).Changes[0]
+	if err := a.PutEvidence(largest); err != nil {
+		t.Errorf("the largest evidence that there can be: %v", err)
+	}
+	if err := a.PutNewView(largeView(1, pbft.MaxWindow)); !errors.Is(err, archive.ErrTooLarge) {
+		t.Errorf("a large NEW-VIEW: %v", err)
+	}
+	for view := range uint64(40) {
+		if err := a.PutNewView(largeView(view, 40)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	views, err := a.NewViews(3)
+	if n := len(views); err != nil || n < 15 || n > 25 || views[n-1].View != 39 {
+		t.Errorf("%d views, %v", n, err)
 	}
 }
 

@@ -30,11 +30,7 @@ func (a *Archive) restore() error {
 	} else if !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("what is pruned: %w: %d bytes, %w", ErrCorrupt, len(b), err)
 	}
-	if a.evidence, err = a.loadRing(kindEvidence, MaxEvidence); err != nil {
-		return err
-	}
-	a.views, err = a.loadRing(kindNewView, MaxNewViews)
-	return err
+	return a.loadRings()
 }
 
 func (a *Archive) restoreFormat() (space, error) {
