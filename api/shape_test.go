@@ -22,7 +22,7 @@ func TestShapes(t *testing.T) {
 	golden := filepath.Join("testdata", "shapes.txt")
 	got := shapes(t)
 	if os.Getenv("DECUBE_UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(golden, got, 0o644); err != nil { //nolint:gosec // for everybody to read
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -56,7 +56,7 @@ func benchBlocks(b *testing.B) []block.Block {
 	}
 	data := make([]byte, total)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(data) // it never fails
-	rng := rand.New(rand.NewPCG(1, 1))             //nolint:gosec // reproducible on purpose
+	rng := rand.New(rand.NewPCG(1, 1))
 	var blocks []block.Block
 	for len(data) > 0 {
 		n := min(len(data), 512<<10+rng.IntN(1<<20))

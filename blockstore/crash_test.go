@@ -242,7 +242,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 	}
 	for i := 0; i < ops*outcomes; i += step {
 		n := i/outcomes + 1
-		w, l := newWorld(uint64(i)), newLedger() //nolint:gosec // positive
+		w, l := newWorld(uint64(i)), newLedger()
 		w.fs.CrashAt(n)
 		if err := crashWork(t.Context(), w, l); !errors.Is(err, faultfs.ErrCrashed) {
 			t.Fatalf("operation %d: the workload ended with %v", n, err)

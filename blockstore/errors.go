@@ -102,7 +102,7 @@ func size(n int64) string {
 	if n < 0 {
 		return "-" + size(-n)
 	}
-	return humanize.IBytes(uint64(n)) //nolint:gosec // not negative here
+	return humanize.IBytes(uint64(n))
 }
 
 // isFull reports whether the operating system found the disk or the user's disk

@@ -22,7 +22,7 @@ func TestEveryOperationFails(t *testing.T) {
 	}
 	for n := 1; n <= w.fs.Ops(); n += step {
 		errno := []syscall.Errno{syscall.EIO, syscall.ENOSPC}[n%2]
-		w, l := newWorld(uint64(n)), newLedger() //nolint:gosec // positive
+		w, l := newWorld(uint64(n)), newLedger()
 		w.fs.FailAt(n, errno)
 		err := crashWork(t.Context(), w, l)
 		if err != nil && !errors.Is(err, errno) {

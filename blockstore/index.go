@@ -47,7 +47,7 @@ func (e entry) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, e.stamp)
 	b = binary.LittleEndian.AppendUint32(b, e.loc.Pack)
 	b = binary.LittleEndian.AppendUint32(b, e.loc.Len)
-	return binary.LittleEndian.AppendUint64(b, uint64(e.loc.Off)) //nolint:gosec // never negative
+	return binary.LittleEndian.AppendUint64(b, uint64(e.loc.Off))
 }
 
 var errEntry = errors.New("the index holds an entry that cannot be read")
@@ -62,7 +62,7 @@ func decodeEntry(b []byte) (entry, error) {
 		loc: pack.Loc{
 			Pack: binary.LittleEndian.Uint32(b[6:]),
 			Len:  binary.LittleEndian.Uint32(b[10:]),
-			Off:  int64(binary.LittleEndian.Uint64(b[14:])), //nolint:gosec // checked below
+			Off:  int64(binary.LittleEndian.Uint64(b[14:])),
 		},
 	}
 	if !e.codec.Valid() || e.loc.Len > block.MaxSize || e.loc.Off < pack.FirstRecord {
@@ -109,14 +109,14 @@ func appendState(b []byte, s pack.State) []byte {
 	if s.Sealed {
 		b[len(b)-1] = 1
 	}
-	return binary.LittleEndian.AppendUint64(b, uint64(s.End)) //nolint:gosec // never negative
+	return binary.LittleEndian.AppendUint64(b, uint64(s.End))
 }
 
 func decodeState(b []byte) (pack.State, error) {
 	if len(b) < 10 || b[0] != packVersion {
 		return pack.State{}, fmt.Errorf("%w: pack state % x", errEntry, b)
 	}
-	return pack.State{Sealed: b[1] == 1, End: int64(binary.LittleEndian.Uint64(b[2:]))}, nil //nolint:gosec // as written
+	return pack.State{Sealed: b[1] == 1, End: int64(binary.LittleEndian.Uint64(b[2:]))}, nil
 }
 
 // index is the typed view of the database.

@@ -87,7 +87,7 @@ func TestKill(t *testing.T) {
 		rounds = 4
 	}
 	dir := t.TempDir()
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible on purpose
+	rng := rand.New(rand.NewPCG(1, 2))
 	acked := map[block.ID]bool{}
 	for round := range rounds {
 		n := len(acked)

@@ -51,7 +51,7 @@ func (m *marks) insert(v uint64) bool {
 // random already, so no further hashing is needed.
 func (m *marks) find(v uint64) int {
 	mask := len(m.slots) - 1
-	i := int(v>>1) & mask //nolint:gosec // masked
+	i := int(v>>1) & mask
 	for m.slots[i] != 0 && m.slots[i] != v {
 		i = (i + 1) & mask
 	}

@@ -57,7 +57,7 @@ func (s *Store) takeOut(d block.Digest, at entry, damage error) (bool, error) {
 		return false, err
 	}
 	val := now.append(nil)
-	val = binary.LittleEndian.AppendUint64(val, uint64(time.Now().UnixNano())) //nolint:gosec // after 1970
+	val = binary.LittleEndian.AppendUint64(val, uint64(time.Now().UnixNano()))
 	reason := damage.Error()
 	val = append(val, reason[:min(len(reason), maxReason)]...)
 	batch := &kv.Batch{}
@@ -102,7 +102,7 @@ func (s *Store) quarantined(ctx context.Context) (list []Quarantined, err error)
 		}
 		q := Quarantined{ID: block.MakeID(e.codec, d), Pack: e.loc.Pack, Offset: e.loc.Off}
 		if rest := val[entrySize:]; len(rest) >= 8 {
-			q.Found = time.Unix(0, int64(binary.LittleEndian.Uint64(rest))) //nolint:gosec // as written
+			q.Found = time.Unix(0, int64(binary.LittleEndian.Uint64(rest)))
 			q.Reason = string(bytes.ToValidUTF8(rest[8:], []byte("?")))
 		}
 		list = append(list, q)

@@ -100,8 +100,8 @@ func (c *counts) load(ix *index) error {
 	if err != nil || len(val) != 16 {
 		return err
 	}
-	c.blocks = int64(binary.LittleEndian.Uint64(val))    //nolint:gosec // as written
-	c.bytes = int64(binary.LittleEndian.Uint64(val[8:])) //nolint:gosec // as written
+	c.blocks = int64(binary.LittleEndian.Uint64(val))
+	c.bytes = int64(binary.LittleEndian.Uint64(val[8:]))
 	c.known = true
 	// Later changes are never durable without this one.
 	b := &kv.Batch{}
@@ -115,7 +115,7 @@ func (c *counts) save(ix *index) error {
 	if !c.known {
 		return nil
 	}
-	val := binary.LittleEndian.AppendUint64(nil, uint64(c.blocks)) //nolint:gosec // never negative
-	val = binary.LittleEndian.AppendUint64(val, uint64(c.bytes))   //nolint:gosec // never negative
+	val := binary.LittleEndian.AppendUint64(nil, uint64(c.blocks))
+	val = binary.LittleEndian.AppendUint64(val, uint64(c.bytes))
 	return ix.setMeta(keyCounts, val)
 }

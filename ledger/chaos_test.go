@@ -18,12 +18,12 @@ func TestChaos(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("DECUBE_CHAOS")); err == nil {
 		rounds = n
 	}
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any seed will do
+	seed := uint64(time.Now().UnixNano())
 	if n, err := strconv.ParseUint(os.Getenv("DECUBE_SEED"), 10, 64); err == nil {
 		seed = n
 	}
 	t.Logf("DECUBE_SEED=%d", seed)
-	rnd := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // reproducible on purpose
+	rnd := rand.New(rand.NewPCG(seed, 1))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds)*patience)
 	defer cancel()
 	s := newSwarm(t, 4, 0, nil)

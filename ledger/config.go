@@ -99,9 +99,9 @@ const growth = 100
 // from the genesis.
 func (c Config) core() pbft.Config {
 	p := pbft.Default()
-	ticks := func(d time.Duration) uint64 { return max(1, uint64(d/growth/tick)) } //nolint:gosec // positive
+	ticks := func(d time.Duration) uint64 { return max(1, uint64(d/growth/tick)) }
 	p.PreprepareTimeout, p.PrepareTimeout, p.CommitTimeout = ticks(c.PreprepareTimeout), ticks(c.PrepareTimeout), ticks(c.CommitTimeout)
-	p.MaxTimeout = uint64(max(c.PreprepareTimeout, c.PrepareTimeout, c.CommitTimeout) / tick) //nolint:gosec // positive
+	p.MaxTimeout = uint64(max(c.PreprepareTimeout, c.PrepareTimeout, c.CommitTimeout) / tick)
 	return p
 }
 

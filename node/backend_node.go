@@ -132,7 +132,7 @@ func (w *reachabilityWatch) run(ctx context.Context, bus event.Bus) error {
 			return nil
 		case e, ok := <-sub.Out():
 			if change, is := e.(event.EvtLocalReachabilityChanged); ok && is {
-				w.last.Store(int32(change.Reachability)) //nolint:gosec // one of three
+				w.last.Store(int32(change.Reachability))
 			}
 		}
 	}

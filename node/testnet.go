@@ -119,7 +119,7 @@ func InitTestnet(t Testnet) (*genesis.Genesis, []TestnetPeer, error) {
 func (t Testnet) make(g *genesis.Genesis, peers []TestnetPeer) error {
 	_, err := os.Stat(t.Dir)
 	made := errors.Is(err, os.ErrNotExist)
-	if err := os.MkdirAll(t.Dir, 0o755); err != nil { //nolint:gosec // the repositories in it are private
+	if err := os.MkdirAll(t.Dir, 0o755); err != nil {
 		return err
 	}
 	work, err := os.MkdirTemp(t.Dir, ".new-*")

@@ -145,7 +145,7 @@ func parseBitmap(b []byte, n int) ([]bool, error) {
 
 func appendStats(b []byte, s Stats) []byte {
 	for _, v := range [...]int64{s.Blocks, s.Bytes, s.NewBlocks, s.NewBytes} {
-		b = binary.BigEndian.AppendUint64(b, uint64(v)) //nolint:gosec // counters are never negative
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
 	}
 	return b
 }

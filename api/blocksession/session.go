@@ -119,7 +119,7 @@ func (c *call) fail(err error) {
 // request registers a call and queues its frame. s.mu is held.
 func (s *Session) request(h header, c *call, payload []byte) uint64 {
 	s.nextID++
-	h.request, h.length = s.nextID, uint32(len(payload)) //nolint:gosec // far below
+	h.request, h.length = s.nextID, uint32(len(payload))
 	s.calls[h.request] = c
 	s.control = append(h.append(s.control), payload...)
 	s.wake.Signal()

@@ -117,7 +117,7 @@ func TestSocketComesFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: says(200, `{"id":"unix"}`)}} //nolint:gosec // no strangers
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: says(200, `{"id":"unix"}`)}}
 	s.Start()
 	defer s.Close()
 	if id, where := identity(""); id != "unix" || where != socket {
@@ -130,7 +130,7 @@ func TestSocketComesFirst(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	exposed := newRepo(t)
-	if err := os.Chmod(repo.Dir(exposed).Token(), 0o644); err != nil { //nolint:gosec // on purpose
+	if err := os.Chmod(repo.Dir(exposed).Token(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {

@@ -259,7 +259,7 @@ func (l *Ledger) Status(context.Context) (ledger.Status, error) {
 	for i := range l.Genesis.Validators {
 		v := &l.Genesis.Validators[i]
 		st.Validators = append(st.Validators, ledger.ValidatorStatus{
-			Replica: quorum.Replica(i), //nolint:gosec // of four
+			Replica: quorum.Replica(i),
 			Key:     v.Key, Name: v.Name, Committed: st.Committed,
 		})
 	}

@@ -211,10 +211,10 @@ func Summary(id block.ID, r *snapshot.Root) api.Snapshot {
 		Source:  strings.ToValidUTF8(string(r.Source.Path), "\uFFFD"),
 		Label:   r.Label,
 		Tags:    r.Tags,
-		Files:   int64(r.Stats.Files),  //nolint:gosec // bounded by the format
-		Dirs:    int64(r.Stats.Dirs),   //nolint:gosec // bounded by the format
-		Bytes:   int64(r.Stats.Bytes),  //nolint:gosec // bounded by the format
-		Chunks:  int64(r.Stats.Chunks), //nolint:gosec // bounded by the format
+		Files:   int64(r.Stats.Files),
+		Dirs:    int64(r.Stats.Dirs),
+		Bytes:   int64(r.Stats.Bytes),
+		Chunks:  int64(r.Stats.Chunks),
 	}
 	if parent := r.ParentID(); !parent.IsZero() {
 		snap.Parent = &parent

@@ -52,7 +52,7 @@ func (v *verification) run(ctx context.Context, id block.ID) error {
 	if err != nil {
 		return err
 	}
-	v.rep.Files = int64(root.Stats.Files) //nolint:gosec // bounded by the format
+	v.rep.Files = int64(root.Stats.Files)
 	ids := make([]block.ID, index.Len())
 	for i := range ids {
 		var n int

@@ -192,7 +192,7 @@ func TestOpenAPIDocument(t *testing.T) {
 	got := request(t, h, "GET", "/openapi.yaml", "", nil).Body.Bytes()
 	golden := filepath.Join("..", "..", "docs", "openapi.yaml")
 	if os.Getenv("DECUBE_UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(golden, got, 0o644); err != nil { //nolint:gosec // a document for everybody
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -27,7 +27,7 @@ func Block(n int, seed uint64) block.Block {
 func Blocks(seed uint64, sizes ...int) []block.Block {
 	out := make([]block.Block, len(sizes))
 	for i, n := range sizes {
-		out[i] = Block(n, seed*1000+uint64(i)) //nolint:gosec // small
+		out[i] = Block(n, seed*1000+uint64(i))
 	}
 	return out
 }

@@ -58,7 +58,7 @@ func testIDs[W Writer](t *testing.T, s Store[W]) {
 	want := map[block.ID]bool{}
 	var all []block.Block
 	for i := range 3000 { // more than a page of any implementation
-		b := Block(8, uint64(i)) //nolint:gosec // small
+		b := Block(8, uint64(i))
 		all = append(all, b)
 		want[b.ID()] = true
 	}
@@ -192,7 +192,7 @@ func testRemoved[W Writer](t *testing.T, s Store[W]) {
 	want := map[block.ID]bool{}
 	all := []block.Block{kept}
 	for i := range 3000 { // more than a batch of any implementation
-		b := Block(8, uint64(i)) //nolint:gosec // small
+		b := Block(8, uint64(i))
 		all = append(all, b)
 		want[b.ID()] = true
 	}

@@ -35,7 +35,7 @@ func tuneMemory(n int) (stop func()) {
 		defer close(done)
 		second := time.NewTicker(time.Second)
 		defer second.Stop()
-		t := tuner{room: uint64(max(n, 1)) * busyMemory, percent: idleGCPercent} //nolint:gosec // not negative
+		t := tuner{room: uint64(max(n, 1)) * busyMemory, percent: idleGCPercent}
 		samples := []metrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/cpu/classes/gc/mark/idle:cpu-seconds"}, {Name: "/gc/heap/live:bytes"}}
 		for {
 			select {
@@ -75,7 +75,7 @@ func (t *tuner) next(spent float64, live uint64) (percent int, changed bool) {
 	}
 	percent = idleGCPercent
 	if t.busy >= busySeconds {
-		percent = max(idleGCPercent, min(busyGCPercent, int(t.room*100/max(live, 1)))) //nolint:gosec // room is small
+		percent = max(idleGCPercent, min(busyGCPercent, int(t.room*100/max(live, 1))))
 	}
 	changed = percent != t.percent
 	t.percent = percent

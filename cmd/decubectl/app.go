@@ -152,5 +152,5 @@ func printEach[T any](a *app, items []T, text func(w io.Writer)) error {
 // onTerminal reports whether w is a terminal that can move its cursor.
 func onTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())) //nolint:gosec // descriptors are small
+	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }

@@ -18,7 +18,7 @@ func (a *app) docsCommand() *cobra.Command {
 		Example: "  decubectl docs man /usr/local/share/man/man1",
 		Args:    wants(1, 1, "one directory"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // man pages are for everybody
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("making the directory for man pages: %w", err)
 			}
 			root := cmd.Root()

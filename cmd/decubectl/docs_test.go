@@ -21,7 +21,7 @@ func TestReference(t *testing.T) {
 	writeReference(&got, testApp().command())
 	golden := filepath.Join("..", "..", "docs", "cli.md")
 	if os.Getenv("DECUBE_UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil { //nolint:gosec // a document for everybody
+		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,7 +23,7 @@ func TestPartialCreate(t *testing.T) {
 	}
 	dir := t.TempDir()
 	src := filepath.Join(dir, "src")
-	if err := os.Mkdir(src, 0o755); err != nil { //nolint:gosec // another user reads it
+	if err := os.Mkdir(src, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for name, mode := range map[string]os.FileMode{"open": 0o644, "secret": 0} {

@@ -232,7 +232,7 @@ func (m *meter) line(elapsed time.Duration) string {
 // terminalWidth returns the columns of a terminal, 80 where it does not tell.
 func terminalWidth(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 { //nolint:gosec // descriptors are small
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 			return width
 		}
 	}

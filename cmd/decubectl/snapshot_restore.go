@@ -123,7 +123,7 @@ func (a *app) put(ctx context.Context, b blocks, root block.ID, target string, o
 	if m != nil {
 		var total int64
 		if r, err := snapshot.LoadRoot(ctx, b, root); err == nil && len(opts.Include) == 0 {
-			total = int64(r.Stats.Bytes) //nolint:gosec // bounded by the format
+			total = int64(r.Stats.Bytes)
 		}
 		opts.Progress = func(p snapshot.Progress) {
 			m.set(p.Bytes, total, plural(p.Files, "file")+"  "+p.Path)

@@ -103,13 +103,13 @@ func FromCID(c cid.Cid) (ID, error) {
 	switch {
 	case p.Version != 1:
 		return ID{}, fmt.Errorf("%w: CIDv%d, want CIDv1", ErrUnsupported, p.Version)
-	case p.Codec > 0xff || !Codec(p.Codec).Valid(): //nolint:gosec // bounded on the left
+	case p.Codec > 0xff || !Codec(p.Codec).Valid():
 		return ID{}, fmt.Errorf("%w: codec 0x%x, want raw (0x55) or dag-cbor (0x71)", ErrUnsupported, p.Codec)
 	case p.MhType != mh.SHA2_256 || p.MhLength != DigestSize:
 		return ID{}, fmt.Errorf("%w: hash 0x%x of %d bytes, want sha2-256 of %d", ErrUnsupported, p.MhType, p.MhLength, DigestSize)
 	}
 	h := c.Hash()
-	return ID{codec: Codec(p.Codec), digest: Digest(h[len(h)-DigestSize:])}, nil //nolint:gosec // checked above
+	return ID{codec: Codec(p.Codec), digest: Digest(h[len(h)-DigestSize:])}, nil
 }
 
 // FromBytes reads an ID from its binary form, which must be exactly IDSize long.

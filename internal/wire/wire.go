@@ -77,7 +77,7 @@ func ReadFrame(r *bufio.Reader, limit int, buf []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ReadBytes(r, int(n), buf) //nolint:gosec // at most limit
+	return ReadBytes(r, int(n), buf)
 }
 
 // ReadBytes reads exactly n bytes, appended to buf[:0] as ReadFrame does. The

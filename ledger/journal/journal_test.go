@@ -284,7 +284,9 @@ func TestDamagedLogs(t *testing.T) {
 	bad := m.fs.Clone()
 	for _, name := range names {
 		if name != "manifest" {
-			bad.Flip(dir+"/wal/"+name, 4096+100)
+			if err := bad.Flip(dir+"/wal/"+name, 4096+100); err != nil {
+				t.Fatal(err)
+			}
 			break
 		}
 	}

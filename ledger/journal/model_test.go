@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/decube/decube/internal/durable/faultfs"
@@ -312,7 +313,7 @@ func bound(records []codec.LogRecord, chain []*pbft.Decision, stored uint64) pbf
 			switch r := r.(type) {
 			case codec.Accepted:
 				c := pbft.Claim{View: r.View, Seq: seq, Digest: r.Header.Digest()}
-				if r.Header.Epoch == p.Epoch && r.Header.Seq == seq && r.View == p.View && p.Entered && !has(p.Accepted, c) {
+				if r.Header.Epoch == p.Epoch && r.Header.Seq == seq && r.View == p.View && p.Entered && !slices.Contains(p.Accepted, c) {
 					p.Accepted = append(p.Accepted, c)
 				}
 			case codec.Prepared:
@@ -326,13 +327,4 @@ func bound(records []codec.LogRecord, chain []*pbft.Decision, stored uint64) pbf
 		}
 	}
 	return p
-}
-
-func has(claims []pbft.Claim, c pbft.Claim) bool {
-	for _, x := range claims {
-		if x == c {
-			return true
-		}
-	}
-	return false
 }

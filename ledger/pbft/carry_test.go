@@ -59,7 +59,7 @@ func (tr *tree) changes(rnd *rand.Rand) []*ViewChange {
 			if rnd.IntN(4) > 0 {
 				view := rnd.IntN(views)
 				h := tr[at][certified[at][view]]
-				vc.Locks = append(vc.Locks, Lock{h.Header, Certificate{Subject: subject(Prepare, uint64(view), &h.Header, h.digest)}}) //nolint:gosec // small
+				vc.Locks = append(vc.Locks, Lock{h.Header, Certificate{Subject: subject(Prepare, uint64(view), &h.Header, h.digest)}})
 			}
 		}
 		out[i] = vc
@@ -70,7 +70,7 @@ func (tr *tree) changes(rnd *rand.Rand) []*ViewChange {
 func TestQuickCarriedOver(t *testing.T) {
 	trees := make([]*tree, 50)
 	for i := range trees {
-		trees[i] = newTree(rand.New(rand.NewPCG(2, uint64(i)))) //nolint:gosec // small
+		trees[i] = newTree(rand.New(rand.NewPCG(2, uint64(i))))
 	}
 	quick(t, cases, func(t *testing.T, rnd *rand.Rand) {
 		t.Helper()
@@ -98,7 +98,7 @@ func dumbCarriedOver(changes []*ViewChange) []Header {
 		locks = append(locks, c.Locks...)
 	}
 	slices.SortStableFunc(locks, func(a, b Lock) int {
-		return int(a.Cert.Seq)*100 - int(a.Cert.View) - int(b.Cert.Seq)*100 + int(b.Cert.View) //nolint:gosec // small
+		return int(a.Cert.Seq)*100 - int(a.Cert.View) - int(b.Cert.Seq)*100 + int(b.Cert.View)
 	})
 	locks = slices.CompactFunc(locks, func(a, b Lock) bool { return a.Cert.Seq == b.Cert.Seq })
 	locks = slices.DeleteFunc(locks, func(l Lock) bool { return l.Cert.Seq <= base.Seq })
@@ -152,7 +152,7 @@ func TestQuickCarriesOverWhatIsCommitted(t *testing.T) {
 			base := m.committed[baseOf(changes).Seq]
 			chain := carriedOver(changes)
 			for seq := base.Seq + 1; m.committed[seq].Seq == seq; seq++ {
-				at := int(seq - base.Seq - 1) //nolint:gosec // small
+				at := int(seq - base.Seq - 1)
 				if at >= len(chain) || chain[at] != m.committed[seq] {
 					t.Fatalf("view %d loses %v: carries over %v", view, m.committed[seq], chain)
 				}

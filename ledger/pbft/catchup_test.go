@@ -109,7 +109,7 @@ func TestFloodIsBounded(t *testing.T) {
 		c.receive(t, nd, vc)
 		c.receive(t, nd, checkpointVote(c, 3, 1+i*7%1000, byte(i)|1))
 	}
-	w := int(c.cfg.Window) //nolint:gosec // small
+	w := int(c.cfg.Window)
 	limit := Footprint{Slots: 2 * w, Votes: 2 * 2 * w, Early: 4 * w, Changes: 1, Checkpoints: perReplica}
 	if got := nd.Footprint(); got.Slots > limit.Slots || got.Votes > limit.Votes || got.Early > limit.Early ||
 		got.Changes > limit.Changes || got.Checkpoints > limit.Checkpoints || got.Locks > 0 {

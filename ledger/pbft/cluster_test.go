@@ -87,7 +87,7 @@ func newCluster(t *testing.T, n int, cfg Config) *cluster {
 	c.genesis = Header{Epoch: 0, Seq: 0, Time: 1, State: Digest{1}}
 	c.first = c.genesis
 	for r := range n {
-		c.nodes = append(c.nodes, &node{id: quorum.Replica(r)}) //nolint:gosec // a few replicas
+		c.nodes = append(c.nodes, &node{id: quorum.Replica(r)})
 	}
 	start := c.start(0)
 	c.verifier = NewVerifier(&c.cfg, &start, checkSums)
@@ -257,7 +257,11 @@ func (c *cluster) useless(nd *node, v Verified) {
 	if _, change := v.m.(*ViewChange); change {
 		out.Evidence = nil
 	}
-	if nd.halted == nil && !reflect.DeepEqual(out, Output{}) {
+	if halt := out.Halt; halt != nil && nd.halted == nil {
+		c.complain("%v is of no use to %d, and halts it: %v", v.m, nd.id, halt)
+	}
+	out.Halt = nil
+	if fmt.Sprintf("%+v", out) != fmt.Sprintf("%+v", Output{}) {
 		c.complain("%v is of no use to %d, and has it do %+v", v.m, nd.id, out)
 	}
 	if !reflect.DeepEqual(promise, nd.Promise()) || footprint != nd.Footprint() {

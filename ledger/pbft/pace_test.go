@@ -61,7 +61,7 @@ func TestViewChangesWaitTwiceAsLongEachTime(t *testing.T) {
 			continue
 		}
 		for _, nd := range live {
-			if got := untilView(t, c, nd, uint64(view), view == 1); got != want { //nolint:gosec // small
+			if got := untilView(t, c, nd, uint64(view), view == 1); got != want {
 				t.Errorf("replica %d waited %d ticks before it wanted view %d, want %d", nd.id, got, view, want)
 			}
 		}
@@ -100,7 +100,7 @@ func TestTimeoutsShrinkWhileBlocksCommit(t *testing.T) {
 			c.deliver(-1, all)
 		}
 		for _, nd := range c.nodes {
-			if nd.failed != want || nd.Committed() != uint64(block) { //nolint:gosec // small
+			if nd.failed != want || nd.Committed() != uint64(block) {
 				t.Errorf("replica %d after %d blocks: %d doublings, want %d", nd.id, nd.Committed(), nd.failed, want)
 			}
 		}

@@ -71,7 +71,7 @@ func TestResume(t *testing.T) {
 				}
 				r.Step(Checked{View: ch.View, Digest: ch.Header.Digest(), Valid: true})
 			}
-			if want := k.committed + uint64(k.checks); r.Committed() != want { //nolint:gosec // small
+			if want := k.committed + uint64(k.checks); r.Committed() != want {
 				t.Errorf("committed %d after the checks, want %d", r.Committed(), want)
 			}
 		})

@@ -68,7 +68,7 @@ func (tr *transcript) stored(t *testing.T, d *datadriven.TestData) {
 
 func (tr *transcript) crash(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
-	before := int(number(t, d, "before", 0)) //nolint:gosec // small
+	before := int(number(t, d, "before", 0))
 	for _, r := range replicas(t, d) {
 		nd := tr.nodes[r]
 		if before > 0 {
@@ -85,7 +85,7 @@ func (tr *transcript) restart(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	for _, r := range replicas(t, d) {
 		nd := tr.nodes[r]
-		if keep := int(number(t, d, "records", 10_000)); keep < len(nd.records) { //nolint:gosec // small
+		if keep := int(number(t, d, "records", 10_000)); keep < len(nd.records) {
 			tr.witness.byzantine(r)
 			nd.records = nd.records[:keep]
 		}

@@ -167,7 +167,7 @@ func (tr *transcript) newCluster(t *testing.T, d *datadriven.TestData) {
 	cfg.CheckpointInterval = number(t, d, "interval", cfg.CheckpointInterval)
 	cfg.FloorPeriod = number(t, d, "floor", cfg.FloorPeriod)
 	cfg.CensorTimeout = number(t, d, "censor", cfg.CensorTimeout)
-	tr.cluster = newCluster(t, int(number(t, d, "n", 4)), cfg) //nolint:gosec // a few replicas
+	tr.cluster = newCluster(t, int(number(t, d, "n", 4)), cfg)
 	tr.names = map[Digest]string{tr.genesis.Digest(): "genesis"}
 	tr.blocks = map[string]Header{"genesis": tr.genesis}
 	tr.witness, tr.sent = newWitness(tr.cluster), nil
@@ -218,7 +218,7 @@ func (tr *transcript) build(t *testing.T, d *datadriven.TestData) {
 func (tr *transcript) deliver(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	match := filter(t, d)
-	left := int(number(t, d, "limit", 10_000)) //nolint:gosec // small
+	left := int(number(t, d, "limit", 10_000))
 	tr.note()
 	done := 0
 	for ; left > 0; left-- {

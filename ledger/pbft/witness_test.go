@@ -83,7 +83,7 @@ func (w *witness) collect(m Message) []*Vote {
 
 // proposed returns a proposal as the vote of its leader that it is.
 func (w *witness) proposed(p *Proposal) *Vote {
-	leader := quorum.Replica(p.View % uint64(w.size)) //nolint:gosec // below the committee's size
+	leader := quorum.Replica(p.View % uint64(w.size))
 	return &Vote{Subject: p.Subject(), Replica: leader, Sig: p.Sig}
 }
 
@@ -140,7 +140,7 @@ func (w *witness) finishNode(t *testing.T, c *cluster, nd *node, longest []*Deci
 		return
 	}
 	for i, d := range nd.chain {
-		if d.Header.Seq != uint64(i+1) || d.Cert.Digest != longest[i].Cert.Digest { //nolint:gosec // an index
+		if d.Header.Seq != uint64(i+1) || d.Cert.Digest != longest[i].Cert.Digest {
 			t.Errorf("replica %d has %v after %d blocks, another has %v", nd.id, d, i, longest[i])
 		}
 	}

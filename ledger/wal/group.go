@@ -63,7 +63,7 @@ func (g *builder) fits(n int) bool {
 func (g *builder) add(kind byte, data []byte) {
 	var head [recordHeader]byte
 	head[0] = kind
-	le.PutUint32(head[1:], uint32(len(data))) //nolint:gosec // at most maxSegmentSize
+	le.PutUint32(head[1:], uint32(len(data)))
 	g.put(head[:])
 	g.put(data)
 	g.count++
@@ -85,7 +85,7 @@ func (g *builder) blocks() int { return blocksFor(g.n) }
 // the disk, and its sum. It fills in the header's count, length and sum.
 func (g *builder) seal(h header, c *checksummer, sector int) ([]byte, uint32) {
 	out := g.buf[:g.blocks()*blockSize]
-	h.count, h.length = g.count, uint32(g.n-headerSize) //nolint:gosec // at most maxSegmentSize
+	h.count, h.length = g.count, uint32(g.n-headerSize)
 	for at := g.n; at < len(out)/sectorSize*sectorData; at += sectorData - at%sectorData {
 		s := out[at/sectorData*sectorSize:]
 		clear(s[at%sectorData : sectorData])
@@ -123,7 +123,7 @@ func checkRecords(b []byte, count uint32) bool {
 		if size > uint64(len(b)-recordHeader) {
 			return false
 		}
-		b, n = b[recordHeader+int(size):], n+1 //nolint:gosec // at most len(b)
+		b, n = b[recordHeader+int(size):], n+1
 	}
 	return len(b) == 0 && n == count
 }

@@ -36,9 +36,9 @@ func (m manifest) encode() []byte {
 		b[12] = 1
 	}
 	copy(b[16:], m.log[:])
-	le.PutUint64(b[32:], uint64(m.segmentSize)) //nolint:gosec // positive
+	le.PutUint64(b[32:], uint64(m.segmentSize))
 	le.PutUint64(b[40:], m.last)
-	le.PutUint32(b[48:], uint32(len(m.segments))) //nolint:gosec // at most maxSegments
+	le.PutUint32(b[48:], uint32(len(m.segments)))
 	for _, s := range m.segments {
 		b = le.AppendUint32(b, s)
 	}
@@ -69,7 +69,7 @@ func decodeManifest(b []byte) (manifest, error) {
 	case n < 1 || n > maxSegments || body != manifestHead+4*int(n):
 		return bad(fmt.Sprintf("%d segments in %d bytes", n, len(b)))
 	}
-	m.segmentSize = int64(size) //nolint:gosec // at most maxSegmentSize
+	m.segmentSize = int64(size)
 	for at := manifestHead; at < body; at += 4 {
 		m.segments = append(m.segments, le.Uint32(b[at:]))
 	}

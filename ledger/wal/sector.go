@@ -36,7 +36,7 @@ func newChecksummer(log logID, segment uint32) *checksummer {
 // sum returns the checksum that sector number index of the segment has if it
 // belongs to a group.
 func (c *checksummer) sum(sector []byte, index int, group uint64) uint32 {
-	le.PutUint32(c.head[:], uint32(index)) //nolint:gosec // a segment has fewer than 2^31 sectors
+	le.PutUint32(c.head[:], uint32(index))
 	le.PutUint64(c.head[4:], group)
 	return crc32.Update(crc32.Update(c.seed, castagnoli, c.head[:]), castagnoli, sector[:sectorData])
 }

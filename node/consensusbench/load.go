@@ -28,16 +28,16 @@ func (s *swarm) sign() ([][]*tx.Transaction, error) {
 	for i := range work {
 		g.Go(func() error {
 			seed := [32]byte{31: 1}
-			binary.LittleEndian.PutUint64(seed[:], uint64(i)) //nolint:gosec // not negative
+			binary.LittleEndian.PutUint64(seed[:], uint64(i))
 			key := sig.FromSeed(seed)
-			random := bench.Random(uint64(i)) //nolint:gosec // not negative
+			random := bench.Random(uint64(i))
 			for n := i; n < s.cfg.Transactions; n += s.cfg.Clients {
 				value := make([]byte, s.cfg.Payload)
 				if _, err := io.ReadFull(random, value); err != nil {
 					return err
 				}
 				nonce := len(work[i])
-				t, err := tx.Sign(key, s.genesis.ID(), uint64(nonce), tx.RecordPut{Key: fmt.Sprintf("record%d", nonce%keys), Value: value}) //nolint:gosec // not negative
+				t, err := tx.Sign(key, s.genesis.ID(), uint64(nonce), tx.RecordPut{Key: fmt.Sprintf("record%d", nonce%keys), Value: value})
 				if err != nil {
 					return err
 				}

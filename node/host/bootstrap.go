@@ -196,5 +196,5 @@ func pause(failures int) time.Duration {
 	if failures < 9 {
 		d = min(slowestRetry, firstRetry<<failures)
 	}
-	return d - rand.N(d/2+1) //nolint:gosec // jitter
+	return d - rand.N(d/2+1)
 }

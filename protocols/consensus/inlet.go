@@ -85,7 +85,7 @@ func (in *inlet) read(r *bufio.Reader, clock *progressReader) error {
 		case n == 0:
 			return fmt.Errorf("%w: an empty frame", ErrMalformed)
 		}
-		size := int(n) //nolint:gosec // at most maxFrame
+		size := int(n)
 		if size <= r.Buffered() {
 			data := make([]byte, size)
 			if _, err := io.ReadFull(r, data); err != nil {
@@ -155,7 +155,7 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	}
 	n, err := p.in.stream.Read(b)
 	p.got += n
-	p.taken += uint64(n) //nolint:gosec // not negative
+	p.taken += uint64(n)
 	return n, err
 }
 

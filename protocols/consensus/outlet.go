@@ -106,7 +106,7 @@ func (o *outlet) session(ctx context.Context) error {
 	w := &stepWriter{stream: stream, timeout: o.to.c.o.Limits.StallTimeout, moved: make(chan struct{}, 1)}
 	w.sent.Store(uint64(greeting))
 	if o.class == Bulk {
-		w.window = uint64(o.to.c.o.Limits.Window) //nolint:gosec // positive
+		w.window = uint64(o.to.c.o.Limits.Window)
 	}
 	go func() {
 		defer close(watched)

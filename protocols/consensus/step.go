@@ -42,7 +42,7 @@ func (s *stepWriter) Write(b []byte) (n int, err error) {
 			}
 			s.set = now
 		}
-		s.sent.Add(uint64(step)) //nolint:gosec // positive
+		s.sent.Add(uint64(step))
 		m, err := s.stream.Write(b[n : n+step])
 		n += m
 		if err != nil {
@@ -61,7 +61,7 @@ func (s *stepWriter) room(want int) (int, error) {
 	var timer *time.Timer
 	for {
 		if left := s.sent.Load() - s.taken.Load(); left < s.window {
-			return min(want, int(s.window-left)), nil //nolint:gosec // at most the window
+			return min(want, int(s.window-left)), nil
 		}
 		if timer == nil {
 			timer = time.NewTimer(s.timeout)

@@ -37,7 +37,7 @@ func TestAdversaryHugeLength(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			suite(t, honestly(func(w io.Writer, a answer, _ []byte) error {
 				head := wire.AppendUvarint([]byte{byte(tellBlock)}, a.id)
-				head = wire.AppendUvarint(head, uint64(a.position)) //nolint:gosec // small
+				head = wire.AppendUvarint(head, uint64(a.position))
 				_, err := w.Write(wire.AppendUvarint(head, length))
 				return err
 			}), true)

@@ -186,7 +186,7 @@ func build(seed uint64, sizes ...int) *sample {
 		s.blocks = append(s.blocks, b)
 		s.bytes += int64(n)
 		page = b.ID().AppendBytes(page)
-		page = binary.BigEndian.AppendUint32(page, uint32(n)) //nolint:gosec // small
+		page = binary.BigEndian.AppendUint32(page, uint32(n))
 	}
 	p := block.New(block.DagCBOR, page)
 	r := block.New(block.DagCBOR, append(p.ID().Bytes(), byte(seed)))

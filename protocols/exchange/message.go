@@ -88,7 +88,7 @@ func parseRequest(body []byte) (request, error) {
 	case askBlocks:
 		r.ids = decodeIDs(&d)
 	case askKeep:
-		r.keep = int(d.Uvarint(MaxOrdinals)) //nolint:gosec // bounded
+		r.keep = int(d.Uvarint(MaxOrdinals))
 	default:
 		d.Fail(fmt.Errorf("%w: request of kind 0x%02x", wire.ErrMalformed, byte(r.kind)))
 	}
@@ -128,7 +128,7 @@ func decodeCount(d *wire.Decoder, most uint64) int {
 	if n == 0 {
 		d.Fail(fmt.Errorf("%w: an empty list", wire.ErrMalformed))
 	}
-	return int(n) //nolint:gosec // bounded by most
+	return int(n)
 }
 
 func decodeSpans(d *wire.Decoder) []span {
@@ -152,7 +152,7 @@ func decodeSpans(d *wire.Decoder) []span {
 			return nil
 		}
 		count := d.Uvarint(MaxOrdinals-from-1) + 1
-		spans = append(spans, span{from: int(from), count: int(count)}) //nolint:gosec // at most MaxOrdinals
+		spans = append(spans, span{from: int(from), count: int(count)})
 		end = from + count
 	}
 	return spans
@@ -220,7 +220,7 @@ func readAnswer(r *bufio.Reader) (answer, error) {
 	}
 	a := answer{kind: answerKind(kind)}
 	f := fieldReader{r: r}
-	a.id = uint64(f.number(0, wire.MaxUvarint)) //nolint:gosec // not negative
+	a.id = uint64(f.number(0, wire.MaxUvarint))
 	switch a.kind {
 	case tellHave:
 		a.total = f.number(0, MaxOrdinals)
@@ -230,7 +230,7 @@ func readAnswer(r *bufio.Reader) (answer, error) {
 		a.length = f.number(0, block.MaxSize)
 	case tellMissing:
 		a.position = f.number(0, MaxOrdinals-1)
-		a.count = f.number(1, uint64(MaxOrdinals-a.position)) //nolint:gosec // not negative
+		a.count = f.number(1, uint64(MaxOrdinals-a.position))
 	case tellEnd:
 	case tellError:
 		a.code = code(f.byte(0xff))
@@ -258,7 +258,7 @@ func (f *fieldReader) number(least, most uint64) int {
 		err = fmt.Errorf("%w: %d, at least %d", wire.ErrMalformed, v, least)
 	}
 	f.fail(err)
-	return int(v) //nolint:gosec // 63 bits
+	return int(v)
 }
 
 func (f *fieldReader) byte(most byte) byte {

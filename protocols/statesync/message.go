@@ -122,10 +122,10 @@ func parseRequest(body []byte) (request, error) {
 		r.from = d.Uvarint(wire.MaxUvarint)
 	case askChunk:
 		r.from = d.Uvarint(wire.MaxUvarint)
-		r.data = d.Bytes(int(d.Uvarint(MaxStart))) //nolint:gosec // at most MaxStart
+		r.data = d.Bytes(int(d.Uvarint(MaxStart)))
 	case askSubmit:
 		r.wait = d.Uvarint(wire.MaxUvarint)
-		if r.data = d.Bytes(int(d.Uvarint(MaxTransaction))); len(r.data) == 0 { //nolint:gosec // at most MaxTransaction
+		if r.data = d.Bytes(int(d.Uvarint(MaxTransaction))); len(r.data) == 0 {
 			d.Fail(fmt.Errorf("%w: no transaction", wire.ErrMalformed))
 		}
 	case askBodies:
@@ -141,7 +141,7 @@ func parseRequest(body []byte) (request, error) {
 
 func parseBodies(d *wire.Decoder, r *request) {
 	copy(r.digest[:], d.Bytes(len(r.digest)))
-	n := int(d.Uvarint(MaxRun)) //nolint:gosec // at most MaxRun
+	n := int(d.Uvarint(MaxRun))
 	if n == 0 || n*len(r.digest) > d.Len() {
 		d.Fail(fmt.Errorf("%w: %d IDs in %d bytes", wire.ErrMalformed, n, d.Len()))
 		return
@@ -175,7 +175,7 @@ func appendAnswer(b []byte, a answer) []byte {
 	b = append(b, byte(a.kind))
 	switch a.kind {
 	case tellItem:
-		return wire.AppendUvarint(b, uint64(a.length)) //nolint:gosec // a length
+		return wire.AppendUvarint(b, uint64(a.length))
 	case tellEnd:
 		if a.more {
 			return append(b, 1)
@@ -184,7 +184,7 @@ func appendAnswer(b []byte, a answer) []byte {
 	case tellError:
 		return append(b, a.code)
 	case tellVerdict:
-		return wire.AppendUvarint(append(b, a.code), uint64(a.length)) //nolint:gosec // a length
+		return wire.AppendUvarint(append(b, a.code), uint64(a.length))
 	case tellAlive:
 	}
 	return b
@@ -232,8 +232,8 @@ func readAnswer(r *bufio.Reader, limit int) (answer, error) {
 }
 
 func readLength(r *bufio.Reader, limit int) (int, error) {
-	n, err := wire.ReadUvarint(r, uint64(limit)) //nolint:gosec // a constant
-	return int(n), err                           //nolint:gosec // at most limit
+	n, err := wire.ReadUvarint(r, uint64(limit))
+	return int(n), err
 }
 
 // unexpected makes the end of a stream within an answer an error of its own.

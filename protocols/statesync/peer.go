@@ -89,7 +89,7 @@ func (p *Peer) Submit(ctx context.Context, transaction []byte) (Verdict, error) 
 		left := time.Until(deadline)
 		wait = min(wait, left-left/16)
 	}
-	r := request{kind: askSubmit, wait: uint64(max(0, wait.Milliseconds())), data: transaction} //nolint:gosec // not negative
+	r := request{kind: askSubmit, wait: uint64(max(0, wait.Milliseconds())), data: transaction}
 	if err := r.check(); err != nil {
 		return Verdict{}, p.failed("submit", err)
 	}

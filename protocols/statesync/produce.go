@@ -53,7 +53,7 @@ func (p *producer) answer(ctx context.Context, r request) {
 	case askChunk:
 		err = p.one(ctx, r, func(ctx context.Context) ([]byte, error) { return p.s.source.Chunk(ctx, r.from, r.data) })
 	case askBlocks:
-		most := min(int(r.max), p.s.o.Limits.Blocks) //nolint:gosec // at most MaxRun
+		most := min(int(r.max), p.s.o.Limits.Blocks)
 		last.head.more, err = p.some(ctx, r, most, p.s.source.Blocks(ctx, r.from, false))
 	case askHops:
 		last.head.more, err = p.some(ctx, r, p.s.o.Limits.Blocks, p.s.source.Hops(ctx, r.from))
@@ -134,8 +134,8 @@ func (p *producer) all(ctx context.Context, r request, items iter.Seq2[[]byte, e
 
 func (p *producer) submit(ctx context.Context, r request) (piece, error) {
 	wait := p.s.o.Limits.SubmitTimeout
-	if ms := uint64(wait / time.Millisecond); r.wait < ms { //nolint:gosec // positive
-		wait = time.Duration(r.wait) * time.Millisecond //nolint:gosec // below SubmitTimeout
+	if ms := uint64(wait / time.Millisecond); r.wait < ms {
+		wait = time.Duration(r.wait) * time.Millisecond
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()

@@ -131,9 +131,9 @@ func udpPort(fd int) (uint16, bool) {
 	}
 	switch at := name.(type) {
 	case *unix.SockaddrInet4:
-		return uint16(at.Port), true //nolint:gosec // a port
+		return uint16(at.Port), true
 	case *unix.SockaddrInet6:
-		return uint16(at.Port), true //nolint:gosec // a port
+		return uint16(at.Port), true
 	default:
 		return 0, false
 	}
@@ -152,5 +152,5 @@ func (s udpSocket) drop(from []udpSocket) error {
 	}
 	program = append(program, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: keepAll})
 	return unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}) //nolint:gosec // short
+		&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 }

@@ -135,7 +135,7 @@ func (o *load) traveller(ctx context.Context, network [32]byte, key sig.PrivateK
 	defer tick.Stop()
 	at := 0
 	for nonce := uint64(0); ; nonce++ {
-		t, err := tx.Sign(key, network, nonce, operation(key.Public().String(), int(nonce))) //nolint:gosec // small
+		t, err := tx.Sign(key, network, nonce, operation(key.Public().String(), int(nonce)))
 		if err != nil {
 			o.fail(err)
 			return

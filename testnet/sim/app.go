@@ -94,7 +94,7 @@ func (b body) digest() pbft.Digest {
 // the replicas.
 type members uint32
 
-func (m members) has(who identity) bool { return m>>uint(who)&1 == 1 } //nolint:gosec // identities are small
+func (m members) has(who identity) bool { return m>>uint(who)&1 == 1 }
 
 func (m members) size() int { return bits.OnesCount32(uint32(m)) }
 

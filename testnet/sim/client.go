@@ -21,7 +21,7 @@ type openRequest struct {
 }
 
 func newClient(w *world, i int) *client {
-	return &client{w: w, id: uint8(i), how: &w.cfg.Clients[i]} //nolint:gosec // at most maxClients
+	return &client{w: w, id: uint8(i), how: &w.cfg.Clients[i]}
 }
 
 // begin sets the client going.

@@ -48,7 +48,7 @@ func newEpoch(w *world, number uint64, start pbft.Header, m members) *epoch {
 func (e *epoch) replica(who identity) (quorum.Replica, bool) {
 	for i, m := range e.order {
 		if m == who {
-			return quorum.Replica(i), true //nolint:gosec // committees are small
+			return quorum.Replica(i), true
 		}
 	}
 	return 0, false

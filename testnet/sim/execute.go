@@ -136,7 +136,7 @@ func (n *node) propose() {
 	n.build = nil
 	h := pbft.Header{
 		Epoch: n.epoch.number, Seq: b.Seq, Parent: b.Parent,
-		Time: max(above.Time, int64(n.now()/Millisecond)), Count: uint32(len(txs)), //nolint:gosec // MaxBatch bounds it
+		Time: max(above.Time, int64(n.now()/Millisecond)), Count: uint32(len(txs)),
 		Body: n.bodies.add(txs), State: after.root(),
 		Committee: n.epoch.start.Following(), Next: next,
 	}

@@ -68,5 +68,5 @@ func (k *edKeys) check(who identity, statement []byte, sig pbft.Signature) bool 
 }
 
 func seedOf(i int) [sha256.Size]byte {
-	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte("decube simulation key "), uint64(i))) //nolint:gosec // a small count
+	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte("decube simulation key "), uint64(i)))
 }

@@ -12,7 +12,7 @@ func (o *oracle) bounded(n *node) {
 	}
 	o.floor()
 	o.censored()
-	size, window := len(n.epoch.order), int(o.w.cfg.Core.Window) //nolint:gosec // small
+	size, window := len(n.epoch.order), int(o.w.cfg.Core.Window)
 	f := n.core.Footprint()
 	for _, b := range []struct {
 		what        string
@@ -37,5 +37,5 @@ func (o *oracle) bounded(n *node) {
 // checkpoint, those of the blocks of two intervals.
 func (o *oracle) mostRecords() int {
 	c := &o.w.cfg.Core
-	return 200 + 40*int(c.CheckpointInterval+c.Window) //nolint:gosec // small
+	return 200 + 40*int(c.CheckpointInterval+c.Window)
 }

@@ -7,7 +7,7 @@ import "github.com/decube/decube/ledger/pbft"
 // f faulty leaders may use up one more, and then replicas still have to fetch what
 // they lack.
 func (w *world) bound() Time {
-	longest := Time(w.cfg.Core.MaxTimeout) * TickLength //nolint:gosec // small
+	longest := Time(w.cfg.Core.MaxTimeout) * TickLength
 	return 2*Time(w.mostFaulty()+1)*longest + 6*Second
 }
 

@@ -210,7 +210,7 @@ func (o *oracle) open() []request {
 		if a.client != b.client {
 			return int(a.client) - int(b.client)
 		}
-		return int(a.nonce) - int(b.nonce) //nolint:gosec // small numbers
+		return int(a.nonce) - int(b.nonce)
 	})
 	return out
 }

@@ -32,7 +32,7 @@ func (o *oracle) entersView(n *node, view uint64) {
 // floor checks that no slow leader has been leading for too long.
 func (o *oracle) floor() {
 	p, c := &o.pace, o.w.cfg
-	most := floorPeriods * Time(c.Core.FloorPeriod) * TickLength //nolint:gosec // small
+	most := floorPeriods * Time(c.Core.FloorPeriod) * TickLength
 	if c.Floor && p.slow && o.w.settled && !o.w.loadOver() && o.w.now()-max(p.since, c.GST) > most {
 		o.broken("L5", "the slow leader of view %d has been leading for %v ms", p.view.View, o.w.now()-p.since)
 	}
@@ -48,7 +48,7 @@ type probe struct {
 // probeBound is how long it may take until requests are executed again: a few of
 // the shortest timeouts, and the time of blocks.
 func (w *world) probeBound() Time {
-	return 8*Time(w.cfg.Core.PreprepareTimeout)*TickLength + 300*Millisecond //nolint:gosec // small
+	return 8*Time(w.cfg.Core.PreprepareTimeout)*TickLength + 300*Millisecond
 }
 
 // probing reports whether there is still something to wait for after a run has

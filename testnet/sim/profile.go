@@ -68,7 +68,7 @@ func base(rnd *rand.Rand, seed uint64) Config {
 		Faults: Faults{MaxDown: 2 * Second, MaxPartition: 2 * Second, MaxPaused: 2 * Second},
 	}
 	if rnd.IntN(2) == 0 {
-		c.KeepBlocks = int(2*c.Core.CheckpointInterval) + rnd.IntN(20) //nolint:gosec // small
+		c.KeepBlocks = int(2*c.Core.CheckpointInterval) + rnd.IntN(20)
 	}
 	for range 2 + rnd.IntN(3) {
 		c.Clients = append(c.Clients, Client{Every: between(rnd, 30*Millisecond, 300*Millisecond), Ahead: 1 + rnd.IntN(8), Copies: 1 + rnd.IntN(3)})
@@ -287,7 +287,7 @@ func censored(c *Config, rnd *rand.Rand) {
 		c.Faulty = append(c.Faulty, Fault{who, "censor"})
 	}
 	f := Time(maxFaulty(c.Replicas))
-	c.Within = (f + 2) * (Time(c.Core.CensorTimeout) + 4*Time(c.Core.PreprepareTimeout)) * TickLength //nolint:gosec // small
+	c.Within = (f + 2) * (Time(c.Core.CensorTimeout) + 4*Time(c.Core.PreprepareTimeout)) * TickLength
 	for i := range c.Clients {
 		c.Clients[i] = Client{Every: 60 * Millisecond, Ahead: 8, Copies: 2}
 	}

@@ -59,7 +59,7 @@ func newWorld(cfg *Config) *world {
 	w.oracle = newOracle(w)
 	w.faults = newFaults(w)
 	w.hosts = make([][]*node, cfg.Identities)
-	for who := range identity(cfg.Identities) { //nolint:gosec // few
+	for who := range identity(cfg.Identities) {
 		w.addNode(who)
 	}
 	for _, who := range cfg.Twins {
@@ -143,7 +143,7 @@ func (w *world) placeOf(n *node) *adversary.Replica {
 		Cluster: w.cfg.Core.Cluster, Epoch: n.epoch.number, Committee: n.epoch.verifier.Committee, Self: n.self,
 		Start: n.epoch.start, Rand: w.rnd.adversary,
 		Sign:   func(statement []byte) pbft.Signature { return w.keys.sign(n.who, statement) },
-		Window: w.cfg.Core.Window, Patience: int(w.cfg.Core.PreprepareTimeout), //nolint:gosec // small
+		Window: w.cfg.Core.Window, Patience: int(w.cfg.Core.PreprepareTimeout),
 	}
 }
 
@@ -160,7 +160,7 @@ func (n *node) transmit(p adversary.Packet) {
 		n.w.trace(n.id, "says", nobody, p.Message)
 	}
 	for r, who := range n.epoch.order {
-		to := quorum.Replica(r) //nolint:gosec // committees are small
+		to := quorum.Replica(r)
 		if who == n.who || (!p.All && to != p.To) {
 			continue
 		}

@@ -183,7 +183,7 @@ func (a *Appender) Append(ctx context.Context, b block.Block) (Loc, error) {
 	clear(a.buf[a.fill : start-a.base])
 	a.fill = int(start - a.base)
 	id := b.ID()
-	h := Header{Codec: id.Codec(), Len: uint32(b.Len()), Digest: id.Digest(), Nonce: a.p.nonce, Off: start} //nolint:gosec // bounded by block.MaxSize
+	h := Header{Codec: id.Codec(), Len: uint32(b.Len()), Digest: id.Digest(), Nonce: a.p.nonce, Off: start}
 	var head [HeaderSize]byte
 	a.put(h.Append(head[:0]), &spare)
 	a.put(b.Data(), &spare)

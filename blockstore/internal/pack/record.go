@@ -49,7 +49,7 @@ func (h Header) Append(b []byte) []byte {
 	b = append(b, 0, 0, 0, 0)
 	b = append(b, h.Digest[:]...)
 	b = binary.LittleEndian.AppendUint64(b, h.Nonce)
-	b = binary.LittleEndian.AppendUint64(b, uint64(h.Off)) //nolint:gosec // never negative
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.Off))
 	binary.LittleEndian.PutUint32(b[start+12:], crc32.Checksum(b[start:], castagnoli))
 	return b
 }
@@ -72,7 +72,7 @@ func DecodeHeader(b []byte) (Header, error) {
 		Len:    binary.LittleEndian.Uint32(b[8:]),
 		Digest: block.Digest(b[16:48]),
 		Nonce:  binary.LittleEndian.Uint64(b[48:]),
-		Off:    int64(binary.LittleEndian.Uint64(b[56:])), //nolint:gosec // checked below
+		Off:    int64(binary.LittleEndian.Uint64(b[56:])),
 	}
 	if !h.Codec.Valid() || b[6]|b[7] != 0 || h.Len > block.MaxSize || h.Off < FirstRecord || h.Off%smallAlign != 0 {
 		return Header{}, fmt.Errorf("%w: fields out of range", ErrHeader)

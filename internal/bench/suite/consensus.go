@@ -37,7 +37,7 @@ const consensusNote = "all validators in one process on this machine's cores, ea
 // medians of the samples.
 func (s *Suite) Consensus(ctx context.Context, c Consensus) error {
 	o := s.operation(bench.Operation{
-		Name: "ledger submit", Data: fmt.Sprintf("%d of %s", c.Transactions, humanize.Bytes(uint64(c.Payload))), //nolint:gosec // not negative
+		Name: "ledger submit", Data: fmt.Sprintf("%d of %s", c.Transactions, humanize.Bytes(uint64(c.Payload))),
 		Mode: c.mode(), Note: consensusNote, Targets: c.targets(),
 	})
 	values := map[string][]float64{}

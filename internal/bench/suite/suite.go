@@ -127,7 +127,7 @@ func (s *Suite) Close() error {
 	// What is restored may hold directories without write permission.
 	_ = filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
-			_ = os.Chmod(path, 0o700) //nolint:gosec // directories need x
+			_ = os.Chmod(path, 0o700)
 		}
 		return nil
 	})

@@ -137,7 +137,7 @@ func toOne(to quorum.Replica, m pbft.Message) Packet {
 func (r *Replica) others() []quorum.Replica {
 	var out []quorum.Replica
 	for i := range r.Committee.Size() {
-		if to := quorum.Replica(i); to != r.Self { //nolint:gosec // committees are small
+		if to := quorum.Replica(i); to != r.Self {
 			out = append(out, to)
 		}
 	}
