@@ -25,7 +25,7 @@ type Config struct {
 	BatchTimeout time.Duration // for a block to fill up while others are in flight
 
 	MaxMessageSize  int64 // bytes of one message between validators
-	GossipFanout    int   // peers that a follower follows and hands transactions to
+	GossipFanout    int   // peers that have one transaction of a follower's clients at a time
 	ParallelWorkers int   // goroutines that verify signatures
 	QueueSize       int   // messages, and transactions handed in, that wait to be verified
 

@@ -43,11 +43,11 @@ func (l *Ledger) ServeHead(context.Context) ([]byte, error) {
 // endBefore returns the last block of the epoch before a checkpoint's, or nil.
 func (l *Ledger) endBefore(checkpoint *pbft.Decision) (*pbft.Decision, error) {
 	if checkpoint == nil || checkpoint.Header.Epoch == 0 {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	d, err := l.archive.EpochEnd(checkpoint.Header.Epoch - 1)
 	if errors.Is(err, archive.ErrNotFound) {
-		return nil, nil //nolint:nilnil // the checkpoint ends its own epoch, and was installed here itself
+		return nil, nil // the checkpoint ends its own epoch, and was installed here itself
 	}
 	return d, err
 }

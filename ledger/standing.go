@@ -296,7 +296,7 @@ func (s *syncer) startsBehind(head *codec.Head) bool {
 // is not needed.
 func (s *syncer) endBeforeState(h *pbft.Header) (*pbft.Decision, error) {
 	if h.Epoch == 0 || h.Last() {
-		return nil, nil //nolint:nilnil // it is not needed
+		return nil, nil // it is not needed
 	}
 	if d := s.trust.end(h.Epoch - 1); d != nil {
 		return d, nil

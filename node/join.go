@@ -77,7 +77,7 @@ func loadGenesis(d repo.Dir) (*genesis.Genesis, error) {
 	g, err := genesis.Load(d.Genesis())
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, nil //nolint:nilnil // no ledger is a common answer
+		return nil, nil // no ledger is a common answer
 	case err != nil:
 		return nil, fmt.Errorf("reading the ledger's document: %w", err)
 	}

@@ -31,7 +31,7 @@ type cacheWriter struct {
 
 func newCacheWriter(path string, started time.Time) (*cacheWriter, error) {
 	if path == "" {
-		return nil, nil //nolint:nilnil // a nil writer writes nothing
+		return nil, nil // a nil writer writes nothing
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
 	if err != nil {

@@ -47,7 +47,7 @@ func (s *Server) registerSwarm(a huma.API) {
 		if err := swarm.Disconnect(ctx, in.ID); err != nil {
 			return nil, problem(err)
 		}
-		return nil, nil //nolint:nilnil // huma's way of an answer without body
+		return nil, nil // huma's way of an answer without body
 	})
 
 	handle(a, get("bootstrap-list", "/bootstrap", "Peers that are dialled at start", "bootstrap"),

@@ -42,7 +42,7 @@ func (s *Server) registerSnapshots(a huma.API) {
 		if err := snaps.Forget(ctx, in.CID); err != nil {
 			return nil, problem(err)
 		}
-		return nil, nil //nolint:nilnil // huma's way of an answer without body
+		return nil, nil // huma's way of an answer without body
 	})
 
 	stream(a, post("snapshot-fetch", "/snapshots/{cid}/fetch", "Make the local copy of a snapshot complete", "snapshots"),

@@ -44,7 +44,7 @@ type registration struct {
 // as it is, is one only where the flags insist.
 func (a *app) register(ctx context.Context, x *access, res snapshot.Result, f *createFlags) (*registration, error) {
 	if f.register == registerNo {
-		return nil, nil //nolint:nilnil // there is nothing to say
+		return nil, nil // there is nothing to say
 	}
 	reg, err := a.tryRegister(ctx, x, res, f)
 	if err == nil {
@@ -53,7 +53,7 @@ func (a *app) register(ctx context.Context, x *access, res snapshot.Result, f *c
 	}
 	auto := f.register == registerAuto
 	if auto && f.retain == "" && a.hasNoLedger(x, err) {
-		return nil, nil //nolint:nilnil // nothing is amiss
+		return nil, nil // nothing is amiss
 	}
 	if reg == nil {
 		reg = new(registration)

@@ -34,7 +34,7 @@ func (a *Archive) SetStable(cert *pbft.Certificate) error {
 func (a *Archive) Stable() (*pbft.Certificate, error) {
 	b, err := a.get(meta.key(kindStable))
 	if errors.Is(err, ErrNotFound) {
-		return nil, nil //nolint:nilnil // there is none at first
+		return nil, nil // there is none at first
 	}
 	if err != nil {
 		return nil, err

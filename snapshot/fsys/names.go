@@ -8,7 +8,7 @@ import (
 
 const direntBuffer = 64 << 10
 
-//nolint:gochecknoglobals // a pool of scratch buffers has no state to speak of
+// a pool of scratch buffers has no state to speak of
 var direntBuffers = sync.Pool{New: func() any { b := make([]byte, direntBuffer); return &b }}
 
 // Names returns the names in the directory, without "." and "..", in no order.
