@@ -156,7 +156,7 @@ func (x *executor) look(c *check) (over bool, err error) {
 		x.valid(c, v.Block)
 	case exec.Invalid:
 		x.log.Warn("a proposed block is invalid", "block", c.Header.Seq, "view", c.View, "err", v.Reason)
-		x.tell(pbft.Checked{View: c.View, Digest: c.Header.Digest(), Valid: false})
+		x.tell(pbft.Checked{View: c.View, Vouched: c.Vouched, Digest: c.Header.Digest(), Valid: false})
 	case exec.Wait:
 		c.until = v.Until
 		x.log.Warn("a proposed block is ahead of this peer's clock, and waits", "block", c.Header.Seq, "view", c.View, "wait", time.Duration(v.Until-now)*time.Millisecond)
@@ -182,7 +182,7 @@ func (x *executor) hasAccepted(c *check) bool {
 func (x *executor) valid(c *check, done *exec.Block) {
 	x.bodies.pin(c.View, &done.Header, done.Body)
 	x.plan(done)
-	x.tell(pbft.Checked{View: c.View, Digest: done.Digest, Valid: true})
+	x.tell(pbft.Checked{View: c.View, Vouched: c.Vouched, Digest: done.Digest, Valid: true})
 }
 
 // parent returns what a block stands on, or nil when it is not known.

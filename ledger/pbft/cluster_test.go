@@ -192,7 +192,7 @@ func (c *cluster) act(nd *node, out *Output) {
 	}
 	if !c.hold {
 		for _, ch := range nd.checks {
-			events = append(events, Checked{View: ch.View, Digest: ch.Header.Digest(), Valid: ch.Header.State != Digest{0xbd}})
+			events = append(events, Checked{View: ch.View, Vouched: ch.Vouched, Digest: ch.Header.Digest(), Valid: ch.Header.State != Digest{0xbd}})
 		}
 		nd.checks = nil
 	}

@@ -31,9 +31,13 @@ type Checked struct {
 	// View is the Check's. A verdict counts in the view it was asked for in and in no
 	// other: what may be refused in one view may be vouched for by a quorum in the
 	// next, and must then not be held against what the quorum says.
-	View   uint64
-	Digest Digest
-	Valid  bool
+	View uint64
+	// Vouched is the Check's. That a block is invalid is reason to halt only for who was
+	// told that a quorum has vouched for it: a block may be committed while it is being
+	// looked at as one that nobody has vouched for.
+	Vouched bool
+	Digest  Digest
+	Valid   bool
 }
 
 // Stored says that the chain up to a sequence number and the state after it are

@@ -159,8 +159,11 @@ func (r *Replica) rebase(d *Decision) {
 // setCertain fills a slot with what is committed there.
 func (s *slot) setCertain(d *Decision) {
 	if s.header == nil || s.digest != d.Cert.Digest {
-		s.header, s.digest, s.asked, s.checked = &d.Header, d.Cert.Digest, false, false
+		s.header, s.digest, s.checked = &d.Header, d.Cert.Digest, false
 	}
+	// What was asked about a block that nobody had vouched for is asked again: its time
+	// may be why there is no answer, or a refusal that does not count any more.
+	s.asked = s.asked && (s.checked || s.vouched)
 	s.certain = d
 }
 
@@ -226,8 +229,10 @@ func (r *Replica) onChecked(e Checked) {
 		switch {
 		case e.Valid:
 			s.checked = true
-		case s.vouched || s.certain != nil:
+		case (s.vouched || s.certain != nil) && e.Vouched:
 			r.halt(ErrDiverged)
+		case s.vouched || s.certain != nil:
+			// It was looked at before a quorum vouched for it, and is looked at again.
 		case !r.changing:
 			r.suspect(NoteBadLeader, seq)
 		}

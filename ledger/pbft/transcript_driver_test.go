@@ -51,7 +51,7 @@ func (tr *transcript) check(t *testing.T, d *datadriven.TestData) {
 		c := nd.checks[at]
 		nd.checks = slices.Delete(nd.checks, at, at+1)
 		tr.under(fmt.Sprintf("%v checked", &c.Header), func() {
-			tr.step(nd, Checked{View: c.View, Digest: c.Header.Digest(), Valid: !d.HasArg("invalid")})
+			tr.step(nd, Checked{View: c.View, Vouched: c.Vouched, Digest: c.Header.Digest(), Valid: !d.HasArg("invalid")})
 		})
 		if d.HasArg("block") {
 			return

@@ -176,11 +176,16 @@ func (r *Replica) placeCarried() {
 	}
 	for _, p := range r.newView.Proposals {
 		s := r.slot(p.Header.Seq)
-		if s == nil || s.header != nil {
+		if s == nil || (s.header != nil && s.prepares.of(r.leader()) != nil) {
 			continue
 		}
+		// The leader's vote counts, whatever is in the slot already: if it is this replica,
+		// it has signed for a block that is certain too, and must know its own signature.
 		sub := p.Subject()
 		s.prepares.add(&Vote{Subject: sub, Replica: r.leader(), Sig: p.Sig})
+		if s.header != nil {
+			continue
+		}
 		s.header, s.digest, s.vouched = &p.Header, sub.Digest, true
 	}
 }

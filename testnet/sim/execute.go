@@ -42,7 +42,7 @@ func (n *node) examine() {
 // verdict tells the core what became of a block, after the time that executing
 // takes.
 func (n *node) verdict(c *pbft.Check, valid bool) {
-	core, verdict := n.core, pbft.Checked{View: c.View, Digest: c.Header.Digest(), Valid: valid}
+	core, verdict := n.core, pbft.Checked{View: c.View, Vouched: c.Vouched, Digest: c.Header.Digest(), Valid: valid}
 	n.after(n.w.execTime(), func() {
 		if n.core == core {
 			n.post(item{event: verdict, from: n.id})
