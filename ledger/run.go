@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -163,10 +164,7 @@ func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft
 	n.publish()
 	l.placeOnce.Do(func() { close(l.placed) })
 	l.log.Info("taking part", "epoch", e.number, "replica", e.self, "validators", len(e.validators), "quorum", e.committee.Quorum())
-	for _, a := range l.early.take() {
-		l.enqueue(a)
-	}
-	switch err := n.run(ctx); {
+	switch err := l.runEngine(ctx, n); {
 	case errors.Is(err, errEpochOver):
 	case errors.Is(err, ErrHalted):
 		if l.halted.Load() == nil {
@@ -178,4 +176,24 @@ func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft
 		return carried, err
 	}
 	return n.core.Carried(), nil
+}
+
+// runEngine runs an engine, and has what waited for its epoch come in beside it: the
+// queues that lead to an engine have bounds, and others may have filled them before it
+// empties them.
+func (l *Ledger) runEngine(ctx context.Context, n *engine) error {
+	early, stop := context.WithCancel(ctx)
+	var entering sync.WaitGroup
+	defer entering.Wait()
+	defer stop()
+	entering.Go(func() {
+		for _, a := range l.early.take() {
+			select {
+			case l.messages <- a: // they are all votes
+			case <-early.Done():
+				return
+			}
+		}
+	})
+	return n.run(ctx)
 }

@@ -1,0 +1,58 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// A validator that floods the others with what it has signed for the next epoch, votes
+// that wait for it among it, stops nobody from beginning that epoch.
+func TestFloodAtTheEndOfAnEpoch(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.cfg.QueueSize = 100
+	flooding, stop := context.WithCancel(ctx)
+	var floods sync.WaitGroup
+	t.Cleanup(func() { // behind the members' end: what they do not take in any more blocks
+		stop()
+		floods.Wait()
+	})
+	s.startAll()
+	if _, _, err := s.all[1].put(ctx, "before"); err != nil {
+		t.Fatal(err)
+	}
+	evil, honest := s.all[3], s.all[:3]
+	status := &pbft.Status{Epoch: 1, Replica: 3}
+	status.Sig = pbft.Signature(evil.key.Sign(status.Statement(s.genesis.ID())))
+	vote := &pbft.Vote{Subject: pbft.Subject{Phase: pbft.Prepare, Epoch: 1, Seq: 9, Digest: pbft.Digest{7}}, Replica: 3}
+	vote.Sig = pbft.Signature(evil.key.Sign(vote.Statement(s.genesis.ID())))
+	for _, m := range honest {
+		for range maxEarly / len(messageFrame(vote)) {
+			m.live().Receive(evil.key.Public(), Votes, messageFrame(vote))
+		}
+		floods.Go(func() {
+			for flooding.Err() == nil {
+				m.live().Receive(evil.key.Public(), Votes, messageFrame(status))
+			}
+		})
+	}
+	own := evil.key.Public()
+	if _, _, err := evil.live().Do(ctx, tx.ValidatorAdd{Key: own, Replaces: own}); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range honest {
+		attempt, done := context.WithTimeout(ctx, 8*time.Second)
+		if _, _, err := m.put(attempt, fmt.Sprint("after ", i)); err != nil {
+			st, _ := m.live().Status(ctx)
+			t.Errorf("%v: %+v", err, st)
+		}
+		done()
+	}
+}
