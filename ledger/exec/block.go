@@ -63,6 +63,10 @@ func follows(parent *Tip, h *pbft.Header) error {
 	switch {
 	case h.Parent != parent.Digest:
 		return fmt.Errorf("%w: it stands on another block than %d", ErrInvalid, parent.Header.Seq)
+	case h.Count == 0:
+		// Whoever leads could make as many of them as he likes, and archives hold each for
+		// ever. There is no need for any: blocks are made of what waits.
+		return fmt.Errorf("%w: it has no transactions", ErrInvalid)
 	case h.Seq != parent.Header.Seq+1:
 		return fmt.Errorf("%w: number %d after %d", ErrInvalid, h.Seq, parent.Header.Seq)
 	case h.Epoch != parent.Epoch():

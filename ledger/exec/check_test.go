@@ -107,17 +107,28 @@ func TestCheckBlockLimits(t *testing.T) {
 	}
 }
 
-// A block without transactions says nothing and is valid.
+// A block without transactions is invalid, whatever else its header says right: leaders
+// could make archives grow without end.
 func TestCheckEmpty(t *testing.T) {
 	tip := genesisTip(t)
 	h := pbft.Header{
 		Seq: 1, Parent: tip.Digest, Time: created, Body: body.Empty().Root(), State: tip.State.Root(), Committee: tip.Header.Committee,
 	}
-	if got := say(t, tip, &exec.Offer{Header: h, Body: body.Empty(), Came: created}, created); got != "valid" {
+	if got := say(t, tip, &exec.Offer{Header: h, Body: body.Empty(), Came: created}, created); got != "invalid" {
 		t.Errorf("an empty block is %s", got)
 	}
-	if _, err := exec.Redo(tip, &h, body.Empty()); err != nil {
+	if _, err := exec.Redo(tip, &h, body.Empty()); !errors.Is(err, exec.ErrInvalid) {
 		t.Error(err)
+	}
+}
+
+// A header that does not follow its parent's makes a block invalid.
+func TestCheckHeader(t *testing.T) {
+	tip := genesisTip(t)
+	b := built(t, tip, created, record(t, 1, 0, 10))
+	h := b.Header
+	if _, err := exec.Redo(tip, &h, b.Body); err != nil {
+		t.Fatal(err)
 	}
 	for name, change := range map[string]func(h *pbft.Header){
 		"number":        func(h *pbft.Header) { h.Seq++ },
@@ -130,7 +141,7 @@ func TestCheckEmpty(t *testing.T) {
 	} {
 		changed := h
 		change(&changed)
-		if got := say(t, tip, &exec.Offer{Header: changed, Body: body.Empty(), Came: created, Vouched: true}, created); got != "invalid" {
+		if got := say(t, tip, &exec.Offer{Header: changed, Body: b.Body, Came: created, Vouched: true}, created); got != "invalid" {
 			t.Errorf("with another %s it is %s", name, got)
 		}
 	}
