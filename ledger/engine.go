@@ -38,10 +38,9 @@ const round = 256
 // errEpochOver ends the engine of an epoch: the next one begins.
 var errEpochOver = errors.New("the epoch is over")
 
-// newEngine makes the core of the present epoch from what is stored.
-func (l *Ledger) newEngine(e *epoch, j *voteLog, carried pbft.Carried) (*engine, error) {
-	from, err := l.resume(e, j)
-	if err != nil {
+// newEngine makes the core of the present epoch from what is stored, and durable.
+func (l *Ledger) newEngine(e *epoch, from pbft.Resume, j *voteLog, carried pbft.Carried) (*engine, error) {
+	if err := j.stand(from.Committed); err != nil {
 		return nil, err
 	}
 	start := e.pbftStart()
@@ -61,17 +60,16 @@ func (l *Ledger) newEngine(e *epoch, j *voteLog, carried pbft.Carried) (*engine,
 }
 
 // resume collects what the archive and the log hold of an epoch.
-func (l *Ledger) resume(e *epoch, j *voteLog) (pbft.Resume, error) {
+func (x *executor) resume(e *epoch, j *voteLog) (pbft.Resume, error) {
 	from := pbft.Resume{Records: j.records(e.number)}
-	tip := l.tip.Load()
-	if tip.header.Seq > e.start.Seq {
-		d, err := l.archive.Decision(tip.header.Seq)
+	if x.head.header.Seq > e.start.Seq {
+		d, err := x.archive.Decision(x.head.header.Seq)
 		if err != nil {
 			return from, err
 		}
 		from.Committed = d
 	}
-	stable, err := l.archive.Stable()
+	stable, err := x.archive.Stable()
 	if err != nil {
 		return from, err
 	}
@@ -79,7 +77,7 @@ func (l *Ledger) resume(e *epoch, j *voteLog) (pbft.Resume, error) {
 	if stable != nil && stable.Epoch == e.number {
 		from.Stable, above = stable, stable.Seq
 	}
-	from.Checkpoints, err = l.archive.Checkpoints(above)
+	from.Checkpoints, err = x.archive.Checkpoints(above)
 	return from, err
 }
 
@@ -99,12 +97,16 @@ func (n *engine) run(ctx context.Context) error {
 		case e := <-n.events:
 			n.take(e)
 		case <-n.toEngine.ready:
-			n.takeExecuted()
+			if err := n.takeExecuted(); err != nil {
+				return err
+			}
 		}
 		if why := n.halted.Load(); why != nil {
 			return fmt.Errorf("%w: %s", ErrHalted, *why) // what was found out elsewhere
 		}
-		n.drain()
+		if err := n.drain(); err != nil {
+			return err
+		}
 		if err := n.flush(); err != nil {
 			return err
 		}
@@ -116,17 +118,20 @@ func (n *engine) run(ctx context.Context) error {
 }
 
 // drain takes what else is there, so that one fsync serves it all.
-func (n *engine) drain() {
+func (n *engine) drain() error {
 	for range round {
 		select {
 		case e := <-n.events:
 			n.take(e)
 		case <-n.toEngine.ready:
-			n.takeExecuted()
+			if err := n.takeExecuted(); err != nil {
+				return err
+			}
 		default:
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 func (n *engine) take(e engineEvent) {
@@ -135,13 +140,20 @@ func (n *engine) take(e engineEvent) {
 	}
 }
 
-func (n *engine) takeExecuted() {
+func (n *engine) takeExecuted() error {
 	for _, e := range n.toEngine.take() {
-		if s, ok := e.(pbft.Stored); ok {
-			n.stored = max(n.stored, s.Seq)
+		switch e := e.(type) {
+		case pbft.Stored:
+			n.stored = max(n.stored, e.Seq)
+		case pbft.Synced:
+			d, _ := e.Decision.Message().(*pbft.Decision)
+			if err := n.log.stand(d); err != nil {
+				return fmt.Errorf("%w: %w", ErrHalted, err)
+			}
 		}
 		n.step(e)
 	}
+	return nil
 }
 
 // cut drops what the log has about blocks that the archive holds durably. It comes after

@@ -70,8 +70,11 @@ type (
 	deliver struct{ decision *pbft.Decision }
 	stable  struct{ cert *pbft.Certificate }
 	wake    struct{}
-	cancel  struct{ done chan error } // of an epoch: nothing in flight is of use
-	apply   struct {
+	cancel  struct { // nothing in flight is of use: another epoch begins
+		next *epoch
+		done chan footing
+	}
+	apply struct {
 		blocks []fetched
 		done   chan error
 	}
@@ -81,6 +84,10 @@ type (
 		end      *pbft.Decision // of the epoch before; nil if it is not needed
 		verified pbft.Verified
 		done     chan error
+	}
+	footing struct {
+		from pbft.Resume // durable, and all that the core is told comes behind it
+		err  error
 	}
 	archived struct { // the archive is durable up to a block, or cannot be
 		seq uint64
@@ -173,8 +180,7 @@ func (x *executor) do(cmd any) error {
 	case install:
 		cmd.done <- x.install(&cmd)
 	case cancel:
-		x.clear()
-		cmd.done <- x.store()
+		cmd.done <- x.stop(cmd.next)
 	case proof:
 		return x.keep("evidence", x.archive.PutEvidence(&cmd.evidence))
 	case newView:
@@ -186,6 +192,18 @@ func (x *executor) do(cmd any) error {
 	case wake:
 	}
 	return nil
+}
+
+// stop forgets what is in flight and returns what the core of the next epoch begins
+// with. Whatever it is told afterwards comes behind that.
+func (x *executor) stop(next *epoch) footing {
+	x.clear()
+	if err := x.store(); err != nil {
+		return footing{err: err}
+	}
+	x.toEngine.take() // it was for the epoch before, or is in the head
+	from, err := x.resume(next, x.journal)
+	return footing{from, err}
 }
 
 // tell passes an event to the engine.

@@ -27,15 +27,24 @@ const genesisFile = "genesis.id"
 // Init makes dir the directory of a peer's part of a ledger: one that has not
 // voted yet. Only for a key that has never been used it is true, so that a
 // validator whose directory is gone must not be given a new one by Init: Open
-// notices the loss and waits until it is safe to vote.
+// notices the loss and waits until it is safe to vote. A directory that is one already
+// stays as it is.
 func Init(dir string, g *genesis.Genesis) error {
 	if err := durable.OS.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the ledger's directory: %w", err)
 	}
-	if err := bind(dir, g); err != nil {
+	switch _, err := os.Stat(filepath.Join(dir, genesisFile)); {
+	case err == nil:
+		return bind(dir, g)
+	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
-	return journal.Create(journal.Options{Dir: dir})
+	// The log is there before the directory is of a ledger: one that is of a ledger and
+	// has no log has lost it.
+	if err := journal.Create(journal.Options{Dir: dir}); err != nil {
+		return err
+	}
+	return bind(dir, g)
 }
 
 // bind notes which ledger a directory is of, or checks it.

@@ -208,3 +208,66 @@ func TestRenewalOutlivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Blocks that a validator has fetched leave a trace in its log before it votes behind
+// them: if its archive is behind after a crash, it knows that it must not vote yet.
+func TestFetchedBlocksStandInTheLog(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.startAll()
+	late := s.all[3]
+	late.halt()
+	var last Committed
+	for i := range 40 {
+		var err error
+		if _, last, err = s.all[i%3].put(ctx, fmt.Sprint("meanwhile ", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late.start()
+	s.agree(ctx, last.Block, late)
+	s.until(ctx, "it votes behind them", func() bool {
+		st := late.live().status.Load()
+		return st != nil && late.live().journal.decided() >= last.Block
+	})
+	late.halt()
+	if err := os.RemoveAll(filepath.Join(late.dir, "archive")); err != nil {
+		t.Fatal(err)
+	}
+	late.start()
+	if decided := late.live().journal.decided(); decided < last.Block {
+		t.Errorf("the log knows of block %d, and %d were there when it voted", decided, last.Block)
+	}
+}
+
+// Init is for a directory that is new. One that has lost its log, and has the rest, is not.
+func TestInitOverALostLog(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	s.startAll()
+	if _, _, err := s.all[1].put(ctx, "before"); err != nil {
+		t.Fatal(err)
+	}
+	m := s.all[2]
+	m.halt()
+	if err := os.RemoveAll(filepath.Join(m.dir, "wal")); err != nil {
+		t.Fatal(err)
+	}
+	if err := Init(m.dir, s.genesis); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(ctx, Options{Genesis: s.genesis, Key: m.key, Dir: m.dir, Config: s.cfg, Transport: make(sent, 1000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if !l.journal.lost() {
+		t.Error("it votes in an epoch whose votes it has forgotten")
+	}
+}

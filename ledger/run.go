@@ -75,6 +75,9 @@ func (l *Ledger) takePart(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 			case <-moved:
+			case <-l.events:
+				// Of an epoch in which this replica does not vote any more. Whoever verifies
+				// frames must get rid of them, or the streams that bring them stand still.
 			}
 			continue
 		}
@@ -134,26 +137,27 @@ func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft
 	l.dropped(l.pool.addOrigins(e.validators))
 	l.heard.retain(e.validators)
 	// From here on the executor tells the engine of blocks that are fetched. Those
-	// before are in the tip, which the engine resumes from.
+	// before are in the head that it stops at, which the engine resumes from. The tip may
+	// be further already, and what the engine signs must stand on what is durable.
 	l.epoch.Store(e)
-	done := make(chan error, 1)
-	l.exec.box.put(cancel{done})
+	done := make(chan footing, 1)
+	l.exec.box.put(cancel{e, done})
+	var on footing
 	select {
-	case err := <-done:
-		if err != nil {
-			return carried, err
+	case on = <-done:
+		if on.err != nil {
+			return carried, on.err
 		}
 	case <-ctx.Done():
 		return carried, nil
 	}
-	l.toEngine.take()
 	if since := l.renewed.Load(); l.journal.lost() && since > 0 && e.start.Seq >= since {
 		if err := l.journal.renewed(); err != nil {
 			return carried, err
 		}
 		l.log.Info("voting again: what this replica may have said before is void in this epoch")
 	}
-	n, err := l.newEngine(e, l.journal, carried)
+	n, err := l.newEngine(e, on.from, l.journal, carried)
 	if err != nil {
 		l.epoch.Store(nil)
 		l.halt(err)

@@ -81,6 +81,19 @@ func (v *voteLog) append(records []pbft.Record, durable bool, of func(h *pbft.He
 	return v.journal.Sync()
 }
 
+// stand logs the last block below the votes that are to come, unless the log has a
+// decision as high. It goes to the disk with the first of them. A block that was fetched
+// leaves no other trace in the log, and its archive may be behind after a crash: whoever
+// starts from both must know then that it stands on what it lacks.
+func (v *voteLog) stand(d *pbft.Decision) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if d == nil || d.Header.Seq <= v.journal.Decided() {
+		return nil
+	}
+	return v.journal.Append(codec.Decided{Decision: d})
+}
+
 // blockOf returns the header of the block whose body belongs to a record: f+1 honest
 // replicas of each prepared certificate must be able to hand the body out, and what was
 // decided must be there to be executed again.

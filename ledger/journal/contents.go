@@ -19,6 +19,7 @@ type Contents struct {
 	// decided is the highest sequence number with a decision.
 	decided uint64
 
+	last    noted // the record of that decision, without the body
 	view    noted // the record of the highest view
 	renewal noted // the last renewal that is not over
 }
@@ -51,7 +52,10 @@ func (c *Contents) Add(index uint64, rec codec.LogRecord) {
 		c.addBlock(index, &rec.Lock.Header, nil)
 	case codec.Decided:
 		c.addBlock(index, &rec.Decision.Header, rec.Body)
-		c.decided = max(c.decided, rec.Decision.Header.Seq)
+		if seq := rec.Decision.Header.Seq; seq >= c.decided {
+			rec.Body = nil // if it is to be written again, the archive has it
+			c.decided, c.last = seq, noted{rec, index}
+		}
 	case codec.Change, codec.Entered:
 		if c.view.record == nil || !placeOf(rec).below(placeOf(c.view.record)) {
 			c.view = noted{rec, index}
@@ -93,7 +97,7 @@ func (c *Contents) Cut(stored, next uint64) (again []codec.LogRecord, before uin
 		}
 		return seq <= stored
 	})
-	for _, n := range []noted{c.view, c.renewal} {
+	for _, n := range []noted{c.last, c.view, c.renewal} {
 		if n.record != nil && n.index < before {
 			again = append(again, n.record)
 		}

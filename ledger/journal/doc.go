@@ -24,7 +24,9 @@
 //
 // # What is needed
 //
-// A record about a block is needed until the archive is durable up to the block. One
+// A record about a block is needed until the archive is durable up to the block. The
+// last decision is needed for ever: it says what the replica's votes stand on, should
+// the archive be behind the log or lost. One
 // that says which view the replica is in is needed until a later view's is durable. A
 // renewal is needed until the transaction that it names is committed. A block's body
 // is logged once, with the first record that has its root; it is needed as long as

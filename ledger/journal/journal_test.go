@@ -294,3 +294,42 @@ func TestDamagedLogs(t *testing.T) {
 		t.Errorf("a flipped bit: %v", err)
 	}
 }
+
+// However much of a log is cut off, it says up to where the chain goes that its votes
+// stand on: whoever finds the archive behind that must not vote.
+func TestCutLogKnowsTheLastDecision(t *testing.T) {
+	fs := faultfs.New(1)
+	if err := errors.Join(fs.MkdirAll(dir, 0o700), Create(options(fs))); err != nil {
+		t.Fatal(err)
+	}
+	j, _, err := Open(options(fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := first
+	const last = 20
+	for seq := uint64(1); seq <= last; seq++ {
+		h := pbft.Header{Seq: seq, Parent: parent.Digest(), Count: 1, Body: pbft.Digest{byte(seq)}, State: pbft.Digest{1}}
+		parent = h
+		d := &pbft.Decision{Header: h, Cert: pbft.Certificate{Subject: pbft.Subject{Phase: pbft.Commit, Seq: seq, Digest: h.Digest(), State: h.State}}}
+		if err := j.Append(codec.Decided{Decision: d, Body: make([]byte, 1000)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(j.Sync(), j.Cut(last)); err != nil {
+		t.Fatal(err)
+	}
+	// What comes then fills one segment after the other, and more is cut off.
+	for i := range 100 {
+		if err := errors.Join(j.Append(codec.Renewal{Salt: [16]byte{byte(i)}}), j.Sync(), j.Cut(last)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, m, err := Open(options(fs.Image(faultfs.Model{}, faultfs.Oldest)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Decided() != last || again.Decided() != last {
+		t.Errorf("the last decision is %d and %d, not %d", m.Decided(), again.Decided(), last)
+	}
+}
