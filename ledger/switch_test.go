@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,4 +56,41 @@ func TestFloodAtTheEndOfAnEpoch(t *testing.T) {
 		}
 		done()
 	}
+}
+
+// A validator that leaves goes on taking frames off the streams of those who stay.
+func TestFloodAtTheEndOfATerm(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 5, 0, nil)
+	s.cfg.QueueSize = 100
+	s.startAll()
+	if _, _, err := s.all[1].put(ctx, "before"); err != nil {
+		t.Fatal(err)
+	}
+	evil, leaves := s.all[3], s.all[4]
+	status := &pbft.Status{Epoch: 0, Replica: 3}
+	status.Sig = pbft.Signature(evil.key.Sign(status.Statement(s.genesis.ID())))
+	frame := messageFrame(status)
+	flooding, stop := context.WithCancel(ctx)
+	var floods sync.WaitGroup
+	t.Cleanup(floods.Wait)
+	defer stop()
+	var taken atomic.Int64
+	for range 8 {
+		floods.Go(func() {
+			for flooding.Err() == nil {
+				leaves.live().Receive(evil.key.Public(), Votes, append([]byte(nil), frame...))
+				taken.Add(1)
+			}
+		})
+	}
+	t.Cleanup(leaves.halt)
+	if _, _, err := leaves.live().Do(ctx, tx.ValidatorRemove{Key: leaves.key.Public()}); err != nil {
+		t.Fatal(err)
+	}
+	s.until(ctx, "it follows", func() bool { return leaves.live().epoch.Load() == nil })
+	before := taken.Load()
+	s.until(ctx, "frames go on being taken off the streams", func() bool { return taken.Load() > before+2000 })
+	stop()
 }
