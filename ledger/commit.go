@@ -191,7 +191,7 @@ func (x *executor) certified(cert *pbft.Certificate) error {
 }
 
 // stateMemory is about how many bytes of the state are kept in memory.
-const stateMemory = 64 << 20
+const stateMemory = 32 << 20
 
 // take appends blocks that were fetched from a peer.
 func (x *executor) take(blocks []fetched) error {

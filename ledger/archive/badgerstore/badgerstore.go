@@ -19,6 +19,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -57,6 +58,8 @@ type Store struct {
 	// dropping is held for writing while Badger drops keys: it refuses other writes
 	// then, which would be lost.
 	dropping sync.RWMutex
+
+	written atomic.Int64 // bytes since pages were released
 
 	syncing sync.Mutex
 	synced  []string // the names in Dir that are known to be durable
@@ -194,7 +197,9 @@ func (s *Store) Write(version uint64, changes []archive.Change) error {
 	defer s.dropping.RUnlock()
 	txn := s.db.NewTransactionAt(version, true)
 	defer txn.Discard()
+	size := 0
 	for i := range changes {
+		size += changes[i].Size()
 		var err error
 		if c := &changes[i]; c.Delete {
 			err = txn.Delete(c.Key)
@@ -208,6 +213,7 @@ func (s *Store) Write(version uint64, changes []archive.Change) error {
 	if err := txn.CommitAt(version, nil); err != nil {
 		return fmt.Errorf("write the store: %w", err)
 	}
+	s.written.Add(int64(size))
 	return nil
 }
 

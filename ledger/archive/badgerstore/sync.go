@@ -12,6 +12,10 @@ import (
 	"github.com/decube/decube/internal/durable"
 )
 
+// releaseAfter is how many bytes are written before the pages of tables and logs are
+// taken out of memory again. Compactions touch several times as much.
+const releaseAfter = 16 << 20
+
 // Sync implements archive.Store.
 //
 // Badger's own Sync covers the active log only, not one that was replaced a moment
@@ -23,6 +27,14 @@ func (s *Store) Sync() error {
 	defer s.syncing.Unlock()
 	if err := s.syncFiles(); err != nil {
 		return fmt.Errorf("sync the store: %w", err)
+	}
+	if s.written.Load() < releaseAfter {
+		return nil
+	}
+	s.written.Store(0)
+	// That pages stay in memory is no reason to fail.
+	if err := s.release(); err != nil {
+		s.opts.Log.Warn("store of the archive: memory is not released", "err", err)
 	}
 	return nil
 }
