@@ -71,12 +71,13 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err := bind(l.dir, l.genesis); err != nil {
 		return err
 	}
-	store, err := badgerstore.Open(badgerstore.Options{Dir: filepath.Join(l.dir, "archive"), Log: l.log})
+	dir := filepath.Join(l.dir, "archive")
+	store, err := badgerstore.Open(badgerstore.Options{Dir: dir, Log: l.log})
 	if err != nil {
-		return err
+		return fmt.Errorf("open the archive in %s: %w", dir, err)
 	}
 	if l.archive, err = archive.Open(archive.Options{Store: store, CheckpointInterval: l.core.CheckpointInterval, Log: l.log}); err != nil {
-		return err
+		return fmt.Errorf("open the archive in %s: %w", dir, err)
 	}
 	h, err := l.loadHead()
 	if err != nil {

@@ -242,12 +242,14 @@ func (l *Ledger) Do(ctx context.Context, op tx.Op) (*tx.Transaction, Committed, 
 			return t, at, err
 		}
 		// Another transaction of this peer has the nonce: one that it handed in before
-		// a restart, or that another program signed.
+		// a restart, or that another program signed. There may be a whole window of them
+		// that others hold and this process knows nothing of.
 	}
 }
 
-// signAttempts is how often Do takes another nonce.
-const signAttempts = 5
+// signAttempts is how often Do signs with another nonce. Those that are in use are
+// refused at once, so that going through them is cheap.
+const signAttempts = 256
 
 // sign makes a transaction of this peer's with the next nonce. Nonces that were
 // given out lately are not given out again, though they are not used yet, unless

@@ -64,7 +64,7 @@ func Open(o Options) (*Archive, error) {
 	}
 	a := &Archive{interval: o.CheckpointInterval, log: o.Log, store: o.Store}
 	if err := a.restore(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the archive: %w", err), o.Store.Close())
+		return nil, errors.Join(err, o.Store.Close())
 	}
 	return a, nil
 }

@@ -80,7 +80,7 @@ func Open(o Options) (*Store, error) {
 	}
 	db, err := badger.OpenManaged(tuned(&o))
 	if err != nil {
-		return nil, fmt.Errorf("open the store in %s: %w", o.Dir, err)
+		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	return &Store{opts: o, db: db}, nil
 }
