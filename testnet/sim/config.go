@@ -57,6 +57,16 @@ type Config struct {
 	// Probe stops a leader when all is calm, to see that timeouts are short again.
 	Probe bool
 
+	// Renewals are how many new epochs of the same committee are asked for, at random
+	// times before GST; RenewedAfter has it be after GST, while clients go on.
+	Renewals     int
+	RenewedAfter bool
+	// WrongClocks are wrong from the beginning until GST, or WrongForGood.
+	WrongClocks  []WrongClock
+	WrongForGood bool
+	// Learned has timeouts be found out once, and not in each epoch anew.
+	Learned bool
+
 	// Bug is planted to see whether the oracle finds it.
 	Bug *Bug
 	// Trace, unless it is nil, is written while the run goes on.
@@ -100,6 +110,12 @@ type Client struct {
 type Fault struct {
 	Identity int
 	Strategy string
+}
+
+// WrongClock is a clock that is wrong for long.
+type WrongClock struct {
+	Identity int
+	By       Time
 }
 
 // Corrupt makes as many replicas faulty as the first committee withstands, all with

@@ -39,22 +39,26 @@
 // or in a store: whoever puts certificates together could have it.
 //
 //	S1   no two blocks are certified for one sequence number
-//	S2   everybody commits the same blocks, without gaps, and has the state they say
+//	S2   everybody commits the same blocks, without gaps, none older than the one
+//	     before, and has the state they say
 //	S3   no honest key signs two digests for one place, across crashes
 //	S4   nothing is sent whose record a crash could take
 //	S5   nothing else is prepared after a block was committed; no COMMIT unprepared
 //	S6   each request is executed once
-//	S7   an epoch begins from a certified checkpoint, with the right committee
+//	S7   an epoch begins from a certified checkpoint, with the right committee, which
+//	     its blocks name
 //	S9   evidence proves what it says and never names an honest replica; after a
 //	     fork (profile fork) it names more replicas than a committee withstands
-//	S10  what a replica holds depends on committee and window only
+//	S10  what a replica holds depends on committee and window only, and it convicts
+//	     another once
 //	S11  only certified states are installed
 //	L1   accepted requests are executed in time, censored clients' too
 //	L2   no more than f+1 good leaders in a row are given up, besides the view that
 //	     fails while the network settles
 //	L3   who lags, or has lost everything, catches up and votes again
 //	L5   a slow leader does not stay
-//	L6   timeouts shrink back: a leader's death in calm weather is dealt with at once
+//	L6   timeouts shrink back: a leader's death in calm weather is dealt with at once;
+//	     and what was found out about the network counts in the next epoch
 //	form honest replicas send only what verifies
 //	halt honest replicas do not give up
 //

@@ -6,6 +6,7 @@ import (
 
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/testnet/sim/adversary"
 )
 
 // epoch is one committee's term. Nodes that agree on how it began share it.
@@ -19,6 +20,8 @@ type epoch struct {
 	// verdicts are of messages that travel by reference: all who get one would come
 	// to the same.
 	verdicts map[pbft.Message]verdict
+	// bare are NEW-VIEWs as they travel and as they are written down.
+	bare map[*pbft.NewView]*pbft.NewView
 }
 
 type verdict struct {
@@ -31,7 +34,7 @@ const maxVerdicts = 1 << 14
 
 func newEpoch(w *world, number uint64, start pbft.Header, m members) *epoch {
 	committee, _ := quorum.New(m.size()) // states hold no other sizes
-	e := &epoch{number: number, start: start, members: m, order: m.list(), verdicts: map[pbft.Message]verdict{}}
+	e := &epoch{number: number, start: start, members: m, order: m.list(), verdicts: map[pbft.Message]verdict{}, bare: map[*pbft.NewView]*pbft.NewView{}}
 	check := func(items []pbft.Item) []bool {
 		good := make([]bool, len(items))
 		for i := range items {
@@ -70,6 +73,21 @@ func (e *epoch) verify(m pbft.Message) (pbft.Verified, error) {
 	}
 	e.verdicts[m] = verdict{verified[0], errs[0]}
 	return verified[0], errs[0]
+}
+
+// strip returns a NEW-VIEW as encoding it leaves it: with the proofs of its
+// foundation, and of all else with the claims only. There is one copy of each, so that
+// it is verified once.
+func (e *epoch) strip(v *pbft.NewView) *pbft.NewView {
+	if bare, ok := e.bare[v]; ok {
+		return bare
+	}
+	if len(e.bare) >= maxVerdicts {
+		clear(e.bare)
+	}
+	bare := adversary.Strip(v)
+	e.bare[v], e.bare[bare] = bare, bare
+	return bare
 }
 
 // certifies checks a certificate that comes by itself.

@@ -124,6 +124,7 @@ func (n *node) propose() {
 	if x := n.branch[b.Parent]; x != nil {
 		above = x.header
 	}
+	n.renew()
 	txs := n.pool.pick(parent, n.w.cfg.MaxBatch, n.censors, n.w.has(executesTwice))
 	if len(txs) == 0 {
 		return
@@ -147,6 +148,20 @@ func (n *node) propose() {
 			n.post(item{event: pbft.Built{View: b.View, Header: h}, from: n.id})
 		}
 	})
+}
+
+// renew has an adversary's next block end its epoch: what asks for that comes first.
+func (n *node) renew() {
+	r, ok := n.strategy.(adversary.Renewer)
+	if !ok || !r.Renews() || slices.ContainsFunc(n.pool.waiting, func(w waiting) bool { return w.tx.Renew }) {
+		return
+	}
+	c := n.w.clients[len(n.w.clients)-1]
+	t := tx{Renew: true, Client: c.id, Nonce: c.next}.sealed()
+	if c.request(tx{Renew: true}); n.pool.add(&t, n.ticks, &n.disk.store.after) {
+		last := len(n.pool.waiting) - 1
+		n.pool.waiting = slices.Insert(n.pool.waiting[:last], 0, n.pool.waiting[last])
+	}
 }
 
 // censors reports whether this node leaves a client's requests out.

@@ -64,6 +64,12 @@ func (f *faults) victim() *node {
 func (f *faults) schedule() {
 	c := &f.w.cfg.Faults
 	f.rounds()
+	for _, x := range f.w.cfg.WrongClocks {
+		for _, n := range f.w.hosts[x.Identity] {
+			n.skew = x.By
+			f.w.trace(n.id, "clock is wrong by", nobody, n.skew)
+		}
+	}
 	for range c.Leaders {
 		f.w.after(between(f.w.rnd.faults, f.w.cfg.GST/2, f.w.cfg.GST), f.killLeader)
 	}
@@ -356,7 +362,10 @@ func (f *faults) settle() {
 	w.net.MendAll()
 	w.net.SetConditions(w.cfg.After)
 	for _, n := range w.nodes {
-		n.crashAt, n.skew, n.tickEvery, n.disk.full = 0, 0, TickLength, false
+		n.crashAt, n.tickEvery, n.disk.full = 0, TickLength, false
+		if !w.cfg.WrongForGood {
+			n.skew = 0
+		}
 		if errors.Is(n.halted, errNoSpace) {
 			n.halted = nil
 		}
@@ -377,7 +386,7 @@ func (f *faults) live(n *node) bool {
 // from nothing.
 func (f *faults) good(who identity) bool {
 	n := f.w.hosts[who][0]
-	return f.live(n) && n.host.Up() && !n.recover
+	return f.live(n) && n.host.Up() && !n.recover && n.skew <= maxDrift
 }
 
 // partition cuts nodes off from each other for a while.

@@ -116,6 +116,9 @@ func (n *node) turn() {
 func (n *node) step(it *item) pbft.Output {
 	e := it.event
 	if it.message != nil {
+		if pbft.EpochOf(it.message) == n.epoch.number && !n.core.Useful(it.message) {
+			return pbft.Output{} // not worth a look at its signatures
+		}
 		verified, err := n.epoch.verify(it.message)
 		if err != nil {
 			n.rejected(it, err)
@@ -181,6 +184,8 @@ func (n *node) entries(records []pbft.Record) []entry {
 	for _, r := range records {
 		e := entry{epoch: n.epoch.number, record: r}
 		switch r := r.(type) {
+		case pbft.EnteredRecord:
+			e.record = pbft.EnteredRecord{NewView: n.epoch.strip(r.NewView)}
 		case pbft.AcceptedRecord:
 			e.body, e.hasBody = n.findBody(r.Header.Body)
 		case pbft.DecidedRecord:

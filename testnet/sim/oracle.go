@@ -29,11 +29,12 @@ type oracle struct {
 	requests map[request]*asked
 	patience patience
 	pace     pace
+	guilty   map[convicted]bool
 	evil     int // pieces of evidence against faulty replicas
 }
 
 func newOracle(w *world) *oracle {
-	o := &oracle{w: w, requests: map[request]*asked{}}
+	o := &oracle{w: w, requests: map[request]*asked{}, guilty: map[convicted]bool{}}
 	o.votes = newVotes(o)
 	o.order = newOrder(o)
 	return o
@@ -108,6 +109,9 @@ func (o *oracle) evidence(n *node, found []pbft.Evidence) {
 		who := n.epoch.order[e.Guilty()]
 		o.w.trace(n.id, "has evidence:", nobody, e)
 		o.evil++
+		if o.once(n.core, e.Guilty()); o.failed != nil {
+			return
+		}
 		if o.trusted(who) {
 			o.broken("S9", "node %d accuses replica %d, who is honest: %v", n.id, e.Guilty(), e)
 		}
@@ -115,6 +119,21 @@ func (o *oracle) evidence(n *node, found []pbft.Evidence) {
 			o.broken("S9", "node %d has evidence that proves nothing: %v: %v", n.id, e, err)
 		}
 	}
+}
+
+// convicted is a replica that some core has evidence against.
+type convicted struct {
+	by  *pbft.Replica
+	who quorum.Replica
+}
+
+// once checks that a core has one piece of evidence against a replica and not one for
+// each time that it contradicts itself (S10).
+func (o *oracle) once(by *pbft.Replica, who quorum.Replica) {
+	if o.guilty[convicted{by, who}] {
+		o.broken("S10", "replica %d is convicted a second time", who)
+	}
+	o.guilty[convicted{by, who}] = true
 }
 
 // halted looks at why a node gave up.

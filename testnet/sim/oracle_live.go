@@ -79,12 +79,36 @@ const calm = Second + 200*Millisecond
 type patience struct {
 	// tried are the views of good leaders that were given up since the last block.
 	tried map[pbft.Place]bool
+	// wanted are the views that were asked for under load, when timeouts should have
+	// been found out.
+	wanted map[pbft.Place]bool
+}
+
+// mostWanted is how many views may be asked for in seconds of load.
+const mostWanted = 4
+
+// learned checks that timeouts are found out once (L6): in the second half of the load,
+// views do not change any more, however many epochs begin.
+func (o *oracle) learned(view pbft.Place) {
+	w := o.w
+	if !w.cfg.Learned || w.loadOver() || w.now() < w.cfg.GST+w.cfg.Load/2 {
+		return
+	}
+	if o.patience.wanted == nil {
+		o.patience.wanted = map[pbft.Place]bool{}
+	}
+	if o.patience.wanted[view] = true; len(o.patience.wanted) > mostWanted {
+		o.broken("L6", "%d views were asked for on a network that has not changed for %v ms", len(o.patience.wanted), w.now()-w.cfg.GST)
+	}
 }
 
 // noted looks at what a core tells: at view changes after GST.
 func (o *oracle) noted(n *node, note *pbft.Note) {
 	if note.Kind == pbft.NoteViewEntered && o.honest(n) {
 		o.entersView(n, note.View)
+	}
+	if note.Kind == pbft.NoteViewChangeStarted && o.honest(n) {
+		o.learned(pbft.Place{Epoch: n.epoch.number, View: note.View})
 	}
 	if o.w.cfg.Far || note.Kind != pbft.NoteViewChangeStarted || o.w.now() < o.w.cfg.GST+calm || !o.honest(n) {
 		return

@@ -97,6 +97,12 @@ func (d *order) extend(h *pbft.Header, b body) {
 	if h.Epoch != epoch {
 		o.broken("S7", "%v is committed, but belongs to epoch %d", h, epoch)
 	}
+	if h.Committee != d.state.current.digest() {
+		o.broken("S7", "%v is committed, but names a committee that is not %v", h, d.state.current)
+	}
+	if last := d.at(h.Seq - 1); last != nil && h.Time < last.header.Time {
+		o.broken("S2", "%v is committed, and is older than the block before", h)
+	}
 	after, next, err := d.state.execute(h.Seq, b, o.w.cfg.EpochLength)
 	if err != nil || after.root() != h.State || next != h.Next {
 		o.broken("S2", "%v is committed, but executing it gives something else: %v", h, err)

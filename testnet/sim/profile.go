@@ -38,6 +38,13 @@ func Profiles() []Profile {
 		{"fork", "more faulty replicas than the committee withstands: evidence must name them", fork},
 		{"slow", "leaders that are just fast enough not to be late", slowLeaders},
 		{"patience", "timeouts that have grown must shrink again", patient},
+		{"churn", "storm, with replicas that restart all the time", churn},
+		{"churn-epochs", "view changes and restarts at the ends of short epochs, lost disks", churnEpochs},
+		{"slow-checkpoints", "stores that are slow, and view changes at the window's end", slowCheckpoints},
+		{"wrong-clocks", "clocks of f or f+1 replicas that are wrong by more than a block's may be", wrongClocks},
+		{"renew", "leaders that end their epoch with each block, and leave a client out", renewed},
+		{"far-epochs", "far, with epochs that end all the time", farEpochs},
+		{"liars", "views, with adversaries that lie in view changes and about them", liars},
 		{"mixed", "a little of everything", mixed},
 	}
 }

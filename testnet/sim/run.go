@@ -106,6 +106,13 @@ func (w *world) begin() {
 		at := w.cfg.GST * Time(i+1) / Time(len(w.cfg.Committees)+1)
 		w.after(at, func() { w.clients[0].request(tx{Members: m}) })
 	}
+	for range w.cfg.Renewals {
+		from, to := Time(0), w.cfg.GST
+		if w.cfg.RenewedAfter {
+			from, to = w.cfg.GST, w.cfg.GST+w.cfg.Load
+		}
+		w.after(between(w.rnd.clients, from, to), func() { w.clients[0].request(tx{Renew: true}) })
+	}
 	w.faults.schedule()
 	w.after(w.cfg.GST, w.faults.settle)
 }

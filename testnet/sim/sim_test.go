@@ -35,7 +35,10 @@ func TestSameSeedSameRun(t *testing.T) {
 
 // Every profile, for more than a thousand seeds in all.
 func TestProfiles(t *testing.T) {
-	heavy := map[string]uint64{"clients": 30, "slow": 12, "patience": 30, "censor": 20, "clock": 60}
+	heavy := map[string]uint64{
+		"clients": 30, "slow": 12, "patience": 30, "censor": 20, "clock": 60,
+		"churn-epochs": 40, "wrong-clocks": 40, "liars": 40, "renew": 12, "far-epochs": 10,
+	}
 	for _, p := range Profiles() {
 		seeds := uint64(90)
 		if n, ok := heavy[p.Name]; ok {

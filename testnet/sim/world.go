@@ -149,6 +149,9 @@ func (w *world) placeOf(n *node) *adversary.Replica {
 
 // transmit sends a core's message to those it is for.
 func (n *node) transmit(p adversary.Packet) {
+	if v, ok := p.Message.(*pbft.NewView); ok {
+		p.Message = n.epoch.strip(v)
+	}
 	n.w.oracle.sent(n, p.Message)
 	c := consensus{message: p.Message, replica: n.self}
 	if m, ok := p.Message.(*pbft.Proposal); ok {

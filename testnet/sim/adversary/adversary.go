@@ -59,6 +59,11 @@ type Slow interface {
 	Delay(r *Replica) int
 }
 
+// Renewer is a Strategy whose blocks end their epochs.
+type Renewer interface {
+	Renews() bool
+}
+
 // maxHeard bounds what an adversary remembers.
 const maxHeard = 256
 
@@ -93,6 +98,15 @@ func kinds() []kind {
 		{"checkpoint-liar", func() Strategy { return checkpointLiar{} }},
 		{"status-liar", func() Strategy { return statusLiar{} }},
 		{"new-view-bender", func() Strategy { return newViewBender{} }},
+		{"lock-stripper", func() Strategy { return stripper{} }},
+		{"relabeler", func() Strategy { return &relabeler{} }},
+		{"base-inventor", func() Strategy { return inventor{} }},
+		{"proof-withholder", func() Strategy { return claimant{} }},
+		{"lock-stacker", func() Strategy { return stacker{} }},
+		{"impostor", func() Strategy { return impostor{} }},
+		{"once-and-silent", func() Strategy { return &once{} }},
+		{"flooder", func() Strategy { return flooder{} }},
+		{"renewer", func() Strategy { return renewer{} }},
 		{"fickle", func() Strategy { return &fickle{} }},
 	}
 }
@@ -104,6 +118,12 @@ func Names() []string {
 		names = append(names, k.name)
 	}
 	return names
+}
+
+// Liars returns the names of those that lie in view changes, about them, or about what
+// others have said.
+func Liars() []string {
+	return []string{"lock-stripper", "relabeler", "base-inventor", "proof-withholder", "lock-stacker", "impostor", "once-and-silent", "flooder"}
 }
 
 // New returns a strategy by its name, and nil when there is none.
