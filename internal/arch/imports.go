@@ -77,12 +77,12 @@ var sansIO = []string{"ledger/pbft", "ledger/quorum", "ledger/follow", "crdtsync
 
 // timed are the cores that are told instants. They may name durations, and must not
 // look at a clock: see checkClock.
-var timed = []string{"ledger/follow", "ledger/intake"}
+var timed = []string{"internal/quiet/limiter", "ledger/follow", "ledger/intake"}
 
 // values are packages without input, output, goroutine, lock or clock of their own, on
 // top of rooms that have some for others: what they may import is looked at, and not
 // what that imports in its turn.
-var values = []string{"ledger/admission", "ledger/body", "ledger/codec", "ledger/exec", "ledger/intake"}
+var values = []string{"internal/quiet/limiter", "ledger/admission", "ledger/body", "ledger/codec", "ledger/exec", "ledger/intake"}
 
 // pure are the standard packages a core may import itself. What they import in
 // their turn is not looked at: fmt reaches os, but formatting a value does not.
