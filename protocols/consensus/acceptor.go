@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/time/rate"
 
 	"github.com/decube/decube/internal/wire"
 )
@@ -20,7 +20,6 @@ import (
 type acceptor struct {
 	c         *Consensus
 	strangers *semaphore.Weighted
-	loud      rate.Sometimes // warnings that peers can cause
 
 	mu    sync.Mutex
 	ended bool
@@ -28,7 +27,7 @@ type acceptor struct {
 }
 
 func newAcceptor(c *Consensus) *acceptor {
-	return &acceptor{c: c, strangers: semaphore.NewWeighted(int64(c.o.Limits.Strangers)), loud: rate.Sometimes{First: 10, Interval: time.Second}}
+	return &acceptor{c: c, strangers: semaphore.NewWeighted(int64(c.o.Limits.Strangers))}
 }
 
 // enter counts one more stream, unless Run has ended.
@@ -70,13 +69,13 @@ func (a *acceptor) tell(stream network.Stream, err error) {
 	from := stream.Conn().RemotePeer()
 	switch {
 	case errors.Is(err, ErrMalformed), errors.Is(err, ErrNetwork), errors.Is(err, ErrVersion):
-		a.loud.Do(func() { a.c.o.Log.Warn("stream refused", "peer", from.String(), "err", err) })
+		a.c.quiet.Write(slog.LevelWarn, from.String(), "stream refused", "err", err)
 		a.c.o.Observer.Refused(from, err)
-	case errors.Is(err, ErrStranger), errors.Is(err, ErrBusy):
-		a.c.o.Log.Debug("stream refused", "peer", from.String(), "err", err)
+	case errors.Is(err, ErrStranger), errors.Is(err, ErrBusy), errors.Is(err, ErrKeyInUse):
+		a.c.quiet.Write(slog.LevelDebug, from.String(), "stream not taken", "err", err)
 		a.c.o.Observer.Refused(from, err)
 	default:
-		a.c.o.Log.Debug("stream ended", "peer", from.String(), "err", err)
+		a.c.quiet.Write(slog.LevelDebug, from.String(), "stream ended", "err", err)
 	}
 }
 
@@ -120,13 +119,9 @@ func (a *acceptor) serve(ctx context.Context, from *remote, stream network.Strea
 		return a.part(stream, err)
 	}
 	in.class, in.boot = h.class, h.boot
-	duplicate, err := from.admit(in)
-	if err != nil {
+	if err := from.admit(ctx, in); err != nil {
+		a.contested(in, err)
 		return a.part(stream, err)
-	}
-	if duplicate {
-		a.c.o.Log.Warn("two processes run with the key of one validator", "validator", from.key.String())
-		a.c.o.Duplicate(from.key)
 	}
 	from.wake()
 	err = a.admitted(ctx, in, r, clock, begun)

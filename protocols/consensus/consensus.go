@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/decube/decube/internal/quiet"
 	"github.com/decube/decube/ledger/sig"
 )
 
@@ -117,11 +118,14 @@ type Options struct {
 	// Lost is called when the last stream from a validator has ended, though not
 	// when it ceased to be one. It must return at once.
 	Lost func(from sig.PublicKey)
-	// Duplicate is called with a key that two processes run with: that of a
-	// validator, of which a start that another had superseded came back, or the
-	// host's own, whose place another process took at some validator. It must
-	// return at once.
+	// Duplicate is called with a key that two processes run with, at most once an hour
+	// for each key: that of a validator, of which a second process was refused, or the
+	// host's own, if another process was refused for its sake. It must return at once.
 	Duplicate func(key sig.PublicKey)
+	// KeyInUse is called once, when more validators than may be faulty have said that
+	// another process answers with the host's key. Nothing is sent to validators or taken
+	// from them from then on, until the process is started again. It must return at once.
+	KeyInUse func()
 }
 
 func (o *Options) setDefaults() {
@@ -143,6 +147,9 @@ func (o *Options) setDefaults() {
 	if o.Duplicate == nil {
 		o.Duplicate = silent{}.key
 	}
+	if o.KeyInUse == nil {
+		o.KeyInUse = func() {}
+	}
 }
 
 // Consensus is one validator's connections to the others. Its methods are safe
@@ -152,6 +159,10 @@ type Consensus struct {
 	o    Options
 	self sig.PublicKey
 	boot uint64
+
+	quiet *quiet.Log
+	place *place
+	twins twins
 
 	setting sync.Mutex             // held while the validators change
 	roster  atomic.Pointer[roster] // never changed, only replaced
@@ -171,8 +182,11 @@ func New(h host.Host, o Options) *Consensus {
 	c := &Consensus{
 		host: h, o: o,
 		boot:    rand.Uint64(),
+		quiet:   quiet.New(o.Log),
+		twins:   newTwins(),
 		changed: make(chan struct{}, 1),
 	}
+	c.place = newPlace(c)
 	if key, err := h.ID().ExtractPublicKey(); err == nil && key.Type() == crypto.Ed25519 {
 		if raw, err := key.Raw(); err == nil && len(raw) == len(c.self) {
 			c.self = sig.PublicKey(raw)
@@ -226,8 +240,16 @@ func (c *Consensus) Run(ctx context.Context) error {
 // to take. Streams of others end and what is queued for them is dropped. The
 // host's own key among them is passed over, and so are keys that no peer can have.
 func (c *Consensus) SetValidators(keys []sig.PublicKey) {
+	c.setValidators(keys)
+	c.place.weigh()
+}
+
+func (c *Consensus) setValidators(keys []sig.PublicKey) {
 	c.setting.Lock()
 	defer c.setting.Unlock()
+	if c.place.lost.Load() {
+		return
+	}
 	old := c.roster.Load()
 	now := &roster{byKey: make(map[sig.PublicKey]*remote, len(keys)), byPeer: make(map[peer.ID]*remote, len(keys))}
 	for _, key := range keys {
@@ -246,11 +268,17 @@ func (c *Consensus) SetValidators(keys []sig.PublicKey) {
 		}
 		now.byKey[key], now.byPeer[r.id] = r, r
 	}
-	c.roster.Store(now)
+	c.install(now, codeStranger)
+}
+
+// install replaces the validators. The streams of those who are none any more are ended
+// with a farewell.
+func (c *Consensus) install(now *roster, farewell code) {
+	old := c.roster.Swap(now)
 	for key, r := range old.byKey {
 		if now.byKey[key] == nil {
 			c.host.ConnManager().Unprotect(r.id, ServiceName)
-			r.evict(codeStranger)
+			r.evict(farewell)
 		}
 	}
 	select {

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -192,35 +191,6 @@ func TestWhileAwayTheNewestFramesAreKept(t *testing.T) {
 			t.Fatalf("got %q, want %d", f.data, i)
 		}
 	}
-}
-
-// Two processes with one key: the latest start wins, the earlier one proves to be
-// alive by coming back, and everybody is told, they too.
-func TestSecondProcessWithTheSameKey(t *testing.T) {
-	key := newKey(t)
-	ha, hb, hc := newHost(t, newKey(t)), newHost(t, key), newHost(t, key)
-	meet(ha, hb)
-	a, b := join(t, ha), join(t, hb)
-	committee(a, b)
-	a.opened(t, b)
-	b.opened(t, a)
-	hc.Peerstore().AddAddrs(ha.ID(), ha.Addrs(), time.Hour)
-	c := join(t, hc)
-	c.c.SetValidators([]sig.PublicKey{a.key, c.key})
-	if got := next(t, b.events.duplicates); got != b.key {
-		t.Errorf("the first process is told of %v", got)
-	}
-	if got := next(t, a.events.duplicates); got != b.key {
-		t.Errorf("the other validator is told of %v", got)
-	}
-	if got := next(t, c.events.duplicates); got != b.key {
-		t.Errorf("the second process is told of %v", got)
-	}
-	b.stop()
-	c.opened(t, a)
-	a.opened(t, c)
-	c.c.Broadcast(Votes, []byte("alone"))
-	a.awaitData(t, "alone")
 }
 
 func TestAddressesAreSearchedFor(t *testing.T) {

@@ -28,9 +28,10 @@
 //	code 1  another version is spoken here
 //	code 2  another network is spoken of: one of the two has the wrong genesis
 //	code 3  the opener is no validator here (any more, or yet)
-//	code 4  a later start of the same key has taken the place
+//	code 4  another process with this key has taken the place, since this one was silent
 //	code 5  too busy; come back later
 //	code 6  what was sent is malformed
+//	code 8  another process with this key has the place, and answers
 //
 // After the welcome the opener sends its frames, none of them empty. The other
 // side may send another reply before it ends the stream, and of class 2 it sends
@@ -39,7 +40,12 @@
 //	taken = 0x07 | bytes of the stream read so far, the hello among them
 //
 // as a frame, so that the opener can keep what is on its way within a window: what
-// the buffers of a connection hold, votes have to wait for.
+// the buffers of a connection hold, votes have to wait for. It may also send
+//
+//	probe = 0x09
+//
+// as a frame, to ask whether the opener's process is there, and it answers with an empty
+// frame ahead of all that it has queued.
 //
 // A malformed frame ends its stream.
 //
@@ -61,7 +67,18 @@
 // other. While it blocks, only that stream is not read from. When a validator is
 // killed its last stream ends at once and Options.Lost is told.
 //
-// A second process with the same key is the other side's error, and a dangerous
-// one: the latest start wins, and when an earlier one comes back it is proven to be
-// alive, which Options.Duplicate is told. So is the process that lost its place.
+// # One key, two processes
+//
+// A process is told from another with its key by its boot. Which process's streams a
+// validator reads has the key's place there. When one more comes with the key, the
+// validator probes the first: if that answers within Limits.KeyTimeout, the newcomer is
+// refused, and otherwise it takes the place. So a copy of a validator's directory that
+// is started elsewhere does not get in, and a validator that crashed does, although its
+// former streams look as if they were alive.
+//
+// A process sends nothing until so many others have welcomed it that, with itself, they
+// are a quorum. When more validators than may be faulty have refused it because of its
+// key, it gives up, and Options.KeyInUse is told: at the word of one, a faulty validator
+// could silence all others. Validators that have refused a process, and the process that
+// was probed for it, are told by Options.Duplicate, once an hour.
 package consensus

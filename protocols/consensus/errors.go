@@ -13,8 +13,12 @@ var (
 	ErrNetwork = errors.New("another network")
 	// ErrStranger is returned where one of the two is no validator.
 	ErrStranger = errors.New("not a validator")
-	// ErrSuperseded is returned when a later start of the same key took the place.
+	// ErrSuperseded is returned when another process with the same key took the place
+	// because this one did not answer.
 	ErrSuperseded = errors.New("superseded by another process with the same key")
+	// ErrKeyInUse is returned when another process with the same key has the place, and
+	// answers.
+	ErrKeyInUse = errors.New("another process signs with this key")
 	// ErrBusy is returned by a peer that cannot take one more stream.
 	ErrBusy = errors.New("busy")
 	// ErrMalformed is returned for bytes that no validator sends.
@@ -35,12 +39,18 @@ const (
 	codeBusy       code = 5
 	codeMalformed  code = 6
 	codeTaken      code = 7
+	codeKeyInUse   code = 8
+	codeProbe      code = 9
 )
+
+// refusesNothing reports whether a reply leaves the stream as it is.
+func (c code) refusesNothing() bool { return c == codeWelcome || c == codeTaken || c == codeProbe }
 
 // reasons are the errors that codes stand for.
 var reasons = map[code]error{
 	codeVersion: ErrVersion, codeNetwork: ErrNetwork, codeStranger: ErrStranger,
 	codeSuperseded: ErrSuperseded, codeBusy: ErrBusy, codeMalformed: ErrMalformed,
+	codeKeyInUse: ErrKeyInUse,
 }
 
 // refusal is what a reply other than a welcome says.

@@ -81,7 +81,7 @@ func parseReply(b []byte) (refusal, error) {
 	if err := d.Finish(); err != nil {
 		return refusal{}, fmt.Errorf("%w: a reply: %w", ErrMalformed, err)
 	}
-	if _, known := reasons[r.code]; !known && r.code != codeWelcome && r.code != codeTaken {
+	if _, known := reasons[r.code]; !known && !r.code.refusesNothing() {
 		return refusal{}, fmt.Errorf("%w: a reply of code %d", ErrMalformed, r.code)
 	}
 	return r, nil
@@ -94,27 +94,26 @@ func readReply(r *bufio.Reader) error {
 	switch {
 	case err != nil:
 		return err
-	case said.code == codeTaken:
+	case said.code == codeWelcome:
+		return nil
+	case said.code.refusesNothing():
 		return fmt.Errorf("%w: no welcome", ErrMalformed)
-	case said.code != codeWelcome:
-		return said
 	}
-	return nil
+	return said
 }
 
-// readTaken reads a later reply, and returns how much of the stream was read or a
-// refusal.
-func readTaken(r *bufio.Reader) (uint64, error) {
+// readLater reads a reply after the first, and returns one that refuses as an error.
+func readLater(r *bufio.Reader) (refusal, error) {
 	said, err := nextReply(r)
 	switch {
 	case err != nil:
-		return 0, err
+		return refusal{}, err
 	case said.code == codeWelcome:
-		return 0, fmt.Errorf("%w: a second welcome", ErrMalformed)
-	case said.code != codeTaken:
-		return 0, said
+		return refusal{}, fmt.Errorf("%w: a second welcome", ErrMalformed)
+	case !said.code.refusesNothing():
+		return refusal{}, said
 	}
-	return said.taken, nil
+	return said, nil
 }
 
 func nextReply(r *bufio.Reader) (refusal, error) {

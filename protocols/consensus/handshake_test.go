@@ -16,7 +16,7 @@ func someHellos() [][]byte {
 
 func someReplies() [][]byte {
 	replies := [][]byte{reply(refusal{code: codeWelcome})}
-	replies = append(replies, reply(refusal{code: codeTaken, taken: 300}))
+	replies = append(replies, reply(refusal{code: codeTaken, taken: 300}), reply(refusal{code: codeProbe}))
 	for c := range reasons {
 		r := refusal{code: c}
 		if c == codeNetwork {
@@ -48,7 +48,7 @@ func TestMalformedHandshakesAreRefused(t *testing.T) {
 		"nothing":       {},
 		"left over":     {byte(codeWelcome), 0},
 		"network short": {byte(codeNetwork), 1, 2},
-		"unknown":       {byte(codeTaken) + 1},
+		"unknown":       {byte(codeProbe) + 1},
 		"taken nothing": {byte(codeTaken)},
 	} {
 		if _, err := parseReply(b); !errors.Is(err, ErrMalformed) {

@@ -103,6 +103,7 @@ func quick(o *Options) {
 	o.Limits = DefaultLimits()
 	o.Limits.RetryMin, o.Limits.RetryMax = 5*time.Millisecond, 50*time.Millisecond
 	o.Limits.HandshakeTimeout, o.Limits.DialTimeout, o.Limits.StallTimeout = 5*time.Second, 5*time.Second, 5*time.Second
+	o.Limits.KeyTimeout = 800 * time.Millisecond
 	o.Limits.FindInterval = 10 * time.Millisecond
 }
 
@@ -110,7 +111,7 @@ func quick(o *Options) {
 func join(tb testing.TB, h host.Host, mods ...func(*Options)) *party {
 	tb.Helper()
 	e := newEvents()
-	o := Options{Network: genesis, Observer: e, Log: slog.New(slog.NewTextHandler(e, nil)), Lost: e.lost, Duplicate: e.duplicate}
+	o := Options{Network: genesis, Observer: e, Log: slog.New(slog.NewTextHandler(e, nil)), Lost: e.lost, Duplicate: e.duplicate, KeyInUse: e.keyInUse}
 	o.Receive = func(from sig.PublicKey, class Class, data []byte) {
 		e.received <- frame{from, class, string(data)}
 	}
@@ -209,6 +210,7 @@ type events struct {
 	dropped map[link]int
 	sent    map[link]int
 	refused map[peer.ID]error
+	inUse   int // how often it was told that its key is in use
 	log     strings.Builder
 }
 
@@ -251,6 +253,7 @@ func (e *events) wait(tb testing.TB, so func() bool) {
 
 func (e *events) lost(key sig.PublicKey)      { e.lostKeys <- key }
 func (e *events) duplicate(key sig.PublicKey) { e.duplicates <- key }
+func (e *events) keyInUse()                   { e.note(func() { e.inUse++ }) }
 
 func (e *events) Sent(to sig.PublicKey, c Class, frames, _ int) {
 	e.note(func() { e.sent[link{to, c}] += frames })

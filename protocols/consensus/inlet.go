@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -37,6 +38,10 @@ type inlet struct {
 	class  Class
 	boot   uint64
 	ending chan struct{} // closed by end
+	saying sync.Mutex    // held while a reply is written
+	owed   int           // answers to probes that are to come; guarded by from.mu
+	// handing is set while the receiver takes a frame: what is behind it is not read.
+	handing atomic.Bool
 
 	mu    sync.Mutex
 	ended bool
@@ -82,6 +87,8 @@ func (in *inlet) read(r *bufio.Reader, clock *progressReader) error {
 			return fmt.Errorf("%w: %w", ErrMalformed, err)
 		case err != nil:
 			return err
+		case n == 0 && in.from.present(in):
+			continue
 		case n == 0:
 			return fmt.Errorf("%w: an empty frame", ErrMalformed)
 		}
@@ -91,7 +98,7 @@ func (in *inlet) read(r *bufio.Reader, clock *progressReader) error {
 			if _, err := io.ReadFull(r, data); err != nil {
 				return err
 			}
-			o.Receive(in.from.key, in.class, data)
+			in.hand(data)
 		} else if err := in.readLarge(r, clock, size); err != nil {
 			return err
 		}
@@ -118,8 +125,15 @@ func (in *inlet) readLarge(r *bufio.Reader, clock *progressReader, size int) err
 	if err := clock.stop(); err != nil {
 		return err
 	}
-	in.from.c.o.Receive(in.from.key, in.class, data)
+	in.hand(data)
 	return nil
+}
+
+// hand gives a frame to the receiver.
+func (in *inlet) hand(data []byte) {
+	in.handing.Store(true)
+	in.from.c.o.Receive(in.from.key, in.class, data)
+	in.handing.Store(false)
 }
 
 // progressReader reads a stream whose deadline, once started, moves on as bytes
@@ -161,12 +175,6 @@ func (p *progressReader) Read(b []byte) (int, error) {
 
 // tell makes room in the sender's window.
 func (p *progressReader) tell() error {
-	if err := p.in.stream.SetWriteDeadline(time.Now().Add(p.in.from.c.o.Limits.StallTimeout)); err != nil {
-		return err
-	}
 	p.told = p.taken
-	if _, err := p.in.stream.Write(wire.AppendFrame(nil, reply(refusal{code: codeTaken, taken: p.taken}))); err != nil {
-		return fmt.Errorf("tell what was taken: %w", err)
-	}
-	return nil
+	return p.in.say(refusal{code: codeTaken, taken: p.taken}, p.in.from.c.o.Limits.StallTimeout)
 }

@@ -39,6 +39,9 @@ type Limits struct {
 	Strangers int
 	// HandshakeTimeout bounds the time from opening a stream to the reply.
 	HandshakeTimeout time.Duration
+	// KeyTimeout is how long the process that has a key's place may be silent when
+	// another one comes with the key, before that one takes its place.
+	KeyTimeout time.Duration
 	// DialTimeout bounds a try to connect, and a search for addresses.
 	DialTimeout time.Duration
 	// FindInterval is the least time between two searches for one validator.
@@ -62,6 +65,7 @@ func DefaultLimits() Limits {
 		Handshakes:       6,
 		Strangers:        16,
 		HandshakeTimeout: 10 * time.Second,
+		KeyTimeout:       2 * time.Second,
 		DialTimeout:      10 * time.Second,
 		FindInterval:     10 * time.Second,
 		StallTimeout:     10 * time.Second,
@@ -93,6 +97,9 @@ func (l Limits) Validate() error {
 	}
 	if min(l.HandshakeTimeout, l.DialTimeout, l.StallTimeout, l.RetryMin) <= 0 || l.FindInterval < 0 {
 		bad("handshake, dial and stall time-outs and the pause before retries must be more than 0: %+v", l)
+	}
+	if l.KeyTimeout <= 0 || l.KeyTimeout >= l.HandshakeTimeout {
+		bad("%v for the holder of a key to answer: want more than 0, and less than a handshake's %v", l.KeyTimeout, l.HandshakeTimeout)
 	}
 	if l.RetryMax < l.RetryMin {
 		bad("longest pause %v before retries: want at least the shortest, %v", l.RetryMax, l.RetryMin)

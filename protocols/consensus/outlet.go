@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -28,6 +29,8 @@ type outlet struct {
 	queue *queue
 	kick  chan struct{} // holds a token when the validator is known to be there
 	told  string        // what the log was told last
+	// denied is how often in a row it was said that another process has the place.
+	denied int
 }
 
 func newOutlet(to *remote, class Class) *outlet {
@@ -48,9 +51,11 @@ func (o *outlet) run(ctx context.Context) {
 		if time.Since(began) > l.RetryMax {
 			pause = l.RetryMin
 		}
-		if errors.Is(err, ErrSuperseded) {
+		if errors.Is(err, ErrKeyInUse) {
 			pause = l.RetryMax
-			o.to.c.o.Duplicate(o.to.c.self)
+			o.refused()
+		} else if o.class == Votes {
+			o.to.hear(unheard)
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause))
 		select {
@@ -68,12 +73,15 @@ func (o *outlet) run(ctx context.Context) {
 // What an operator must see is a warning, what time may mend is not.
 func (o *outlet) tell(err error) {
 	if _, refused := errors.AsType[refusal](err); !refused {
-		o.to.c.o.Log.Debug("no stream to validator", "validator", o.to.key.String(), "class", o.class.String(), "err", err)
+		o.to.c.quiet.Write(slog.LevelDebug, o.to.key.String(), "no stream to validator", "class", o.class.String(), "err", err)
 		return
+	}
+	if errors.Is(err, ErrKeyInUse) || errors.Is(err, ErrSuperseded) {
+		return // what comes of it is told once, and not of each validator: see place
 	}
 	if text := err.Error(); text != o.told && o.class == Votes {
 		o.told = text
-		o.to.c.o.Log.Warn("validator refuses this one", "validator", o.to.key.String(), "class", o.class.String(), "err", err)
+		o.to.c.quiet.Write(slog.LevelWarn, o.to.key.String(), "validator refuses this one", "class", o.class.String(), "err", err)
 	}
 }
 
@@ -100,10 +108,9 @@ func (o *outlet) session(ctx context.Context) error {
 		return err
 	}
 	o.told = ""
-	o.queue.setOpen(true)
-	o.to.c.o.Observer.Opened(o.to.key, o.class)
+	closed := o.opened(stream)
 	watched := make(chan struct{})
-	w := &stepWriter{stream: stream, timeout: o.to.c.o.Limits.StallTimeout, moved: make(chan struct{}, 1)}
+	w := &stepWriter{stream: stream, timeout: o.to.c.o.Limits.StallTimeout, moved: make(chan struct{}, 1), asked: make(chan struct{}, 1), to: o.to}
 	w.sent.Store(uint64(greeting))
 	if o.class == Bulk {
 		w.window = uint64(o.to.c.o.Limits.Window)
@@ -118,8 +125,7 @@ func (o *outlet) session(ctx context.Context) error {
 	}
 	_ = stream.Reset() // wakes the watcher
 	<-watched
-	o.queue.setOpen(false)
-	o.to.c.o.Observer.Closed(o.to.key, o.class, err)
+	closed(err)
 	return err
 }
 
@@ -157,16 +163,18 @@ func (o *outlet) write(ctx context.Context, to *stepWriter) error {
 		frames, bytes = 0, 0
 	}
 	for {
-		frame := o.queue.pop()
+		if err := respond(w, to.asked); err != nil {
+			return err
+		}
+		has := o.to.c.place.has.Load()
+		frame := o.next(has)
 		if frame == nil {
 			if err := w.Flush(); err != nil {
 				return fmt.Errorf("write frames: %w", err)
 			}
 			report()
-			select {
-			case <-o.queue.ready:
-			case <-ctx.Done():
-				return ctx.Err()
+			if err := o.idle(ctx, to.asked, has); err != nil {
+				return err
 			}
 			continue
 		}
@@ -180,6 +188,84 @@ func (o *outlet) write(ctx context.Context, to *stepWriter) error {
 		if frames++; frames == reportStep {
 			report()
 		}
+	}
+}
+
+// respond says that this process is here, ahead of all that is queued, if it is asked.
+func respond(w *bufio.Writer, asked <-chan struct{}) error {
+	select {
+	case <-asked:
+	default:
+		return nil
+	}
+	if err := w.WriteByte(0); err != nil { // an empty frame
+		return fmt.Errorf("answer: %w", err)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	return nil
+}
+
+// next returns the next frame, or nil when there is none or this process has not the
+// place of its key: then what is newest is kept, as while there is no stream.
+func (o *outlet) next(has bool) []byte {
+	o.queue.setOpen(has)
+	if !has {
+		return nil
+	}
+	return o.queue.pop()
+}
+
+// idle waits until there may be something to write, given whether this process had the
+// place of its key.
+func (o *outlet) idle(ctx context.Context, asked chan struct{}, had bool) error {
+	changed := o.to.c.place.wait()
+	if o.to.c.place.has.Load() != had {
+		return nil
+	}
+	select {
+	case <-o.queue.ready:
+	case <-asked:
+		select {
+		case asked <- struct{}{}: // for who answers
+		default:
+		}
+	case <-changed:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// opened notes that the stream is welcome, and returns what to do when it has ended.
+func (o *outlet) opened(stream network.Stream) (closed func(err error)) {
+	c := o.to.c
+	o.denied = 0
+	o.to.setOutgoing(o.class, stream)
+	if o.class == Votes {
+		o.to.hear(welcomed)
+	}
+	c.o.Observer.Opened(o.to.key, o.class)
+	return func(err error) {
+		o.queue.setOpen(false)
+		o.to.setOutgoing(o.class, nil)
+		if o.class == Votes {
+			o.to.hear(unheard)
+		}
+		c.o.Observer.Closed(o.to.key, o.class, err)
+	}
+}
+
+// refused notes that the validator says that another process has the place. Whoever
+// says it alone, time and again, is told of: the process waits and does not know for what.
+func (o *outlet) refused() {
+	if o.class != Votes {
+		return
+	}
+	o.to.hear(inUse)
+	if o.denied++; o.denied > 1 && !o.to.c.place.lost.Load() {
+		o.to.c.quiet.Write(slog.LevelWarn, o.to.key.String(), "a validator says that another process signs with this key; too few say so to believe it")
 	}
 }
 

@@ -4,20 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/multiformats/go-multistream"
 
 	"github.com/decube/decube/ledger/sig"
 )
-
-// pastBoots is how many earlier starts of a validator are remembered.
-const pastBoots = 8
 
 // remote is another validator: the queues and streams to it, and the streams from
 // it.
@@ -36,14 +34,15 @@ type remote struct {
 	failed  time.Time      // when the last try ended, with
 	failure error
 
+	said atomic.Uint32 // the answer that this process has had last
+
 	mu        sync.Mutex
-	abort     context.CancelFunc // ends a try to connect, or nil
-	inlets    [len(classes)]*inlet
-	handshake int    // streams that are not read from yet
-	boot      uint64 // of the inlets
-	booted    bool   // boot is set
-	past      []uint64
-	evicted   bool // no validator any more
+	abort     context.CancelFunc           // ends a try to connect, or nil
+	inlets    [len(classes)]*inlet         // all of one process
+	outgoing  [len(classes)]network.Stream // nil while there is none
+	contest   *contest                     // nil unless another process wants the place
+	handshake int                          // streams that are not read from yet
+	evicted   bool                         // no validator any more
 }
 
 func newRemote(c *Consensus, key sig.PublicKey, id peer.ID) *remote {
@@ -99,11 +98,57 @@ func (r *remote) open(ctx context.Context) (network.Stream, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.c.o.Limits.HandshakeTimeout)
 	defer cancel()
-	stream, err := r.c.host.NewStream(ctx, r.id, ID)
+	stream, err := r.openStream(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open stream: %w", err)
 	}
 	return stream, nil
+}
+
+// openStream opens a stream to the process that has the place, if several have
+// connections here: libp2p takes them for one peer.
+func (r *remote) openStream(ctx context.Context) (network.Stream, error) {
+	r.mu.Lock()
+	holder := r.holder()
+	r.mu.Unlock()
+	if holder == nil || len(r.c.host.Network().ConnsToPeer(r.id)) < 2 {
+		return r.c.host.NewStream(ctx, r.id, ID)
+	}
+	stream, err := holder.stream.Conn().NewStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() }) // wakes who negotiates
+	defer stop()
+	if err := multistream.SelectProtoOrFail(ID, stream); err != nil {
+		return nil, errors.Join(err, stream.Reset())
+	}
+	if err := stream.SetProtocol(ID); err != nil {
+		return nil, errors.Join(err, stream.Reset())
+	}
+	return stream, nil
+}
+
+// setOutgoing notes the stream of a class to the validator, nil when it has ended.
+func (r *remote) setOutgoing(class Class, stream network.Stream) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outgoing[class.index()] = stream
+}
+
+// avoid ends what goes over a connection, on which a process was refused, to have it
+// go to the process that has the place.
+func (r *remote) avoid(conn network.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if holder := r.holder(); holder == nil || holder.stream.Conn() == conn {
+		return
+	}
+	for _, stream := range r.outgoing {
+		if stream != nil && stream.Conn() == conn {
+			_ = stream.Reset()
+		}
+	}
 }
 
 // connect makes a connection unless there is one. Of several that call it at a
@@ -197,35 +242,6 @@ func (r *remote) begun() {
 	r.handshake--
 }
 
-// admit makes in the stream of its class. It takes the place of the one before,
-// and a later start takes the place of all streams of the one before. It reports
-// whether the start is one that had been superseded.
-func (r *remote) admit(in *inlet) (duplicate bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.evicted {
-		return false, ErrStranger
-	}
-	if r.booted && r.boot != in.boot {
-		duplicate = slices.Contains(r.past, in.boot)
-		r.past = append(r.past, r.boot)
-		r.past = r.past[max(0, len(r.past)-pastBoots):]
-		for i, old := range r.inlets {
-			if old != nil {
-				old.end(codeSuperseded)
-				r.inlets[i] = nil
-			}
-		}
-	}
-	r.boot, r.booted = in.boot, true
-	i := in.class.index()
-	if old := r.inlets[i]; old != nil {
-		old.end(codeWelcome)
-	}
-	r.inlets[i] = in
-	return duplicate, nil
-}
-
 // leave takes in out, and reports whether it was the validator's last stream.
 func (r *remote) leave(in *inlet) (last bool) {
 	r.mu.Lock()
@@ -235,7 +251,13 @@ func (r *remote) leave(in *inlet) (last bool) {
 		return false
 	}
 	r.inlets[i] = nil
-	return !r.evicted && r.inlets == [len(classes)]*inlet{}
+	last = r.holder() == nil
+	if c := r.contest; last && c != nil {
+		r.contest = nil // it is gone: there is nothing to wait for
+		c.timer.Stop()
+		close(c.over)
+	}
+	return last && !r.evicted
 }
 
 // evict ends all streams of the validator and takes no more.

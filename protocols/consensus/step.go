@@ -19,6 +19,7 @@ const writeStep = 256 << 10
 // Without a window a connection buffers megabytes, in libp2p's multiplexer and in
 // the system, which whatever is sent next over any stream has to wait for.
 type stepWriter struct {
+	to      *remote
 	stream  network.Stream
 	timeout time.Duration
 	window  uint64    // bytes, 0 for none
@@ -27,6 +28,7 @@ type stepWriter struct {
 	sent  atomic.Uint64 // bytes of the stream
 	taken atomic.Uint64 // of them, read by the other side
 	moved chan struct{} // holds a token when taken has changed
+	asked chan struct{} // holds a token when the other side asks whether this one is here
 }
 
 func (s *stepWriter) Write(b []byte) (n int, err error) {
@@ -78,15 +80,24 @@ func (s *stepWriter) room(want int) (int, error) {
 	}
 }
 
-// watch follows what the other side has taken, and returns when it says why it ends
+// watch follows what the other side has taken and asks, and returns when it says why it ends
 // the stream, or the stream ends. It wakes the writer then.
 func (s *stepWriter) watch(r *bufio.Reader) error {
 	defer close(s.moved)
 	for {
-		taken, err := readTaken(r)
+		said, err := readLater(r)
 		if err != nil {
 			return err
 		}
+		if said.code == codeProbe {
+			s.to.probed()
+			select {
+			case s.asked <- struct{}{}:
+			default:
+			}
+			continue
+		}
+		taken := said.taken
 		if s.window == 0 || taken <= s.taken.Load() || taken > s.sent.Load() {
 			return fmt.Errorf("%w: %d bytes taken of %d", ErrMalformed, taken, s.sent.Load())
 		}
