@@ -105,6 +105,20 @@ type LedgerStatus struct {
 	Faulty        int           `json:"faulty" doc:"How many of them may fail in any way"`
 	Problem       string        `json:"problem,omitempty" doc:"Why nothing is committed"`
 	Evidence      []string      `json:"evidence,omitempty" doc:"Proved misbehaviour of validators"`
+	Fork          *LedgerFork   `json:"fork,omitempty" doc:"Two chains that this node has seen; it does not vote any more"`
+}
+
+// LedgerFork is two blocks that exclude each other, each with a certificate.
+type LedgerFork struct {
+	First  *ForkedBlock    `json:"first,omitempty" doc:"The block of this node's chain, absent where that was not stored"`
+	Second ForkedBlock     `json:"second" doc:"The other one: of the same sequence number, or behind another block than the first"`
+	Guilty []sig.PublicKey `json:"guilty" doc:"Peer IDs of validators that evidence shows to have broken the protocol"`
+}
+
+// ForkedBlock is one of the two.
+type ForkedBlock struct {
+	Sequence uint64 `json:"sequence" doc:"Its sequence number"`
+	Digest   string `json:"digest" doc:"Its digest"`
 }
 
 // Validator is a member of the committee.

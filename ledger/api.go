@@ -181,6 +181,8 @@ type Status struct {
 	// out of reach and how many are needed.
 	Problem  string
 	Evidence []string // proved misbehaviour
+	// Fork is not nil when this peer has seen two chains.
+	Fork *ForkStatus
 }
 
 // ValidatorStatus is what is known of a validator.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/decube/decube/ledger/body"
@@ -155,20 +156,29 @@ func (x *executor) look(c *check) (over bool, err error) {
 	case exec.Valid:
 		x.valid(c, v.Block)
 	case exec.Invalid:
-		x.log.Warn("a proposed block is invalid", "block", c.Header.Seq, "view", c.View, "err", v.Reason)
+		x.quiet.Write(slog.LevelWarn, x.leaderOf(c.View), "a proposed block is invalid", "block", c.Header.Seq, "view", c.View, "err", v.Reason)
 		x.tell(pbft.Checked{View: c.View, Vouched: c.Vouched, Digest: c.Header.Digest(), Valid: false})
 	case exec.Wait:
 		c.until = v.Until
-		x.log.Warn("a proposed block is ahead of this peer's clock, and waits", "block", c.Header.Seq, "view", c.View, "wait", time.Duration(v.Until-now)*time.Millisecond)
+		x.quiet.Write(slog.LevelWarn, x.leaderOf(c.View), "a proposed block is ahead of this peer's clock, and waits", "block", c.Header.Seq, "view", c.View, "wait", time.Duration(v.Until-now)*time.Millisecond)
 		return false, nil
 	case exec.NoVote:
 		// The core is not answered. Either the view ends, or the others commit the block:
 		// then this peer's clock is wrong, and a quorum vouches for the block.
 		c.late = true
-		x.log.Warn("a proposed block is behind this peer's clock, and gets no vote", "block", c.Header.Seq, "view", c.View, "behind", time.Duration(v.Behind)*time.Millisecond)
+		x.quiet.Write(slog.LevelWarn, x.leaderOf(c.View), "a proposed block is behind this peer's clock, and gets no vote", "block", c.Header.Seq, "view", c.View, "behind", time.Duration(v.Behind)*time.Millisecond)
 		return false, nil
 	}
 	return true, nil
+}
+
+// leaderOf returns who leads a view of the present epoch, for the log.
+func (x *executor) leaderOf(view uint64) string {
+	e := x.epoch.Load()
+	if e == nil {
+		return ""
+	}
+	return e.validators[(e.number+view)%uint64(len(e.validators))].String()
 }
 
 // hasAccepted reports whether this replica has voted for the block in this very view,

@@ -15,10 +15,12 @@ import (
 // commit makes a block the head.
 func (x *executor) commit(d *pbft.Decision) error {
 	if d.Header.Seq <= x.head.header.Seq {
-		return nil // it came by synchronisation first
+		x.compare(d) // it came by synchronisation first
+		return nil
 	}
 	done := x.block(d.Cert.Digest)
 	if done == nil || d.Header.Parent != x.head.digest {
+		x.compare(d)
 		// It was found valid here, on a state that has been replaced since by a later one
 		// of others. The blocks between come from them too.
 		x.needSync.hint()
@@ -198,6 +200,7 @@ func (x *executor) take(blocks []fetched) error {
 	for i := range blocks {
 		f := &blocks[i]
 		h := &f.decision.Header
+		x.compare(f.decision)
 		if h.Seq <= x.head.header.Seq {
 			continue
 		}

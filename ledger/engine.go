@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/decube/decube/ledger/body"
@@ -301,7 +302,7 @@ func (n *engine) pass(out *pbft.Output, view uint64) {
 	}
 	for i := range out.Evidence {
 		n.observer.Misbehaved(out.Evidence[i].Kind.String(), n.now.validators[out.Evidence[i].Guilty()])
-		n.Ledger.log.Error("a validator has broken the protocol", "validator", n.now.validators[out.Evidence[i].Guilty()], "evidence", out.Evidence[i].String())
+		n.quiet.Write(slog.LevelError, n.now.validators[out.Evidence[i].Guilty()].String(), "a validator has broken the protocol", "evidence", out.Evidence[i].String())
 		work = append(work, proof{out.Evidence[i]})
 	}
 	for _, rec := range out.Persist {

@@ -185,6 +185,8 @@ func (x *executor) do(cmd any) error {
 		return x.keep("evidence", x.archive.PutEvidence(&cmd.evidence))
 	case newView:
 		return x.keep("NEW-VIEW", x.archive.PutNewView(cmd.message))
+	case forked:
+		return x.storeFork(cmd)
 	case archived:
 		return x.storedBeside(cmd)
 	case forward:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/decube/decube/ledger/body"
@@ -51,20 +53,73 @@ func (l *Ledger) enqueue(a arrival) {
 	case codec.Want, codec.Body:
 		queue = l.bodyFrames
 	}
+	if queue == l.messages && !l.shares.acquire(a.from, l.closing) {
+		return
+	}
 	select {
 	case queue <- a:
 	case <-l.closing:
 	}
 }
 
+// share is how many messages of the core from one validator wait at most, or are being
+// verified. Who sends more waits for its own, and nobody waits for more than that of
+// each other one: a flood delays its author.
+const share = together
+
+// shares count what waits of each validator's messages.
+type shares struct {
+	mu sync.Mutex
+	of map[sig.PublicKey]chan struct{}
+}
+
+// acquire waits for room among a validator's messages, and returns false if the ledger
+// closes first.
+func (s *shares) acquire(from sig.PublicKey, closing <-chan struct{}) bool {
+	select {
+	case s.room(from) <- struct{}{}:
+		return true
+	case <-closing:
+		return false
+	}
+}
+
+// release gives back the room of a message that was verified.
+func (s *shares) release(from sig.PublicKey) { <-s.room(from) }
+
+// room returns a channel that holds as many tokens as messages wait. There is one for
+// each validator that has sent something since the start, of whom the transport lets in
+// one committee after another.
+func (s *shares) room(from sig.PublicKey) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = map[sig.PublicKey]chan struct{}{}
+	}
+	c := s.of[from]
+	if c == nil {
+		c = make(chan struct{}, share)
+		s.of[from] = c
+	}
+	return c
+}
+
 // Lost is told when the last stream of a validator has ended.
 func (l *Ledger) Lost(from sig.PublicKey) { l.heard.lost(from) }
 
-// Duplicate is told when two processes use one validator's key at a time.
+// Duplicate is told when a second process has come with a validator's key, this peer's
+// own among them, and was kept out. Who tells says it once an hour for each key.
 func (l *Ledger) Duplicate(key sig.PublicKey) {
-	l.log.Error("two processes sign with one validator's key: stop one of them", "validator", key)
+	l.log.Error("another process signs with a validator's key and was kept out: stop it", "validator", key)
 	l.observer.Misbehaved("two processes with one key", key)
 }
+
+// errKeyInUse is why a replica does not vote whose key another process signs with.
+var errKeyInUse = errors.New("key in use: another process signs with this key; stop that one, then start this one again")
+
+// KeyInUse is told when another process with this peer's key has its place among the
+// validators. This one does not vote until it is started again, and follows.
+func (l *Ledger) KeyInUse() { l.halt(errKeyInUse) }
 
 // verify decodes and verifies messages of the core until ctx ends, several at a
 // time when several are waiting.
@@ -86,6 +141,9 @@ func (l *Ledger) verify(ctx context.Context) error {
 			}
 		}
 		l.verifyBatch(ctx, batch)
+		for i := range batch {
+			l.shares.release(batch[i].from)
+		}
 	}
 }
 
@@ -115,8 +173,11 @@ func (l *Ledger) verifyBatch(ctx context.Context, batch []arrival) {
 				continue
 			}
 		}
-		if s, ok := messages[i].(*pbft.Status); ok {
-			l.heard.said(s, epoch)
+		switch m := messages[i].(type) {
+		case *pbft.Status:
+			l.heard.said(m, epoch)
+		case *pbft.Decision:
+			l.compare(m)
 		}
 		select {
 		case l.events <- engineEvent{epoch.number, pbft.Receive{Message: verified[i]}}:
@@ -140,7 +201,7 @@ func messageOf(f codec.Frame) pbft.Message {
 
 // drop counts what a validator should not have sent.
 func (l *Ledger) drop(from sig.PublicKey, err error) {
-	l.log.Debug("dropped a message", "validator", from, "err", err)
+	l.quiet.Write(slog.LevelDebug, from.String(), "dropped a message", "err", err)
 	l.observer.Misbehaved("invalid message", from)
 }
 
@@ -167,7 +228,7 @@ func (l *Ledger) otherEpoch(a arrival, m pbft.Message, now uint64) {
 func (l *Ledger) helpOver(to sig.PublicKey, s *pbft.Status) {
 	stable, err := l.archive.Stable()
 	if err != nil {
-		l.log.Warn("the last checkpoint cannot be read", "err", err)
+		l.quiet.Write(slog.LevelWarn, to.String(), "the last checkpoint cannot be read", "err", err)
 		return
 	}
 	if stable != nil && stable.Epoch == s.Epoch && stable.Seq > s.Stable {

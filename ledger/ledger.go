@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/decube/decube/internal/quiet"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
@@ -28,6 +29,7 @@ type Ledger struct {
 	self      sig.PublicKey
 	dir       string
 	log       *slog.Logger
+	quiet     *quiet.Log // of what others can cause
 	observer  Observer
 	transport Transport
 	peers     Peers
@@ -41,6 +43,8 @@ type Ledger struct {
 	archive *archive.Archive
 	journal *voteLog // nil for a replica that must not vote
 	halted  atomic.Pointer[string]
+	alarmed atomic.Bool                  // a fork was seen
+	fork    atomic.Pointer[archive.Fork] // it, once it is stored
 
 	tip      atomic.Pointer[head]
 	epoch    atomic.Pointer[epoch] // nil while this peer only follows
@@ -57,6 +61,7 @@ type Ledger struct {
 	needSync *syncHint
 
 	messages   chan arrival
+	shares     shares       // of messages
 	bulk       chan arrival // transactions
 	bodyFrames chan arrival // bodies, and questions for them
 	events     chan engineEvent
@@ -113,6 +118,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
+	l.quiet = quiet.New(l.log)
 	if l.observer == nil {
 		l.observer = nobody{}
 	}
@@ -130,11 +136,15 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 // bulkQueue is how many frames of transactions, and of bodies, wait to be looked at.
 const bulkQueue = 64
 
-// halt makes this peer a follower for good.
+// halt makes this peer a follower for good, whatever loop has found out that it must not
+// vote: the engine looks at it with each event.
 func (l *Ledger) halt(err error) {
 	why := err.Error()
-	l.halted.Store(&why)
+	if !l.halted.CompareAndSwap(nil, &why) {
+		return // the first reason is what others follow from
+	}
 	l.log.Error("this replica does not vote any more; it goes on following", "err", err)
+	l.moved.broadcast() // who waits for its turn to vote has to see
 }
 
 // Close closes what Open opened. It is for whoever does not call Run, which closes

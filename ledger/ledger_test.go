@@ -42,6 +42,7 @@ type swarm struct {
 	wrap  func(asker, asked *member, s Source) Source     // what a member takes another one for
 
 	transferAfter uint64
+	log           func(*member) *slog.Logger // nil: no log
 }
 
 // member is one peer, running or not.
@@ -105,6 +106,9 @@ func (m *member) start() {
 	var log *slog.Logger
 	if os.Getenv("DECUBE_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("peer", filepath.Base(m.dir))
+	}
+	if m.swarm.log != nil {
+		log = m.swarm.log(m)
 	}
 	l, err := Open(t.Context(), Options{
 		Genesis: m.swarm.genesis, Key: m.key, Dir: m.dir, Config: m.swarm.cfg, Transport: m, Peers: m, Log: log,

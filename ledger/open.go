@@ -92,6 +92,9 @@ func (l *Ledger) open(ctx context.Context) error {
 	}
 	l.bodies.begin(h.epoch, h.header.Seq)
 	l.bodies.enter(0, h.header.Seq)
+	if err := l.recallFork(); err != nil {
+		return err
+	}
 	if l.transport == nil {
 		return nil
 	}

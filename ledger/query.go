@@ -235,6 +235,7 @@ func (l *Ledger) Status(context.Context) (Status, error) {
 	}
 	s.Validators = l.validatorStatus(tip)
 	s.Problem = l.problem(&s)
+	s.Fork = l.forkStatus()
 	s.Evidence, err = l.evidence()
 	return s, err
 }

@@ -171,9 +171,7 @@ func (l *Ledger) vote(ctx context.Context, e *epoch, carried pbft.Carried) (pbft
 	switch err := l.runEngine(ctx, n); {
 	case errors.Is(err, errEpochOver):
 	case errors.Is(err, ErrHalted):
-		if l.halted.Load() == nil {
-			l.halt(err)
-		}
+		l.halt(err)
 		l.epoch.Store(nil)
 		l.status.Store(nil)
 	case err != nil:

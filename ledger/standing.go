@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -203,7 +204,7 @@ func (s *syncer) checkHead(a follow.CheckHead) follow.HeadChecked {
 		stored, proved, err := s.committed(d)
 		switch {
 		case err != nil:
-			s.log.Debug("a head proves nothing", "err", err)
+			s.quiet.Write(slog.LevelDebug, "", "a head proves nothing", "err", err)
 			out.Lie = true
 			return out
 		case stored != nil:
@@ -324,7 +325,7 @@ func (s *syncer) checkBlocks(a follow.CheckBlocks) follow.BlocksChecked {
 			after = follow.Place{Seq: f.decision.Header.Seq, Digest: f.decision.Cert.Digest}
 		}
 		if err != nil {
-			s.log.Debug("a block is not the ledger's", "err", err)
+			s.quiet.Write(slog.LevelDebug, "", "a block is not the ledger's", "err", err)
 		}
 		if lie || err != nil {
 			out.Lie = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -12,9 +13,6 @@ import (
 	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/pbft"
 )
-
-// errForked is why a replica does not vote any more that has seen two chains.
-var errForked = errors.New("the ledger has forked: a quorum of validators has signed two blocks that exclude each other")
 
 // sourcesInterval is how often the list of sources is renewed.
 const sourcesInterval = 500 * time.Millisecond
@@ -182,9 +180,9 @@ func (s *syncer) do(ctx context.Context, action follow.Action) {
 	case follow.Install:
 		s.job(ctx, func() follow.Event { return s.install(ctx, a) })
 	case follow.Alarm:
-		s.alarm(a.Fork)
+		s.alarm(a.Fork.First, a.Fork.Second)
 	case follow.Note:
-		s.log.Debug("leaving a source alone", "peer", a.Source, "lied", a.Lied, "for", a.For)
+		s.quiet.Write(slog.LevelDebug, a.Source, "leaving a source alone", "lied", a.Lied, "for", a.For)
 	}
 }
 
@@ -230,25 +228,13 @@ func (s *syncer) outcome(ctx context.Context, done <-chan error, failed follow.F
 		case errors.Is(err, pbft.ErrDiverged):
 			return fatal{err: err}
 		case err != nil:
-			s.log.Warn("what was fetched cannot be stored", "err", err)
+			s.quiet.Write(slog.LevelWarn, "", "what was fetched cannot be stored", "err", err)
 			return failed
 		}
 		return good()
 	case <-ctx.Done():
 		return failed
 	}
-}
-
-// alarm makes this peer a follower for good that tells why: whom to trust is not for a
-// replica to decide. It goes on with its own chain, and replaces nothing.
-func (s *syncer) alarm(fork follow.Fork) {
-	first := fork.First
-	if first == nil {
-		first, _ = s.archive.Decision(fork.Second.Header.Seq) // what cannot be read is not shown
-	}
-	s.log.Error("two certified blocks exclude each other", "first", first, "second", fork.Second)
-	s.observer.Misbehaved("fork", s.self)
-	s.halt(fmt.Errorf("%w: %v and %v", errForked, first, fork.Second))
 }
 
 // Decision implements follow.Block.

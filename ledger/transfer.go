@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/follow"
@@ -16,10 +17,10 @@ import (
 func (s *syncer) build(a follow.Build) follow.Event {
 	t, err := s.archive.Transfer(a.Checkpoint)
 	if err != nil {
-		s.log.Warn("the state cannot be fetched", "block", a.Checkpoint.Header.Seq, "err", err)
+		s.quiet.Write(slog.LevelWarn, "", "the state cannot be fetched", "block", a.Checkpoint.Header.Seq, "err", err)
 		return follow.Failed{Job: a.Job}
 	}
-	s.log.Info("fetching the state", "block", a.Checkpoint.Header.Seq)
+	s.quiet.Write(slog.LevelInfo, "", "fetching the state", "block", a.Checkpoint.Header.Seq)
 	s.building = t
 	return progress(a.Job, t)
 }
@@ -38,7 +39,7 @@ func (s *syncer) addChunk(a follow.AddChunk) follow.Event {
 	case errors.Is(err, smt.ErrProof), errors.Is(err, smt.ErrOrder):
 		return follow.ChunkRefused{Job: a.Job}
 	case err != nil:
-		s.log.Warn("the state cannot be built", "err", err)
+		s.quiet.Write(slog.LevelWarn, "", "the state cannot be built", "err", err)
 		return follow.Failed{Job: a.Job}
 	}
 	return progress(a.Job, s.building)
@@ -49,7 +50,7 @@ func (s *syncer) install(ctx context.Context, a follow.Install) follow.Event {
 	done := make(chan error, 1)
 	command, err := s.installation(s.building, done)
 	if err != nil {
-		s.log.Warn("the state cannot be installed", "block", s.building.Decision().Header.Seq, "err", err)
+		s.quiet.Write(slog.LevelWarn, "", "the state cannot be installed", "block", s.building.Decision().Header.Seq, "err", err)
 		return follow.Failed(a)
 	}
 	s.exec.box.put(command)

@@ -41,15 +41,14 @@ type ledgerRoom struct {
 	twin    atomic.Pointer[twin]  // the last one noticed
 }
 
-// twin is a validator's key that two processes were found to run with.
+// twin is a validator's key that a second process has come with.
 type twin struct {
 	key sig.PublicKey
 	at  time.Time
 }
 
-// twinMemory is how long a twin is warned of. While both run, they are noticed
-// again every few seconds.
-const twinMemory = 5 * time.Minute
+// twinMemory is how long a twin is warned of, which is as often as one is told of.
+const twinMemory = time.Hour
 
 // openLedger opens the ledger that the repository is part of, if it is. A validator
 // that must not vote is no error; another ledger's directory is ledger.ErrGenesis.
@@ -86,6 +85,7 @@ func (n *Node) openLedger(ctx context.Context) error {
 		},
 		Lost:      func(from sig.PublicKey) { r.ledger.Lost(from) },
 		Duplicate: r.duplicate,
+		KeyInUse:  func() { r.ledger.KeyInUse() },
 	})
 	r.ledger, err = ledger.Open(ctx, ledger.Options{
 		Genesis:   n.genesis,
@@ -191,7 +191,7 @@ func (r *ledgerRoom) warnings(ctx context.Context) []string {
 		w = append(w, "ledger: "+st.Problem)
 	}
 	if t := r.twin.Load(); t != nil && time.Since(t.at) < twinMemory {
-		w = append(w, fmt.Sprintf("ledger: two processes run with the key of validator %s: stop one of them, before both vote", t.key))
+		w = append(w, fmt.Sprintf("ledger: a second process has come with the key of validator %s and was kept out: stop it", t.key))
 	}
 	if count := len(st.Evidence); count > 0 {
 		w = append(w, fmt.Sprintf("ledger: %d proofs that a validator misbehaved, the last: %s", count, st.Evidence[count-1]))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -19,8 +20,23 @@ func ledgerStatusOf(st *ledger.Status) api.LedgerStatus {
 		Committed: st.Committed, Digest: st.Block.String(), StateRoot: st.State.String(), Time: st.Time.UTC(), Stable: st.Stable,
 		Waiting: st.Waiting, OldestSeconds: st.Oldest.Seconds(),
 		Validators: len(st.Validators), Quorum: st.Quorum, Faulty: st.Faulty,
-		Problem: st.Problem, Evidence: st.Evidence,
+		Problem: st.Problem, Evidence: st.Evidence, Fork: forkOf(st.Fork),
 	}
+}
+
+// forkOf returns nil for nil.
+func forkOf(f *ledger.ForkStatus) *api.LedgerFork {
+	if f == nil {
+		return nil
+	}
+	out := &api.LedgerFork{
+		Second: api.ForkedBlock{Sequence: f.Second.Seq, Digest: f.Second.Digest.String()},
+		Guilty: append([]sig.PublicKey{}, f.Guilty...),
+	}
+	if !f.First.Digest.IsZero() {
+		out.First = &api.ForkedBlock{Sequence: f.First.Seq, Digest: f.First.Digest.String()}
+	}
+	return out
 }
 
 func validatorsOf(st *ledger.Status) []api.Validator {

@@ -68,8 +68,22 @@ func showLedger(w io.Writer, st *api.LedgerStatus) {
 	if st.Problem != "" {
 		printFields(w, "Problem", st.Problem)
 	}
+	if f := st.Fork; f != nil {
+		showFork(w, f)
+	}
 	for _, text := range st.Evidence {
 		printFields(w, "Evidence", text)
+	}
+}
+
+// showFork writes two blocks that exclude each other, and who is to blame.
+func showFork(w io.Writer, f *api.LedgerFork) {
+	if f.First != nil {
+		printFields(w, "Fork", fmt.Sprintf("block %d with digest %s, on this node's chain", f.First.Sequence, f.First.Digest))
+	}
+	printFields(w, "Fork", fmt.Sprintf("block %d with digest %s, on another", f.Second.Sequence, f.Second.Digest))
+	for _, key := range f.Guilty {
+		printFields(w, "Guilty", key)
 	}
 }
 

@@ -46,6 +46,8 @@
 //	00 'v'                state versions below this are not kept, 8 bytes
 //	00 'e' number         evidence, one piece for a replica and epoch
 //	00 'w' epoch view     NEW-VIEW
+//	00 'k'                frame of a decision, or an empty one | frame of one that excludes it
+//	                      | number of guilty validators 2 | their keys | checksum
 //
 // where certificates, decisions, evidence and messages are as package codec writes
 // them, and

@@ -26,6 +26,7 @@ const (
 	kindPruned   = 'v'
 	kindEvidence = 'e'
 	kindNewView  = 'w'
+	kindFork     = 'k'
 )
 
 // metaVersion is the store's version of keys outside of histories.
