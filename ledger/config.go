@@ -27,7 +27,7 @@ type Config struct {
 	MaxMessageSize  int64 // bytes of one message between validators
 	GossipFanout    int   // peers that have one transaction of a follower's clients at a time
 	ParallelWorkers int   // goroutines that verify signatures
-	QueueSize       int   // messages, and transactions handed in, that wait to be verified
+	QueueSize       int   // transactions handed in that wait to be verified
 
 	KeepBlocks int // blocks whose transactions stay in the archive, the last ones; 0 for all
 }

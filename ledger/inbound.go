@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/decube/decube/ledger/body"
@@ -46,62 +45,20 @@ func (l *Ledger) Receive(from sig.PublicKey, class Class, frame []byte) {
 
 // enqueue puts a frame where those of its kind wait.
 func (l *Ledger) enqueue(a arrival) {
-	queue := l.messages
+	var queue chan arrival
 	switch a.frame.(type) {
 	case codec.Transactions:
 		queue = l.bulk
 	case codec.Want, codec.Body:
 		queue = l.bodyFrames
-	}
-	if queue == l.messages && !l.shares.acquire(a.from, l.closing) {
+	default:
+		l.messages.put(a, nil, l.closing)
 		return
 	}
 	select {
 	case queue <- a:
 	case <-l.closing:
 	}
-}
-
-// share is how many messages of the core from one validator wait at most, or are being
-// verified. Who sends more waits for its own, and nobody waits for more than that of
-// each other one: a flood delays its author.
-const share = together
-
-// shares count what waits of each validator's messages.
-type shares struct {
-	mu sync.Mutex
-	of map[sig.PublicKey]chan struct{}
-}
-
-// acquire waits for room among a validator's messages, and returns false if the ledger
-// closes first.
-func (s *shares) acquire(from sig.PublicKey, closing <-chan struct{}) bool {
-	select {
-	case s.room(from) <- struct{}{}:
-		return true
-	case <-closing:
-		return false
-	}
-}
-
-// release gives back the room of a message that was verified.
-func (s *shares) release(from sig.PublicKey) { <-s.room(from) }
-
-// room returns a channel that holds as many tokens as messages wait. There is one for
-// each validator that has sent something since the start, of whom the transport lets in
-// one committee after another.
-func (s *shares) room(from sig.PublicKey) chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.of == nil {
-		s.of = map[sig.PublicKey]chan struct{}{}
-	}
-	c := s.of[from]
-	if c == nil {
-		c = make(chan struct{}, share)
-		s.of[from] = c
-	}
-	return c
 }
 
 // Lost is told when the last stream of a validator has ended.
@@ -129,21 +86,10 @@ func (l *Ledger) verify(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case a := <-l.messages:
-			batch = append(batch[:0], a)
-		}
-		for more := true; more && len(batch) < together; {
-			select {
-			case a := <-l.messages:
-				batch = append(batch, a)
-			default:
-				more = false
-			}
+		case <-l.messages.ready:
+			batch = l.messages.take(batch[:0], together)
 		}
 		l.verifyBatch(ctx, batch)
-		for i := range batch {
-			l.shares.release(batch[i].from)
-		}
 	}
 }
 

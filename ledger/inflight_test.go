@@ -308,7 +308,7 @@ func TestTimeAwayIsNotHeldAgainstABlock(t *testing.T) {
 			}
 			verdicts = x.toEngine.take()
 		}
-		if len(verdicts) != 1 || verdicts[0] != (pbft.Checked{View: c.view, Vouched: !c.want, Digest: b.Digest, Valid: true}) {
+		if len(verdicts) != 1 || verdicts[0] != (pbft.Checked{View: c.view, Vouched: c.vouched || !c.want, Digest: b.Digest, Valid: true}) {
 			t.Errorf("%s: in the end the verdicts are %v", c.name, verdicts)
 		}
 		if got := x.bodies.stats(); got.Offered != 0 || got.Bytes != b.Body.Size() {

@@ -60,8 +60,7 @@ type Ledger struct {
 	moved    *broadcast
 	needSync *syncHint
 
-	messages   chan arrival
-	shares     shares       // of messages
+	messages   *fairQueue   // the core's
 	bulk       chan arrival // transactions
 	bodyFrames chan arrival // bodies, and questions for them
 	events     chan engineEvent
@@ -110,7 +109,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 		sigs: sig.NewVerifier(0), votes: sig.NewVerifier(0), clock: clock{time.Now()},
 		bodies: newBodies(&o.Genesis.Params), heard: newHeard(), waiters: newWaiters(),
 		moved: newBroadcast(), needSync: newSyncHint(),
-		messages: make(chan arrival, o.Config.QueueSize), bulk: make(chan arrival, bulkQueue), bodyFrames: make(chan arrival, bulkQueue),
+		messages: newFairQueue(2*o.Genesis.Params.MaxFrame() + voteBytes), bulk: make(chan arrival, bulkQueue), bodyFrames: make(chan arrival, bulkQueue),
 		events: make(chan engineEvent, round), toEngine: newMailbox[pbft.Event](), outgoing: newMailbox[*tx.Transaction](),
 		intake: make(chan submission, o.Config.QueueSize),
 		placed: make(chan struct{}), reached: make(chan struct{}), closing: make(chan struct{}),
@@ -132,6 +131,10 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	}
 	return l, nil
 }
+
+// voteBytes is how many bytes of one validator's votes wait to be verified, beside two
+// proposals.
+const voteBytes = 256 << 10
 
 // bulkQueue is how many frames of transactions, and of bodies, wait to be looked at.
 const bulkQueue = 64

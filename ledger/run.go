@@ -190,11 +190,7 @@ func (l *Ledger) runEngine(ctx context.Context, n *engine) error {
 	defer stop()
 	entering.Go(func() {
 		for _, a := range l.early.take() {
-			select {
-			case l.messages <- a: // they are all votes
-			case <-early.Done():
-				return
-			}
+			l.messages.put(a, early.Done(), l.closing) // they are all votes
 		}
 	})
 	return n.run(ctx)
