@@ -116,7 +116,7 @@ func TestRestartsDoNotFork(t *testing.T) {
 	for _, m := range three {
 		m.start()
 	}
-	put(s.all[1], "after two restarts")
+	s.agree(ctx, put(s.all[1], "after two restarts").Block, three...)
 	for _, m := range three {
 		got, err := m.ledger.Block(ctx, last.Block+1)
 		if err != nil {
