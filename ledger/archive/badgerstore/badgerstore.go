@@ -87,7 +87,7 @@ func Open(o Options) (*Store, error) {
 
 // tuned returns Badger's options.
 func tuned(o *Options) badger.Options {
-	return badger.DefaultOptions(o.Dir).
+	opts := badger.DefaultOptions(o.Dir).
 		WithLogger(logger{o.Log}).
 		WithMetricsEnabled(false).
 		WithDetectConflicts(false).
@@ -107,6 +107,10 @@ func tuned(o *Options) badger.Options {
 		WithBlockCacheSize(0).
 		WithIndexCacheSize(indexCache).
 		WithNumGoroutines(2)
+	// A table is built in memory, up to ten at a time in buffers of twice its size: those
+	// of deep levels must not be larger than the others.
+	opts.TableSizeMultiplier = 1
+	return opts
 }
 
 // Limits implements archive.Store. Badger adds an entry of its own to each write.

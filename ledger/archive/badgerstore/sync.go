@@ -13,8 +13,8 @@ import (
 )
 
 // releaseAfter is how many bytes are written before the pages of tables and logs are
-// taken out of memory again. Compactions touch several times as much.
-const releaseAfter = 16 << 20
+// taken out of memory again. Compactions touch ten times as much and more.
+const releaseAfter = 4 << 20
 
 // Sync implements archive.Store.
 //
