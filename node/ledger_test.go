@@ -329,15 +329,15 @@ func TestNodeOutlivesItsLedger(t *testing.T) {
 func TestTwinsAreWarnedOf(t *testing.T) {
 	_, dirs := committee(t, 1)
 	n := startIn(t, dirs[0], discard)
-	if warned(t.Context(), n, "two processes") {
+	if warned(t.Context(), n, "a second process") {
 		t.Error("warned of nothing")
 	}
 	n.ledger.duplicate(n.key(t))
-	if !warned(t.Context(), n, "two processes run with the key of validator "+n.ID().String()) {
+	if !warned(t.Context(), n, "a second process has come with the key of validator "+n.ID().String()) {
 		t.Errorf("warnings %q", n.warnings(t.Context()))
 	}
 	n.ledger.twin.Store(&twin{n.key(t), time.Now().Add(-twinMemory)})
-	if warned(t.Context(), n, "two processes") {
+	if warned(t.Context(), n, "a second process") {
 		t.Error("warned for too long")
 	}
 }
