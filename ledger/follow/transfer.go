@@ -78,20 +78,24 @@ func (f *Follower) allHeard() bool {
 	return true
 }
 
-// blocksGone reports whether there are sources beyond the head and none of them has
-// the blocks after it. One that says it has them, and fails again and again, has not.
+// blocksGone reports whether a source beyond the head says that it has not got the
+// blocks after it, and none has. One that says it has them, and fails again and again,
+// has not; but that it fails is no reason by itself: when a busy swarm is slow and nobody
+// has dropped anything, the blocks come in the end.
 func (f *Follower) blocksGone() bool {
-	next, ahead := f.head.Seq+1, false
+	next, dropped := f.head.Seq+1, false
 	for _, s := range f.sources {
 		if s.tip.Seq < next || s.lies > 0 {
 			continue
 		}
-		ahead = true
-		if s.first() <= next && s.failures < abundance {
+		switch {
+		case s.first() > next:
+			dropped = true
+		case s.failures < abundance:
 			return false
 		}
 	}
-	return ahead
+	return dropped
 }
 
 // bestCheckpoint returns the checkpoint above the head that most sources serve, and of

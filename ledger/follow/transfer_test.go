@@ -140,3 +140,25 @@ func TestHostileSourcesDoNotHoldATransfer(t *testing.T) {
 		w.until(10*time.Second+time.Duration(hostile)*costOfOne, "the follower has all blocks", func() bool { return w.head.Seq >= w.height(w.now) })
 	})
 }
+
+// A swarm in which nobody has dropped anything may be too busy to answer for a while.
+// That costs time, and not the history.
+func TestBusySourcesDoNotCostTheHistory(t *testing.T) {
+	busy := true
+	serving := func(w *world, p *peer, a Ask) {
+		if _, blocks := a.Request.(Blocks); busy && blocks {
+			w.after(p.latency, func() { w.end(a.Ask, Broken) })
+			return
+		}
+		honest(w, p, a)
+	}
+	w := newWorld(t, newPeer("a", serving), newPeer("b", serving), newPeer("c", serving))
+	w.height = fixed(500)
+	w.start(10_000, 0)
+	w.pass(5 * time.Minute)
+	busy = false
+	w.reaches(w.now + time.Minute)
+	if w.builds > 0 {
+		t.Error("the state was fetched though all peers have the blocks")
+	}
+}
