@@ -231,6 +231,11 @@ func (n *node) hear(from int, c *consensus) {
 		n.place.Hear(c.message)
 	}
 	n.w.trace(n.id, "hears from", from, c.message)
+	if l, ok := n.strategy.(adversary.Listener); ok && n.place != nil && n.core != nil && !n.host.Paused() {
+		for _, p := range l.Listen(n.place, c.message) {
+			n.transmit(p)
+		}
+	}
 	it := item{message: c.message, from: from}
 	if n.core == nil {
 		n.otherEpoch(&it)

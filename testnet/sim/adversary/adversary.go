@@ -48,6 +48,11 @@ type Ticker interface {
 	Tick(r *Replica) []Packet
 }
 
+// Listener is a Strategy that also sends as soon as it hears something.
+type Listener interface {
+	Listen(r *Replica, heard pbft.Message) []Packet
+}
+
 // Censor is a Strategy that leaves requests of some clients out of its blocks.
 type Censor interface {
 	Censors(client uint8) bool
@@ -99,7 +104,7 @@ func kinds() []kind {
 		{"status-liar", func() Strategy { return statusLiar{} }},
 		{"new-view-bender", func() Strategy { return newViewBender{} }},
 		{"lock-stripper", func() Strategy { return stripper{} }},
-		{"relabeler", func() Strategy { return &relabeler{} }},
+		{"relabeler", func() Strategy { return relabeler{} }},
 		{"base-inventor", func() Strategy { return inventor{} }},
 		{"proof-withholder", func() Strategy { return claimant{} }},
 		{"lock-stacker", func() Strategy { return stacker{} }},

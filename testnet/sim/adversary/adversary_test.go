@@ -60,6 +60,11 @@ func TestStrategiesLeaveMessagesAlone(t *testing.T) {
 			if ticker, ok := s.(Ticker); ok {
 				ticker.Tick(r)
 			}
+			for _, e := range envelopes {
+				if listener, ok := s.(Listener); ok {
+					listener.Listen(r, e.Message)
+				}
+			}
 			if !reflect.DeepEqual(before, envelopes) {
 				t.Fatalf("%s changed what it was given", name)
 			}

@@ -22,6 +22,13 @@ func (f *fickle) Send(r *Replica, envelopes []pbft.Envelope) []Packet {
 	return f.now.Send(r, envelopes)
 }
 
+func (f *fickle) Listen(r *Replica, m pbft.Message) []Packet {
+	if l, ok := f.now.(Listener); ok {
+		return l.Listen(r, m)
+	}
+	return nil
+}
+
 func (f *fickle) Tick(r *Replica) []Packet {
 	if t, ok := f.now.(Ticker); ok {
 		return t.Tick(r)

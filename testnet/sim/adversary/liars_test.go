@@ -169,9 +169,8 @@ func TestLockStripperChoosesTheLowest(t *testing.T) {
 func TestRelabelerMakesVotesOfProposals(t *testing.T) {
 	s := newScene(t, 2)
 	s.proposal.Sig = signed(3, s.proposal.Subject().Statement(s.Cluster))
-	s.Hear(s.proposal)
-	ticker, _ := New("relabeler").(Ticker)
-	for _, p := range ticker.Tick(s.Replica) {
+	listener, _ := New("relabeler").(Listener)
+	for _, p := range listener.Listen(s.Replica, s.proposal) {
 		if v, ok := p.Message.(*pbft.Vote); ok && v.Replica == 3 {
 			if _, errs := s.verifier.Verify(v); errs[0] != nil {
 				t.Error(errs[0])

@@ -5,9 +5,9 @@ import "github.com/decube/decube/ledger/pbft"
 // relabeler says its own things again as of another view or epoch, and passes others'
 // on as what they are not: with another view, or a leader's proposal as a mere vote,
 // which it is too.
-type relabeler struct{ passed map[*pbft.Proposal]bool }
+type relabeler struct{}
 
-func (*relabeler) Send(r *Replica, envelopes []pbft.Envelope) []Packet {
+func (relabeler) Send(r *Replica, envelopes []pbft.Envelope) []Packet {
 	out := honest(envelopes)
 	for _, e := range envelopes {
 		if r.Rand.IntN(3) == 0 {
@@ -17,36 +17,25 @@ func (*relabeler) Send(r *Replica, envelopes []pbft.Envelope) []Packet {
 	return out
 }
 
-// Tick passes on what was heard last.
-func (l *relabeler) Tick(r *Replica) []Packet {
-	var out []Packet
-	for _, m := range r.Heard[max(0, len(r.Heard)-16):] {
-		switch m := m.(type) {
-		case *pbft.Proposal:
-			out = append(out, l.vote(r, m)...)
-		case *pbft.NewView:
-			for _, p := range m.Proposals {
-				out = append(out, l.vote(r, p)...)
-			}
-		default:
-			if r.Rand.IntN(32) == 0 {
-				out = append(out, toAll(r.shift(m)))
-			}
+// Listen passes proposals on as their leader's votes, at once: the vote may be there
+// before the proposal.
+func (relabeler) Listen(r *Replica, m pbft.Message) []Packet {
+	var proposals []*pbft.Proposal
+	switch m := m.(type) {
+	case *pbft.Proposal:
+		proposals = append(proposals, m)
+	case *pbft.NewView:
+		proposals = m.Proposals
+	default:
+		if r.Rand.IntN(64) == 0 {
+			return []Packet{toAll(r.shift(m))}
 		}
 	}
+	var out []Packet
+	for _, p := range proposals {
+		out = append(out, toAll(&pbft.Vote{Subject: p.Subject(), Replica: pbft.Leader(r.Committee, r.Epoch, p.View), Sig: p.Sig}))
+	}
 	return out
-}
-
-// vote passes a proposal on as its leader's vote, once.
-func (l *relabeler) vote(r *Replica, p *pbft.Proposal) []Packet {
-	if l.passed[p] {
-		return nil
-	}
-	if l.passed == nil || len(l.passed) > maxHeard {
-		l.passed = map[*pbft.Proposal]bool{}
-	}
-	l.passed[p] = true
-	return []Packet{toAll(&pbft.Vote{Subject: p.Subject(), Replica: pbft.Leader(r.Committee, r.Epoch, p.View), Sig: p.Sig})}
 }
 
 // relabel returns a message of the replica's own as of another place, with a good
