@@ -114,3 +114,27 @@ func TestHaltIsFinal(t *testing.T) {
 		out = nd.Step(Tick{Oldest: 1000})
 	}
 }
+
+// What the base of a new view has passed is committed, also for who was restarted in the
+// view and is behind that base: it takes no proposal there.
+func TestRestartBelowANewViewsBase(t *testing.T) {
+	c := newCluster(t, 4, testConfig())
+	f := &fixture{cfg: c.cfg, start: c.start(0), verifier: c.verifier}
+	a, x := f.block(&c.genesis), f.block(&c.genesis)
+	n := f.newView(1, f.change(0, 1, f.first()), f.change(1, 1, f.first()), f.change(2, 1, f.cert(Commit, 0, a, 0, 1, 2)))
+	nd := c.nodes[3]
+	out := c.receive(t, nd, n)
+	c.act(nd, &out)
+	c.boot(t, nd, c.start(3))
+	if view, in := nd.View(); view != 1 || !in {
+		t.Fatalf("view %d, entered %t", view, in)
+	}
+	out = c.receive(t, nd, f.proposal(1, x))
+	if c.act(nd, &out); len(out.Check)+len(out.Persist)+len(nd.Slots()) > 0 {
+		t.Errorf("below the base it looks at %v: %+v", x, out)
+	}
+	out = c.receive(t, nd, f.decision(0, a, 0, 1, 2))
+	if c.act(nd, &out); nd.Committed() != 1 {
+		t.Errorf("it has committed up to %d by certificate, want 1", nd.Committed())
+	}
+}
