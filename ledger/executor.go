@@ -128,6 +128,7 @@ func (x *executor) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	defer x.syncs.Wait()
+	judging := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -141,6 +142,7 @@ func (x *executor) run(ctx context.Context) error {
 		case <-ticker.C:
 			x.expire()
 			x.storeLater()
+			judging = true
 		case <-timer.C:
 		}
 		if err := x.retry(); err != nil {
@@ -151,8 +153,13 @@ func (x *executor) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := x.judge(); err != nil {
-			return err
+		// What is in a block within a tick need not be judged: nobody is suspected for it,
+		// and to judge all that comes would be to carry it out once more. Where there was
+		// junk, what is behind it is looked at without waiting for the next tick.
+		if judging {
+			if judging, err = x.judge(); err != nil {
+				return err
+			}
 		}
 		if next := x.ask(); next > 0 && (wait == 0 || next < wait) {
 			wait = next

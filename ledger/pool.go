@@ -150,16 +150,16 @@ func (l *Ledger) dropped(ts []*tx.Transaction) {
 const judgeMost = 64
 
 // judge finds out whether what waits longest is valid on the committed state: only then
-// is a leader suspected for leaving it out. It goes on at once where there was junk. The
-// error is a disk's.
-func (x *executor) judge() error {
+// is a leader suspected for leaving it out. It is to be called again at once where there
+// was junk, which more says. The error is a disk's.
+func (x *executor) judge() (more bool, err error) {
 	var ts []*tx.Transaction
 	x.pool.locked(func(waiting *intake.Pool, now time.Duration) { ts = waiting.ToJudge(now, judgeMost) })
 	dropped, err := x.reject(ts)
 	if dropped > 0 {
 		x.box.put(wake{})
 	}
-	return err
+	return dropped > 0, err
 }
 
 // reject drops those transactions that do not apply to the committed state, and tells

@@ -78,7 +78,7 @@ func TestLosersOfRacesAreTold(t *testing.T) {
 
 func mustJudge(t *testing.T, x *executor) {
 	t.Helper()
-	if err := x.judge(); err != nil {
+	if _, err := x.judge(); err != nil {
 		t.Fatal(err)
 	}
 }
