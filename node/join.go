@@ -47,7 +47,7 @@ func join(d repo.Dir, g *genesis.Genesis, neverVoted bool) error {
 	}
 	if _, votes := g.Set().Replica(self.Public()); votes {
 		if !neverVoted {
-			return fmt.Errorf("%w: %s is a validator of the ledger; repeat with --never-voted if it has not run as one, else restore %s with the key",
+			return fmt.Errorf("%w: %s is a validator of the ledger; repeat with --never-voted if it has not run as one, else bring back %s as it was last, and no older copy",
 				ErrVoted, self.Public(), d.Ledger())
 		}
 		if err := ledger.Init(d.Ledger(), g); err != nil {

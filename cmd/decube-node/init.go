@@ -27,7 +27,8 @@ except that --genesis alone makes one that is part of no ledger part of a ledger
 
 A validator must not forget what it has voted for. If the genesis names the key of an
 existing repository, --never-voted asserts that the key has not been used in that
-ledger; a key that has been used needs the ledger directory it was used with.`,
+ledger; a key that has been used needs the ledger directory as it was last. Never put back
+an older copy of that: the validator would not know what it has voted for since.`,
 		Example: `  decube-node init
   decube-node init --network home --bootstrap /ip4/192.0.2.1/tcp/4801/p2p/12D3KooW...
   decube-node init --repo /srv/decube --listen /ip4/0.0.0.0/tcp/4801
