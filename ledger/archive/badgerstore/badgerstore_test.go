@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/decube/decube/ledger/archive"
@@ -36,7 +37,16 @@ type medium struct {
 	dir    string
 	opened archive.Store
 	// tails are where the logs ended when the store was synced the last time.
+	mu    sync.Mutex
 	tails map[string]int
+}
+
+// synced notes that what is there is synced.
+func (m *medium) synced(tb testing.TB) {
+	tb.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tails = tails(tb, m.dir)
 }
 
 // tracked is a store of which the medium knows when it was synced.
@@ -49,19 +59,20 @@ type tracked struct {
 func (m *medium) Open(tb testing.TB) archive.Store {
 	tb.Helper()
 	s := &tracked{open(tb, badgerstore.Options{Dir: m.dir}), tb, m}
-	m.opened, m.tails = s, tails(tb, m.dir)
+	m.opened = s
+	m.synced(tb)
 	return s
 }
 
 func (s *tracked) Sync() error {
 	err := s.Store.Sync()
-	s.m.tails = tails(s.tb, s.m.dir)
+	s.m.synced(s.tb)
 	return err
 }
 
 func (s *tracked) Drop(prefix []byte) error {
 	err := s.Store.Drop(prefix)
-	s.m.tails = tails(s.tb, s.m.dir)
+	s.m.synced(s.tb)
 	return err
 }
 
