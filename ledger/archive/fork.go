@@ -49,7 +49,7 @@ func (a *Archive) PutFork(f *Fork) error {
 func (a *Archive) Fork() (*Fork, error) {
 	b, err := a.get(meta.key(kindFork))
 	if errors.Is(err, ErrNotFound) {
-		return nil, nil //nolint:nilnil // there is none, as a rule
+		return nil, nil // there is none, as a rule
 	}
 	if err != nil {
 		return nil, err
