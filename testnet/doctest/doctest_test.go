@@ -2,6 +2,8 @@ package doctest
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -124,7 +126,7 @@ the same
 func TestSessionWaitsForTheBackground(t *testing.T) {
 	s := session(t)
 	if err := run(t, s, `$ mkfifo pipe
-$ echo starting; cat pipe; echo ready; cat pipe; echo ended &
+$ echo starting; read line <pipe; echo ready; read line <pipe; echo ended &
 starting
 `); err != nil {
 		t.Fatal(err)
@@ -134,6 +136,22 @@ starting
 	}
 	if len(s.background) != 1 {
 		t.Errorf("%d commands in the background", len(s.background))
+	}
+}
+
+// A shell that dies of the signal leaves what it runs behind for a moment.
+func TestSessionWaitsForWhatShellsLeaveBehind(t *testing.T) {
+	s := session(t)
+	if err := run(t, s, `$ (trap 'sleep 0.2; touch late; exit' TERM; echo ready; while :; do sleep 0.01; done); true &
+ready
+`); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(s.Home, "late")); err != nil {
+		t.Error(err)
 	}
 }
 

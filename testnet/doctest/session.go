@@ -35,7 +35,14 @@ type Session struct {
 	Settings func(command string) []string
 
 	bound      Bindings
-	background []*exec.Cmd
+	background []job
+}
+
+// job is a command in the background. Its shell may end before what it runs does:
+// all of it is gone once nobody holds its output open.
+type job struct {
+	cmd    *exec.Cmd
+	closed <-chan struct{}
 }
 
 // Run runs the steps up to the first that differs from the document.
@@ -48,25 +55,27 @@ func (s *Session) Run(ctx context.Context, steps []Step) error {
 	return nil
 }
 
-// Close ends what runs in the background, the latest first, and waits for it.
+// Close ends what runs in the background, the latest first, and waits until all of
+// it is gone: a shell, and what it left behind.
 func (s *Session) Close() error {
 	var errs []error
 	for len(s.background) > 0 {
-		cmd := s.background[len(s.background)-1]
+		j := s.background[len(s.background)-1]
 		s.background = s.background[:len(s.background)-1]
 		// The shell and what it runs are one group, which may be gone already.
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
-		if err := wait(cmd); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", cmd.Args[len(cmd.Args)-1], err))
+		_ = syscall.Kill(-j.cmd.Process.Pid, syscall.SIGTERM)
+		if err := j.wait(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", j.cmd.Args[len(j.cmd.Args)-1], err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // wait waits for a command that was told to end, and kills it when it does not.
-func wait(cmd *exec.Cmd) error {
-	late := time.AfterFunc(patience, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-	err := cmd.Wait()
+func (j job) wait() error {
+	late := time.AfterFunc(patience, func() { _ = syscall.Kill(-j.cmd.Process.Pid, syscall.SIGKILL) })
+	err := j.cmd.Wait()
+	<-j.closed
 	if !late.Stop() {
 		return context.DeadlineExceeded
 	}
@@ -144,14 +153,18 @@ func (s *Session) start(ctx context.Context, command string, want []string) ([]s
 	if err := errors.Join(cmd.Start(), w.Close()); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	s.background = append(s.background, cmd)
+	closed := make(chan struct{})
+	s.background = append(s.background, job{cmd, closed})
 
 	out := &output{}
 	seen := make(chan struct{})
-	go out.read(r, func(text []byte) bool {
-		_, ok := Match(want, s.lines(text))
-		return ok
-	}, seen)
+	go func() {
+		defer close(closed)
+		out.read(r, func(text []byte) bool {
+			_, ok := Match(want, s.lines(text))
+			return ok
+		}, seen)
+	}()
 	select {
 	case <-seen:
 		return s.lines(out.copy()), nil
