@@ -48,6 +48,9 @@ func Validator(key sig.PublicKey) Source { return Source{class: Validators, vali
 // Class returns the source's class.
 func (s Source) Class() Class { return s.class }
 
+// Validator returns which validator the source is, zero for others.
+func (s Source) Validator() sig.PublicKey { return s.validator }
+
 // networkOf returns what one network has, however many addresses it uses.
 func networkOf(address netip.Addr) netip.Prefix {
 	address = address.Unmap()

@@ -1,0 +1,352 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/decube/decube/ledger/exec"
+	"github.com/decube/decube/ledger/follow"
+	"github.com/decube/decube/ledger/intake"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/tx"
+)
+
+const (
+	// Unkept is how many bytes of committed blocks may be on their way to the archive
+	// before nothing more is built or checked.
+	Unkept = 32 << 20
+	// stateEvery is how many transactions are executed at most before the state is stored
+	// between checkpoints: what many blocks change is then written once. After a start, as
+	// many are executed again at most, which takes part of a second.
+	stateEvery = 50_000
+	// storeAfter is how long a committed block may be in the log alone.
+	storeAfter = 500 * time.Millisecond
+	// known is of how many blocks below the head it is remembered which they are.
+	known = 512
+)
+
+// chain is what is committed here.
+type chain struct {
+	head   *Head
+	given  *Head // the last whose block was given to the archive: what is above is held
+	kept   uint64
+	synced uint64 // the archive is durable up to here
+	digest [known]pbft.Digest
+	lowest uint64 // the first of which digest knows
+
+	stable *pbft.Certificate
+	due    []*pbft.Decision // kept decisions above stable at which a checkpoint is due, ascending
+
+	keeping    []*committed // given to the archive or about to be, and not kept yet
+	unkept     int          // their bytes
+	unstored   int          // transactions since the last block whose state was stored
+	since      time.Duration
+	waits      bool // a kept block is not durable; since says since when
+	syncing    bool
+	again      bool // there is more to be made durable than what is on its way
+	installing bool
+	passed     uint64 // transactions committed since the start
+}
+
+// committed is a block on its way to the archive.
+type committed struct {
+	head    *Head
+	block   *exec.Block
+	ids     []tx.ID
+	latency time.Duration
+}
+
+func newChain(from *Recovered) chain {
+	c := chain{
+		head: from.Head, given: from.Head, kept: from.Head.Header.Seq, synced: from.Stored,
+		stable: from.Stable, due: from.Checkpoints, lowest: from.Head.Header.Seq,
+	}
+	c.remember(&from.Head.Tip)
+	return c
+}
+
+func (c *chain) seq() uint64 { return c.head.Header.Seq }
+
+func (c *chain) remember(t *exec.Tip) { c.digest[t.Header.Seq%known] = t.Digest }
+
+// digestOf returns which block has a sequence number up to the head's, if that is known.
+func (c *chain) digestOf(seq uint64) (pbft.Digest, bool) {
+	head := c.seq()
+	if seq > head || seq < c.lowest || head-seq >= known {
+		return pbft.Digest{}, false
+	}
+	return c.digest[seq%known], true
+}
+
+// full reports whether so much waits for the archive that nothing is to be added.
+func (c *chain) full() bool { return c.unkept > Unkept || c.installing }
+
+// advance makes a block the head. What others can see of it waits until it is durable
+// that it could be committed.
+func (d *Driver) advance(decision *pbft.Decision, done *result, latency time.Duration) {
+	c := &d.chain
+	block := done.block
+	h := &Head{Tip: block.Tip, Decision: decision, Epoch: c.head.Epoch, Next: c.head.Next, Start: c.head.Start, Params: done.params}
+	if block.Next != nil {
+		h.Epoch, h.Next, h.Start = h.Epoch+1, block.Next, block.Header
+	}
+	ids := block.Body.IDs()
+	c.passed += uint64(len(ids))
+	d.setHead(h)
+	c.remember(&h.Tip)
+	d.renew.committed(h.Header.Seq, ids)
+	for _, t := range d.market.pool.Committed(d.now.Mono, h.Header.Seq, intake.Block{Digest: h.Digest, Transactions: block.Body.Batch()}) {
+		d.refuse(t.ID(), tx.Reject(tx.CodeNonceUsed, "another transaction of the owner with nonce %d was committed", t.Nonce))
+	}
+	d.plan.below(h.Header.Seq)
+
+	k := &committed{head: h, block: block, ids: ids, latency: latency}
+	c.keeping, c.unkept = append(c.keeping, k), c.unkept+block.Body.Size()
+	d.leave(func() { d.give(k) })
+}
+
+// setHead takes another head.
+func (d *Driver) setHead(h *Head) {
+	d.chain.head = h
+	d.bodies.resize(&h.Params)
+	d.sync.moved(d)
+}
+
+// give gives a block to the archive.
+func (d *Driver) give(k *committed) {
+	c := &d.chain
+	h := &k.head.Header
+	c.unstored += len(k.ids)
+	stateful := k.block.Next != nil || d.checkpoint(h) || c.unstored >= stateEvery
+	if stateful {
+		c.unstored = 0
+	}
+	c.given = k.head
+	d.do(Store{Decision: k.head.Decision, Block: k.block, Stateless: !stateful})
+}
+
+// checkpoint reports whether one is due at a block.
+func (d *Driver) checkpoint(h *pbft.Header) bool {
+	return h.Last() || h.Seq%d.cfg.Core.CheckpointInterval == 0
+}
+
+// kept takes note that blocks can be read, and tells who waits for them.
+func (d *Driver) kept(seq uint64) {
+	c := &d.chain
+	c.kept = max(c.kept, seq)
+	for len(c.keeping) > 0 && c.keeping[0].head.Header.Seq <= seq {
+		k := c.keeping[0]
+		c.keeping[0] = nil
+		c.keeping, c.unkept = c.keeping[1:], c.unkept-k.block.Body.Size()
+		h := &k.head.Header
+		for _, a := range d.market.tickets.Committed(h.Seq, h.Time, k.ids) {
+			d.answer(a)
+		}
+		d.seen(k.ids)
+		d.notice(BlockCommitted{Decision: k.head.Decision, Block: k.block, Latency: k.latency})
+		d.shown.head = k.head
+		if !c.waits {
+			c.waits, c.since = true, d.now.Mono
+		}
+		if d.checkpoint(h) {
+			c.due = append(c.due, k.head.Decision)
+			d.makeDurable()
+		}
+	}
+}
+
+// store makes durable what has been in the log alone for a while.
+func (d *Driver) store() {
+	c := &d.chain
+	switch {
+	case !c.waits || c.syncing:
+	case d.now.Mono-c.since >= storeAfter:
+		d.makeDurable()
+	default:
+		d.wake(c.since + storeAfter)
+	}
+}
+
+// makeDurable has the archive made durable up to what is kept.
+func (d *Driver) makeDurable() {
+	c := &d.chain
+	if c.syncing {
+		c.again = true
+		return
+	}
+	c.syncing, c.again, c.waits = true, false, false
+	e := SyncStore{Seq: c.kept}
+	if keep := d.cfg.KeepBlocks; keep > 0 && c.kept > keep {
+		e.Bodies = c.kept - keep + 1
+	}
+	d.do(e)
+}
+
+// stored takes note that the archive is durable up to a block.
+func (d *Driver) stored(seq uint64) {
+	c := &d.chain
+	c.syncing = false
+	if seq > c.synced {
+		c.synced = seq
+		d.step(pbft.Stored{Seq: seq})
+		if d.stand.able {
+			d.do(Cut{Stored: seq})
+		}
+	}
+	if c.again {
+		d.makeDurable()
+	}
+}
+
+// certified takes note of a checkpoint.
+func (d *Driver) certified(cert *pbft.Certificate) {
+	c := &d.chain
+	c.stable = cert
+	for len(c.due) > 0 && c.due[0].Header.Seq <= cert.Seq {
+		c.due = c.due[1:]
+	}
+	e := Certify{Cert: cert}
+	// States of the last two intervals stay, for who fetches one.
+	if keep := 2 * d.cfg.Core.CheckpointInterval; cert.Seq > keep && cert.Seq <= c.synced {
+		e.Prune, e.Head = cert.Seq-keep, c.head.State
+	}
+	d.leave(func() { d.do(e) })
+}
+
+// deliver makes a block the head that consensus has committed.
+func (d *Driver) deliver(decision *pbft.Decision) {
+	h := &decision.Header
+	if h.Seq <= d.chain.seq() {
+		d.compare(decision) // it came from a source first
+		return
+	}
+	done := d.plan.find(decision.Cert.Digest)
+	if done == nil || h.Parent != d.chain.head.Digest || d.chain.installing {
+		d.compare(decision)
+		// It was found valid here, on a state that has been replaced since by a later one of
+		// others. The blocks between come from them too.
+		d.sync.behind(d)
+		return
+	}
+	latency := time.Duration(0)
+	if at, ok := d.plan.begun[done.block.Digest]; ok {
+		latency = d.now.Mono - at
+	}
+	d.advance(decision, done, latency)
+}
+
+// application is a run of blocks from sources that is being carried out.
+type application struct {
+	job    follow.JobID
+	blocks []*Fetched
+	at     int
+}
+
+// apply carries out the next of the blocks that are being applied, until one has to be
+// waited for.
+func (d *Driver) apply(a *application) {
+	for ; a.at < len(a.blocks); a.at++ {
+		f := a.blocks[a.at]
+		decision := f.Decision()
+		h := &decision.Header
+		d.compare(decision)
+		if h.Seq <= d.chain.seq() {
+			continue
+		}
+		if h.Seq != d.chain.seq()+1 || h.Parent != d.chain.head.Digest || d.chain.installing {
+			d.inform(follow.Failed{Job: a.job})
+			return
+		}
+		done := d.plan.find(decision.Cert.Digest)
+		if done == nil {
+			parent := d.chain.head.Tip
+			d.do(Execute{Job: d.jobs.begin(func(e Event) { d.redone(a, e) }), Parent: &parent, Task: RedoBlock{f}})
+			return
+		}
+		d.advance(decision, done, 0)
+	}
+	d.caughtUp(a)
+}
+
+// redone goes on with a block that was carried out.
+func (d *Driver) redone(a *application, e Event) {
+	x, _ := e.(Executed)
+	switch {
+	case errors.Is(x.Err, exec.ErrInvalid):
+		// Nothing can mend that this peer's state is not the one that others have signed.
+		d.fail(fmt.Errorf("%w: block %d: %w", pbft.ErrDiverged, a.blocks[a.at].Decision().Header.Seq, x.Err))
+		return
+	case errors.Is(x.Err, exec.ErrBody):
+		d.inform(follow.Failed{Job: a.job})
+		return
+	case x.Err != nil:
+		d.fail(x.Err)
+		return
+	}
+	decision := a.blocks[a.at].Decision()
+	if x.Block.Header.Seq == d.chain.seq()+1 && x.Block.Header.Parent == d.chain.head.Digest && !d.chain.installing {
+		a.at++
+		d.advance(decision, &result{block: x.Block, params: x.Params}, 0)
+	}
+	d.apply(a)
+}
+
+// caughtUp tells that blocks from sources are applied: the core, if there is one, goes on
+// behind them, once the log says that it stands on them.
+func (d *Driver) caughtUp(a *application) {
+	last := a.blocks[len(a.blocks)-1]
+	if d.voter != nil {
+		d.standOn(last.Decision())
+		d.step(pbft.Synced{Decision: last.Verified})
+	}
+	d.inform(follow.Applied{Job: a.job, Head: d.chain.place()})
+}
+
+func (c *chain) place() follow.Place { return follow.Place{Seq: c.seq(), Digest: c.head.Digest} }
+
+// installed takes a state that was fetched as the head.
+func (d *Driver) installed(e *Installed) {
+	c := &d.chain
+	c.installing = false
+	if e.Err != nil || e.Head.Header.Seq <= c.seq() {
+		if e.Err != nil {
+			d.notice(Odd{What: "the state cannot be installed", Err: e.Err})
+		}
+		d.inform(follow.Failed{Job: e.Job})
+		return
+	}
+	// What was carried out stands on the state that is replaced. Blocks that wait to be
+	// checked do not.
+	d.plan.forget()
+	c.given, c.kept, c.synced, c.lowest = e.Head, e.Head.Header.Seq, e.Head.Header.Seq, e.Head.Header.Seq
+	c.waits, c.unstored, c.keeping, c.unkept, c.due = false, 0, nil, 0, nil
+	d.setHead(e.Head)
+	c.remember(&e.Head.Tip)
+	d.shown.head = e.Head
+	if d.voter != nil {
+		d.standOn(e.Head.Decision)
+		d.step(pbft.Synced{Decision: e.Verified})
+	}
+	d.inform(follow.Installed{Job: e.Job, Head: c.place()})
+}
+
+// rewind goes back to the last block that was given to the archive.
+func (d *Driver) rewind() {
+	c := &d.chain
+	if c.head == c.given {
+		return
+	}
+	kept := c.keeping[:0]
+	c.unkept = 0
+	for _, k := range c.keeping {
+		if k.head.Header.Seq <= c.given.Header.Seq {
+			kept, c.unkept = append(kept, k), c.unkept+k.block.Body.Size()
+		}
+	}
+	c.keeping = kept
+	d.plan.forget()
+	c.head = c.given
+	d.bodies.resize(&c.head.Params)
+	d.sync.restart(d)
+}
