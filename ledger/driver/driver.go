@@ -63,14 +63,18 @@ func New(cfg Config, from Recovered, now Instant) (*Driver, []Effect, error) {
 	return d, d.take(), nil
 }
 
-// Step takes one event, and returns what there is to do.
-func (d *Driver) Step(now Instant, e Event) []Effect {
+// Step takes events that have come together, in their order, and returns what there is to
+// do. Taken together they share groups of records and batches of signatures; one by one
+// they come to the same.
+func (d *Driver) Step(now Instant, events ...Event) []Effect {
 	if d.over {
 		return nil
 	}
 	d.now = Instant{Mono: max(now.Mono, d.now.Mono), Wall: now.Wall}
 	d.tick()
-	d.note(e)
+	for _, e := range events {
+		d.note(e)
+	}
 	d.settle()
 	return d.take()
 }

@@ -54,7 +54,7 @@ func (f *Fetched) Decision() *pbft.Decision {
 	return d
 }
 
-// Event is what happens to a Driver: a closed set. One Step takes one event.
+// Event is what happens to a Driver: a closed set. One Step takes one or several.
 type Event interface{ event() }
 
 // What comes from outside.
