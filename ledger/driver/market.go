@@ -33,8 +33,9 @@ const (
 	// looked for what has waited for longer.
 	expireAfter = time.Minute
 	expireEvery = time.Second
-	// verifying is how many jobs with transactions from the gate are out.
-	verifying = 2
+	// verifying is how many jobs with transactions from the gate are out: with one, what
+	// comes meanwhile is verified together.
+	verifying = 1
 
 	// lowDisk is how many bytes must be free for a transaction to be taken.
 	lowDisk = 1 << 30
