@@ -14,12 +14,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/internal/lane"
+	"github.com/decube/decube/internal/quiet"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
@@ -29,6 +33,9 @@ import (
 type Job struct {
 	Effect driver.Effect
 	Cost   lane.Cost
+
+	verifier *pbft.Verifier // of CheckVotes: that of the epoch in which it was asked for
+	tidy     bool           // of SyncStore: it is durable, and what is not needed may go
 }
 
 // Lane is a lane of jobs: see package lane for the contract.
@@ -77,33 +84,85 @@ type Options struct {
 	Sigs, Ballots *sig.Verifier
 	Workers       int // that verify votes
 	Lanes         NewLane
-	// Deliver takes completions, in the order of each lane. It must not wait.
+	// Deliver takes completions, in the order of each lane. It must not wait, nor call Do:
+	// Do itself calls it for a job that no lane has room for.
 	Deliver func([]driver.Event)
 	Outside Outside
 }
 
-// Shell carries effects out.
-type Shell struct{}
+// Shell carries effects out. Do is for one caller at a time.
+type Shell struct {
+	o       Options
+	network [32]byte // the genesis ID
+	quiet   *quiet.Log
+
+	archive *archive.Archive
+	journal *journal.Journal // the log lane's from Open on; nil without a log to vote with
+	trust   *trust
+
+	lanes    [laneCount]*worker
+	numbers  atomic.Uint64  // of jobs
+	verifier *pbft.Verifier // of the last Committee; Do's
+
+	written   bool        // the log lane's: something was appended and not synced
+	logGone   atomic.Bool // LogFailed was said
+	storeGone atomic.Bool // StoreFailed was said
+
+	installing sync.Mutex // held by Install and by each Sync that SyncStore asks for
+	transfer   transfer
+	bodies     atomic.Uint64 // below which bodies may go, as the last SyncStore said
+}
 
 // Open opens log and archive, carries out again what the log has and the archive has not,
 // and returns what a Driver begins with. A log that cannot be trusted does not fail Open.
+// The error wraps pbft.ErrDiverged if this peer's state is not what others have signed.
 func Open(ctx context.Context, o Options) (*Shell, driver.Recovered, error) {
-	return nil, driver.Recovered{}, errors.ErrUnsupported
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Shell{o: o, network: o.Genesis.ID(), quiet: quiet.New(o.Log)}
+	r, err := s.reopen(ctx)
+	if err != nil {
+		return nil, driver.Recovered{}, errors.Join(err, s.closeFiles())
+	}
+	s.openLanes()
+	return s, r, nil
 }
 
-// Do hands effects to their lanes and to what is outside, in order.
-func (s *Shell) Do(effects []driver.Effect) {}
-
 // Archive returns the archive, for reading.
-func (s *Shell) Archive() *archive.Archive { return nil }
+func (s *Shell) Archive() *archive.Archive { return s.archive }
 
-// Learn takes up a change of the validators that a source shows, once it is verified. It
-// is safe for concurrent use with all else.
-func (s *Shell) Learn(hop receipt.Hop) error { return nil }
+// Learn takes up a change of the validators that a source shows, once it is verified. One
+// that is known already is not looked at. The errors are receipt.Chain's. It is safe for
+// concurrent use with all else.
+func (s *Shell) Learn(hop receipt.Hop) error { return s.trust.learn(hop) }
 
 // Known returns the block behind which the latest validators are in office that this peer
-// has proof of, and whether it is known who ordered a block. It is safe for concurrent use.
-func (s *Shell) Known(h *pbft.Header) (latest uint64, covered bool) { return 0, false }
+// has proof of, and whether it is known who ordered a block, and who comes after it: a
+// source of a head that is not covered is to be asked for hops behind the latest. It is
+// safe for concurrent use.
+func (s *Shell) Known(h *pbft.Header) (latest uint64, covered bool) {
+	head, _ := s.archive.Head()
+	return s.trust.latest(), h.Seq <= head || s.trust.covers(h)
+}
 
-// Close closes the lanes and then the files. Nothing is delivered after it.
-func (s *Shell) Close() error { return nil }
+// Close drops the jobs that wait, ends those that run, and closes the files: what was
+// appended and kept is durable then. Nothing is delivered after it, and Do must not be
+// called any more. It must not be called by what Deliver calls.
+func (s *Shell) Close() error {
+	for _, w := range s.lanes {
+		w.lane.Close()
+	}
+	return s.closeFiles()
+}
+
+func (s *Shell) closeFiles() error {
+	var errs []error
+	if s.journal != nil {
+		errs = append(errs, s.journal.Close())
+	}
+	if s.archive != nil {
+		errs = append(errs, s.archive.Close())
+	}
+	return errors.Join(errs...)
+}

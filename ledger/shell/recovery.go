@@ -1,0 +1,189 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/body"
+	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/exec"
+	"github.com/decube/decube/ledger/journal"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// reopen opens the files and returns what they hold.
+func (s *Shell) reopen(ctx context.Context) (driver.Recovered, error) {
+	var r driver.Recovered
+	a, err := archive.Open(archive.Options{Store: s.o.Store, CheckpointInterval: s.o.Core.CheckpointInterval, Log: s.o.Log})
+	if err != nil {
+		return r, fmt.Errorf("opening the archive: %w", err)
+	}
+	s.archive = a
+	tip, err := s.loadTip()
+	if err != nil {
+		return r, err
+	}
+	if s.o.Votes {
+		if tip, err = s.recoverLog(ctx, tip, &r); err != nil {
+			return r, err
+		}
+	}
+	if err := s.archive.Sync(); err != nil {
+		return r, err
+	}
+	r.Stored = tip.Header.Seq
+	if r.Head, err = s.headOf(tip); err != nil {
+		return r, err
+	}
+	if s.trust, err = trustIn(r.Head, s.network, s.o.Ballots); err != nil {
+		return r, err
+	}
+	if s.journal != nil {
+		// The archive is durable as far as the log has helped it.
+		if err := s.journal.Cut(r.Stored); err != nil {
+			s.giveUpLog(&r, err)
+		}
+	}
+	return r, s.recoverArchive(&r)
+}
+
+// recoverLog opens the log and stores what it says is committed and the archive does
+// not have. A log that cannot be trusted is nothing to stop for.
+func (s *Shell) recoverLog(ctx context.Context, tip *exec.Tip, r *driver.Recovered) (*exec.Tip, error) {
+	j, memory, err := journal.Open(journal.Options{
+		FS: s.o.FS, Dir: s.o.Dir, SegmentSize: s.o.SegmentSize, Segments: s.o.Segments,
+	})
+	if err != nil {
+		s.giveUpLog(r, err)
+		return tip, nil
+	}
+	s.journal = j
+	r.Votes, r.Memory, r.Decided, r.Lost = true, memory, j.Decided(), j.Lost()
+	tip, err = s.catchUp(ctx, tip, memory)
+	if errors.Is(err, errBadLog) {
+		s.giveUpLog(r, err)
+		return tip, nil
+	}
+	return tip, err
+}
+
+// giveUpLog has this peer go on without a log: it may follow, and must not vote.
+func (s *Shell) giveUpLog(r *driver.Recovered, why error) {
+	if s.journal != nil {
+		why = errors.Join(why, s.journal.Close())
+		s.journal = nil
+	}
+	s.o.Log.Error("the log of votes cannot be used", "err", why)
+	r.Votes, r.Memory, r.Decided, r.Lost, r.Broken = false, nil, 0, false, why
+}
+
+// errBadLog is returned for a log that holds what no replica writes into one.
+var errBadLog = errors.New("the log cannot be trusted")
+
+// stateEvery is how many transactions are carried out at most before the state is
+// stored between checkpoints.
+const stateEvery = 50_000
+
+// catchUp stores what the log says is committed and the archive does not have: the
+// archive is made durable seldom, the log always. It stops where the log has a gap, and
+// returns the last block that it has stored. What is missing comes from others.
+func (s *Shell) catchUp(ctx context.Context, tip *exec.Tip, memory *journal.Memory) (*exec.Tip, error) {
+	unstored := 0
+	for _, b := range memory.Blocks() {
+		if err := ctx.Err(); err != nil {
+			return tip, err
+		}
+		h := &b.Decision.Header
+		if h.Seq <= tip.Header.Seq {
+			continue
+		}
+		c, err := logged(&b)
+		if err != nil {
+			return tip, err
+		}
+		if c == nil || h.Seq != tip.Header.Seq+1 {
+			break
+		}
+		done, err := exec.Redo(tip, h, c)
+		if errors.Is(err, exec.ErrInvalid) {
+			return tip, fmt.Errorf("%w: block %d of the log: %w", pbft.ErrDiverged, h.Seq, err)
+		}
+		if err != nil {
+			return tip, fmt.Errorf("block %d of the log: %w", h.Seq, err)
+		}
+		unstored += int(h.Count)
+		stateful := done.Next != nil || h.Seq%s.o.Core.CheckpointInterval == 0 || unstored >= stateEvery
+		if err := s.archive.Append(entryOf(b.Decision, done, !stateful)); err != nil {
+			return tip, fmt.Errorf("storing block %d of the log: %w", h.Seq, err)
+		}
+		if stateful {
+			unstored = 0
+		}
+		tip = &done.Tip
+	}
+	return tip, nil
+}
+
+// logged returns the content of a block in the log, nil if the log has not got it.
+func logged(b *journal.Block) (*body.Content, error) {
+	encoded := b.Body
+	if b.Decision.Header.Count == 0 {
+		encoded = tx.Batch{}.AppendTo(nil)
+	}
+	if encoded == nil {
+		return nil, nil // others have it
+	}
+	c, err := contentOf(&b.Decision.Header, encoded)
+	if err != nil {
+		return nil, fmt.Errorf("%w: block %d: %w", errBadLog, b.Decision.Header.Seq, err)
+	}
+	return c, nil
+}
+
+// entryOf returns a committed block as the archive takes it.
+func entryOf(d *pbft.Decision, b *exec.Block, stateless bool) archive.Entry {
+	return archive.Entry{
+		Decision: d, Body: b.Body.Encoded(), IDs: b.Body.IDs(), State: b.State.Map(), Stateless: stateless, Validators: b.Next,
+	}
+}
+
+// recoverArchive adds what else the archive holds that a Driver begins with.
+func (s *Shell) recoverArchive(r *driver.Recovered) error {
+	if r.Memory != nil {
+		if err := s.recoverRenewals(r); err != nil {
+			return err
+		}
+	}
+	fork, err := s.archive.Fork()
+	if err != nil {
+		return err
+	}
+	r.Fork = forkOf(fork)
+	if r.Stable, err = s.archive.Stable(); err != nil {
+		return err
+	}
+	above := r.Head.Start.Seq
+	if r.Stable != nil && r.Stable.Epoch == r.Head.Epoch {
+		above = r.Stable.Seq
+	}
+	r.Checkpoints, err = s.archive.Checkpoints(above)
+	return err
+}
+
+// recoverRenewals has the renewals of the log count that were made after its loss, by
+// this process or an earlier one, whether they are committed already or yet to be.
+func (s *Shell) recoverRenewals(r *driver.Recovered) error {
+	for _, renewal := range r.Memory.Renewals() {
+		r.Renewals = append(r.Renewals, renewal.ID)
+		switch seq, _, err := s.archive.Find(renewal.ID); {
+		case err == nil:
+			r.Renewed = max(r.Renewed, seq)
+		case !errors.Is(err, archive.ErrNotFound):
+			return err
+		}
+	}
+	return nil
+}
