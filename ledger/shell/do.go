@@ -122,14 +122,36 @@ func costOfMessages(messages []pbft.Message) lane.Cost {
 	return c
 }
 
-// sizeOf returns about how many bytes a message takes.
+// sizeOf returns about how many bytes a message takes, without the body, which does not
+// come along. Certificates that a NEW-VIEW has several times count as often.
 func sizeOf(m pbft.Message) int64 {
-	switch m.(type) {
-	case *pbft.Vote, *pbft.Status, *pbft.Proposal:
-		return 256 // without the body, which does not come along
+	switch m := m.(type) {
+	case *pbft.Decision:
+		return headerBytes + sizeOfCert(&m.Cert)
+	case *pbft.Certified:
+		return sizeOfCert(&m.Cert)
+	case *pbft.ViewChange:
+		size := headerBytes + sizeOfCert(&m.Base)
+		for i := range m.Locks {
+			size += headerBytes + sizeOfCert(&m.Locks[i].Cert)
+		}
+		return size
+	case *pbft.NewView:
+		size := int64(headerBytes * (1 + len(m.Proposals)))
+		for _, c := range m.Changes {
+			size += sizeOf(c)
+		}
+		return size
 	default:
-		return int64(len(codec.AppendMessage(nil, m)))
+		return headerBytes
 	}
+}
+
+// headerBytes is about what a header, a vote or a signed proposal takes.
+const headerBytes = 256
+
+func sizeOfCert(c *pbft.Certificate) int64 {
+	return headerBytes + int64(len(c.Sigs))*int64(len(pbft.Signature{})+8)
 }
 
 func costOfAction(a follow.Action) lane.Cost {
