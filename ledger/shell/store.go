@@ -206,6 +206,9 @@ func (s *Shell) storeFailed(why error, _ driver.Effect) []driver.Event {
 
 // notStored is storeFailed for a lane that also has what can be done without.
 func (s *Shell) notStored(why error, refused driver.Effect) []driver.Event {
+	if closed(why) {
+		return nil
+	}
 	switch e := refused.(type) {
 	case driver.Load:
 		return []driver.Event{driver.Loaded{Job: e.Job}}

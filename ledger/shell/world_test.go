@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -311,8 +310,8 @@ func (p *peer) take(upTo uint64) {
 		stateless := done.Next == nil && b.decision.Header.Seq%interval != 0
 		effects = append(effects, driver.Store{Decision: b.decision, Block: done, Stateless: stateless})
 	}
-	want := []driver.Event{driver.Kept{Seq: upTo}}
-	if got := p.do(effects...); !slices.Equal(got, want) {
+	got := p.do(effects...)
+	if n := len(effects); n > 0 && (len(got) == 0 || got[len(got)-1] != driver.Event(driver.Kept{Seq: upTo})) {
 		p.t.Fatalf("stored up to block %d: %+v", upTo, got)
 	}
 }
