@@ -298,7 +298,10 @@ func (d *Driver) caughtUp(a *application) {
 	last := a.blocks[len(a.blocks)-1]
 	if d.voter != nil {
 		d.standOn(last.Decision())
-		d.step(pbft.Synced{Decision: last.Verified})
+		// The archive will have them later, and says so. What it has said already, the core
+		// could not count before it stood on as much.
+		d.step(pbft.Synced{Decision: last.Verified, Volatile: true})
+		d.step(pbft.Stored{Seq: d.chain.synced})
 	}
 	d.inform(follow.Applied{Job: a.job, Head: d.chain.place()})
 }

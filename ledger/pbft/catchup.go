@@ -106,7 +106,7 @@ func (r *Replica) help(to quorum.Replica, committed uint64, view bool) {
 }
 
 // synced takes up what the driver has fetched and stored.
-func (r *Replica) synced(v Verified) {
+func (r *Replica) synced(v Verified, volatile bool) {
 	d, ok := v.m.(*Decision)
 	if !ok || v.epoch != r.start.Epoch || d.Header.Seq <= r.base.header.Seq {
 		return
@@ -114,5 +114,7 @@ func (r *Replica) synced(v Verified) {
 	r.pace.committed(r, nil, 0)
 	r.rebase(d)
 	r.requested = Build{}
-	r.onStored(d.Header.Seq)
+	if !volatile {
+		r.onStored(d.Header.Seq)
+	}
 }

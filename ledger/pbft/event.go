@@ -44,9 +44,13 @@ type Checked struct {
 // durable, outside the log of records.
 type Stored struct{ Seq uint64 }
 
-// Synced says that the driver has fetched, verified and durably stored the chain
-// (or the state) up to a decision that this replica did not take itself.
-type Synced struct{ Decision Verified }
+// Synced says that the driver has fetched, verified and, unless it is Volatile, durably
+// stored the chain (or the state) up to a decision that this replica did not take itself.
+type Synced struct {
+	Decision Verified
+	// Volatile says that it is not durable yet: Stored will say when it is.
+	Volatile bool
+}
 
 func (Tick) event()    {}
 func (Receive) event() {}

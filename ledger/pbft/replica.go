@@ -144,7 +144,7 @@ func (r *Replica) Step(e Event) Output {
 	case Stored:
 		r.onStored(e.Seq)
 	case Synced:
-		r.synced(e.Decision)
+		r.synced(e.Decision, e.Volatile)
 	}
 	r.progress()
 	out := r.out

@@ -101,7 +101,7 @@ func (tr *trial) fetch(nd *node) {
 	}
 	v, errs := tr.verifier.Verify(nd.chain[len(nd.chain)-1])
 	if errs[0] == nil {
-		tr.step(nd, Synced{v[0]})
+		tr.step(nd, Synced{Decision: v[0]})
 	}
 }
 

@@ -135,7 +135,7 @@ func (tr *transcript) sync(t *testing.T, d *datadriven.TestData) {
 	if errs[0] != nil {
 		t.Fatal(errs[0])
 	}
-	tr.step(nd, Synced{v[0]})
+	tr.step(nd, Synced{Decision: v[0]})
 }
 
 // block makes a block that no honest leader was asked for.
