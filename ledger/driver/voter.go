@@ -116,6 +116,7 @@ func (d *Driver) beginEpoch() {
 	}
 	v.core, v.pending, v.dirty = core, out, true
 	d.voter = v
+	d.step(pbft.Stored{Seq: d.chain.synced})
 	d.bodies.begin(h.Epoch, core.Committed())
 	d.recallBodies(from.Records)
 	d.committee()
@@ -137,7 +138,7 @@ func (d *Driver) resume() pbft.Resume {
 		from.Records = m.Records(c.head.Epoch)
 	}
 	if c.seq() > c.head.Start.Seq {
-		from.Committed = c.head.Decision
+		from.Committed, from.Volatile = c.head.Decision, true
 	}
 	if c.stable != nil && c.stable.Epoch == c.head.Epoch {
 		from.Stable = c.stable

@@ -81,6 +81,8 @@ type slot struct {
 type Resume struct {
 	// Committed is the last decision whose block and state are stored.
 	Committed *Decision
+	// Volatile says that they are not durable yet: Stored will say when they are.
+	Volatile bool
 	// Stable is the last certified checkpoint.
 	Stable *Certificate
 	// Checkpoints are the stored decisions above Stable at which a checkpoint is

@@ -21,7 +21,9 @@ func (r *Replica) resume(from *Resume) error {
 		if len(due) > 0 && due[len(due)-1].Seq == d.Header.Seq {
 			r.due = due // it was among the checkpoints already
 		}
-		r.stored = d.Header.Seq
+		if !from.Volatile {
+			r.stored = d.Header.Seq
+		}
 	}
 	bound, err := join(r.start.Epoch, from.Records)
 	if err != nil {
