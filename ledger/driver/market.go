@@ -292,7 +292,9 @@ func (d *Driver) judge() {
 		m.judged = d.now.Mono
 		d.judgeThese(m.pool.ToJudge(d.now.Mono, judgeMost))
 	}
-	d.wake(m.judged + judgeEvery)
+	if !m.judging { // its end is an event
+		d.wake(m.judged + judgeEvery)
+	}
 }
 
 // judgeThese drops those transactions that do not apply to the committed state, and tells
