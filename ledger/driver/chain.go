@@ -16,14 +16,13 @@ const (
 	// Unkept is how many bytes of committed blocks may be on their way to the archive
 	// before nothing more is built or checked.
 	Unkept = 32 << 20
-	// stateEvery is how many transactions are executed at most before the state is stored
-	// between checkpoints: what many blocks change is then written once. After a start, as
-	// many are executed again at most, which takes part of a second.
-	stateEvery = 50_000
 	// storeAfter is how long a committed block may be in the log alone.
 	storeAfter = 500 * time.Millisecond
 	// known is of how many blocks below the head it is remembered which they are.
 	known = 512
+	// maxDue is how many checkpoints are remembered that nobody has certified: a core is
+	// never further than two intervals above the last one, and who only follows needs none.
+	maxDue = 8
 )
 
 // chain is what is committed here.
@@ -41,6 +40,7 @@ type chain struct {
 	keeping    []*committed // given to the archive or about to be, and not kept yet
 	unkept     int          // their bytes
 	unstored   int          // transactions since the last block whose state was stored
+	states     []uint64     // kept blocks whose state is stored, those that others may be fetching
 	since      time.Duration
 	waits      bool // a kept block is not durable; since says since when
 	syncing    bool
@@ -55,12 +55,13 @@ type committed struct {
 	block   *exec.Block
 	ids     []tx.ID
 	latency time.Duration
+	state   bool // it is stored
 }
 
 func newChain(from *Recovered) chain {
 	c := chain{
 		head: from.Head, given: from.Head, kept: from.Head.Header.Seq, synced: from.Stored,
-		stable: from.Stable, due: from.Checkpoints, lowest: from.Head.Header.Seq,
+		unstored: from.Unstored, stable: from.Stable, due: from.Checkpoints, lowest: from.Head.Header.Seq,
 	}
 	c.remember(&from.Head.Tip)
 	return c
@@ -118,12 +119,11 @@ func (d *Driver) give(k *committed) {
 	c := &d.chain
 	h := &k.head.Header
 	c.unstored += len(k.ids)
-	stateful := k.block.Next != nil || d.checkpoint(h) || c.unstored >= stateEvery
-	if stateful {
+	if k.state = h.Last() || c.unstored >= d.cfg.StateEvery; k.state {
 		c.unstored = 0
 	}
 	c.given = k.head
-	d.do(Store{Decision: k.head.Decision, Block: k.block, Stateless: !stateful})
+	d.do(Store{Decision: k.head.Decision, Block: k.block, Stateless: !k.state})
 }
 
 // checkpoint reports whether one is due at a block.
@@ -146,11 +146,17 @@ func (d *Driver) kept(seq uint64) {
 		d.seen(k.ids)
 		d.notice(BlockCommitted{Decision: k.head.Decision, Block: k.block, Latency: k.latency})
 		d.shown.head = k.head
+		if k.state {
+			c.states = append(c.states, h.Seq)
+		}
 		if !c.waits {
 			c.waits, c.since = true, d.now.Mono
 		}
 		if d.checkpoint(h) {
 			c.due = append(c.due, k.head.Decision)
+			if len(c.due) > maxDue {
+				c.due = c.due[1:]
+			}
 			d.makeDurable()
 		}
 	}
@@ -193,9 +199,24 @@ func (d *Driver) stored(seq uint64) {
 		if d.stand.able {
 			d.do(Cut{Stored: seq})
 		}
+		d.prune()
 	}
 	if c.again {
 		d.makeDurable()
+	}
+}
+
+// prune lets go of the states before the last but one that is durable: that one may be
+// on its way to somebody.
+func (d *Driver) prune() {
+	c := &d.chain
+	n := 0
+	for n < len(c.states) && c.states[n] <= c.synced {
+		n++
+	}
+	if n > 2 {
+		c.states = c.states[n-2:]
+		d.do(Prune{Below: c.states[0], Head: c.head.State})
 	}
 }
 
@@ -206,12 +227,7 @@ func (d *Driver) certified(cert *pbft.Certificate) {
 	for len(c.due) > 0 && c.due[0].Header.Seq <= cert.Seq {
 		c.due = c.due[1:]
 	}
-	e := Certify{Cert: cert}
-	// States of the last two intervals stay, for who fetches one.
-	if keep := 2 * d.cfg.Core.CheckpointInterval; cert.Seq > keep && cert.Seq <= c.synced {
-		e.Prune, e.Head = cert.Seq-keep, c.head.State
-	}
-	d.leave(func() { d.do(e) })
+	d.leave(func() { d.do(Certify{cert}) })
 }
 
 // deliver makes a block the head that consensus has committed.
@@ -323,7 +339,7 @@ func (d *Driver) installed(e *Installed) {
 	// checked do not.
 	d.plan.forget()
 	c.given, c.kept, c.synced, c.lowest = e.Head, e.Head.Header.Seq, e.Head.Header.Seq, e.Head.Header.Seq
-	c.waits, c.unstored, c.keeping, c.unkept, c.due = false, 0, nil, 0, nil
+	c.waits, c.unstored, c.keeping, c.unkept, c.due, c.states = false, 0, nil, 0, nil, nil
 	d.setHead(e.Head)
 	c.remember(&e.Head.Tip)
 	d.shown.head = e.Head

@@ -36,6 +36,10 @@ type Config struct {
 	TransferAfter uint64
 	// KeepBlocks is how many blocks keep their bodies, 0 for all.
 	KeepBlocks uint64
+	// StateEvery is how many transactions are executed before the state is stored: what
+	// many blocks change is then written once. After a start, as many are executed again at
+	// most. 0 means DefaultStateEvery.
+	StateEvery int
 	// Seed is drawn from the system by whoever ships the driver.
 	Seed [32]byte
 }
@@ -45,6 +49,8 @@ type Recovered struct {
 	Head *Head // all that log and archive together have
 	// Stored is up to where the archive is durable.
 	Stored uint64
+	// Unstored is how many transactions come after the last block whose state is stored.
+	Unstored int
 	// Votes says that this peer may vote when it is a validator: it has a transport, and a
 	// log that can be trusted. If it has a transport and no such log, Broken says why.
 	Votes  bool
@@ -64,6 +70,9 @@ type Recovered struct {
 	Checkpoints []*pbft.Decision
 	Fork        *Fork
 }
+
+// DefaultStateEvery has a start take part of a second.
+const DefaultStateEvery = 20_000
 
 // tick is the unit of the core's time.
 const tick = 10 * time.Millisecond

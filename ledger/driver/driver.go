@@ -39,6 +39,9 @@ func New(cfg Config, from Recovered, now Instant) (*Driver, []Effect, error) {
 	if err := cfg.Core.Validate(); err != nil {
 		return nil, nil, err
 	}
+	if cfg.StateEvery == 0 {
+		cfg.StateEvery = DefaultStateEvery
+	}
 	d := &Driver{
 		cfg: cfg, self: cfg.Key.Public(), chance: rand.NewChaCha8(cfg.Seed), now: now,
 		jobs:   jobs{open: map[JobID]func(Event){}},

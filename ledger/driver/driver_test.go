@@ -8,6 +8,7 @@ import (
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/tx"
 )
 
 func TestCommits(t *testing.T) {
@@ -93,5 +94,30 @@ func TestEveryEventIsTaken(t *testing.T) {
 	w.run(50 * time.Millisecond)
 	if n.halted != nil || n.view.Halted == "" {
 		t.Errorf("halted %v, view %q", n.halted, n.view.Halted)
+	}
+}
+
+// A full disk is for what gets the ledger out of trouble, and for nothing else.
+func TestFullDisk(t *testing.T) {
+	w := newWorld(t, 4)
+	w.run(100 * time.Millisecond)
+	for _, n := range w.nodes[1:] {
+		n.take(driver.DiskFree{Bytes: 200 << 20})
+	}
+	w.nodes[1].submit(1, 10, 0, put(1))
+	w.nodes[0].submit(2, 10, 0, put(1))
+	w.run(300 * time.Millisecond)
+	if code, _ := tx.CodeOf(w.nodes[1].answers[1].Err); code != tx.CodeQueueFull {
+		t.Errorf("a peer whose disk is full takes a transaction: %+v", w.nodes[1].answers[1])
+	}
+	if a, ok := w.nodes[0].answers[2]; ok {
+		t.Errorf("three peers whose disks are full have voted for a block: %+v", a)
+	}
+	for _, n := range w.nodes[1:] {
+		n.take(driver.DiskFree{Bytes: 2 << 30})
+	}
+	w.run(3 * time.Second)
+	if a := w.nodes[0].answers[2]; a.Block == 0 {
+		t.Errorf("not committed once there is room: %+v", a)
 	}
 }

@@ -44,12 +44,13 @@ type (
 	// SyncStore makes durable what is kept up to a block, beside the lane, and drops bodies
 	// of blocks below Bodies then, 0 for none. It answers with Stored.
 	SyncStore struct{ Seq, Bodies uint64 }
-	// Certify keeps the certificate of the last stable checkpoint, and lets go of states
-	// before a block's, 0 for none.
-	Certify struct {
-		Cert  *pbft.Certificate
-		Prune uint64
-		Head  state.State // whose memory is shed then
+	// Certify keeps the certificate of the last stable checkpoint.
+	Certify struct{ Cert *pbft.Certificate }
+	// Prune lets go of the states before a block's, and then of what the head's state has
+	// in memory and need not.
+	Prune struct {
+		Below uint64
+		Head  state.State
 	}
 	// Keep stores what may prove something: *pbft.Evidence, *pbft.NewView or *Fork, which is
 	// made durable, with the evidence that is found for it, and answered with Accused.
@@ -177,6 +178,7 @@ func (Cut) effect()        {}
 func (Store) effect()      {}
 func (SyncStore) effect()  {}
 func (Certify) effect()    {}
+func (Prune) effect()      {}
 func (Keep) effect()       {}
 func (Install) effect()    {}
 func (Load) effect()       {}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
@@ -37,8 +38,10 @@ const (
 	// comes meanwhile is verified together.
 	verifying = 1
 
-	// lowDisk is how many bytes must be free for a transaction to be taken.
+	// lowDisk is how many bytes must be free for a transaction to be taken, and noDisk for
+	// a block to be voted for that has others than validators' votes.
 	lowDisk = 1 << 30
+	noDisk  = 256 << 20
 )
 
 var errLessRoom = tx.Reject(tx.CodeQueueFull, "each of more validators has less room")
@@ -86,6 +89,11 @@ func (m *market) tick(now time.Duration) pbft.Tick {
 
 // short reports whether the disk has no room for transactions.
 func (m *market) short() bool { return m.free < lowDisk }
+
+// stores reports whether the disk has room for a block with this body.
+func (m *market) stores(c *body.Content) bool {
+	return m.free >= noDisk || !slices.ContainsFunc(c.Batch(), func(t *tx.Transaction) bool { return !t.Op.Type().Governs() })
+}
 
 // lookup returns transactions that wait in the pool.
 func (m *market) lookup(ids []tx.ID) (found []*tx.Transaction, missing int) {

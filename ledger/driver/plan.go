@@ -191,7 +191,7 @@ func (d *Driver) look(c *check) {
 		return
 	}
 	content := d.assemble(&c.Header)
-	if content == nil {
+	if content == nil || !d.market.stores(content) {
 		return
 	}
 	c.running = true

@@ -252,6 +252,9 @@ func (d *Driver) perform(v *voter, out *pbft.Output) {
 	for _, decision := range out.Deliver {
 		d.deliver(decision)
 	}
+	if d.voter != v {
+		return // what was delivered contradicts what is here
+	}
 	if view != v.view {
 		v.view = view
 		d.enter(view)

@@ -199,7 +199,7 @@ func (n *node) do(e driver.Effect) {
 		n.notices = append(n.notices, e.What)
 	case driver.Halt:
 		n.halted = e.Why
-	case driver.Keep, driver.Certify, driver.Cut, driver.Ask, driver.Stop, driver.Credit, driver.CheckChain, driver.Install:
+	case driver.Keep, driver.Certify, driver.Prune, driver.Cut, driver.Ask, driver.Stop, driver.Credit, driver.CheckChain, driver.Install:
 	default:
 		n.w.t.Fatalf("an effect of type %T", e)
 	}

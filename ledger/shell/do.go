@@ -92,7 +92,7 @@ func costInStore(e driver.Effect) (lane.Cost, bool) {
 			c.Bytes = sizeOf(m)
 		}
 		return c, true
-	case driver.Certify, driver.Install, driver.Load:
+	case driver.Certify, driver.Prune, driver.Install, driver.Load:
 		return lane.Cost{Units: 1}, true
 	default:
 		return lane.Cost{}, false

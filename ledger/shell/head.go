@@ -14,7 +14,7 @@ import (
 
 // loadHead returns the last stored block with all that the next one stands on.
 func (s *Shell) loadHead() (*driver.Head, error) {
-	tip, err := s.loadTip()
+	tip, _, err := s.loadTip()
 	if err != nil {
 		return nil, err
 	}
@@ -22,38 +22,41 @@ func (s *Shell) loadHead() (*driver.Head, error) {
 }
 
 // loadTip returns the last stored block with its state, which is carried out again from
-// the last one that is stored. It begins an archive that is empty.
-func (s *Shell) loadTip() (*exec.Tip, error) {
+// the last one that is stored, and how many transactions were. It begins an archive that
+// is empty.
+func (s *Shell) loadTip() (tip *exec.Tip, redone int, err error) {
 	m, err := s.archive.OpenState()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	seq, ok := s.archive.Head()
 	if !ok {
-		return s.begin(m)
+		tip, err = s.begin(m)
+		return tip, 0, err
 	}
 	at, ok := s.archive.StateSeq()
 	if !ok {
-		return nil, fmt.Errorf("%w: no state is stored", archive.ErrCorrupt)
+		return nil, 0, fmt.Errorf("%w: no state is stored", archive.ErrCorrupt)
 	}
 	st, err := state.Open(m)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	d, err := s.archive.Decision(at)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	tip := &exec.Tip{Header: d.Header, Digest: d.Cert.Digest, State: st}
+	tip = &exec.Tip{Header: d.Header, Digest: d.Cert.Digest, State: st}
 	for ; at < seq; at++ {
 		if tip, err = s.redo(tip, at+1); err != nil {
-			return nil, fmt.Errorf("executing block %d again: %w", at+1, err)
+			return nil, 0, fmt.Errorf("executing block %d again: %w", at+1, err)
 		}
+		redone += int(tip.Header.Count)
 	}
 	if tip.State.Root() != tip.Header.State {
-		return nil, fmt.Errorf("%w: the stored state is not that of block %d", pbft.ErrDiverged, seq)
+		return nil, 0, fmt.Errorf("%w: the stored state is not that of block %d", pbft.ErrDiverged, seq)
 	}
-	return tip, nil
+	return tip, redone, nil
 }
 
 // redo executes a stored block again.

@@ -22,10 +22,11 @@ func (s *Shell) reopen(ctx context.Context) (driver.Recovered, error) {
 		return r, fmt.Errorf("opening the archive: %w", err)
 	}
 	s.archive = a
-	tip, err := s.loadTip()
+	tip, redone, err := s.loadTip()
 	if err != nil {
 		return r, err
 	}
+	r.Unstored = redone
 	if s.o.Votes {
 		if tip, err = s.recoverLog(ctx, tip, &r); err != nil {
 			return r, err
@@ -62,7 +63,7 @@ func (s *Shell) recoverLog(ctx context.Context, tip *exec.Tip, r *driver.Recover
 	}
 	s.journal = j
 	r.Votes, r.Memory, r.Decided, r.Lost = true, memory, j.Decided(), j.Lost()
-	tip, err = s.catchUp(ctx, tip, memory)
+	tip, err = s.catchUp(ctx, tip, memory, &r.Unstored)
 	if errors.Is(err, errBadLog) {
 		s.giveUpLog(r, err)
 		return tip, nil
@@ -83,15 +84,11 @@ func (s *Shell) giveUpLog(r *driver.Recovered, why error) {
 // errBadLog is returned for a log that holds what no replica writes into one.
 var errBadLog = errors.New("the log cannot be trusted")
 
-// stateEvery is how many transactions are carried out at most before the state is
-// stored between checkpoints.
-const stateEvery = 50_000
-
 // catchUp stores what the log says is committed and the archive does not have: the
 // archive is made durable seldom, the log always. It stops where the log has a gap, and
-// returns the last block that it has stored. What is missing comes from others.
-func (s *Shell) catchUp(ctx context.Context, tip *exec.Tip, memory *journal.Memory) (*exec.Tip, error) {
-	unstored := 0
+// returns the last block that it has stored. What is missing comes from others. It counts
+// transactions since the last block whose state is stored.
+func (s *Shell) catchUp(ctx context.Context, tip *exec.Tip, memory *journal.Memory, unstored *int) (*exec.Tip, error) {
 	for _, b := range memory.Blocks() {
 		if err := ctx.Err(); err != nil {
 			return tip, err
@@ -114,13 +111,13 @@ func (s *Shell) catchUp(ctx context.Context, tip *exec.Tip, memory *journal.Memo
 		if err != nil {
 			return tip, fmt.Errorf("block %d of the log: %w", h.Seq, err)
 		}
-		unstored += int(h.Count)
-		stateful := done.Next != nil || h.Seq%s.o.Core.CheckpointInterval == 0 || unstored >= stateEvery
+		*unstored += int(h.Count)
+		stateful := done.Next != nil || *unstored >= driver.DefaultStateEvery
 		if err := s.archive.Append(entryOf(b.Decision, done, !stateful)); err != nil {
 			return tip, fmt.Errorf("storing block %d of the log: %w", h.Seq, err)
 		}
 		if stateful {
-			unstored = 0
+			*unstored = 0
 		}
 		tip = &done.Tip
 	}

@@ -23,14 +23,8 @@ func (s *Shell) Head() ([]byte, error) {
 		return nil, err
 	}
 	h := codec.Head{Tip: tip, Earliest: s.archive.Earliest()}
-	stable, err := s.archive.Stable()
-	if err != nil {
-		return nil, err
-	}
-	if stable != nil {
-		// A checkpoint that this peer has only heard of is none that it can serve.
-		h.Checkpoint, err = s.archive.Decision(stable.Seq)
-		if err != nil && !errors.Is(err, archive.ErrNotFound) && !errors.Is(err, archive.ErrPruned) {
+	if at, ok := s.archive.StateSeq(); ok && at > 0 {
+		if h.Checkpoint, err = s.archive.Decision(at); err != nil {
 			return nil, err
 		}
 		if h.End, err = s.endBefore(h.Checkpoint); err != nil {

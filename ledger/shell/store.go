@@ -71,6 +71,8 @@ func (s *Shell) storeOne(e driver.Effect) ([]driver.Event, error) {
 	switch e := e.(type) {
 	case driver.Certify:
 		return nil, s.certify(e)
+	case driver.Prune:
+		return nil, s.prune(e)
 	case driver.Keep:
 		return s.keep(e.What)
 	case driver.Install:
@@ -82,17 +84,18 @@ func (s *Shell) storeOne(e driver.Effect) ([]driver.Event, error) {
 	}
 }
 
-// certify takes note of a checkpoint: the state before it need not be readable any
-// more.
+// certify takes note of a checkpoint.
 func (s *Shell) certify(e driver.Certify) error {
 	if err := s.archive.SetStable(e.Cert); err != nil {
 		return fmt.Errorf("storing the certificate of checkpoint %d: %w", e.Cert.Seq, err)
 	}
-	if e.Prune == 0 {
-		return nil
-	}
-	if _, err := s.archive.Prune(e.Prune); err != nil {
-		return fmt.Errorf("letting go of states before block %d: %w", e.Prune, err)
+	return nil
+}
+
+// prune lets go of states, which need not be readable any more.
+func (s *Shell) prune(e driver.Prune) error {
+	if _, err := s.archive.Prune(e.Below); err != nil {
+		return fmt.Errorf("letting go of states before block %d: %w", e.Below, err)
 	}
 	e.Head.Map().Shed(stateMemory)
 	return nil
