@@ -17,7 +17,8 @@ func (d *Driver) alarm(first, second *pbft.Decision) {
 	}
 	d.stand.alarmed = true
 	d.stop(forkError(first, second))
-	d.do(Keep{&Fork{First: first, Second: second}})
+	f := &Fork{First: first, Second: second}
+	d.leave(func() { d.do(Keep{f}) }) // behind the block that it contradicts
 }
 
 func forkError(first, second *pbft.Decision) error {

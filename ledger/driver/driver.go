@@ -147,7 +147,7 @@ func (d *Driver) surroundings(e Event) {
 // comes first: everything else may depend on it.
 func (d *Driver) settle() {
 	d.next = d.now.Mono + time.Hour
-	for {
+	for again := true; again && !d.over; again = d.voter != nil && d.voter.dirty {
 		d.flush()
 		if d.over {
 			return
@@ -156,20 +156,20 @@ func (d *Driver) settle() {
 			continue
 		}
 		d.fly()
-		if d.build() {
-			continue
-		}
-		break
+		d.build()
+		d.askBodies()
+		d.verify()
+		d.admit()
+		d.pass()
+		d.judge()
+		d.followOn()
+		d.handOver()
+		d.renewPlace()
+		d.store()
 	}
-	d.askBodies()
-	d.verify()
-	d.admit()
-	d.pass()
-	d.judge()
-	d.followOn()
-	d.handOver()
-	d.renewPlace()
-	d.store()
+	if d.over {
+		return
+	}
 	d.publish()
 	if d.voter != nil {
 		d.wake(d.voter.ticked + tick)

@@ -84,10 +84,26 @@ func TestEveryEventIsTaken(t *testing.T) {
 	w := newWorld(t, 4)
 	n := w.nodes[0]
 	for _, e := range []driver.Event{
-		driver.Alarm{}, driver.Malformed{From: key(2).Public()}, driver.Linked{Peer: key(2).Public()}, driver.Lost{Peer: key(2).Public()},
-		driver.Withdrawn{Ticket: 9}, driver.Sources{}, driver.Item{Ask: 9}, driver.Ended{Ask: 9}, driver.DiskFree{Bytes: 1}, driver.Durable{},
-		driver.VotesChecked{Job: 99}, driver.TxsChecked{Job: 99}, driver.Executed{Job: 99}, driver.Judged{Job: 99}, driver.Peeked{Job: 99},
-		driver.Loaded{Job: 99}, driver.Kept{}, driver.Stored{}, driver.Accused{Fork: &driver.Fork{}}, driver.KeyInUse{},
+		driver.Alarm{},
+		driver.Malformed{From: key(2).Public()},
+		driver.Linked{Peer: key(2).Public()},
+		driver.Lost{Peer: key(2).Public()},
+		driver.Withdrawn{Ticket: 9},
+		driver.Sources{},
+		driver.Item{Ask: 9},
+		driver.Ended{Ask: 9},
+		driver.DiskFree{Bytes: 1},
+		driver.Durable{},
+		driver.VotesChecked{Job: 99},
+		driver.TxsChecked{Job: 99},
+		driver.Executed{Job: 99},
+		driver.Judged{Job: 99},
+		driver.Peeked{Job: 99},
+		driver.Loaded{Job: 99},
+		driver.Kept{},
+		driver.Stored{},
+		driver.Accused{Fork: &driver.Fork{}},
+		driver.KeyInUse{},
 	} {
 		n.take(e)
 	}

@@ -57,7 +57,6 @@ func (f *Fetched) Decision() *pbft.Decision {
 // Event is what happens to a Driver: a closed set. One Step takes one or several.
 type Event interface{ event() }
 
-// What comes from outside.
 type (
 	// Arrived is a frame from another validator, which the transport has authenticated.
 	// Nothing in it is verified.
@@ -70,9 +69,10 @@ type (
 		From sig.PublicKey
 		Err  error
 	}
-	// Linked and Lost say that a validator can be reached from now on, or cannot any more.
+	// Linked says that a validator can be reached from now on.
 	Linked struct{ Peer sig.PublicKey }
-	Lost   struct{ Peer sig.PublicKey }
+	// Lost says that it cannot any more.
+	Lost struct{ Peer sig.PublicKey }
 	// KeyInUse says that another process with this peer's key has its place among the
 	// validators.
 	KeyInUse struct{}
@@ -111,7 +111,6 @@ type (
 	Alarm struct{}
 )
 
-// What comes of effects.
 type (
 	// Durable says that all records up to a mark are durable.
 	Durable struct{ Mark Mark }
@@ -175,9 +174,9 @@ type (
 	}
 	// Accused answers Keep of a fork: the fork with those who are to blame for it.
 	Accused struct{ Fork *Fork }
-	// LogFailed says that the log cannot be written any more, and StoreFailed that the
-	// archive cannot.
-	LogFailed   struct{ Err error }
+	// LogFailed says that the log cannot be written any more.
+	LogFailed struct{ Err error }
+	// StoreFailed says that the archive cannot.
 	StoreFailed struct{ Err error }
 )
 

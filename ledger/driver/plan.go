@@ -287,23 +287,22 @@ type standing struct {
 // build has the block built that this leader may propose, if it is time: at once when
 // nothing is in flight, else when a batch is full or has waited long enough, which is the
 // longer the more blocks are in flight. A swarm that is fast is not kept waiting, and one
-// that is not gets fewer and larger blocks. It reports whether the core has been told
-// something.
-func (d *Driver) build() bool {
+// that is not gets fewer and larger blocks.
+func (d *Driver) build() {
 	p := &d.plan
 	if p.offer == nil || p.building || d.voter == nil || d.chain.full() || d.market.short() {
-		return false
+		return
 	}
 	if d.now.Mono < p.idle {
 		d.wake(p.idle)
-		return false
+		return
 	}
 	o := *p.offer
 	parent := d.parent(o.Parent)
 	// What is in blocks in flight waits still, and is not to be proposed twice.
 	waiting := d.market.pool.Ready()
 	if parent == nil || waiting <= 0 {
-		return false
+		return
 	}
 	most := exec.Limits{
 		Transactions: min(d.cfg.MaxBatch, int(min(parent.params.MaxBlockTransactions, tx.MaxBatch))),
@@ -312,7 +311,7 @@ func (d *Driver) build() bool {
 	if inFlight := o.Seq - min(o.Seq, d.chain.seq()+1); inFlight > 0 && waiting < most.Transactions {
 		if at := p.built + time.Duration(inFlight)*d.cfg.BatchTimeout; d.now.Mono < at {
 			d.wake(at)
-			return false
+			return
 		}
 	}
 	p.building = true
@@ -320,7 +319,6 @@ func (d *Driver) build() bool {
 		Job: d.jobs.begin(func(e Event) { d.builtBlock(o, e) }), Parent: &parent.Tip,
 		Task: BuildBlock{Limits: most, Candidates: d.market.pool.Next(most.Transactions, most.Bytes-exec.BodyHead), Time: d.now.Wall},
 	})
-	return false
 }
 
 // rest is how long nothing is built after a block that none of the candidates was for:

@@ -161,7 +161,8 @@ func TestLanesBesideEachOther(t *testing.T) {
 			p.shell.Do([]driver.Effect{
 				driver.SyncStore{Seq: seq, Bodies: seq / 2},
 				driver.Cut{Stored: seq / 2},
-				driver.Certify{Cert: &cert}, driver.Prune{Below: seq / 2, Head: tip.State},
+				driver.Certify{Cert: &cert},
+				driver.Prune{Below: seq / 2, Head: tip.State},
 			})
 		}
 	}
