@@ -145,6 +145,35 @@ func TestForkedBlocks(t *testing.T) {
 	}
 }
 
+// A fork below the head is noticed too, whoever was in office there.
+func TestForkBelowTheHead(t *testing.T) {
+	w := newWorld(t)
+	w.commits(2)
+	w.admit(5) // 3
+	w.commits(2)
+	h := w.blocks[4].decision.Header
+	h.Time++
+	second := w.decide(&h)
+	w.commits(3)
+	p := w.peer()
+	p.take(8)
+	p.sync(8)
+	p.reopen() // it does not know from memory who was in office
+	got := checked[follow.HeadChecked](p, follow.CheckHead{Blob: codec.AppendHead(nil, &codec.Head{Tip: second})})
+	if got.Lie || got.Fork == nil || got.Fork.First.Cert.Digest != w.blocks[4].decision.Cert.Digest {
+		t.Fatalf("%+v", got)
+	}
+	unsigned := *second
+	unsigned.Cert.Sigs = unsigned.Cert.Sigs[:2]
+	if got := checked[follow.HeadChecked](p, follow.CheckHead{Blob: codec.AppendHead(nil, &codec.Head{Tip: &unsigned})}); !got.Lie || got.Fork != nil {
+		t.Errorf("%+v", got)
+	}
+	accused := one[driver.Accused](p, driver.Keep{What: &driver.Fork{First: got.Fork.First, Second: second}})
+	if len(accused.Fork.Guilty) != 4 {
+		t.Errorf("%d are guilty", len(accused.Fork.Guilty))
+	}
+}
+
 func TestHeads(t *testing.T) {
 	w := newWorld(t)
 	w.commits(5)

@@ -8,6 +8,14 @@
 //
 // It decides nothing and starts no goroutine: lanes are handed in, so that what ships
 // and what is simulated differ in nothing but the lanes and what is outside.
+//
+// # Failures
+//
+// The first failure of the log is its last: one LogFailed, and nothing is logged behind
+// it. The same holds for the archive, with StoreFailed. In all other lanes a failure is
+// that of one job, and in its answer. A job for which a lane has no room is answered as
+// one that failed; backlogs are such that a Driver, which bounds what it has out, never
+// sees that.
 package shell
 
 import (
