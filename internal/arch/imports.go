@@ -61,6 +61,11 @@ var forbidden = []struct {
 		reason: "the archive knows its store by an interface alone, so that the simulator runs it without a disk",
 	},
 	{
+		from:   []string{"ledger/driver"},
+		never:  []string{Module + "/ledger/archive", Module + "/ledger/shell"},
+		reason: "the driver decides and the shell carries out: what the disk holds comes in as values",
+	},
+	{
 		from:   []string{"api/server"},
 		never:  []string{Module + "/protocols", Module + "/dht", "github.com/libp2p/go-libp2p"},
 		reason: "the server declares what it needs of a node; node joins the two",
@@ -77,24 +82,34 @@ var sansIO = []string{"ledger/pbft", "ledger/quorum", "ledger/follow", "crdtsync
 
 // timed are the cores that are told instants. They may name durations, and must not
 // look at a clock: see checkClock.
-var timed = []string{"internal/quiet/limiter", "ledger/follow", "ledger/intake"}
+var timed = []string{"internal/quiet/limiter", "ledger/driver", "ledger/follow", "ledger/intake"}
+
+// chancy are those that are given a seed: they may draw from it, and from nothing else.
+var chancy = []string{"ledger/driver"}
 
 // values are packages without input, output, goroutine, lock or clock of their own, on
 // top of rooms that have some for others: what they may import is looked at, and not
 // what that imports in its turn.
-var values = []string{"internal/quiet/limiter", "ledger/admission", "ledger/body", "ledger/codec", "ledger/exec", "ledger/intake"}
+var values = []string{"internal/quiet/limiter", "ledger/admission", "ledger/body", "ledger/codec", "ledger/driver", "ledger/exec", "ledger/intake"}
+
+// blind are those that hold states and do not look into them: ledger/exec does, in jobs.
+var (
+	blind  = []string{"ledger/driver"}
+	states = []string{"ledger/state", "ledger/smt"}
+)
 
 // pure are the standard packages a core may import itself. What they import in
 // their turn is not looked at: fmt reaches os, but formatting a value does not.
 var pure = []string{
 	"bytes", "cmp", "crypto/sha256", "encoding/binary", "encoding/hex", "errors", "fmt", "hash", "iter",
-	"math", "math/bits", "net/netip", "slices", "sort", "strconv", "strings", "unicode/utf8",
+	"maps", "math", "math/bits", "net/netip", "slices", "sort", "strconv", "strings", "unicode/utf8",
 }
 
 const (
 	reasonArrows = "imports run down the house, never up or sideways; declare the interface you need, and let node join the rooms"
 	reasonFloor  = "a room without a floor has no import rules: give it one in internal/arch and in docs/design/architecture.md"
 	reasonValues = "a package of pure functions imports values and arithmetic only, so that the simulator runs it as it is: instants come in as arguments"
+	reasonStates = "what a state says may have to be read from the disk: only ledger/exec looks, beside the driver"
 	reasonSansIO = "a core without input or output imports values and arithmetic only: time enters as ticks, randomness as input, and the driver persists and sends"
 )
 
@@ -194,7 +209,11 @@ func checkValues(p *Package) []Violation {
 		return nil
 	}
 	for _, path := range p.Imports {
-		if !slices.Contains(pure, path) && !within(path, Module) && (path != "time" || !withinAny(short(p.ImportPath), timed)) {
+		if within(path, Module) && slices.Contains(blind, short(p.ImportPath)) && slices.Contains(states, short(path)) {
+			return []Violation{{short(p.ImportPath), fmt.Sprintf("%s imports %s", short(p.ImportPath), short(path)), reasonStates}}
+		}
+		told := path == "time" && withinAny(short(p.ImportPath), timed) || path == "math/rand/v2" && withinAny(short(p.ImportPath), chancy)
+		if !slices.Contains(pure, path) && !within(path, Module) && !told {
 			return []Violation{{short(p.ImportPath), fmt.Sprintf("%s imports %s", short(p.ImportPath), path), reasonValues}}
 		}
 	}

@@ -80,6 +80,12 @@ func TestRulesFindViolations(t *testing.T) {
 		"a core reads the disk below":     {[]string{"./ledger/pbft: ./ledger/quorum fmt", "./ledger/quorum: os"}, "ledger/pbft", "ledger/quorum imports os"},
 		"a pure function sleeps":          {[]string{"./ledger/body: fmt time"}, "ledger/body", "ledger/body imports time"},
 		"a pure function's values":        {[]string{"./ledger/body: cmp ./ledger/tx", "./ledger/tx: time log/slog"}, "", ""},
+		"a driver draws from a seed":      {[]string{"./ledger/driver: time math/rand/v2 ./ledger/pbft", "./ledger/pbft: fmt"}, "", ""},
+		"a driver reads the disk":         {[]string{"./ledger/driver: os"}, "ledger/driver", "ledger/driver imports os"},
+		"a driver knows its shell":        {[]string{"./ledger/driver: ./ledger/shell"}, "ledger/driver", "ledger/driver -> ledger/shell"},
+		"a driver looks into states":      {[]string{"./ledger/driver: ./ledger/state"}, "ledger/driver", "ledger/driver imports ledger/state"},
+		"a driver holds states":           {[]string{"./ledger/driver: ./ledger/exec", "./ledger/exec: ./ledger/state"}, "", ""},
+		"values draw":                     {[]string{"./ledger/body: math/rand/v2"}, "ledger/body", "ledger/body imports math/rand/v2"},
 		"a policy asks the clock":         {[]string{"./ledger/admission: fmt time"}, "ledger/admission", "ledger/admission imports time"},
 		"a policy's keys":                 {[]string{"./ledger/admission: ./ledger/sig", "./ledger/sig: sync"}, "", ""},
 		"a core links a library":          {[]string{"./ledger/quorum: example.org/x"}, "ledger/quorum", "ledger/quorum imports example.org/x"},
@@ -142,18 +148,33 @@ func TestSourcesFindViolations(t *testing.T) {
 	}
 }
 
-func TestCoresLookAtNoClock(t *testing.T) {
-	dir := t.TempDir()
-	name := "core.go"
-	text := "package follow\n\nimport \"time\"\n\nfunc f() time.Duration { return time.Since(time.Time{}) + time.Second }\n"
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := &Package{ImportPath: expand("./ledger/follow"), Dir: dir, Doc: "d", GoFiles: []string{name}, TestGoFiles: []string{name}}
-	want := "ledger/follow/core.go: time.Since\n\t" + reasonClock
-	got, err := Sources(Graph{p.ImportPath: p})
-	if err != nil || len(got) != 1 || got[0].String() != want {
-		t.Errorf("found %v, %v, want %q", got, err, want)
+func TestCoresAreReplayed(t *testing.T) {
+	for name, c := range map[string]struct{ code, what, reason string }{
+		"arithmetic":      {"func f() time.Duration { return time.Second }", "", ""},
+		"a clock":         {"func f() time.Duration { return time.Since(time.Time{}) }", "time.Since", reasonClock},
+		"a seed":          {"var r = rand.NewChaCha8([32]byte{})", "", ""},
+		"chance":          {"var r = rand.IntN(2)", "rand.IntN", reasonChance},
+		"a goroutine":     {"func f() { go f() }", "a go statement", reasonAlone},
+		"a channel":       {"var c chan int", "a channel", reasonAlone},
+		"another's field": {"func f(x struct{ y struct{ Now int } }) int { return x.y.Now }", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, file := t.TempDir(), "core.go"
+			if err := os.WriteFile(filepath.Join(dir, file), []byte("package driver\n\n"+c.code+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := &Package{ImportPath: expand("./ledger/driver"), Dir: dir, Doc: "d", GoFiles: []string{file}, TestGoFiles: []string{file}}
+			got, err := Sources(Graph{p.ImportPath: p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case c.what == "" && len(got) == 0:
+			case len(got) == 1 && got[0] == Violation{"ledger/driver/core.go", c.what, c.reason}:
+			default:
+				t.Errorf("found %v, want %q", got, c.what)
+			}
+		})
 	}
 }
 

@@ -27,6 +27,8 @@ const (
 	reasonTest    = "a package without a test of its own is changed in fear"
 	reasonLines   = "one idea per file, of about 100 to 400 lines"
 	reasonClock   = "a core that looks at a clock, or waits for one, is another in each run: instants come in with the events"
+	reasonChance  = "a core that draws from the process is another in each run: it is given a seed"
+	reasonAlone   = "a core with goroutines is another in each run: one caller at a time gives it what happens"
 	reasonTop     = "the top level is given, so that people find their way"
 )
 
@@ -52,11 +54,11 @@ func Sources(g Graph) ([]Violation, error) {
 			return nil, err
 		}
 		out = append(out, long...)
-		clocks, err := checkClock(p)
+		differs, err := checkReplay(p)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, clocks...)
+		out = append(out, differs...)
 	}
 	return out, nil
 }
@@ -64,9 +66,13 @@ func Sources(g Graph) ([]Violation, error) {
 // clocks are what package time has besides arithmetic.
 var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local", "LoadLocation"}
 
-// checkClock looks for clocks in the cores that are told instants.
-func checkClock(p *Package) ([]Violation, error) {
-	if !withinAny(short(p.ImportPath), timed) {
+// sources are what package math/rand/v2 has for who is given a seed.
+var sources = []string{"ChaCha8", "NewChaCha8", "PCG", "NewPCG"}
+
+// checkReplay looks for what makes one run differ from another with the same events, in
+// packages that runs are replayed through: clocks, chance of the process, and goroutines.
+func checkReplay(p *Package) ([]Violation, error) {
+	if !withinAny(short(p.ImportPath), slices.Concat(sansIO, values)) {
 		return nil, nil
 	}
 	var out []Violation
@@ -76,15 +82,33 @@ func checkClock(p *Package) ([]Violation, error) {
 			return nil, err
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
-			if sel, ok := n.(*ast.SelectorExpr); ok {
-				if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, sel.Sel.Name) {
-					out = append(out, Violation{filepath.Join(short(p.ImportPath), name), "time." + sel.Sel.Name, reasonClock})
-				}
+			if what, reason := unreplayable(n); what != "" {
+				out = append(out, Violation{filepath.Join(short(p.ImportPath), name), what, reason})
 			}
 			return true
 		})
 	}
 	return out, nil
+}
+
+// unreplayable returns what of a piece of source is not the same in each run, and why
+// that matters.
+func unreplayable(n ast.Node) (what, reason string) {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return "a go statement", reasonAlone
+	case *ast.ChanType:
+		return "a channel", reasonAlone
+	case *ast.SelectorExpr:
+		switch x, _ := n.X.(*ast.Ident); {
+		case x == nil:
+		case x.Name == "time" && slices.Contains(clocks, n.Sel.Name):
+			return "time." + n.Sel.Name, reasonClock
+		case x.Name == "rand" && !slices.Contains(sources, n.Sel.Name):
+			return "rand." + n.Sel.Name, reasonChance
+		}
+	}
+	return "", ""
 }
 
 // isSuite reports whether a package is made of tests for others to run.

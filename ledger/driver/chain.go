@@ -216,7 +216,7 @@ func (d *Driver) prune() {
 	}
 	if n > 2 {
 		c.states = c.states[n-2:]
-		d.do(Prune{Below: c.states[0], Head: c.head.State})
+		d.do(Prune{Below: c.states[0], Head: &c.head.Tip})
 	}
 }
 

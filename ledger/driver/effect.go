@@ -8,7 +8,6 @@ import (
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
-	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -50,7 +49,7 @@ type (
 	// in memory and need not.
 	Prune struct {
 		Below uint64
-		Head  state.State
+		Head  *exec.Tip
 	}
 	// Keep stores what may prove something: *pbft.Evidence, *pbft.NewView or *Fork, which is
 	// made durable, with the evidence that is found for it, and answered with Accused.
@@ -108,10 +107,10 @@ type (
 		Txs  []*tx.Transaction
 		Time int64
 	}
-	// Peek reads the next nonce of an owner.
+	// Peek reads the next nonce of an owner after a block.
 	Peek struct {
 		Job   JobID
-		State state.State
+		On    *exec.Tip
 		Owner sig.PublicKey
 	}
 )

@@ -186,7 +186,7 @@ func (n *node) do(e driver.Effect) {
 		r, err := exec.Judge(e.On.State, e.Txs, e.On.Header.Seq+1, max(e.Time, e.On.Header.Time))
 		n.take(driver.Judged{Job: e.Job, Rejections: r, Err: err})
 	case driver.Peek:
-		nonce, err := e.State.NextNonce(e.Owner)
+		nonce, err := e.On.State.NextNonce(e.Owner)
 		n.take(driver.Peeked{Job: e.Job, Nonce: nonce, Err: err})
 	case driver.Send:
 		n.sent = append(n.sent, e)

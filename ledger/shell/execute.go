@@ -60,7 +60,7 @@ func (s *Shell) judge(_ context.Context, jobs []Job, results [][]driver.Event) e
 			results[i] = []driver.Event{out}
 		case driver.Peek:
 			out := driver.Peeked{Job: e.Job}
-			out.Nonce, out.Err = e.State.NextNonce(e.Owner)
+			out.Nonce, out.Err = e.On.State.NextNonce(e.Owner)
 			results[i] = []driver.Event{out}
 		}
 	}

@@ -162,7 +162,7 @@ func TestLanesBesideEachOther(t *testing.T) {
 				driver.SyncStore{Seq: seq, Bodies: seq / 2},
 				driver.Cut{Stored: seq / 2},
 				driver.Certify{Cert: &cert},
-				driver.Prune{Below: seq / 2, Head: tip.State},
+				driver.Prune{Below: seq / 2, Head: &tip},
 			})
 		}
 	}

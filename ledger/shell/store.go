@@ -97,7 +97,7 @@ func (s *Shell) prune(e driver.Prune) error {
 	if _, err := s.archive.Prune(e.Below); err != nil {
 		return fmt.Errorf("letting go of states before block %d: %w", e.Below, err)
 	}
-	e.Head.Map().Shed(stateMemory)
+	e.Head.State.Map().Shed(stateMemory)
 	return nil
 }
 

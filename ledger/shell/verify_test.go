@@ -173,7 +173,7 @@ func TestTransactionsOnAnUnreadableState(t *testing.T) {
 	if got := one[driver.Judged](q, driver.Judge{Job: 2, On: tip, Txs: []*tx.Transaction{good}}); got.Err == nil || got.Job != 2 {
 		t.Errorf("%+v", got)
 	}
-	if got := one[driver.Peeked](q, driver.Peek{Job: 3, State: tip.State, Owner: key(20).Public()}); got.Err == nil || got.Job != 3 {
+	if got := one[driver.Peeked](q, driver.Peek{Job: 3, On: tip, Owner: key(20).Public()}); got.Err == nil || got.Job != 3 {
 		t.Errorf("%+v", got)
 	}
 	if got := one[driver.Executed](q, driver.Execute{Job: 4, Parent: tip, Task: driver.BuildBlock{Limits: exec.Limits{Transactions: 9, Bytes: 1 << 20}, Candidates: []*tx.Transaction{good}}}); got.Err == nil || got.Job != 4 {
@@ -226,7 +226,7 @@ func TestExecute(t *testing.T) {
 	if judged.Err != nil || judged.Rejections[0].Code != tx.CodeNonceUsed || judged.Rejections[1].Code != tx.CodeNotFound {
 		t.Errorf("%+v", judged)
 	}
-	if got := one[driver.Peeked](p, driver.Peek{Job: 6, State: built.Block.State, Owner: good.Owner}); got != (driver.Peeked{Job: 6, Nonce: 1}) {
+	if got := one[driver.Peeked](p, driver.Peek{Job: 6, On: &built.Block.Tip, Owner: good.Owner}); got != (driver.Peeked{Job: 6, Nonce: 1}) {
 		t.Errorf("%+v", got)
 	}
 }
