@@ -247,9 +247,9 @@ func (s *Shell) verifyRun(blocks []decoded) ([]*driver.Fetched, error) {
 	if len(blocks) == 0 {
 		return nil, nil
 	}
-	chain := s.trust.of(&blocks[0].decision.Header)
-	if chain == nil {
-		return nil, fmt.Errorf("%w: %v", errNoHop, &blocks[0].decision.Header)
+	chain, err := s.chainOf(&blocks[0].decision.Header)
+	if err != nil {
+		return nil, err
 	}
 	decisions := make([]*pbft.Decision, len(blocks))
 	for i := range blocks {
@@ -270,6 +270,19 @@ func (s *Shell) verifyRun(blocks []decoded) ([]*driver.Fetched, error) {
 		}
 	}
 	return good, nil
+}
+
+// chainOf returns a light client of the validators that order a block. Those of a block
+// that consensus has brought here while a source was sending it may be out of office by
+// now: the source is not to blame for that.
+func (s *Shell) chainOf(h *pbft.Header) (*receipt.Chain, error) {
+	if chain := s.trust.of(h); chain != nil {
+		return chain, nil
+	}
+	if head, _ := s.archive.Head(); h.Seq <= head {
+		return s.chainTo(h.Seq)
+	}
+	return nil, fmt.Errorf("%w: %v", errNoHop, h)
 }
 
 // contentOf decodes the body of a committed block. The error wraps exec.ErrBody when it
