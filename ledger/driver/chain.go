@@ -270,6 +270,7 @@ func (d *Driver) apply(a *application) {
 		if h.Seq <= d.chain.seq() {
 			continue
 		}
+		d.recognise(decision)
 		if h.Seq != d.chain.seq()+1 || h.Parent != d.chain.head.Digest || d.chain.installing {
 			d.inform(follow.Failed{Job: a.job})
 			return
@@ -337,6 +338,7 @@ func (d *Driver) installed(e *Installed) {
 	}
 	// What was carried out stands on the state that is replaced. Blocks that wait to be
 	// checked do not.
+	d.recognise(e.Head.Decision)
 	d.plan.forget()
 	c.given, c.kept, c.synced, c.lowest = e.Head, e.Head.Header.Seq, e.Head.Header.Seq, e.Head.Header.Seq
 	c.waits, c.unstored, c.keeping, c.unkept, c.due, c.states = false, 0, nil, 0, nil, nil

@@ -46,7 +46,7 @@ func New(cfg Config, from Recovered, now Instant) (*Driver, []Effect, error) {
 		cfg: cfg, self: cfg.Key.Public(), chance: rand.NewChaCha8(cfg.Seed), now: now,
 		jobs:   jobs{open: map[JobID]func(Event){}},
 		chain:  newChain(&from),
-		stand:  newStand(&from),
+		stand:  newStand(&from, now),
 		plan:   newPlan(),
 		bodies: newBodies(from.Head),
 		inbox:  newInbox(),

@@ -13,7 +13,7 @@ import (
 
 func TestCommits(t *testing.T) {
 	w := newWorld(t, 4)
-	w.run(100 * time.Millisecond)
+	w.run(1100 * time.Millisecond)
 	const count = 40
 	for i := range count {
 		w.nodes[i%4].submit(intake.Ticket(i+1), 10, uint64(i), put(i))
@@ -36,7 +36,7 @@ func TestCommits(t *testing.T) {
 // What a replica says rests on what its log holds: nothing of the core leaves before.
 func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
 	w := newWorld(t, 4)
-	w.run(100 * time.Millisecond)
+	w.run(1100 * time.Millisecond)
 	slow := w.nodes[1]
 	slow.mute, slow.sent = true, nil
 	w.nodes[0].submit(1, 10, 0, put(1))
@@ -60,7 +60,7 @@ func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
 	for _, e := range slow.held {
 		slow.take(e)
 	}
-	w.run(100 * time.Millisecond)
+	w.run(1100 * time.Millisecond)
 	if len(slow.chain) != 1 || slow.view.Head.Header.Seq != 1 {
 		t.Errorf("%d blocks once the log is durable", len(slow.chain))
 	}
@@ -68,7 +68,7 @@ func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
 
 func TestDeadLeaderIsReplaced(t *testing.T) {
 	w := newWorld(t, 4)
-	w.run(100 * time.Millisecond)
+	w.run(1100 * time.Millisecond)
 	w.nodes[0].submit(1, 10, 0, put(1))
 	w.run(200 * time.Millisecond)
 	w.nodes[0].down = true
@@ -107,7 +107,7 @@ func TestEveryEventIsTaken(t *testing.T) {
 	} {
 		n.take(e)
 	}
-	w.run(50 * time.Millisecond)
+	w.run(1100 * time.Millisecond)
 	if n.halted != nil || n.view.Halted == "" {
 		t.Errorf("halted %v, view %q", n.halted, n.view.Halted)
 	}
@@ -116,7 +116,7 @@ func TestEveryEventIsTaken(t *testing.T) {
 // A full disk is for what gets the ledger out of trouble, and for nothing else.
 func TestFullDisk(t *testing.T) {
 	w := newWorld(t, 4)
-	w.run(100 * time.Millisecond)
+	w.run(1100 * time.Millisecond)
 	for _, n := range w.nodes[1:] {
 		n.take(driver.DiskFree{Bytes: 200 << 20})
 	}

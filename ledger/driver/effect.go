@@ -26,6 +26,8 @@ type (
 	}
 	// Renewed takes away the mark of a lost log, durably; it answers like Append.
 	Renewed struct{ Mark Mark }
+	// Disown marks the log as one that was lost, durably; it answers like Append.
+	Disown struct{ Mark Mark }
 	// Cut drops what the log need not have any more, now that the archive is durable up to
 	// a block.
 	Cut struct{ Stored uint64 }
@@ -174,6 +176,7 @@ type (
 func (Append) effect()     {}
 func (Renewed) effect()    {}
 func (Cut) effect()        {}
+func (Disown) effect()     {}
 func (Store) effect()      {}
 func (SyncStore) effect()  {}
 func (Certify) effect()    {}

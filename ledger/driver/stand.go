@@ -2,8 +2,11 @@ package driver
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
 )
 
 // stand is whether this peer may vote.
@@ -14,12 +17,14 @@ type stand struct {
 	halted  string // why it does not vote any more
 	fork    *Fork
 	alarmed bool
+	since   time.Duration
+	began   bool      // a core has been made: what this replica signs from then on, it knows
 	told    Committee // what the transport was last told
 	ever    bool      // it was told
 }
 
-func newStand(from *Recovered) stand {
-	return stand{able: from.Votes, decided: from.Decided, lost: from.Lost, fork: from.Fork, alarmed: from.Fork != nil}
+func newStand(from *Recovered, now Instant) stand {
+	return stand{since: now.Mono, able: from.Votes, decided: from.Decided, lost: from.Lost, fork: from.Fork, alarmed: from.Fork != nil}
 }
 
 // stop has this peer not vote any more until it is started again. It goes on following.
@@ -32,11 +37,50 @@ func (d *Driver) stop(why error) {
 	d.leaveEpoch()
 }
 
+// recognise looks for this replica's own signature under a block from others that its log
+// does not know of. There was a vote, so its record was durable once: the disk is an old
+// one, a backup that was put back, say, and what else it has forgotten nobody knows. It is
+// as good as lost.
+func (d *Driver) recognise(decision *pbft.Decision) {
+	s, h := &d.stand, &decision.Header
+	if s.began || s.lost || !s.able || h.Seq <= s.decided || d.plan.memory == nil {
+		return
+	}
+	set := d.chain.head.Next
+	self, member := set.Replica(d.self)
+	signed := func(c pbft.Signed) bool { return c.Replica == self }
+	if !member || set.Digest() != h.Committee || !slices.ContainsFunc(decision.Cert.Sigs, signed) || d.plan.memory.Locked(decision.Cert.Digest) {
+		return
+	}
+	s.lost = true
+	d.notice(Odd{What: "the log of votes is an old one: this validator's place is taken anew", Seq: h.Seq})
+	d.marks.last++
+	d.do(Disown{d.marks.last})
+}
+
 // mayVote reports whether this peer takes part in the epoch of the next block.
 func (d *Driver) mayVote() bool {
 	h := d.chain.head
 	_, member := h.Next.Replica(d.self)
-	return member && d.stand.able && d.stand.halted == "" && h.Header.Seq >= d.stand.decided && !d.chain.installing
+	return member && d.stand.able && d.stand.halted == "" && h.Header.Seq >= d.stand.decided && !d.chain.installing && d.informed()
+}
+
+// listening is how long a replica that begins listens for what it may have said before,
+// where nobody answers sooner.
+const listening = time.Second
+
+// informed reports whether this replica has heard what there is, or has listened for long
+// enough: what others have committed shows whether its log knows of all that it has signed.
+func (d *Driver) informed() bool {
+	s := &d.stand
+	if alone := len(d.chain.head.Next) == 1; alone || s.began || s.lost || d.sync.follower.AtHead() {
+		return true
+	}
+	if at := s.since + listening; d.now.Mono < at {
+		d.wake(at)
+		return false
+	}
+	return d.sync.follower.Proven().Seq <= d.chain.seq()
 }
 
 // committee says with whom the transport talks: who is about to vote is there for the

@@ -98,9 +98,11 @@ func (d *Driver) beginEpoch() {
 	if d.stand.lost && d.renew.done > 0 && h.Start.Seq >= d.renew.done {
 		// What this replica may have said before its log was lost is void in this epoch.
 		d.stand.lost = false
+		d.standOn(h.Decision) // what this replica has signed up to here, its log need not know
 		d.marks.last++
 		d.do(Renewed{d.marks.last})
 	}
+	d.stand.began = true
 	from := d.resume()
 	d.standOn(from.Committed)
 	v := &voter{epoch: h.Epoch, set: h.Next, committee: committee, ticked: d.now.Mono}

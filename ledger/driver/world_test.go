@@ -5,9 +5,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/exec"
+	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
@@ -48,6 +50,7 @@ type node struct {
 	held    []driver.Event
 	judge   *pbft.Verifier
 	chain   []*pbft.Decision
+	bodies  []*body.Content // of chain
 	view    *driver.View
 	answers map[intake.Ticket]intake.Answer
 	records []codec.LogRecord
@@ -55,6 +58,8 @@ type node struct {
 	sent    []driver.Send
 	effects []driver.Effect // of the last step
 	halted  error
+
+	disowned bool // its log is marked as lost
 }
 
 // newWorld returns n validators of one ledger at its beginning.
@@ -81,6 +86,23 @@ func newWorld(t *testing.T, n int) *world {
 
 func (w *world) add(i int) {
 	w.t.Helper()
+	w.nodes = append(w.nodes, w.start(len(w.nodes), i, driver.Recovered{Votes: true}))
+	w.nodes[len(w.nodes)-1].begin()
+}
+
+// restart puts a driver that begins at the ledger's beginning in a node's place, with what
+// its disk holds beside.
+func (w *world) restart(at int, from driver.Recovered) *node {
+	w.t.Helper()
+	w.nodes[at].down = true
+	w.nodes[at] = w.start(at, at, from)
+	w.nodes[at].begin()
+	return w.nodes[at]
+}
+
+// start makes a node.
+func (w *world) start(at, i int, from driver.Recovered) *node {
+	w.t.Helper()
 	s, err := state.Init(smt.Map{}, w.genesis)
 	if err != nil {
 		w.t.Fatal(err)
@@ -90,16 +112,75 @@ func (w *world) add(i int) {
 		Tip: exec.Tip{Header: h, Digest: h.Digest(), State: s}, Next: w.genesis.Set(), Start: h, Params: w.genesis.Params,
 		Decision: &pbft.Decision{Header: h, Cert: pbft.Certificate{Subject: pbft.Subject{Phase: pbft.Commit, Digest: h.Digest(), State: h.State}}},
 	}
-	nd := &node{w: w, at: len(w.nodes), answers: map[intake.Ticket]intake.Answer{}}
-	w.nodes = append(w.nodes, nd)
+	nd := &node{w: w, at: at, answers: map[intake.Ticket]intake.Answer{}}
 	cfg := w.cfg
 	cfg.Key, cfg.Seed[0] = key(i), byte(i)
-	d, effects, err := driver.New(cfg, driver.Recovered{Head: head, Votes: true}, nd.instant())
+	from.Head = head
+	d, effects, err := driver.New(cfg, from, nd.instant())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	nd.driver = d
-	nd.perform(effects)
+	nd.driver, nd.effects = d, effects
+	return nd
+}
+
+// begin carries out what a driver asked for when it was made.
+func (n *node) begin() { n.perform(n.effects) }
+
+// sources has a node ask others.
+func (n *node) sources(of ...int) {
+	names := make([]string, len(of))
+	for i, at := range of {
+		names[i] = string(rune('0' + at))
+	}
+	n.take(driver.Sources{Names: names})
+}
+
+// ask answers a question at once, out of what the other one has stored.
+func (n *node) ask(a *driver.Ask) {
+	at := int(a.Source[0] - '0')
+	other := n.w.nodes[at]
+	switch r := a.Request.(type) {
+	case follow.Head:
+		n.take(driver.Item{Ask: a.Ask, Blob: []byte{byte(at)}})
+	case follow.Blocks:
+		for i := int(r.From) - 1; i < min(len(other.chain), int(r.From)-1+r.Count); i++ {
+			b := &codec.Block{Decision: other.chain[i], Body: other.bodies[i].Encoded()}
+			n.take(driver.Item{Ask: a.Ask, Blob: codec.AppendBlock(nil, b)})
+		}
+	default:
+		return // never answered
+	}
+	n.take(driver.Ended{Ask: a.Ask, Why: follow.Complete})
+}
+
+// checkChain verifies what another one has sent, of one epoch.
+func (n *node) checkChain(action follow.Action) {
+	switch a := action.(type) {
+	case follow.CheckHead:
+		out := follow.HeadChecked{Job: a.Job}
+		if chain := n.w.nodes[a.Blob[0]].chain; len(chain) > 0 {
+			out.Standing.Tip = chain[len(chain)-1]
+		}
+		n.take(driver.ChainChecked{Event: out})
+	case follow.CheckBlocks:
+		out := follow.BlocksChecked{Job: a.Job}
+		for _, blob := range a.Blobs {
+			b, err := codec.DecodeBlock(blob, codec.Limits{})
+			if err != nil {
+				n.w.t.Fatal(err)
+			}
+			verified, errs := n.judge.Verify(b.Decision)
+			c, err := body.Decode(b.Body)
+			if err != nil || errs[0] != nil {
+				n.w.t.Fatal(err, errs[0])
+			}
+			out.Blocks = append(out.Blocks, &driver.Fetched{Verified: verified[0], Content: c})
+		}
+		n.take(driver.ChainChecked{Event: out})
+	default:
+		n.w.t.Fatalf("a %T", action)
+	}
 }
 
 func (n *node) instant() driver.Instant {
@@ -163,8 +244,11 @@ func (n *node) do(e driver.Effect) {
 		n.durable(e.Mark)
 	case driver.Renewed:
 		n.durable(e.Mark)
+	case driver.Disown:
+		n.disowned = true
+		n.durable(e.Mark)
 	case driver.Store:
-		n.chain = append(n.chain, e.Decision)
+		n.chain, n.bodies = append(n.chain, e.Decision), append(n.bodies, e.Block.Body)
 		n.take(driver.Kept{Seq: e.Decision.Header.Seq})
 	case driver.SyncStore:
 		n.take(driver.Stored{Seq: e.Seq})
@@ -199,7 +283,11 @@ func (n *node) do(e driver.Effect) {
 		n.notices = append(n.notices, e.What)
 	case driver.Halt:
 		n.halted = e.Why
-	case driver.Keep, driver.Certify, driver.Prune, driver.Cut, driver.Ask, driver.Stop, driver.Credit, driver.CheckChain, driver.Install:
+	case driver.Ask:
+		n.ask(&e)
+	case driver.CheckChain:
+		n.checkChain(e.Action)
+	case driver.Keep, driver.Certify, driver.Prune, driver.Cut, driver.Stop, driver.Credit, driver.Install:
 	default:
 		n.w.t.Fatalf("an effect of type %T", e)
 	}

@@ -124,6 +124,19 @@ func (m *Memory) Accepted() []pbft.Header {
 	return out
 }
 
+// Locked reports whether the log has a lock on a block, as it has of each that the replica
+// has sent COMMIT for since the log was last cut.
+func (m *Memory) Locked(block pbft.Digest) bool {
+	for _, records := range m.records {
+		for _, rec := range records {
+			if p, ok := rec.(pbft.PreparedRecord); ok && p.Lock.Header.Digest() == block {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Renewals returns the renewals that the log has, in the order in which they were
 // first read. The replica has taken its place anew when one of their transactions is
 // committed.

@@ -186,6 +186,16 @@ func (j *Journal) Cut(stored uint64) error {
 	return nil
 }
 
+// Lose says that the replica has said more than its log has: the log is an old one, and
+// as good as lost. The mark is durable when it returns nil.
+func (j *Journal) Lose() error {
+	if err := j.fs.WriteFile(filepath.Join(j.dir, markLost), nil, 0o600); err != nil {
+		return fmt.Errorf("noting that the log was lost: %w", err)
+	}
+	j.lost = true
+	return nil
+}
+
 // Renewed says that the replica has taken its place anew, so that what its old log had
 // said is void: it may vote. The mark is durably gone when it returns nil.
 func (j *Journal) Renewed() error {

@@ -230,9 +230,17 @@ func TestLostLog(t *testing.T) {
 	if err := j.Renewed(); err != nil || j.Lost() {
 		t.Errorf("lost %t, %v", j.Lost(), err)
 	}
-	j, _ = open(again.Image(faultfs.Model{}, faultfs.Oldest))
+	good := again.Image(faultfs.Model{}, faultfs.Oldest)
+	j, _ = open(good)
 	if j.Lost() {
 		t.Error("what was made good is lost again")
+	}
+	// A log that turns out to be an old one is as good as lost, also after a crash.
+	if err := j.Lose(); err != nil || !j.Lost() {
+		t.Errorf("lost %t, %v", j.Lost(), err)
+	}
+	if j, _ = open(good.Image(faultfs.Model{}, faultfs.Oldest)); !j.Lost() {
+		t.Error("that the log is an old one is forgotten")
 	}
 }
 

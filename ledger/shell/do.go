@@ -70,7 +70,7 @@ func costInLog(e driver.Effect) (lane.Cost, bool) {
 			}
 		}
 		return c, true
-	case driver.Renewed, driver.Cut:
+	case driver.Renewed, driver.Disown, driver.Cut:
 		return lane.Cost{Units: 1}, true
 	default:
 		return lane.Cost{}, false

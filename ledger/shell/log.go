@@ -34,6 +34,11 @@ func (s *Shell) writeLog(_ context.Context, jobs []Job, results [][]driver.Event
 				return err
 			}
 			mark, wanted = max(mark, e.Mark), wanted || e.Mark > 0
+		case driver.Disown:
+			if err := s.journal.Lose(); err != nil {
+				return err
+			}
+			mark, wanted = max(mark, e.Mark), wanted || e.Mark > 0
 		case driver.Cut:
 			if err := s.journal.Cut(e.Stored); err != nil {
 				return fmt.Errorf("cutting the log up to block %d: %w", e.Stored, err)
