@@ -26,7 +26,13 @@ type voter struct {
 	dirty   bool
 	view    uint64        // that the plan knows of
 	ticked  time.Duration // up to when the core knows of time
+	ended   time.Duration // since when the epoch's last block is the head; 0 while it is not
 }
+
+// endAfter is how long a replica waits for others to certify the last block of its epoch
+// as a checkpoint. Those who have it and were started again are in the next epoch already,
+// and say no more about it: who would wait for them for ever is missed there.
+const endAfter = time.Second
 
 // maxTicks is how many ticks the core is told of at once: what happened to this machine,
 // a pause, is not the others' silence.
@@ -58,7 +64,7 @@ func (d *Driver) recall(m *journal.Memory) {
 func (d *Driver) turnEpoch() bool {
 	h := d.chain.head
 	if v := d.voter; v != nil {
-		if h.Epoch <= v.epoch || (h.Header.Epoch <= v.epoch && v.core.Stable() < h.Header.Seq) {
+		if h.Epoch <= v.epoch || (h.Header.Epoch <= v.epoch && v.core.Stable() < h.Header.Seq && !d.waitedAtEnd(v)) {
 			return false
 		}
 		d.plan.carried = v.core.Carried()
@@ -70,6 +76,15 @@ func (d *Driver) turnEpoch() bool {
 	}
 	d.committee()
 	return false
+}
+
+// waitedAtEnd reports whether a replica has waited for long enough behind the last block of
+// its epoch, which is committed and durable here. Time passes for it by the core's ticks.
+func (d *Driver) waitedAtEnd(v *voter) bool {
+	if v.ended == 0 {
+		v.ended = max(1, d.now.Mono)
+	}
+	return d.now.Mono-v.ended >= endAfter && d.chain.synced >= d.chain.head.Header.Seq
 }
 
 // leaveEpoch ends this peer's part in an epoch.
