@@ -85,7 +85,13 @@ func (d *Driver) renewPlace() {
 // lost its disk uses its nonces again, so that without the salt it could be the very
 // transaction that it made after an earlier loss: by then, this replica may have voted in
 // the epoch that follows that one, and forgotten it.
+//
+// Its nonce is one from the middle of those that can be used: this peer's own clients take
+// the first of them, one after the other, and would be faster each time.
 func (r *renewal) make(d *Driver, nonce uint64) {
+	if half := d.chain.head.Params.NonceWindow / 2; half > 0 {
+		nonce += half + d.chance.Uint64()%half
+	}
 	op := tx.ValidatorAdd{Key: d.self, Replaces: d.self}
 	binary.LittleEndian.PutUint64(op.Salt[:8], d.chance.Uint64())
 	binary.LittleEndian.PutUint64(op.Salt[8:], d.chance.Uint64())
@@ -123,7 +129,11 @@ func (r *renewal) answered(d *Driver, a intake.Answer) {
 		return
 	}
 	r.ticket = 0
-	if _, rejected := tx.CodeOf(a.Err); a.Err != nil && rejected {
+	switch code, rejected := tx.CodeOf(a.Err); {
+	case a.Err == nil || !rejected:
+	case code == tx.CodeNonceUsed: // it costs nothing to try another one
+		r.pending, r.next = nil, d.now.Mono+tick
+	default:
 		d.notice(Odd{What: "taking this validator's place anew; trying again", Err: a.Err})
 		r.failed(d)
 	}
