@@ -44,6 +44,18 @@ func (h *hand) withdraw(d *Driver, ticket intake.Ticket) {
 	}
 }
 
+// recall takes back what is being handed over, for this peer is closest to the validators
+// now: it is one.
+func (h *hand) recall(d *Driver) {
+	for _, ticket := range h.over.Tickets() {
+		t := h.txs[ticket]
+		h.withdraw(d, intake.Ticket(ticket))
+		if t != nil {
+			d.pool(intake.Ticket(ticket), t)
+		}
+	}
+}
+
 // seen takes note of the transactions of a block.
 func (d *Driver) seen(ids []tx.ID) {
 	h := &d.hand

@@ -212,13 +212,19 @@ func (d *Driver) admitted(p *intake.Pending, err error) {
 		d.hand.submit(d, p.Ticket, p.Transaction)
 		return
 	}
-	err = m.pool.Add(d.now.Mono, p.Transaction, int(d.voter.self))
+	d.pool(p.Ticket, p.Transaction)
+}
+
+// pool has a client's transaction wait to be ordered, and passes it on.
+func (d *Driver) pool(ticket intake.Ticket, t *tx.Transaction) {
+	m := &d.market
+	err := m.pool.Add(d.now.Mono, t, int(d.voter.self))
 	switch code, _ := tx.CodeOf(err); {
 	case err == nil:
-		d.passOn(p.Transaction)
-	case code == tx.CodeDuplicate && m.pool.Get(p.Transaction.ID()) != nil: // it is on its way
+		d.passOn(t)
+	case code == tx.CodeDuplicate && m.pool.Get(t.ID()) != nil: // it is on its way
 	default:
-		d.refuseTicket(p.Ticket, err)
+		d.refuseTicket(ticket, err)
 	}
 }
 

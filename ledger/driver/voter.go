@@ -141,6 +141,7 @@ func (d *Driver) beginEpoch() {
 	d.inbox.retain(h.Next)
 	d.notice(RoleChanged{Voting: true, Recovering: d.stand.lost, Epoch: h.Epoch})
 	d.sync.role(d, true)
+	d.hand.recall(d)
 	for _, a := range d.inbox.takeEarly() {
 		d.arrived(&a)
 	}
