@@ -1,0 +1,179 @@
+package nodes
+
+import (
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/shell"
+	"github.com/decube/decube/testnet/sim/adversary"
+)
+
+// corrupted is what bends the messages of a faulty node. The zero of it is honest.
+type corrupted struct {
+	n        *node
+	strategy adversary.Strategy
+	place    *adversary.Replica
+	set      genesis.ValidatorSet
+	bodies   map[pbft.Digest]codec.Proposal // by the root of the block
+}
+
+func newCorrupted(n *node, name string) *corrupted {
+	return &corrupted{n: n, strategy: adversary.New(name), bodies: map[pbft.Digest]codec.Proposal{}}
+}
+
+// begin has the node act from another place.
+func (c *corrupted) begin(e driver.Committee) {
+	c.place, c.set = nil, e.Set
+	self, member := e.Set.Replica(c.n.key.Public())
+	committee, err := e.Set.Committee()
+	if !member || err != nil {
+		return
+	}
+	w := c.n.w
+	c.place = &adversary.Replica{
+		Cluster: w.core.Cluster, Epoch: e.Epoch, Committee: committee, Self: self, Start: e.Start, Rand: w.rnd.adversary,
+		Sign:   func(statement []byte) pbft.Signature { return pbft.Signature(c.n.key.Sign(statement)) },
+		Window: w.core.Window, Patience: int(w.core.PreprepareTimeout),
+	}
+	c.tick(c.n.program, c.place)
+}
+
+// tick lets the adversary act when nothing happens, for as long as it is in a place.
+func (c *corrupted) tick(p *program, at *adversary.Replica) {
+	t, ok := c.strategy.(adversary.Ticker)
+	if !ok {
+		return
+	}
+	c.n.host.After(TickLength, func() {
+		if c.place == at && p == c.n.program {
+			c.transmit(p, t.Tick(at))
+			c.tick(p, at)
+		}
+	})
+}
+
+// hear lets the adversary see what has come.
+func (c *corrupted) hear(p *program, a *driver.Arrived) {
+	var m pbft.Message
+	switch f := a.Frame.Frame.(type) {
+	case codec.Message:
+		m = f.Message
+	case codec.Proposal:
+		m = f.Proposal
+		c.keep(f)
+	}
+	if m == nil || c.place == nil {
+		return
+	}
+	c.place.Hear(m)
+	if l, ok := c.strategy.(adversary.Listener); ok {
+		c.transmit(p, l.Listen(c.place, m))
+	}
+}
+
+func (c *corrupted) keep(f codec.Proposal) {
+	if len(c.bodies) > 1000 {
+		clear(c.bodies)
+	}
+	c.bodies[f.Proposal.Header.Body] = f
+}
+
+// performs carries an effect out in the adversary's way, if it has one.
+func (c *corrupted) performs(p *program, e driver.Effect) bool {
+	switch e := e.(type) {
+	case driver.Committee:
+		c.begin(e)
+	case driver.Send:
+		var m pbft.Message
+		switch f := e.Frame.(type) {
+		case codec.Message:
+			m = f.Message
+		case codec.Proposal:
+			m = f.Proposal
+			c.keep(f)
+		}
+		if m == nil || c.place == nil || pbft.EpochOf(m) != c.place.Epoch {
+			return false
+		}
+		c.transmit(p, c.strategy.Send(c.place, c.envelopes(e, m)))
+		return true
+	}
+	return false
+}
+
+// envelopes returns what is sent as the core has said it.
+func (c *corrupted) envelopes(e driver.Send, m pbft.Message) []pbft.Envelope {
+	if len(e.To) >= len(c.set)-1 {
+		return []pbft.Envelope{{All: true, Message: m}}
+	}
+	var out []pbft.Envelope
+	for _, key := range e.To {
+		if r, ok := c.set.Replica(key); ok {
+			out = append(out, pbft.Envelope{To: r, Message: m})
+		}
+	}
+	return out
+}
+
+// transmit sends what the adversary makes of it.
+func (c *corrupted) transmit(p *program, packets []adversary.Packet) {
+	for i := range packets {
+		x := &packets[i]
+		for r, key := range c.set {
+			to := quorum.Replica(r)
+			if to == c.place.Self || (!x.All && x.To != to) {
+				continue
+			}
+			f, class := c.frame(x, to)
+			if f == nil {
+				continue
+			}
+			b := codec.AppendFrame(nil, f)
+			c.n.w.oracle.sent(c.n, class, b)
+			c.n.w.wires.send(c.n, key, class, b)
+		}
+	}
+}
+
+// frame returns a packet as it is sent to a replica, nil if it cannot be.
+func (c *corrupted) frame(x *adversary.Packet, to quorum.Replica) (codec.Frame, driver.Class) {
+	switch m := x.Message.(type) {
+	case nil:
+		return nil, 0
+	case *pbft.Proposal:
+		f, ok := c.bodies[m.Header.Body]
+		if !ok {
+			return nil, 0
+		}
+		f.Proposal = m
+		if x.Withhold != nil && x.Withhold(to) {
+			return nil, 0 // who gets the votes of others has to ask for the body
+		}
+		return f, driver.Proposals
+	case *pbft.ViewChange, *pbft.NewView, *pbft.Decision, *pbft.Certified:
+		return codec.Message{Message: m}, driver.Proposals
+	default:
+		return codec.Message{Message: m}, driver.Votes
+	}
+}
+
+// delay returns how much longer jobs take at a node that is slow on purpose.
+func (c *corrupted) delay(jobs []shell.Job) Time {
+	if c == nil || c.place == nil {
+		return 0
+	}
+	s, ok := c.strategy.(adversary.Slow)
+	if !ok {
+		return 0
+	}
+	for i := range jobs {
+		if e, ok := jobs[i].Effect.(driver.Execute); ok {
+			if _, build := e.Task.(driver.BuildBlock); build {
+				return Time(s.Delay(c.place)) * TickLength
+			}
+		}
+	}
+	return 0
+}

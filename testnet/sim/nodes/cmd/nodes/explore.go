@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/decube/decube/testnet/sim/nodes"
+)
+
+// options are what to explore.
+type options struct {
+	seed     uint64
+	runs     int
+	profile  string
+	bug      string
+	verbose  bool
+	each     bool
+	brief    bool
+	workers  int
+	failures int
+	out      io.Writer
+
+	planted *nodes.Bug
+}
+
+// job is one run to make.
+type job struct {
+	profile string
+	seed    uint64
+}
+
+// explore makes all runs, several at a time, and returns how many broke a rule.
+func (o *options) explore() (failed int, err error) {
+	profiles, err := o.profiles()
+	if err != nil {
+		return 0, err
+	}
+	if o.bug != "" {
+		bugs := nodes.Bugs()
+		i := slices.IndexFunc(bugs, func(b nodes.Bug) bool { return b.Name == o.bug })
+		if i < 0 {
+			return 0, fmt.Errorf("no bug %q", o.bug)
+		}
+		o.planted = &bugs[i]
+	}
+	workers := o.workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if o.verbose {
+		workers = 1
+	}
+	debug.SetGCPercent(400) // runs make much garbage and keep little
+	var (
+		jobs    = make(chan job)
+		reports = make(chan nodes.Report)
+		stop    = make(chan struct{})
+		wg      sync.WaitGroup
+	)
+	for range workers {
+		wg.Go(func() {
+			for j := range jobs {
+				reports <- o.run(j)
+			}
+		})
+	}
+	go func() {
+		defer close(reports)
+		o.feed(profiles, jobs, stop)
+		close(jobs)
+		wg.Wait()
+	}()
+	return o.collect(reports, stop), nil
+}
+
+// feed hands out jobs until there are enough, or a stop.
+func (o *options) feed(profiles []string, jobs chan<- job, stop <-chan struct{}) {
+	for i := range o.runs {
+		select {
+		case jobs <- job{profiles[i%len(profiles)], o.seed + uint64(i/len(profiles))}:
+		case <-stop:
+			return
+		}
+	}
+}
+
+func (o *options) profiles() ([]string, error) {
+	if o.profile != "all" {
+		_, err := nodes.Draw(o.profile, o.seed)
+		return []string{o.profile}, err
+	}
+	var names []string
+	for _, p := range nodes.Profiles() {
+		names = append(names, p.Name)
+	}
+	return names, nil
+}
+
+func (o *options) run(j job) nodes.Report {
+	c, err := nodes.Draw(j.profile, j.seed)
+	if err != nil {
+		return nodes.Report{Config: c, Violation: &nodes.Violation{Rule: "simulator", What: err.Error()}}
+	}
+	c.Bug = o.planted
+	if o.verbose {
+		c.Trace = o.out
+	}
+	return nodes.Run(c)
+}
+
+// collect prints what is found, and how fast.
+func (o *options) collect(reports <-chan nodes.Report, stop chan<- struct{}) (failed int) {
+	began, runs, total := time.Now(), 0, nodes.Stats{}
+	for r := range reports {
+		runs++
+		total.Add(&r.Stats)
+		if o.each {
+			fmt.Fprintln(o.out, r.String())
+		}
+		if r.Violation == nil {
+			continue
+		}
+		failed++
+		if failed <= o.failures {
+			if !o.brief {
+				fmt.Fprintln(o.out, r.Trace)
+			}
+			fmt.Fprintf(o.out, "%s\nreplay it with: go run ./testnet/sim/nodes/cmd/nodes -seed %d -profile %s -v\n",
+				r.String(), r.Config.Seed, r.Config.Profile)
+		}
+		if failed == o.failures {
+			close(stop)
+		}
+	}
+	took := time.Since(began)
+	fmt.Fprintf(o.out, "%d runs, %d bad, in %v: %.0f an hour\n%v\n", runs, failed, took.Round(time.Millisecond),
+		float64(runs)/took.Hours(), &total)
+	return failed
+}

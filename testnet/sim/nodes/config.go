@@ -1,0 +1,99 @@
+package nodes
+
+import (
+	"io"
+
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+)
+
+// Config is one run. Everything that is not in it follows from the seed. Configs are
+// drawn by a [Profile], which may leave fields as they are for tests to set.
+type Config struct {
+	Seed    uint64
+	Profile string
+
+	// Validators is the size of the first committee, whose members are the first nodes.
+	// Candidates come next, which may become validators. Followers are the last.
+	Validators, Candidates, Followers int
+
+	Core   pbft.Config // the times; all else follows from Params
+	Params genesis.Params
+	// MaxBatch and BatchTimeout are the drivers'.
+	MaxBatch     int
+	BatchTimeout Time
+	// TransferAfter and KeepBlocks are the drivers'.
+	TransferAfter, KeepBlocks uint64
+	// SegmentSize and Segments are those of the logs.
+	SegmentSize int64
+	Segments    int
+
+	// GST is when faults end and the network settles; Load is for how long clients go on
+	// after it.
+	GST, Load Time
+	// Before and After are the network before and after GST.
+	Before, After Network
+	// Work is how long jobs take at most.
+	Work Work
+
+	Faults  Faults
+	Clients []Client
+	// Faulty are nodes that bend what they send.
+	Faulty []Fault
+	// Late are nodes that start for the first time at GST.
+	Late []int
+	// Votes are changes of the validators that the validators vote for, at times that are
+	// spread over the time before GST.
+	Votes []Change
+
+	// Probe kills the leader when all is calm, to see how soon another one leads.
+	Probe bool
+
+	// Bug is planted to see whether the oracle finds it.
+	Bug *Bug
+	// Trace, unless it is nil, is written while the run goes on.
+	Trace io.Writer
+}
+
+// Work is the longest time that a batch of jobs takes in each lane.
+type Work struct{ Log, Store, Sync, Exec, Judge, Votes, Txs, Chain Time }
+
+// Faults are how many of each kind happen before GST.
+type Faults struct {
+	Crashes, CrashAll       int // at one of the next boundaries of a node, or of all
+	Leaders                 int // leaders that are killed
+	Pauses, Clocks          int
+	Partitions, Flaps       int
+	FullDisks, FailedSyncs  int
+	Wipes, StaleDisks       int
+	Rounds                  int     // divide the time before GST, each with other links cut
+	Links                   float64 // share of the links that is cut then
+	MaxDown                 Time
+	MaxPartition, MaxPaused Time
+	MaxSkew                 Time // of wall clocks
+}
+
+// Client is how one client behaves.
+type Client struct {
+	// Every is the mean time between two requests, Ahead how many it may have open.
+	Every Time
+	Ahead int
+	// Copies is how many nodes get each request at once.
+	Copies int
+	// Invalid is the share of requests that are no good, which are sent besides the good
+	// ones; Duplicate the share of committed ones that are sent again.
+	Invalid, Duplicate float64
+}
+
+// Fault is a faulty node.
+type Fault struct {
+	Node     int
+	Strategy string
+}
+
+// Change is a change of the validators: Node is added, or removed. A node that is one
+// already and is added takes its own place anew, which it does alone.
+type Change struct {
+	Node   int
+	Remove bool
+}

@@ -1,0 +1,131 @@
+package nodes
+
+import (
+	"fmt"
+
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// Violation is a rule that a run broke.
+type Violation struct {
+	Rule string
+	At   Time
+	What string
+}
+
+func (v *Violation) String() string { return fmt.Sprintf("%s at %v ms: %s", v.Rule, v.At, v.What) }
+
+// oracle judges a run by what leaves the nodes: frames, answers, views, and by what their
+// disks would give after a crash now. It counts votes in its own books.
+type oracle struct {
+	w      *world
+	failed *Violation // the first one
+
+	votes  votes
+	chain  chain
+	left   map[*node]*pbft.Promise // what binds each node by what has left it
+	last   *byte                   // the frame that was looked at last
+	read   pbft.Message
+	sends  int
+	wants  []*request
+	forged map[tx.ID]bool
+	forks  int
+}
+
+func newOracle(w *world) *oracle {
+	o := &oracle{w: w, left: map[*node]*pbft.Promise{}, forged: map[tx.ID]bool{}}
+	o.votes = newVotes(o)
+	o.chain = newChain(o)
+	return o
+}
+
+// broken reports a violation. The first one ends the run.
+func (o *oracle) broken(rule, format string, args ...any) {
+	if o.failed == nil {
+		o.failed = &Violation{rule, o.w.now(), fmt.Sprintf(format, args...)}
+		o.w.trace(nobody, "VIOLATION", nobody, o.failed)
+	}
+}
+
+// honest reports whether a node runs honest code, on a disk that does not lie.
+func (o *oracle) honest(n *node) bool { return n.strategy == nil && !o.w.faults.amnesiac[n.id] }
+
+// trusted is honest, of the holder of a key.
+func (o *oracle) trusted(key sig.PublicKey) bool {
+	n := o.w.byKey[key]
+	return n != nil && o.honest(n)
+}
+
+// sent looks at a frame that leaves a node.
+func (o *oracle) sent(n *node, class driver.Class, frame []byte) {
+	if o.last == &frame[0] {
+		return // the same for another receiver
+	}
+	o.last = &frame[0]
+	f, err := driver.Read(class, frame, codec.LimitsOf(&o.w.cfg.Params, 0))
+	if err != nil {
+		if o.honest(n) {
+			o.broken("form", "honest node %d sends what cannot be read: %v", n.id, err)
+		}
+		return
+	}
+	var m pbft.Message
+	switch f := f.Frame.(type) {
+	case codec.Message:
+		m = f.Message
+	case codec.Proposal:
+		m = f.Proposal
+	default:
+		return
+	}
+	o.says(n, m)
+}
+
+// says looks at a message that leaves a node.
+func (o *oracle) says(n *node, m pbft.Message) {
+	if o.honest(n) {
+		o.bind(n, m)
+		o.recorded(n, m)
+	}
+	o.votes.message(m)
+}
+
+// noted looks at what a driver tells observers.
+func (o *oracle) noted(n *node, what driver.Notice) {
+	n.trace("notes", noticeText{what})
+	switch x := what.(type) {
+	case driver.BlockCommitted:
+		o.delivered(n, x)
+	case driver.Misbehaved:
+		o.w.stats.Evidence++
+		if guilty := o.w.byKey[x.Key]; guilty != nil && o.honest(n) && o.honest(guilty) {
+			o.broken("S9", "node %d accuses honest node %d: %s: %v", n.id, guilty.id, x.Kind, x.Err)
+		}
+	case driver.ViewChanged:
+		if x.Kind == pbft.NoteViewEntered {
+			o.w.stats.ViewChanges++
+		}
+	case driver.Stopped:
+		if o.honest(n) && !o.w.faults.excuses(n) {
+			o.broken("halt", "honest node %d votes no more: %v", n.id, x.Why)
+		}
+	case driver.SourceAvoided:
+		if liar := o.w.named(x.Source); x.Lied && liar != nil && o.honest(n) && o.honest(liar) {
+			o.broken("S9", "node %d calls honest source %d a liar", n.id, liar.id)
+		}
+	}
+}
+
+// forge says that a transaction is not its owner's.
+func (o *oracle) forge(id tx.ID) { o.forged[id] = true }
+
+// halted looks at why a node gave up.
+func (o *oracle) halted(n *node) {
+	if o.honest(n) && !o.w.faults.excuses(n) {
+		o.broken("halt", "honest node %d halts: %v", n.id, n.dead)
+	}
+}

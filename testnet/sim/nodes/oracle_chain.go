@@ -1,0 +1,212 @@
+package nodes
+
+import (
+	"slices"
+
+	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
+)
+
+// chain is the one sequence of blocks that everybody must commit, as the first node of
+// each shows it.
+type chain struct {
+	o      *oracle
+	blocks []ordered // [0] is block 1
+	set    genesis.ValidatorSet
+	placed map[tx.ID]position
+	nonces map[nonceAt]tx.ID
+}
+
+type ordered struct {
+	header pbft.Header
+	digest pbft.Digest
+	ids    []tx.ID
+	at     Time
+}
+
+// position is where a transaction was committed.
+type position struct {
+	seq   uint64
+	index int
+}
+
+type nonceAt struct {
+	owner sig.PublicKey
+	nonce uint64
+}
+
+func newChain(o *oracle) chain {
+	return chain{o: o, set: o.w.genesis.Set(), placed: map[tx.ID]position{}, nonces: map[nonceAt]tx.ID{}}
+}
+
+// head is how many blocks are committed.
+func (c *chain) head() uint64 { return uint64(len(c.blocks)) }
+
+// at returns the block at a sequence number, nil when there is none yet.
+func (c *chain) at(seq uint64) *ordered {
+	if seq == 0 || seq > c.head() {
+		return nil
+	}
+	return &c.blocks[seq-1]
+}
+
+// delivered looks at a block that a node has committed.
+func (o *oracle) delivered(n *node, b driver.BlockCommitted) {
+	if !o.honest(n) {
+		return
+	}
+	h := &b.Decision.Header
+	o.votes.certificate(&b.Decision.Cert)
+	if f := o.votes.committed[h.Seq]; f == nil || f.digest != h.Digest() {
+		o.broken("S1", "node %d commits %v without a certificate", n.id, h)
+		return
+	}
+	if b.Block == nil || b.Block.Digest != h.Digest() || pbft.Digest(b.Block.State.Root()) != h.State {
+		o.broken("S2", "node %d has another state after %v", n.id, h)
+		return
+	}
+	if h.Seq == o.chain.head()+1 {
+		o.chain.extend(h, b)
+	}
+	o.sameAs(n, h)
+}
+
+// sameAs compares a node's block with everybody's.
+func (o *oracle) sameAs(n *node, h *pbft.Header) {
+	if h.Seq == 0 {
+		return
+	}
+	switch x := o.chain.at(h.Seq); {
+	case x == nil:
+		o.broken("S2", "node %d is at %v, and nobody has committed the blocks before", n.id, h)
+	case x.digest != h.Digest():
+		o.broken("S2", "node %d has %v, others have %v", n.id, h, &x.header)
+	}
+}
+
+// extend adds a block to the sequence.
+func (c *chain) extend(h *pbft.Header, b driver.BlockCommitted) {
+	o := c.o
+	epoch := uint64(0)
+	if last := c.at(h.Seq - 1); last != nil {
+		if epoch = last.header.Epoch; last.header.Last() {
+			epoch++
+		}
+		if h.Parent != last.digest {
+			o.broken("S2", "%v is committed, and stands on another block than %v", h, &last.header)
+		}
+		if h.Time < last.header.Time {
+			o.broken("S2", "%v is committed, and is older than the block before", h)
+		}
+	}
+	switch {
+	case h.Epoch != epoch:
+		o.broken("S7", "%v is committed, but belongs to epoch %d", h, epoch)
+	case h.Committee != c.set.Digest():
+		o.broken("S7", "%v is committed, but names another committee", h)
+	case int(h.Count) != len(b.Block.Body.Batch()) || h.Count == 0:
+		o.broken("S2", "%v is committed with %d transactions", h, len(b.Block.Body.Batch()))
+	}
+	var ids []tx.ID
+	for i, t := range b.Block.Body.Batch() {
+		id := t.ID()
+		ids = append(ids, id)
+		if old, twice := c.placed[id]; twice {
+			o.broken("S6", "%s is executed twice, in %d and now in %v", t.Summary(), old.seq, h)
+		}
+		if o.forged[id] {
+			o.broken("S6", "%s is executed in %v, which its owner has not signed", t.Summary(), h)
+		}
+		at := nonceAt{t.Owner, t.Nonce}
+		if _, used := c.nonces[at]; used {
+			o.broken("S6", "%s is executed in %v, whose nonce was used before", t.Summary(), h)
+		}
+		c.placed[id], c.nonces[at] = position{h.Seq, i}, id
+	}
+	c.blocks = append(c.blocks, ordered{*h, h.Digest(), ids, o.w.now()})
+	if h.Last() {
+		if b.Block.Next.Digest() != h.Next {
+			o.broken("S7", "%v is committed with another committee than it names", h)
+		}
+		c.set = b.Block.Next
+		o.votes.begins(h.Epoch+1, c.set)
+	}
+}
+
+// published looks at a view that a node shows.
+func (o *oracle) published(n *node, v *driver.View) {
+	n.trace("shows", viewText{v})
+	if !o.honest(n) {
+		return
+	}
+	h := &v.Head.Header
+	o.sameAs(n, h)
+	if before := n.program.view; before != nil && h.Seq < before.Head.Header.Seq && v.Halted == "" {
+		o.broken("S2", "node %d shows block %d after block %d", n.id, h.Seq, before.Head.Header.Seq)
+	}
+	if v.Fork != nil {
+		o.broken("S9", "node %d shows a fork, and there is none", n.id)
+	}
+}
+
+// booted checks what a node comes back with.
+func (o *oracle) booted(n *node, r *driver.Recovered) {
+	if o.honest(n) {
+		o.sameAs(n, &r.Head.Header)
+	}
+	if r.Broken != nil && o.honest(n) && !o.w.faults.excuses(n) {
+		o.broken("halt", "honest node %d cannot use its log: %v", n.id, r.Broken)
+	}
+}
+
+// answered looks at what a node tells a client who has handed in a transaction. What it
+// says of a block comes before what it tells observers of it.
+func (o *oracle) answered(n *node, id tx.ID, a driver.Answer) {
+	n.trace("answers", answerText{a})
+	if !o.honest(n) || a.Err != nil {
+		return
+	}
+	o.w.after(0, func() {
+		b := o.chain.at(a.Block)
+		if b == nil || a.Index >= len(b.ids) || b.ids[a.Index] != id || a.Time != b.header.Time {
+			o.broken("S6", "node %d answers that %v is in block %d at %d, where it is not", n.id, id, a.Block, a.Index)
+		}
+	})
+}
+
+// refused looks at why a good transaction was refused, and reports whether it is because
+// it is committed.
+func (o *oracle) refused(n *node, t *tx.Transaction, why error) bool {
+	_, committed := o.chain.placed[t.ID()]
+	if !committed && o.honest(n) {
+		o.broken("S6", "node %d refuses %s, which is not committed: %v", n.id, t.Summary(), why)
+	}
+	return committed
+}
+
+// checkArchives looks at all that nodes have stored when a run is over.
+func (o *oracle) checkArchives() {
+	for _, n := range o.w.nodes {
+		if n.program == nil || !o.honest(n) {
+			continue
+		}
+		a := n.program.shell.Archive()
+		head, _ := a.Head()
+		for seq := max(1, a.Earliest()); seq <= head; seq++ {
+			d, err := a.Decision(seq)
+			if err != nil {
+				o.broken("S2", "node %d cannot read its block %d: %v", n.id, seq, err)
+				return
+			}
+			o.sameAs(n, &d.Header)
+			batch, err := a.Batch(seq)
+			if x := o.chain.at(seq); err != nil || x == nil || !slices.Equal(x.ids, batch.IDs()) {
+				o.broken("S2", "node %d has other transactions in block %d: %v", n.id, seq, err)
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,272 @@
+package nodes
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/testnet/sim/adversary"
+)
+
+// Profile is a family of runs: what its seeds have in common.
+type Profile struct {
+	Name, What string
+	draw       func(c *Config, rnd *rand.Rand)
+}
+
+// Profiles returns all profiles, in a fixed order.
+func Profiles() []Profile {
+	return []Profile{
+		{"calm", "no faults: everything commits at once", calm},
+		{"network", "frames are lost, late and twice there, partitions of all shapes", network},
+		{"crash", "crashes at all boundaries, also of all at once", crashes},
+		{"wipe", "lost disks and lost logs: places are taken anew", wipes},
+		{"disk", "full disks, failing syncs, slow disks", disks},
+		{"stale", "old copies of disks", stale},
+		{"clock", "long pauses, clocks that run wrong or jump", clocks},
+		{"epochs", "validators come and go, and take their places anew", epochs},
+		{"followers", "nodes that only follow, and hand over what their clients want", followers},
+		{"transfer", "nodes that come late and fetch a state", transfer},
+		{"clients", "clients that repeat and send what is no good", clients},
+		{"views", "one view change after the other", views},
+		{"churn", "views, with nodes that restart all the time", churn},
+		{"churn-epochs", "view changes and restarts at the ends of epochs, lost disks", churnEpochs},
+		{"byzantine", "as many faulty nodes as the committee withstands, of all kinds", byzantine},
+		{"mixed", "a little of everything", mixed},
+	}
+}
+
+// Draw draws a run of a profile from a seed.
+func Draw(profile string, seed uint64) (Config, error) {
+	profiles := Profiles()
+	i := slices.IndexFunc(profiles, func(p Profile) bool { return p.Name == profile })
+	if i < 0 {
+		return Config{}, fmt.Errorf("no profile %q", profile)
+	}
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	c := base(rnd, seed)
+	c.Profile = profile
+	profiles[i].draw(&c, rnd)
+	return c, nil
+}
+
+// base draws what all runs have in common.
+func base(rnd *rand.Rand, seed uint64) Config {
+	c := Config{
+		Seed: seed, Validators: []int{4, 4, 4, 4, 4, 7}[rnd.IntN(6)], Core: coreConfig(rnd), Params: genesis.DefaultParams(),
+		MaxBatch: 1 + rnd.IntN(4), BatchTimeout: between(rnd, Millisecond, 20*Millisecond), TransferAfter: 10_000,
+		SegmentSize: 256 << 10, Segments: 2,
+		GST: 2 * Second, Load: Second,
+		Before: Network{Min: 200, Max: 2 * Millisecond}, After: Network{Min: 200, Max: 2 * Millisecond},
+		Work: Work{
+			Log: between(rnd, 200, 4*Millisecond), Store: Millisecond, Sync: between(rnd, Millisecond, 20*Millisecond),
+			Exec: 2 * Millisecond, Judge: Millisecond, Votes: 500, Txs: Millisecond, Chain: 2 * Millisecond,
+		},
+		Faults: Faults{MaxDown: Second, MaxPartition: Second, MaxPaused: Second},
+	}
+	c.Params.Window = 1 + rnd.Uint64N(8)
+	c.Params.CheckpointInterval = c.Params.Window + rnd.Uint64N(12)
+	c.Params.MaxBlockBytes = 128 << 10
+	if rnd.IntN(2) == 0 {
+		c.KeepBlocks = 2*c.Params.CheckpointInterval + rnd.Uint64N(20)
+	}
+	for range 2 + rnd.IntN(2) {
+		c.Clients = append(c.Clients, Client{Every: between(rnd, 40*Millisecond, 250*Millisecond), Ahead: 1 + rnd.IntN(6), Copies: 1 + rnd.IntN(3)})
+	}
+	return c
+}
+
+// coreConfig draws the core's times, from the shipped ones down to a fourth of them, so
+// that much happens in little time.
+func coreConfig(rnd *rand.Rand) pbft.Config {
+	c := pbft.Default()
+	by := 1 + rnd.Uint64N(4)
+	c.PreprepareTimeout /= by
+	c.PrepareTimeout /= by
+	c.CommitTimeout /= by
+	c.ForwardAfter = max(2, c.ForwardAfter/by)
+	c.ResendInterval = max(3, c.ResendInterval/by)
+	c.MaxTimeout = 100 << rnd.UintN(3)
+	c.CensorTimeout = 200
+	c.IdleStatus = 100
+	c.FloorPeriod = 300 / by
+	c.SyncDelay = 1 + rnd.Uint64N(8)
+	return c
+}
+
+func calm(c *Config, _ *rand.Rand) {
+	c.GST = 500 * Millisecond
+	c.Probe = true
+	c.Core.PreprepareTimeout = min(c.Core.PreprepareTimeout, 30)
+}
+
+func lossy(c *Config, rnd *rand.Rand) {
+	c.Before = Network{
+		Min: 500, Max: between(rnd, 2*Millisecond, 60*Millisecond), Tail: 0.1 * rnd.Float64(), TailTimes: 2 + rnd.IntN(20),
+		Drop: 0.2 * rnd.Float64(), Duplicate: 0.1 * rnd.Float64(),
+	}
+}
+
+func network(c *Config, rnd *rand.Rand) {
+	if rnd.IntN(3) > 0 {
+		lossy(c, rnd)
+	}
+	c.Faults.Partitions = rnd.IntN(5)
+	c.Faults.Flaps = rnd.IntN(3)
+}
+
+func crashes(c *Config, rnd *rand.Rand) {
+	c.Faults.Crashes = 1 + rnd.IntN(12)
+	c.Faults.CrashAll = rnd.IntN(3)
+	c.Faults.Leaders = rnd.IntN(3)
+	c.Faults.MaxDown = between(rnd, 50*Millisecond, Second)
+	if rnd.IntN(3) == 0 {
+		lossy(c, rnd)
+	}
+}
+
+func wipes(c *Config, rnd *rand.Rand) {
+	c.GST = 6 * Second
+	c.Faults.Wipes = 1 + rnd.IntN(3)
+	c.Faults.Crashes = rnd.IntN(4)
+	if rnd.IntN(3) == 0 {
+		network(c, rnd)
+	}
+}
+
+func disks(c *Config, rnd *rand.Rand) {
+	c.Faults.FullDisks = rnd.IntN(3)
+	c.Faults.FailedSyncs = rnd.IntN(3)
+	c.Faults.Crashes = rnd.IntN(4)
+	if rnd.IntN(2) == 0 {
+		c.Work.Log, c.Work.Sync, c.Work.Store = between(rnd, 5*Millisecond, 60*Millisecond), between(rnd, 50*Millisecond, 500*Millisecond), 20*Millisecond
+	}
+}
+
+func stale(c *Config, rnd *rand.Rand) {
+	c.GST = 5 * Second
+	c.Faults.StaleDisks = 1
+	c.Faults.Crashes = rnd.IntN(4)
+}
+
+func clocks(c *Config, rnd *rand.Rand) {
+	c.Faults.Pauses = 1 + rnd.IntN(5)
+	c.Faults.Clocks = 1 + rnd.IntN(5)
+	c.Faults.MaxSkew = between(rnd, 0, 4*Second)
+}
+
+func epochs(c *Config, rnd *rand.Rand) {
+	c.GST = 4 * Second
+	c.Candidates = 1 + rnd.IntN(3)
+	for range 2 + rnd.IntN(4) {
+		v := Change{Node: rnd.IntN(c.Validators + c.Candidates), Remove: rnd.IntN(3) == 0}
+		c.Votes = append(c.Votes, v)
+	}
+	switch rnd.IntN(4) {
+	case 0:
+		network(c, rnd)
+	case 1:
+		crashes(c, rnd)
+	}
+}
+
+func followers(c *Config, rnd *rand.Rand) {
+	c.Followers = 1 + rnd.IntN(3)
+	for i := range c.Clients {
+		c.Clients[i].Every = between(rnd, 300*Millisecond, 800*Millisecond)
+	}
+	switch rnd.IntN(3) {
+	case 0:
+		network(c, rnd)
+	case 1:
+		crashes(c, rnd)
+	}
+}
+
+func transfer(c *Config, rnd *rand.Rand) {
+	c.Followers = 1
+	c.Params.Window = 1 + rnd.Uint64N(4)
+	c.Params.CheckpointInterval = c.Params.Window + rnd.Uint64N(4)
+	c.KeepBlocks = 2*c.Params.CheckpointInterval + rnd.Uint64N(6)
+	c.TransferAfter = 4 + rnd.Uint64N(10)
+	c.MaxBatch = 1
+	c.Late = []int{c.Validators}
+	if rnd.IntN(2) == 0 {
+		c.Late = append(c.Late, rnd.IntN(c.Validators))
+	}
+	for i := range c.Clients {
+		c.Clients[i] = Client{Every: 50 * Millisecond, Ahead: 8, Copies: 2}
+	}
+}
+
+func clients(c *Config, rnd *rand.Rand) {
+	for i := range c.Clients {
+		c.Clients[i] = Client{
+			Every: between(rnd, 10*Millisecond, 50*Millisecond), Ahead: 4 + rnd.IntN(12), Copies: 1 + rnd.IntN(c.Validators),
+			Invalid: 0.3 * rnd.Float64(), Duplicate: 0.4 * rnd.Float64(),
+		}
+	}
+	c.MaxBatch = 2 + rnd.IntN(12)
+}
+
+// views has links come and go and timeouts short, so that blocks are prepared here and
+// not there, in one view after the other.
+func views(c *Config, rnd *rand.Rand) {
+	c.Core.PreprepareTimeout = 4 + rnd.Uint64N(6)
+	c.Core.PrepareTimeout, c.Core.CommitTimeout = c.Core.PreprepareTimeout, c.Core.PreprepareTimeout
+	c.Core.ResendInterval = 3 + rnd.Uint64N(8)
+	c.Core.MaxTimeout = 60
+	c.Params.Window = 1 + rnd.Uint64N(3)
+	c.Params.CheckpointInterval = 2*c.Params.Window + rnd.Uint64N(8)
+	c.GST = between(rnd, 2*Second, 4*Second)
+	c.Before = Network{Min: 500, Max: between(rnd, 2*Millisecond, 15*Millisecond), Drop: 0.15 * rnd.Float64()}
+	c.Faults.Rounds = int(c.GST / between(rnd, 60*Millisecond, 200*Millisecond))
+	c.Faults.Links = 0.15 + 0.35*rnd.Float64()
+	for i := range c.Clients {
+		c.Clients[i] = Client{Every: between(rnd, 20*Millisecond, 80*Millisecond), Ahead: 6, Copies: c.Validators}
+	}
+}
+
+func churn(c *Config, rnd *rand.Rand) {
+	views(c, rnd)
+	c.Faults.Crashes = 6 + rnd.IntN(16)
+	c.Faults.CrashAll = rnd.IntN(4)
+	c.Faults.MaxDown = between(rnd, 20*Millisecond, 300*Millisecond)
+}
+
+func churnEpochs(c *Config, rnd *rand.Rand) {
+	churn(c, rnd)
+	c.GST = 5 * Second
+	c.Candidates = rnd.IntN(3)
+	for range 3 + rnd.IntN(5) {
+		c.Votes = append(c.Votes, Change{Node: rnd.IntN(c.Validators + c.Candidates), Remove: rnd.IntN(4) == 0})
+	}
+	c.Faults.Wipes = rnd.IntN(3)
+}
+
+func byzantine(c *Config, rnd *rand.Rand) {
+	names := adversary.Names()
+	for _, who := range rnd.Perm(c.Validators)[:1+rnd.IntN(faulty(c.Validators))] {
+		c.Faulty = append(c.Faulty, Fault{who, names[rnd.IntN(len(names))]})
+	}
+	switch rnd.IntN(5) {
+	case 0:
+		network(c, rnd)
+	case 1:
+		crashes(c, rnd)
+	case 2:
+		views(c, rnd)
+	}
+}
+
+// mixed draws from several of the others.
+func mixed(c *Config, rnd *rand.Rand) {
+	kinds := []func(*Config, *rand.Rand){epochs, network, crashes, clocks, clients, wipes, disks, byzantine, followers}
+	picked := rnd.Perm(len(kinds))[:2+rnd.IntN(3)]
+	slices.Sort(picked)
+	for _, i := range picked {
+		kinds[i](c, rnd)
+	}
+}
