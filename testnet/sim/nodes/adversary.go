@@ -127,14 +127,28 @@ func (c *corrupted) transmit(p *program, packets []adversary.Packet) {
 				continue
 			}
 			f, class := c.frame(x, to)
-			if f == nil {
+			b := encode(f)
+			if b == nil {
 				continue
 			}
-			b := codec.AppendFrame(nil, f)
 			c.n.w.oracle.sent(c.n, class, b)
 			c.n.w.wires.send(c.n, key, class, b)
 		}
 	}
+}
+
+// encode returns a frame's bytes, or nil for what has no encoding: what an adversary makes
+// up need not be anything.
+func encode(f codec.Frame) (b []byte) {
+	defer func() {
+		if recover() != nil {
+			b = nil
+		}
+	}()
+	if f == nil {
+		return nil
+	}
+	return codec.AppendFrame(nil, f)
 }
 
 // frame returns a packet as it is sent to a replica, nil if it cannot be.

@@ -1,8 +1,6 @@
 package nodes
 
 import (
-	"errors"
-
 	"github.com/decube/decube/internal/durable/faultfs"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/archive/memstore"
@@ -72,9 +70,11 @@ func (d *disk) archived(w *world) (uint64, error) {
 
 // remember opens the log as it is, and closes it again.
 func (d *disk) remember(w *world) (*journal.Memory, error) {
-	j, m, err := journal.Open(w.logOptions(d.fs.Clone()))
+	fs := d.fs.Clone()
+	fs.SetCapacity(unlimited)
+	j, m, err := journal.Open(w.logOptions(fs))
 	if err != nil {
 		return nil, err
 	}
-	return m, errors.Join(nil, j.Close())
+	return m, j.Close()
 }
