@@ -32,6 +32,7 @@ type oracle struct {
 	read   pbft.Message
 	sends  int
 	wants  []*request
+	acks   []ack // of blocks that are still to be shown
 	forged map[tx.ID]bool
 	forks  int
 }

@@ -127,6 +127,7 @@ func (c *chain) extend(h *pbft.Header, b driver.BlockCommitted) {
 		c.placed[id], c.nonces[at] = position{h.Seq, i}, id
 	}
 	c.blocks = append(c.blocks, ordered{*h, h.Digest(), ids, o.w.now()})
+	o.early()
 	if h.Last() {
 		if b.Block.Next.Digest() != h.Next {
 			o.broken("S7", "%v is committed with another committee than it names", h)
@@ -162,19 +163,47 @@ func (o *oracle) booted(n *node, r *driver.Recovered) {
 	}
 }
 
-// answered looks at what a node tells a client who has handed in a transaction. What it
-// says of a block comes before what it tells observers of it.
+// ack is what a node has told a client: that a transaction is committed.
+type ack struct {
+	by *node
+	id tx.ID
+	driver.Answer
+}
+
+// answered looks at what a node tells a client who has handed in a transaction. That comes
+// before observers are told of the block, who may never be if the node crashes between.
 func (o *oracle) answered(n *node, id tx.ID, a driver.Answer) {
 	n.trace("answers", answerText{a})
 	if !o.honest(n) || a.Err != nil {
 		return
 	}
-	o.w.after(0, func() {
-		b := o.chain.at(a.Block)
-		if b == nil || a.Index >= len(b.ids) || b.ids[a.Index] != id || a.Time != b.header.Time {
-			o.broken("S6", "node %d answers that %v is in block %d at %d, where it is not", n.id, id, a.Block, a.Index)
+	x := ack{n, id, a}
+	if o.chain.at(a.Block) == nil {
+		o.acks = append(o.acks, x)
+		return
+	}
+	o.acknowledged(&x)
+}
+
+// acknowledged checks that a transaction is where a node says that it is.
+func (o *oracle) acknowledged(a *ack) {
+	b := o.chain.at(a.Block)
+	if b == nil || a.Index >= len(b.ids) || b.ids[a.Index] != a.id || a.Time != b.header.Time {
+		o.broken("S6", "node %d has answered that %v is in block %d at %d, where it is not", a.by.id, a.id, a.Block, a.Index)
+	}
+}
+
+// early checks what was answered of the block that is the last one now.
+func (o *oracle) early() {
+	rest := o.acks[:0]
+	for i := range o.acks {
+		if a := &o.acks[i]; a.Block <= o.chain.head() {
+			o.acknowledged(a)
+		} else {
+			rest = append(rest, *a)
 		}
-	})
+	}
+	o.acks = rest
 }
 
 // refused looks at why a good transaction was refused, and reports whether it is because
@@ -189,6 +218,9 @@ func (o *oracle) refused(n *node, t *tx.Transaction, why error) bool {
 
 // checkArchives looks at all that nodes have stored when a run is over.
 func (o *oracle) checkArchives() {
+	for i := range o.acks {
+		o.acknowledged(&o.acks[i])
+	}
 	for _, n := range o.w.nodes {
 		if n.program == nil || !o.honest(n) {
 			continue
