@@ -31,7 +31,8 @@ type node struct {
 
 	program *program // nil while it is down
 
-	crashAt  int // boundaries until it crashes, 0 for never
+	crashAt  int  // boundaries until it crashes, 0 for never
+	renewed  bool // its operator has had it take its place anew: the state allows few
 	strategy *corrupted
 }
 

@@ -142,7 +142,8 @@ func (w *world) vote(v Change) {
 		op = tx.ValidatorRemove{Key: n.key.Public()}
 	case !v.Remove && !member:
 		op = tx.ValidatorAdd{Key: n.key.Public()}
-	case !v.Remove && n.strategy == nil:
+	case !v.Remove && n.strategy == nil && !n.renewed:
+		n.renewed = true
 		op = tx.ValidatorAdd{Key: n.key.Public(), Replaces: n.key.Public(), Salt: tx.Salt{byte(v.Node), 1}}
 		w.trace(n.id, "renews its place", nobody, nil)
 		w.ballot(n, op)
