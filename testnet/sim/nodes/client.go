@@ -132,8 +132,8 @@ func (c *client) answered(r *request, a answered) {
 	case code == tx.CodeOK:
 		c.committed(r)
 	case code == tx.CodeNonceUsed, code == tx.CodeNameTaken:
-		// Refused, because it is committed already: the oracle looks whether that is so.
-		if c.w.oracle.refused(a.by, r.tx, a.Err) {
+		// Refused, because it is committed already, or is about to be.
+		if c.w.oracle.committed(r.tx) {
 			c.committed(r)
 		}
 	case code == tx.CodeQueueFull, code == tx.CodeExpired, code == tx.CodeDuplicate, code == tx.CodeUnavailable, code == tx.CodeNonceTooFar,

@@ -146,9 +146,14 @@ func (p *program) post(events ...driver.Event) {
 func (p *program) turn() {
 	p.turning = false
 	for len(p.events) > 0 && p == p.n.program {
-		e := p.events[0]
-		p.events = p.events[1:]
-		p.step(e)
+		// Those that come together may be taken together, or not.
+		take := len(p.events)
+		if p.n.w.rnd.nodes.IntN(2) == 0 {
+			take = 1 + p.n.w.rnd.nodes.IntN(take)
+		}
+		events := p.events[:take:take]
+		p.events = p.events[take:]
+		p.step(events)
 	}
 	if p == p.n.program {
 		p.alarm.Set(max(ceil(p.driver.Deadline()), 0))
@@ -158,23 +163,29 @@ func (p *program) turn() {
 // mostIdle is how many alarms may come one after another before time must pass.
 const mostIdle = 1000
 
-func (p *program) step(e driver.Event) {
+func (p *program) step(events []driver.Event) {
 	n := p.n
-	if _, alarm := e.(driver.Alarm); alarm {
-		if p.at != n.w.now() {
-			p.at, p.idle = n.w.now(), 0
-		}
-		if p.idle++; p.idle > mostIdle {
-			n.w.oracle.broken("simulator", "node %d: the driver's deadline %v does not move, it is %v", n.id, p.driver.Deadline(), n.instant().Mono)
-			return
-		}
-	} else if n.w.lines.out != nil {
-		n.traceEvent(e)
+	if p.at != n.w.now() {
+		p.at, p.idle = n.w.now(), 0
 	}
-	if a, ok := e.(driver.Arrived); ok && n.strategy != nil {
-		n.strategy.hear(p, &a)
+	for _, e := range events {
+		switch e := e.(type) {
+		case driver.Alarm:
+			if p.idle++; p.idle > mostIdle {
+				n.w.oracle.broken("simulator", "node %d: the driver's deadline %v does not move, it is %v", n.id, p.driver.Deadline(), n.instant().Mono)
+				return
+			}
+			continue
+		case driver.Arrived:
+			if n.strategy != nil {
+				n.strategy.hear(p, &e)
+			}
+		}
+		if n.w.lines.out != nil {
+			n.traceEvent(e)
+		}
 	}
-	p.perform(p.driver.Step(n.instant(), e))
+	p.perform(p.driver.Step(n.instant(), events...))
 }
 
 // perform has effects carried out one by one: the program may die between two of them.

@@ -69,7 +69,7 @@ func (o *oracle) delivered(n *node, b driver.BlockCommitted) {
 		return
 	}
 	if h.Seq == o.chain.head()+1 {
-		o.chain.extend(h, b)
+		o.chain.extend(h, b.Block.Body.Batch(), b.Block.Next)
 	}
 	o.sameAs(n, h)
 }
@@ -88,7 +88,7 @@ func (o *oracle) sameAs(n *node, h *pbft.Header) {
 }
 
 // extend adds a block to the sequence.
-func (c *chain) extend(h *pbft.Header, b driver.BlockCommitted) {
+func (c *chain) extend(h *pbft.Header, batch tx.Batch, next genesis.ValidatorSet) {
 	o := c.o
 	epoch := uint64(0)
 	if last := c.at(h.Seq - 1); last != nil {
@@ -107,11 +107,11 @@ func (c *chain) extend(h *pbft.Header, b driver.BlockCommitted) {
 		o.broken("S7", "%v is committed, but belongs to epoch %d", h, epoch)
 	case h.Committee != c.set.Digest():
 		o.broken("S7", "%v is committed, but names another committee", h)
-	case int(h.Count) != len(b.Block.Body.Batch()) || h.Count == 0:
-		o.broken("S2", "%v is committed with %d transactions", h, len(b.Block.Body.Batch()))
+	case int(h.Count) != len(batch) || h.Count == 0:
+		o.broken("S2", "%v is committed with %d transactions", h, len(batch))
 	}
 	var ids []tx.ID
-	for i, t := range b.Block.Body.Batch() {
+	for i, t := range batch {
 		id := t.ID()
 		ids = append(ids, id)
 		if old, twice := c.placed[id]; twice {
@@ -129,10 +129,13 @@ func (c *chain) extend(h *pbft.Header, b driver.BlockCommitted) {
 	c.blocks = append(c.blocks, ordered{*h, h.Digest(), ids, o.w.now()})
 	o.early()
 	if h.Last() {
-		if b.Block.Next.Digest() != h.Next {
+		if next == nil {
+			next = c.set // they go on: an archive notes changes only
+		}
+		if next.Digest() != h.Next {
 			o.broken("S7", "%v is committed with another committee than it names", h)
 		}
-		c.set = b.Block.Next
+		c.set = next
 		o.votes.begins(h.Epoch+1, c.set)
 	}
 }
@@ -156,10 +159,37 @@ func (o *oracle) published(n *node, v *driver.View) {
 // booted checks what a node comes back with.
 func (o *oracle) booted(n *node, r *driver.Recovered) {
 	if o.honest(n) {
+		o.learn(n, r.Head.Header.Seq)
 		o.sameAs(n, &r.Head.Header)
 	}
 	if r.Broken != nil && o.honest(n) && !o.w.faults.excuses(n) {
 		o.broken("halt", "honest node %d cannot use its log: %v", n.id, r.Broken)
+	}
+}
+
+// learn takes from a node's archive the blocks of which it was about to tell observers
+// when it crashed, and nobody else has.
+func (o *oracle) learn(n *node, head uint64) {
+	a := n.program.shell.Archive()
+	for seq := o.chain.head() + 1; seq <= head && o.failed == nil; seq++ {
+		d, err := a.Decision(seq)
+		if err != nil {
+			return
+		}
+		batch, err := a.Batch(seq)
+		if err != nil {
+			return
+		}
+		var next genesis.ValidatorSet
+		if hop, err := a.Hop(seq); err == nil {
+			next = hop.Validators
+		}
+		o.votes.certificate(&d.Cert)
+		if f := o.votes.committed[seq]; f == nil || f.digest != d.Header.Digest() {
+			o.broken("S1", "node %d has stored %v without a certificate", n.id, &d.Header)
+			return
+		}
+		o.chain.extend(&d.Header, batch, next)
 	}
 }
 
@@ -206,13 +236,9 @@ func (o *oracle) early() {
 	o.acks = rest
 }
 
-// refused looks at why a good transaction was refused, and reports whether it is because
-// it is committed.
-func (o *oracle) refused(n *node, t *tx.Transaction, why error) bool {
+// committed reports whether a transaction is in a block that somebody has shown.
+func (o *oracle) committed(t *tx.Transaction) bool {
 	_, committed := o.chain.placed[t.ID()]
-	if !committed && o.honest(n) {
-		o.broken("S6", "node %d refuses %s, which is not committed: %v", n.id, t.Summary(), why)
-	}
 	return committed
 }
 
