@@ -19,6 +19,7 @@ type ask struct {
 	source *node
 	life   int // of the source
 	over   bool
+	cut    bool    // the connection has ended: nothing more comes through it
 	stream *stream // at the source
 }
 
@@ -53,7 +54,7 @@ func (a *ask) watch() {
 	n.host.After(watched, func() {
 		switch {
 		case a.over || a.p != n.program:
-		case a.source.life != a.life || !n.w.wires.connected(n, a.source):
+		case a.cut || a.source.life != a.life || !n.w.wires.connected(n, a.source):
 			a.end(follow.Broken, errGone)
 		default:
 			a.watch()
@@ -89,7 +90,7 @@ func (a *ask) credit(bytes int) {
 
 // reply sends something from the source to who has asked.
 func (a *ask) reply(size int, do func()) {
-	if a.p != a.p.n.program || a.source.life != a.life {
+	if a.cut || a.p != a.p.n.program || a.source.life != a.life {
 		return
 	}
 	a.p.n.w.wires.ask(a.source, a.p.n, size+40, do)

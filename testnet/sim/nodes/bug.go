@@ -2,20 +2,22 @@ package nodes
 
 import (
 	"context"
+	"slices"
 
-	"github.com/decube/decube/internal/durable/faultfs"
 	"github.com/decube/decube/internal/lane"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/archive/memstore"
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/shell"
 )
 
-// Bug is a fault that is planted into what carries effects out.
+// Bug is a fault that is planted into what the nodes run on. Those in the driver and the
+// shell themselves are planted into copies of their source.
 type Bug struct {
 	Name, What string
 	flaw       flaw
-	// Profile is what finds it, within so many Seeds, by breaking one of Rules.
+	// Profile is what finds it, within so many Seeds from 1 on, by breaking one of Rules.
 	Profile string
 	Seeds   int
 	Rules   []string
@@ -26,28 +28,43 @@ type flaw int
 const (
 	_ flaw = iota
 	neverSyncs
-	reordersLane
-	sendsFirst
-	losesBlock
+	durableEarly
+	reordersLog
+	dropsVotes
+	dropsLocks
+	forgetsLoss
+	losesBlocks
 )
 
 // Bugs returns the faults that can be planted.
 func Bugs() []Bug {
 	return []Bug{
 		{
-			Name: "never-syncs", What: "records are said to be durable that were only written", flaw: neverSyncs,
-			Profile: "crash", Seeds: 10, Rules: []string{"S4", "S3"},
+			Name: "never-syncs", What: "a disk says that records are durable, and they are only written", flaw: neverSyncs,
+			Profile: "crash", Seeds: 5, Rules: []string{"S4", "S3"},
 		},
 		{
-			Name: "sends-first", What: "frames leave before the records that come with them are handed to the log", flaw: sendsFirst,
-			Profile: "crash", Seeds: 1, Rules: []string{"S4"},
+			Name: "durable-early", What: "records are said to be durable before they are written", flaw: durableEarly,
+			Profile: "crash", Seeds: 5, Rules: []string{"S4"},
 		},
 		{
-			Name: "reorders-lane", What: "blocks are carried out side by side", flaw: reordersLane,
-			Profile: "calm", Seeds: 1, Rules: nil,
+			Name: "reorders-log", What: "a group of records is written beside the one before", flaw: reordersLog,
+			Profile: "crash", Seeds: 30, Rules: []string{"S4"},
 		},
 		{
-			Name: "loses-block", What: "an archive says that it is durable and is not", flaw: losesBlock,
+			Name: "drops-votes", What: "what was voted for is not written to the log", flaw: dropsVotes,
+			Profile: "crash", Seeds: 5, Rules: []string{"S4", "S3"},
+		},
+		{
+			Name: "drops-locks", What: "what was prepared is not written to the log", flaw: dropsLocks,
+			Profile: "crash", Seeds: 5, Rules: []string{"S4"},
+		},
+		{
+			Name: "forgets-loss", What: "a node that has lost its log is given an empty one, as if it were new", flaw: forgetsLoss,
+			Profile: "wipe", Seeds: 60, Rules: []string{"S3", "S9", "S5"},
+		},
+		{
+			Name: "loses-blocks", What: "an archive says that blocks are durable, and they are not", flaw: losesBlocks,
 			Profile: "calm", Seeds: 5, Rules: []string{"S4"},
 		},
 	}
@@ -56,37 +73,57 @@ func Bugs() []Bug {
 // has reports whether a fault is planted.
 func (w *world) has(f flaw) bool { return w.cfg.Bug != nil && w.cfg.Bug.flaw == f }
 
-// withoutSync has the log's lane work on a disk that does not sync.
-func (w *world) withoutSync(n *node, work lane.Work[shell.Job, []driver.Event]) lane.Work[shell.Job, []driver.Event] {
-	return func(ctx context.Context, jobs []shell.Job, results [][]driver.Event) error {
-		n.disk.fs.SetLying(true)
-		defer n.disk.fs.SetLying(false)
-		return work(ctx, jobs, results)
-	}
-}
+// work is what a lane does.
+type work = lane.Work[shell.Job, []driver.Event]
 
-// sendFirst moves what is sent before all else.
-func sendFirst(effects []driver.Effect) []driver.Effect {
-	var first, rest []driver.Effect
-	for _, e := range effects {
-		if _, ok := e.(driver.Send); ok {
-			first = append(first, e)
-		} else {
-			rest = append(rest, e)
+// spoilLog plants the faults of logs into a log's lane.
+func (w *world) spoilLog(n *node, honest work, o *lane.Options[shell.Job]) work {
+	switch {
+	case w.has(reordersLog):
+		o.Workers = 3
+	case w.has(neverSyncs):
+		return func(ctx context.Context, jobs []shell.Job, results [][]driver.Event) error {
+			n.disk.fs.SetLying(true)
+			defer n.disk.fs.SetLying(false)
+			return honest(ctx, jobs, results)
 		}
 	}
-	return append(first, rest...)
+	return honest
+}
+
+// spoil plants faults into an effect.
+func (p *program) spoil(e driver.Effect) driver.Effect {
+	w := p.n.w
+	a, ok := e.(driver.Append)
+	if !ok || w.cfg.Bug == nil {
+		return e
+	}
+	if w.has(durableEarly) && a.Mark > 0 {
+		p.post(driver.Durable{Mark: a.Mark})
+	}
+	a.Records = slices.DeleteFunc(slices.Clone(a.Records), func(r codec.LogRecord) bool {
+		switch r.(type) {
+		case codec.Accepted:
+			return w.has(dropsVotes)
+		case codec.Prepared:
+			return w.has(dropsLocks)
+		default:
+			return false
+		}
+	})
+	return a
+}
+
+// storeOf returns the store of a node's archive as the shell sees it.
+func storeOf(n *node) archive.Store {
+	if n.w.has(losesBlocks) {
+		return forgetful{n.disk.store}
+	}
+	return n.disk.store
 }
 
 // forgetful is a store that does not sync.
-type forgetful struct {
-	*memstore.Store
-	w *world
-}
-
-var _ archive.Store = forgetful{}
+type forgetful struct{ *memstore.Store }
 
 // Sync implements archive.Store.
 func (forgetful) Sync() error { return nil }
-
-var _ faultfs.Model

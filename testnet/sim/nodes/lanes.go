@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/decube/decube/internal/lane"
-	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/shell"
 	"github.com/decube/decube/testnet/sim/kernel"
@@ -23,11 +22,8 @@ func (p *program) newLane(name string, o lane.Options[shell.Job], work lane.Work
 	deliver func([]lane.Completion[[]driver.Event]),
 ) shell.Lane {
 	w := p.n.w
-	if name == "log" && w.has(neverSyncs) {
-		work = w.withoutSync(p.n, work)
-	}
-	if name == "exec" && w.has(reordersLane) {
-		o.Workers = 3
+	if name == "log" {
+		work = w.spoilLog(p.n, work, &o)
 	}
 	most := w.cfg.Work.of(name)
 	l := &simLane{n: p.n, name: name, work: work}
@@ -82,12 +78,4 @@ func (l *simLane) crash() {
 		// Nobody hears what came of it.
 		_ = l.work(context.Background(), jobs, make([][]driver.Event, len(jobs)))
 	})
-}
-
-// storeOf returns the store of a node's archive as the shell sees it.
-func storeOf(n *node) archive.Store {
-	if n.w.has(losesBlock) {
-		return forgetful{n.disk.store, n.w}
-	}
-	return n.disk.store
 }

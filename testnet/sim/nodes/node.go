@@ -176,6 +176,10 @@ func (p *program) step(events []driver.Event) {
 				return
 			}
 			continue
+		case driver.Installed:
+			if e.Err == nil {
+				n.w.stats.Installed++
+			}
 		case driver.Arrived:
 			if n.strategy != nil {
 				n.strategy.hear(p, &e)
@@ -191,9 +195,6 @@ func (p *program) step(events []driver.Event) {
 // perform has effects carried out one by one: the program may die between two of them.
 func (p *program) perform(effects []driver.Effect) {
 	n := p.n
-	if n.w.has(sendsFirst) {
-		effects = sendFirst(effects)
-	}
 	for i := range effects {
 		if n.boundary() || p != n.program {
 			return
@@ -202,7 +203,7 @@ func (p *program) perform(effects []driver.Effect) {
 		if n.strategy != nil && n.strategy.performs(p, effects[i]) {
 			continue
 		}
-		p.shell.Do(effects[i : i+1])
+		p.shell.Do([]driver.Effect{p.spoil(effects[i])})
 	}
 }
 

@@ -15,6 +15,7 @@ type Stats struct {
 	Blocks                        uint64
 	Requests, Epochs, ViewChanges int
 	Crashes, Wipes, Recovered     int
+	Installed                     int // states that were fetched
 	Evidence                      int
 	Probe, Late, End              Time
 }
@@ -32,6 +33,7 @@ func (s *Stats) Add(t *Stats) {
 	s.Crashes += t.Crashes
 	s.Wipes += t.Wipes
 	s.Recovered += t.Recovered
+	s.Installed += t.Installed
 	s.Evidence += t.Evidence
 	s.Probe = max(s.Probe, t.Probe)
 	s.Late = max(s.Late, t.Late)
@@ -40,9 +42,9 @@ func (s *Stats) Add(t *Stats) {
 
 // String returns the numbers on one line.
 func (s *Stats) String() string {
-	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d misbehaved, "+
+	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d states fetched, %d misbehaved, "+
 		"%d frames of %d KB, %d dropped, %d events, %v ms after a leader's death, done %v ms after the load, %v ms",
-		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Evidence,
+		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Installed, s.Evidence,
 		s.Frames, s.Bytes>>10, s.Dropped, s.Events, s.Probe, s.Late, s.End)
 }
 

@@ -2,6 +2,8 @@ package nodes
 
 import (
 	"context"
+	"log/slog"
+	"strings"
 
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/shell"
@@ -17,7 +19,7 @@ func openShell(ctx context.Context, p *program) (*shell.Shell, driver.Recovered,
 	return shell.Open(ctx, shell.Options{
 		Genesis: w.genesis, Core: w.core, Self: n.key.Public(),
 		FS: n.disk.fs, Dir: replicaDir, Store: storeOf(n), SegmentSize: w.cfg.SegmentSize, Segments: w.cfg.Segments,
-		Votes: n.votes, Sigs: w.verifier, Ballots: w.verifier, Workers: 2,
+		Votes: n.votes, Log: logOf(n), Sigs: w.verifier, Ballots: w.verifier, Workers: 2,
 		Lanes:   p.newLane,
 		Deliver: func(events []driver.Event) { p.post(events...) },
 		Outside: outside{p},
@@ -82,3 +84,28 @@ func (o outside) Note(what driver.Notice) { o.p.n.w.oracle.noted(o.p.n, what) }
 
 // Halt implements shell.Outside.
 func (o outside) Halt(err error) { o.p.n.halt(err) }
+
+// logOf returns where a node's shell logs to: the trace, when that is written.
+func logOf(n *node) *slog.Logger {
+	if n.w.lines.out == nil {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(logLines{n}, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{} // it would be that of the machine that simulates
+			}
+			return a
+		},
+	}))
+}
+
+// logLines writes a node's log into the trace.
+type logLines struct{ n *node }
+
+// Write implements io.Writer.
+func (l logLines) Write(b []byte) (int, error) {
+	l.n.trace("logs", strings.TrimSpace(string(b)))
+	return len(b), nil
+}

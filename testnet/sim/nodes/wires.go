@@ -57,7 +57,20 @@ func (x *wires) cut(from, to int) {
 	for _, net := range x.nets {
 		net.Cut(from, to)
 	}
+	x.sever(x.w.nodes[from], x.w.nodes[to])
+	x.sever(x.w.nodes[to], x.w.nodes[from])
 	x.changed()
+}
+
+// sever ends what a node has asked another one: what was on the way is lost, and nothing
+// comes after it as if that had arrived.
+func (x *wires) sever(n, source *node) {
+	if n.program == nil {
+		return
+	}
+	for _, a := range n.program.asks {
+		a.cut = a.cut || a.source == source
+	}
 }
 
 func (x *wires) mend(from, to int) {
