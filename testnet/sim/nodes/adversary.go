@@ -48,14 +48,14 @@ func (c *corrupted) tick(p *program, at *adversary.Replica) {
 	}
 	c.n.host.After(TickLength, func() {
 		if c.place == at && p == c.n.program {
-			c.transmit(p, t.Tick(at))
+			c.transmit(t.Tick(at))
 			c.tick(p, at)
 		}
 	})
 }
 
 // hear lets the adversary see what has come.
-func (c *corrupted) hear(p *program, a *driver.Arrived) {
+func (c *corrupted) hear(a *driver.Arrived) {
 	var m pbft.Message
 	switch f := a.Frame.Frame.(type) {
 	case codec.Message:
@@ -69,7 +69,7 @@ func (c *corrupted) hear(p *program, a *driver.Arrived) {
 	}
 	c.place.Hear(m)
 	if l, ok := c.strategy.(adversary.Listener); ok {
-		c.transmit(p, l.Listen(c.place, m))
+		c.transmit(l.Listen(c.place, m))
 	}
 }
 
@@ -81,7 +81,7 @@ func (c *corrupted) keep(f codec.Proposal) {
 }
 
 // performs carries an effect out in the adversary's way, if it has one.
-func (c *corrupted) performs(p *program, e driver.Effect) bool {
+func (c *corrupted) performs(e driver.Effect) bool {
 	switch e := e.(type) {
 	case driver.Committee:
 		c.begin(e)
@@ -97,7 +97,7 @@ func (c *corrupted) performs(p *program, e driver.Effect) bool {
 		if m == nil || c.place == nil || pbft.EpochOf(m) != c.place.Epoch {
 			return false
 		}
-		c.transmit(p, c.strategy.Send(c.place, c.envelopes(e, m)))
+		c.transmit(c.strategy.Send(c.place, c.envelopes(e, m)))
 		return true
 	}
 	return false
@@ -118,7 +118,7 @@ func (c *corrupted) envelopes(e driver.Send, m pbft.Message) []pbft.Envelope {
 }
 
 // transmit sends what the adversary makes of it.
-func (c *corrupted) transmit(p *program, packets []adversary.Packet) {
+func (c *corrupted) transmit(packets []adversary.Packet) {
 	for i := range packets {
 		x := &packets[i]
 		for r, key := range c.set {

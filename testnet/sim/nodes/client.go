@@ -67,12 +67,9 @@ func (c *client) sign(op tx.Op) *tx.Transaction {
 // request asks for something new.
 func (c *client) request() *request {
 	rnd := c.w.rnd.clients
-	var op tx.Op
-	switch {
-	case c.nonce%7 == 3:
+	var op tx.Op = tx.RecordPut{Key: fmt.Sprintf("key %d", rnd.IntN(8)), Value: make([]byte, 1+rnd.IntN(200))}
+	if c.nonce%7 == 3 {
 		op = tx.NameClaim{Name: fmt.Sprintf("name-%d-%d", c.id, c.nonce), Target: "x"}
-	default:
-		op = tx.RecordPut{Key: fmt.Sprintf("key %d", rnd.IntN(8)), Value: make([]byte, 1+rnd.IntN(200))}
 	}
 	return c.want(c.sign(op))
 }

@@ -22,8 +22,9 @@ type Config struct {
 	// MaxBatch and BatchTimeout are the drivers'.
 	MaxBatch     int
 	BatchTimeout Time
-	// TransferAfter and KeepBlocks are the drivers'.
+	// TransferAfter, KeepBlocks and StateEvery are the drivers'.
 	TransferAfter, KeepBlocks uint64
+	StateEvery                int
 	// SegmentSize and Segments are those of the logs.
 	SegmentSize int64
 	Segments    int

@@ -9,7 +9,6 @@ import (
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/journal"
-	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/testnet/sim/kernel"
@@ -113,6 +112,7 @@ func (p *program) open() error {
 	cfg := driver.Config{
 		Genesis: w.genesis, Core: w.core, Key: n.key, MaxBatch: w.cfg.MaxBatch, BatchTimeout: duration(w.cfg.BatchTimeout),
 		Fanout: 2, TransferAfter: w.cfg.TransferAfter, KeepBlocks: w.cfg.KeepBlocks,
+		StateEvery: w.cfg.StateEvery,
 	}
 	for i := range 4 {
 		binary.LittleEndian.PutUint64(cfg.Seed[8*i:], w.rnd.nodes.Uint64())
@@ -182,7 +182,7 @@ func (p *program) step(events []driver.Event) {
 			}
 		case driver.Arrived:
 			if n.strategy != nil {
-				n.strategy.hear(p, &e)
+				n.strategy.hear(&e)
 			}
 		}
 		if n.w.lines.out != nil {
@@ -200,7 +200,7 @@ func (p *program) perform(effects []driver.Effect) {
 			return
 		}
 		n.traceEffect(effects[i])
-		if n.strategy != nil && n.strategy.performs(p, effects[i]) {
+		if n.strategy != nil && n.strategy.performs(effects[i]) {
 			continue
 		}
 		p.shell.Do([]driver.Effect{p.spoil(effects[i])})
@@ -277,14 +277,6 @@ func (n *node) submit(t *tx.Transaction, from intake.Source, done func(answered)
 // voting reports whether the node takes part in consensus, as far as it shows.
 func (n *node) voting() bool {
 	return n.program != nil && n.program.view != nil && n.program.view.Core != nil
-}
-
-// head returns the header of the last block that the node has shown.
-func (n *node) head() *pbft.Header {
-	if n.program == nil || n.program.view == nil {
-		return &pbft.Header{}
-	}
-	return &n.program.view.Head.Header
 }
 
 // address is where the node asks others from.

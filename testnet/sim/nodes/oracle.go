@@ -29,12 +29,10 @@ type oracle struct {
 	chain  chain
 	left   map[*node]*pbft.Promise // what binds each node by what has left it
 	last   *byte                   // the frame that was looked at last
-	read   pbft.Message
 	sends  int
 	wants  []*request
 	acks   []ack // of blocks that are still to be shown
 	forged map[tx.ID]bool
-	forks  int
 }
 
 func newOracle(w *world) *oracle {

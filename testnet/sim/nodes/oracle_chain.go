@@ -64,7 +64,7 @@ func (o *oracle) delivered(n *node, b driver.BlockCommitted) {
 		o.broken("S1", "node %d commits %v without a certificate", n.id, h)
 		return
 	}
-	if b.Block == nil || b.Block.Digest != h.Digest() || pbft.Digest(b.Block.State.Root()) != h.State {
+	if b.Block == nil || b.Block.Digest != h.Digest() || b.Block.State.Root() != h.State {
 		o.broken("S2", "node %d has another state after %v", n.id, h)
 		return
 	}

@@ -56,7 +56,7 @@ func Draw(profile string, seed uint64) (Config, error) {
 func base(rnd *rand.Rand, seed uint64) Config {
 	c := Config{
 		Seed: seed, Validators: []int{4, 4, 4, 4, 4, 7}[rnd.IntN(6)], Core: coreConfig(rnd), Params: genesis.DefaultParams(),
-		MaxBatch: 1 + rnd.IntN(4), BatchTimeout: between(rnd, Millisecond, 20*Millisecond), TransferAfter: 10_000,
+		MaxBatch: 1 + rnd.IntN(4), BatchTimeout: between(rnd, Millisecond, 20*Millisecond), TransferAfter: 10_000, StateEvery: 1 + rnd.IntN(40),
 		SegmentSize: 256 << 10, Segments: 2,
 		GST: 2 * Second, Load: Second,
 		Before: Network{Min: 200, Max: 2 * Millisecond}, After: Network{Min: 200, Max: 2 * Millisecond},

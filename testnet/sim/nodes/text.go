@@ -7,7 +7,6 @@ import (
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/intake"
-	"github.com/decube/decube/ledger/pbft"
 )
 
 // localSource is where a validator's own operator hands transactions in.
@@ -172,5 +171,3 @@ func (n *node) traceEffect(e driver.Effect) {
 	}
 	n.trace("does", effectText{e})
 }
-
-var _ pbft.Message

@@ -113,6 +113,15 @@ func (o *options) run(j job) nodes.Report {
 	return nodes.Run(c)
 }
 
+// replay is the command that repeats a run.
+func (o *options) replay(c *nodes.Config) string {
+	text := fmt.Sprintf("go run ./testnet/sim/nodes/cmd/nodes -seed %d -profile %s", c.Seed, c.Profile)
+	if o.bug != "" {
+		text += " -bug " + o.bug
+	}
+	return text + " -v"
+}
+
 // collect prints what is found, and how fast.
 func (o *options) collect(reports <-chan nodes.Report, stop chan<- struct{}) (failed int) {
 	began, runs, total := time.Now(), 0, nodes.Stats{}
@@ -130,8 +139,7 @@ func (o *options) collect(reports <-chan nodes.Report, stop chan<- struct{}) (fa
 			if !o.brief {
 				fmt.Fprintln(o.out, r.Trace)
 			}
-			fmt.Fprintf(o.out, "%s\nreplay it with: go run ./testnet/sim/nodes/cmd/nodes -seed %d -profile %s -v\n",
-				r.String(), r.Config.Seed, r.Config.Profile)
+			fmt.Fprintf(o.out, "%s\nreplay it with: %s\n", r.String(), o.replay(&r.Config))
 		}
 		if failed == o.failures {
 			close(stop)

@@ -1,0 +1,74 @@
+// Package nodes simulates whole nodes of the ledger from a seed. What runs is what ships:
+// the driver, the shell, log and archive, intake, execution, state and codec, with real
+// keys and transactions. What is simulated is what they stand on.
+//
+//	                           seed -> profile: Draw -> Config
+//	                                          |
+//	+-----------------------------------------v-----------------------------------+
+//	| world: one virtual clock, one queue of events, one goroutine                 |
+//	|                                                                              |
+//	|  clients ---> node --------- wires (frames, as bytes) -------- node <- faults |
+//	|                | driver     pure: events in, effects out                     |
+//	|                | shell      lanes of package kernel: drawn durations         |
+//	|                | journal    on a disk of sectors (faultfs)                   |
+//	|                | archive    on a store in memory (memstore)                  |
+//	|                '- adversary (if faulty): bends what is sent                  |
+//	|                                                                              |
+//	|  oracle: all that leaves the nodes, and what their disks would give           |
+//	+-----------------------------------------v-----------------------------------+
+//	                                          |
+//	                                        Report
+//
+// The same seed gives the same run, event by event; each part draws from a stream of chance
+// of its own.
+//
+// # What is simulated
+//
+// A program takes the events that wait one by one or several together. Its effects are
+// carried out one by one, and it may die between any two. A crash leaves of its disk what
+// faultfs allows (any sector that was not synced old, new or torn, names in any order) and
+// of its archive any prefix of what was written since the last sync; a batch of a lane that
+// was running may have got to any point. Then the shell opens what is left, as after any
+// restart.
+//
+// Frames travel as bytes on a stream for each class and direction, are decoded by
+// driver.Read when they arrive, and are lost with the connection. Questions are answered
+// out of the shell of the source; a transaction that is handed over is submitted there. A
+// source that is gone is noticed within half a second.
+//
+// Until GST things go wrong, as the profile has it; at most f validators are faulty at a
+// time, wiped disks counted until their places are taken anew. At GST the network settles
+// and everybody comes back. Clients go on for a while; then all that they wanted must be
+// committed and everybody honest must be where the first is, within a bound.
+//
+// # What is checked
+//
+//	S1   no two blocks are certified for one sequence number
+//	S2   everybody has the same blocks, transactions and states, without gaps
+//	S3   no honest key signs two digests for one place, across crashes
+//	S4   a crash at any time leaves a log and an archive that bind the node to all that has
+//	     left it (looked at with each crash, and for one in 48 of the messages that leave);
+//	     who says CHECKPOINT has the block durably; a log that no disk has damaged opens
+//	S5   nothing else is prepared after a block was committed; no COMMIT unprepared
+//	S6   each transaction is executed once, signed by its owner, under a nonce that was not
+//	     used; what was acknowledged is where it was said to be, for good
+//	S7   blocks name their epoch and their committee; no CHECKPOINT of what is not committed
+//	S9   nobody honest is accused, or called a liar; no fork is shown
+//	L1   what clients want is executed in time
+//	L3   who lags, or has lost everything, catches up and votes again
+//	L6   a leader's death in calm weather is dealt with within a second
+//	form honest nodes send only what can be read
+//	halt honest nodes do not give up, but for a disk that fails
+//	answer nobody is refused for a good transaction; each ticket is answered once
+//	panic  the program does not fail
+//
+// "simulator" is a fault of the simulation, or a driver whose deadline does not move.
+//
+// # Exploring and replaying
+//
+//	go run ./testnet/sim/nodes/cmd/nodes -runs 10000
+//	go run ./testnet/sim/nodes/cmd/nodes -seed 212 -profile crash -v
+//
+// A line of a trace is the time in milliseconds, the node, what happened and what it is
+// about: "takes" is an event of the driver, "does" an effect.
+package nodes
