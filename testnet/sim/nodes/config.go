@@ -47,6 +47,10 @@ type Config struct {
 	// spread over the time before GST.
 	Votes []Change
 
+	// Wrong are nodes whose wall clocks are wrong by WrongBy until GST.
+	Wrong   []int
+	WrongBy Time
+
 	// Probe kills the leader when all is calm, to see how soon another one leads.
 	Probe bool
 

@@ -1,6 +1,8 @@
 package nodes
 
 import (
+	"math/rand/v2"
+
 	"github.com/decube/decube/internal/durable/faultfs"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/archive/memstore"
@@ -26,36 +28,40 @@ func (w *world) logOptions(fs *faultfs.FS) journal.Options {
 	return journal.Options{FS: fs, Dir: replicaDir, SegmentSize: w.cfg.SegmentSize, Segments: w.cfg.Segments}
 }
 
-// models are what disks may do at a crash.
-func models() []faultfs.Model {
-	return []faultfs.Model{{}, {Torn: true}, {Unordered: true}, {Torn: true, Unordered: true}}
-}
-
 // crash has the disk be as it may be found after the power was lost, or after the program
 // was killed, which takes nothing away.
 func (d *disk) crash(w *world) {
+	model, choice := accident(w.rnd.disk)
 	if w.rnd.disk.IntN(4) == 0 {
-		d.fs = d.fs.Image(faultfs.Model{}, faultfs.Newest)
-		d.store.Crash(d.store.Unsynced())
-		return
+		choice = faultfs.Newest
 	}
-	all := models()
-	d.fs = d.fs.Image(all[w.rnd.disk.IntN(len(all))], faultfs.Random(w.rnd.disk))
-	d.store.Crash(w.rnd.disk.IntN(d.store.Unsynced() + 1))
+	*d = *d.after(model, choice)
 }
 
-// clone returns a copy as it may be found after a crash, without changing anything.
-func (d *disk) clone(w *world, newest bool) *disk {
-	c := &disk{store: d.store.Clone()}
-	if newest {
-		c.fs = d.fs.Image(faultfs.Model{}, faultfs.Newest)
-		c.store.Crash(c.store.Unsynced())
-		return c
+// clone returns a copy as it may be found after the power was lost, and changes nothing.
+func (d *disk) clone(w *world) *disk { return d.after(accident(w.rnd.disk)) }
+
+// whole returns a copy that has lost nothing.
+func (d *disk) whole() *disk { return d.after(faultfs.Model{}, faultfs.Newest) }
+
+// accident draws what a disk may do at a crash.
+func accident(rnd *rand.Rand) (faultfs.Model, faultfs.Chooser) {
+	model := faultfs.Model{Torn: rnd.IntN(2) == 0, Unordered: rnd.IntN(2) == 0}
+	if rnd.IntN(4) == 0 {
+		return model, faultfs.Oldest
 	}
-	all := models()
-	c.fs = d.fs.Image(all[w.rnd.disk.IntN(len(all))], faultfs.Random(w.rnd.disk))
-	c.store.Crash(w.rnd.disk.IntN(c.store.Unsynced() + 1))
-	return c
+	return model, faultfs.Random(rnd)
+}
+
+// after returns what is left of the disk as a crash chooses: of the archive a prefix.
+func (d *disk) after(m faultfs.Model, c faultfs.Chooser) *disk {
+	left := &disk{fs: d.fs.Image(m, c), store: d.store.Clone()}
+	keep := 0
+	if n := left.store.Unsynced(); n > 0 {
+		keep = c.Choose(n + 1)
+	}
+	left.store.Crash(keep)
+	return left
 }
 
 // archived returns the last block that an archive in this state would have, 0 for none.

@@ -54,6 +54,7 @@
 //	     used; what was acknowledged is where it was said to be, for good
 //	S7   blocks name their epoch and their committee; no CHECKPOINT of what is not committed
 //	S9   nobody honest is accused, or called a liar; no fork is shown
+//	S11  what is shown has the state that its header says, fetched or not
 //	L1   what clients want is executed in time
 //	L3   who lags, or has lost everything, catches up and votes again
 //	L6   a leader's death in calm weather is dealt with within a second

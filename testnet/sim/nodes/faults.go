@@ -59,6 +59,9 @@ func (f *faults) schedule() {
 	for _, n := range f.w.nodes {
 		n.clock.Jump(between(f.w.rnd.faults, -c.MaxSkew, c.MaxSkew))
 	}
+	for _, i := range f.w.cfg.Wrong {
+		f.w.nodes[i].clock.Jump(f.w.cfg.WrongBy)
+	}
 	for _, kind := range []struct {
 		count int
 		do    func()
@@ -231,7 +234,7 @@ func (f *faults) staleDisk() {
 		return
 	}
 	f.faulty[n.id], f.amnesiac[n.id] = true, true
-	old := n.disk.clone(f.w, true)
+	old := n.disk.whole()
 	f.w.after(between(f.w.rnd.faults, TickLength, 2*Second), func() {
 		n.crash()
 		n.disk = old

@@ -8,7 +8,7 @@ import (
 )
 
 // sample is how many seeds of each profile are run.
-const sample = 3
+const sample = 2
 
 func TestProfiles(t *testing.T) {
 	for _, p := range Profiles() {

@@ -148,6 +148,9 @@ func (o *oracle) published(n *node, v *driver.View) {
 	}
 	h := &v.Head.Header
 	o.sameAs(n, h)
+	if v.Head.State.Root() != h.State {
+		o.broken("S11", "node %d shows a state that is not that of %v", n.id, h)
+	}
 	if before := n.program.view; before != nil && h.Seq < before.Head.Header.Seq && v.Halted == "" {
 		o.broken("S2", "node %d shows block %d after block %d", n.id, h.Seq, before.Head.Header.Seq)
 	}

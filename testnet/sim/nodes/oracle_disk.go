@@ -96,7 +96,7 @@ func (o *oracle) recorded(n *node, m pbft.Message) {
 		return
 	}
 	if o.sends++; o.sends%sampled == 0 {
-		o.survives(n, n.disk.clone(o.w, false))
+		o.survives(n, n.disk.clone(o.w))
 	}
 }
 

@@ -26,6 +26,8 @@ func Profiles() []Profile {
 		{"disk", "full disks, failing syncs, slow disks", disks},
 		{"stale", "old copies of disks", stale},
 		{"clock", "long pauses, clocks that run wrong or jump", clocks},
+		{"wrong-clocks", "clocks of f nodes that are wrong by more than a block's may be", wrongClocks},
+		{"far", "a network that is slower than the first timeouts", far},
 		{"epochs", "validators come and go, and take their places anew", epochs},
 		{"followers", "nodes that only follow, and hand over what their clients want", followers},
 		{"transfer", "nodes that come late and fetch a state", transfer},
@@ -33,6 +35,7 @@ func Profiles() []Profile {
 		{"views", "one view change after the other", views},
 		{"churn", "views, with nodes that restart all the time", churn},
 		{"churn-epochs", "view changes and restarts at the ends of epochs, lost disks", churnEpochs},
+		{"liars", "churn-epochs, with nodes that lie in view changes and about them", liars},
 		{"byzantine", "as many faulty nodes as the committee withstands, of all kinds", byzantine},
 		{"mixed", "a little of everything", mixed},
 	}
@@ -57,7 +60,7 @@ func base(rnd *rand.Rand, seed uint64) Config {
 	c := Config{
 		Seed: seed, Validators: []int{4, 4, 4, 4, 4, 7}[rnd.IntN(6)], Core: coreConfig(rnd), Params: genesis.DefaultParams(),
 		MaxBatch: 1 + rnd.IntN(4), BatchTimeout: between(rnd, Millisecond, 20*Millisecond), TransferAfter: 10_000, StateEvery: 1 + rnd.IntN(40),
-		SegmentSize: 256 << 10, Segments: 2,
+		SegmentSize: 128 << 10, Segments: 2,
 		GST: 2 * Second, Load: Second,
 		Before: Network{Min: 200, Max: 2 * Millisecond}, After: Network{Min: 200, Max: 2 * Millisecond},
 		Work: Work{
@@ -155,6 +158,34 @@ func clocks(c *Config, rnd *rand.Rand) {
 	c.Faults.Pauses = 1 + rnd.IntN(5)
 	c.Faults.Clocks = 1 + rnd.IntN(5)
 	c.Faults.MaxSkew = between(rnd, 0, 4*Second)
+}
+
+func wrongClocks(c *Config, rnd *rand.Rand) {
+	c.GST = 3 * Second
+	c.Wrong = rnd.Perm(c.Validators)[:faulty(c.Validators)]
+	c.WrongBy = between(rnd, 9*Second, 60*Second)
+	if rnd.IntN(2) == 0 {
+		c.WrongBy = -c.WrongBy
+	}
+	if rnd.IntN(2) == 0 {
+		crashes(c, rnd)
+	}
+}
+
+// far has delays that the first timeouts are too short for, for good.
+func far(c *Config, rnd *rand.Rand) {
+	c.Core.PreprepareTimeout, c.Core.PrepareTimeout, c.Core.CommitTimeout = 4, 4, 4
+	c.Core.MaxTimeout = 400
+	slowest := between(rnd, 60*Millisecond, 120*Millisecond)
+	c.Before = Network{Min: slowest / 2, Max: slowest}
+	c.After = c.Before
+	c.GST = 3 * Second
+	for i := range c.Clients {
+		c.Clients[i] = Client{Every: 200 * Millisecond, Ahead: 3, Copies: 2}
+	}
+	if rnd.IntN(2) == 0 {
+		c.Faults.Crashes = 1 + rnd.IntN(4)
+	}
 }
 
 func epochs(c *Config, rnd *rand.Rand) {
@@ -258,6 +289,14 @@ func byzantine(c *Config, rnd *rand.Rand) {
 		crashes(c, rnd)
 	case 2:
 		views(c, rnd)
+	}
+}
+
+func liars(c *Config, rnd *rand.Rand) {
+	churnEpochs(c, rnd)
+	names := adversary.Liars()
+	for _, who := range rnd.Perm(c.Validators)[:faulty(c.Validators)] {
+		c.Faulty = append(c.Faulty, Fault{who, names[rnd.IntN(len(names))]})
 	}
 }
 
