@@ -265,6 +265,9 @@ func churn(c *Config, rnd *rand.Rand) {
 	c.Faults.Crashes = 6 + rnd.IntN(16)
 	c.Faults.CrashAll = rnd.IntN(4)
 	c.Faults.MaxDown = between(rnd, 20*Millisecond, 300*Millisecond)
+	if rnd.IntN(2) == 0 { // archives that are far behind the logs
+		c.Work.Sync = between(rnd, 50*Millisecond, 800*Millisecond)
+	}
 }
 
 func churnEpochs(c *Config, rnd *rand.Rand) {
