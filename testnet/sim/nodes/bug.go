@@ -32,7 +32,6 @@ const (
 	reordersLog
 	dropsVotes
 	dropsLocks
-	forgetsLoss
 	losesBlocks
 )
 
@@ -58,10 +57,6 @@ func Bugs() []Bug {
 		{
 			Name: "drops-locks", What: "what was prepared is not written to the log", flaw: dropsLocks,
 			Profile: "crash", Seeds: 5, Rules: []string{"S4"},
-		},
-		{
-			Name: "forgets-loss", What: "a node that has lost its log is given an empty one, as if it were new", flaw: forgetsLoss,
-			Profile: "wipe", Seeds: 60, Rules: []string{"S3", "S9", "S5"},
 		},
 		{
 			Name: "loses-blocks", What: "an archive says that blocks are durable, and they are not", flaw: losesBlocks,

@@ -5,7 +5,6 @@ import (
 
 	"github.com/decube/decube/internal/durable/faultfs"
 	"github.com/decube/decube/ledger/archive/memstore"
-	"github.com/decube/decube/ledger/journal"
 )
 
 // faults makes things go wrong before GST, and keeps the books of who is faulty: never
@@ -211,11 +210,6 @@ func (f *faults) wipe() {
 		f.w.oracle.broken("simulator", "%v", err)
 	}
 	n.disk.fs = fs
-	if f.w.has(forgetsLoss) {
-		if err := journal.Create(f.w.logOptions(fs)); err != nil {
-			f.w.oracle.broken("simulator", "%v", err)
-		}
-	}
 	if all := f.w.rnd.faults.IntN(2) == 0; all {
 		n.disk.store = memstore.New(memstore.DefaultLimits)
 		n.trace("has lost its disk", nil)
