@@ -36,6 +36,20 @@ func (d *Driver) accused(f *Fork) {
 	}
 }
 
+// contradicts reports whether a decision, of which nothing is verified, would be an alarm
+// that was not raised yet.
+func (d *Driver) contradicts(decision *pbft.Decision) bool {
+	h, head := &decision.Header, d.chain.head
+	if d.stand.alarmed {
+		return false
+	}
+	if h.Seq == head.Header.Seq+1 {
+		return h.Parent != head.Digest
+	}
+	digest, ok := d.chain.digestOf(h.Seq)
+	return ok && digest != decision.Cert.Digest
+}
+
 // compare raises the alarm if a decision, which is verified, contradicts what is here.
 func (d *Driver) compare(decision *pbft.Decision) {
 	h, head := &decision.Header, d.chain.head

@@ -26,7 +26,7 @@ func putBack(t *testing.T, records func(own []codec.LogRecord) []codec.LogRecord
 	if len(old.chain) != 5 {
 		t.Fatalf("%d blocks", len(old.chain))
 	}
-	memory, err := journal.Fold(records(old.records))
+	memory, err := journal.Fold(records(old.disk.records))
 	if err != nil {
 		t.Fatal(err)
 	}

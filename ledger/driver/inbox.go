@@ -206,7 +206,7 @@ func (d *Driver) messageArrived(a *Arrived) {
 		return
 	}
 	s := d.inbox.sender(a.From)
-	if s == nil || !d.voter.core.Useful(m) {
+	if s == nil || !d.useful(m) {
 		return
 	}
 	if !s.reserve(&a.Frame, int(d.chain.head.Params.MaxBlockBytes)+genesis.FrameRoom) {
@@ -217,6 +217,15 @@ func (d *Driver) messageArrived(a *Arrived) {
 	if len(s.frames) == 1 {
 		d.inbox.turns = append(d.inbox.turns, s)
 	}
+}
+
+// useful reports whether a message of this epoch could change anything. One that contradicts
+// what is committed here is nothing to the core, and an alarm to all.
+func (d *Driver) useful(m pbft.Message) bool {
+	if decision, ok := m.(*pbft.Decision); ok && d.contradicts(decision) {
+		return true
+	}
+	return d.voter.core.Useful(m)
 }
 
 // classOf returns the class of a message of the core.
@@ -311,7 +320,7 @@ func (d *Driver) nextMessages() (froms []*sender, frames []Frame) {
 		} else {
 			s.frames = nil
 		}
-		if !d.voter.core.Useful(messageOf(&f)) {
+		if !d.useful(messageOf(&f)) {
 			s.release(&f)
 			continue
 		}

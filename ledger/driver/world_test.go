@@ -1,7 +1,9 @@
 package driver_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +27,8 @@ const created = int64(1_800_000_000_000)
 func key(n int) sig.PrivateKey { return sig.FromSeed([sig.SeedSize]byte{byte(n + 1)}) }
 
 // world is some drivers whose effects are carried out at once and in order, on a perfect
-// network without delay, as far as a test does not say otherwise. It has no disk: what
-// holds over crashes is for the simulator.
+// network without delay, as far as a test does not say otherwise. Its disks lose nothing
+// that was made durable; what holds over every other crash is for the simulator.
 type world struct {
 	t       *testing.T
 	genesis *genesis.Genesis
@@ -34,9 +36,20 @@ type world struct {
 	sigs    *sig.Verifier
 	nodes   []*node
 	queue   []func()
+	later   []appointment // ascending by time
 	now     time.Duration
-	// lost, if not nil, says which frames do not arrive.
-	lost func(from, to int, f codec.Frame) bool
+	// lost, if not nil, says which frames do not arrive, and latency how long the others
+	// take.
+	lost    func(from, to int, f codec.Frame) bool
+	latency time.Duration
+	// hold, if not nil, says which effects are not carried out until they are released.
+	hold func(n *node, e driver.Effect) bool
+}
+
+// appointment is what happens at a time.
+type appointment struct {
+	at time.Duration
+	do func()
 }
 
 // node is one driver with what it has said.
@@ -48,14 +61,16 @@ type node struct {
 	down    bool
 	mute    bool // the log stands still: nothing becomes durable
 	held    []driver.Event
+	waiting []driver.Effect // that are held
+	disk    disk
 	judge   *pbft.Verifier
 	chain   []*pbft.Decision
 	bodies  []*body.Content // of chain
 	view    *driver.View
 	answers map[intake.Ticket]intake.Answer
-	records []codec.LogRecord
 	notices []driver.Notice
 	sent    []driver.Send
+	asked   []driver.Ask
 	effects []driver.Effect // of the last step
 	halted  error
 
@@ -65,7 +80,17 @@ type node struct {
 // newWorld returns n validators of one ledger at its beginning.
 func newWorld(t *testing.T, n int) *world {
 	t.Helper()
+	return newWorldOf(t, n, 0, nil)
+}
+
+// newWorldOf is newWorld with other peers beside the validators, and with what change
+// makes of the configuration and of the parameters.
+func newWorldOf(t *testing.T, n, followers int, change func(*driver.Config, *genesis.Params)) *world {
+	t.Helper()
 	p := genesis.DefaultParams()
+	if change != nil {
+		change(&driver.Config{}, &p)
+	}
 	var set []genesis.Validator
 	for i := range n {
 		set = append(set, genesis.Validator{Key: key(i).Public()})
@@ -76,9 +101,12 @@ func newWorld(t *testing.T, n int) *world {
 	}
 	w := &world{t: t, genesis: g, sigs: sig.NewVerifier(0)}
 	w.cfg = driver.Config{
-		Genesis: g, Core: g.Config(pbft.Default()), MaxBatch: 100, BatchTimeout: time.Millisecond, TransferAfter: 10_000,
+		Genesis: g, Core: g.Config(pbft.Default()), MaxBatch: 100, BatchTimeout: time.Millisecond, TransferAfter: 10_000, Fanout: 3,
 	}
-	for i := range n {
+	if change != nil {
+		change(&w.cfg, &p)
+	}
+	for i := range n + followers {
 		w.add(i)
 	}
 	return w
@@ -86,7 +114,7 @@ func newWorld(t *testing.T, n int) *world {
 
 func (w *world) add(i int) {
 	w.t.Helper()
-	w.nodes = append(w.nodes, w.start(len(w.nodes), i, driver.Recovered{Votes: true}))
+	w.nodes = append(w.nodes, w.start(len(w.nodes), driver.Recovered{Votes: true}))
 	w.nodes[len(w.nodes)-1].begin()
 }
 
@@ -95,13 +123,13 @@ func (w *world) add(i int) {
 func (w *world) restart(at int, from driver.Recovered) *node {
 	w.t.Helper()
 	w.nodes[at].down = true
-	w.nodes[at] = w.start(at, at, from)
+	w.nodes[at] = w.start(at, from)
 	w.nodes[at].begin()
 	return w.nodes[at]
 }
 
-// start makes a node.
-func (w *world) start(at, i int, from driver.Recovered) *node {
+// start makes a node with an empty archive.
+func (w *world) start(at int, from driver.Recovered) *node {
 	w.t.Helper()
 	s, err := state.Init(smt.Map{}, w.genesis)
 	if err != nil {
@@ -112,16 +140,23 @@ func (w *world) start(at, i int, from driver.Recovered) *node {
 		Tip: exec.Tip{Header: h, Digest: h.Digest(), State: s}, Next: w.genesis.Set(), Start: h, Params: w.genesis.Params,
 		Decision: &pbft.Decision{Header: h, Cert: pbft.Certificate{Subject: pbft.Subject{Phase: pbft.Commit, Digest: h.Digest(), State: h.State}}},
 	}
-	nd := &node{w: w, at: at, answers: map[intake.Ticket]intake.Answer{}}
-	cfg := w.cfg
-	cfg.Key, cfg.Seed[0] = key(i), byte(i)
+	nd := &node{w: w, at: at, answers: map[intake.Ticket]intake.Answer{}, disk: disk{heads: []*driver.Head{head}}}
 	from.Head = head
-	d, effects, err := driver.New(cfg, from, nd.instant())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	nd.driver, nd.effects = d, effects
+	nd.start(from)
 	return nd
+}
+
+// start makes a node's driver, which begins with what was found on its disk.
+func (n *node) start(from driver.Recovered) {
+	n.w.t.Helper()
+	cfg := n.w.cfg
+	cfg.Key, cfg.Seed[0], cfg.Seed[1] = key(n.at), byte(n.at), byte(n.disk.lives)
+	n.disk.lives++
+	d, effects, err := driver.New(cfg, from, n.instant())
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	n.driver, n.effects, n.down = d, effects, false
 }
 
 // begin carries out what a driver asked for when it was made.
@@ -138,6 +173,7 @@ func (n *node) sources(of ...int) {
 
 // ask answers a question at once, out of what the other one has stored.
 func (n *node) ask(a *driver.Ask) {
+	n.asked = append(n.asked, *a)
 	at := int(a.Source[0] - '0')
 	other := n.w.nodes[at]
 	switch r := a.Request.(type) {
@@ -148,6 +184,7 @@ func (n *node) ask(a *driver.Ask) {
 			b := &codec.Block{Decision: other.chain[i], Body: other.bodies[i].Encoded()}
 			n.take(driver.Item{Ask: a.Ask, Blob: codec.AppendBlock(nil, b)})
 		}
+	case follow.Submit: // a source says OK, and does nothing
 	default:
 		return // never answered
 	}
@@ -189,8 +226,9 @@ func (n *node) instant() driver.Instant {
 
 // take gives the driver an event later, behind what waits already.
 func (n *node) take(e driver.Event) {
+	d := n.driver
 	n.w.queue = append(n.w.queue, func() {
-		if !n.down && n.halted == nil {
+		if !n.down && n.halted == nil && n.driver == d { // what a process began ends with it
 			n.perform(n.driver.Step(n.instant(), e))
 		}
 	})
@@ -211,6 +249,9 @@ func (w *world) run(d time.Duration) {
 			continue
 		}
 		at := end
+		if len(w.later) > 0 {
+			at = min(at, w.later[0].at)
+		}
 		for _, n := range w.nodes {
 			if !n.down && n.halted == nil {
 				at = min(at, n.driver.Deadline())
@@ -221,6 +262,10 @@ func (w *world) run(d time.Duration) {
 			return
 		}
 		w.now = max(w.now, at)
+		for len(w.later) > 0 && w.later[0].at <= w.now {
+			w.queue = append(w.queue, w.later[0].do)
+			w.later = w.later[1:]
+		}
 		for _, n := range w.nodes {
 			if !n.down && n.halted == nil && n.driver.Deadline() <= w.now {
 				n.take(driver.Alarm{})
@@ -232,6 +277,19 @@ func (w *world) run(d time.Duration) {
 func (n *node) perform(effects []driver.Effect) {
 	n.effects = effects
 	for _, e := range effects {
+		if n.w.hold != nil && n.w.hold(n, e) {
+			n.waiting = append(n.waiting, e)
+			continue
+		}
+		n.do(e)
+	}
+}
+
+// release carries out what was held.
+func (n *node) release() {
+	waiting := n.waiting
+	n.waiting = nil
+	for _, e := range waiting {
 		n.do(e)
 	}
 }
@@ -240,15 +298,17 @@ func (n *node) perform(effects []driver.Effect) {
 func (n *node) do(e driver.Effect) {
 	switch e := e.(type) {
 	case driver.Append:
-		n.records = append(n.records, e.Records...)
+		n.disk.records = append(n.disk.records, e.Records...)
 		n.durable(e.Mark)
 	case driver.Renewed:
+		n.disk.lost = false
 		n.durable(e.Mark)
 	case driver.Disown:
-		n.disowned = true
+		n.disk.lost, n.disowned = true, true
 		n.durable(e.Mark)
 	case driver.Store:
 		n.chain, n.bodies = append(n.chain, e.Decision), append(n.bodies, e.Block.Body)
+		n.disk.add(n.w.t, e.Decision, e.Block)
 		n.take(driver.Kept{Seq: e.Decision.Header.Seq})
 	case driver.SyncStore:
 		n.take(driver.Stored{Seq: e.Seq})
@@ -287,7 +347,11 @@ func (n *node) do(e driver.Effect) {
 		n.ask(&e)
 	case driver.CheckChain:
 		n.checkChain(e.Action)
-	case driver.Keep, driver.Certify, driver.Prune, driver.Cut, driver.Stop, driver.Credit, driver.Install:
+	case driver.Certify:
+		n.disk.stable = e.Cert
+	case driver.Keep:
+		n.disk.kept = append(n.disk.kept, e.What)
+	case driver.Prune, driver.Cut, driver.Stop, driver.Credit, driver.Install:
 	default:
 		n.w.t.Fatalf("an effect of type %T", e)
 	}
@@ -300,6 +364,7 @@ func (n *node) durable(m driver.Mark) {
 	if e := (driver.Durable{Mark: m}); n.mute {
 		n.held = append(n.held, e)
 	} else {
+		n.disk.synced = len(n.disk.records)
 		n.take(e)
 	}
 }
@@ -351,12 +416,87 @@ func (n *node) send(s *driver.Send) {
 		if at < 0 || n.w.lost != nil && n.w.lost(n.at, at, s.Frame) {
 			continue
 		}
-		f, err := driver.Read(s.Class, codec.AppendFrame(nil, s.Frame), codec.Limits{})
-		if err != nil {
-			n.w.t.Fatalf("node %d sends what cannot be read: %v", n.at, err)
-		}
-		n.w.nodes[at].take(driver.Arrived{From: key(n.at).Public(), Frame: f})
+		from, arrive := n.at, n.w.nodes[at]
+		n.w.after(n.w.latency, func() { arrive.hears(from, s.Class, s.Frame) })
 	}
+}
+
+// hears gives a node a frame of a validator, as bytes. It must be one that can be read.
+func (n *node) hears(from int, class driver.Class, frame codec.Frame) {
+	f, err := driver.Read(class, codec.AppendFrame(nil, frame), codec.LimitsOf(&n.w.genesis.Params, len(n.w.genesis.Validators)))
+	if err != nil {
+		n.w.t.Fatalf("node %d sends what cannot be read: %v", from, err)
+	}
+	n.take(driver.Arrived{From: key(from).Public(), Frame: f})
+}
+
+// after does something later: at once, for no time at all.
+func (w *world) after(d time.Duration, do func()) {
+	if d == 0 {
+		do()
+		return
+	}
+	at, _ := slices.BinarySearchFunc(w.later, w.now+d, func(a appointment, t time.Duration) int {
+		if a.at <= t {
+			return -1 // behind what is due at the same time
+		}
+		return 1
+	})
+	w.later = slices.Insert(w.later, at, appointment{w.now + d, do})
+}
+
+// until lets time pass until something holds, at most for some time.
+func (w *world) until(what string, most time.Duration, holds func() bool) {
+	w.t.Helper()
+	for end := w.now + most; !holds(); w.run(time.Millisecond) {
+		if w.now >= end {
+			w.t.Fatalf("after %v it is not so that %s\n%s", most, what, w)
+		}
+	}
+}
+
+// String returns how all nodes are.
+func (w *world) String() string {
+	var b strings.Builder
+	for _, n := range w.nodes {
+		fmt.Fprintf(&b, "node %d: block %d, %+v, %d wait, down %t, halted %q %v\n",
+			n.at, n.view.Head.Header.Seq, n.view.Core, n.view.Waiting, n.down, n.view.Halted, n.halted)
+	}
+	return b.String()
+}
+
+// leader returns the node that leads a view of an epoch whose validators are the
+// genesis's.
+func (w *world) leader(epoch, view uint64) *node {
+	set := w.genesis.Set()
+	at := set[(epoch+view)%uint64(len(set))]
+	return w.nodes[slices.IndexFunc(w.nodes, func(n *node) bool { return key(n.at).Public() == at })]
+}
+
+// others returns the nodes that are not among some.
+func (w *world) others(these ...*node) []*node {
+	return slices.DeleteFunc(slices.Clone(w.nodes), func(n *node) bool { return slices.Contains(these, n) })
+}
+
+// voting fails unless nodes vote.
+func (w *world) voting(nodes ...*node) {
+	w.t.Helper()
+	for _, n := range nodes {
+		if n.halted != nil || n.view.Halted != "" || n.view.Core == nil || n.view.Recovering {
+			w.t.Errorf("node %d does not vote:\n%s", n.at, w)
+		}
+	}
+}
+
+// committed fails unless a node has told that a transaction is committed, and returns in
+// which block.
+func (n *node) committed(ticket intake.Ticket) uint64 {
+	n.w.t.Helper()
+	a, ok := n.answers[ticket]
+	if !ok || a.Err != nil || a.Block == 0 {
+		n.w.t.Fatalf("transaction %d at node %d: %+v, %t\n%s", ticket, n.at, a, ok, n.w)
+	}
+	return a.Block
 }
 
 // submit hands a transaction in.
