@@ -56,8 +56,8 @@ func (m *member) showsFork(ctx context.Context, first, second *pbft.Decision, gu
 	if st.Role != RoleHalted || !strings.Contains(st.Halted, "forked") {
 		t.Errorf("it is a %s: %q", st.Role, st.Halted)
 	}
-	if m.live().epoch.Load() != nil && !st.Changing {
-		m.swarm.until(ctx, "it does not vote", func() bool { return m.live().epoch.Load() == nil })
+	if m.live().view.Load().Core != nil && !st.Changing {
+		m.swarm.until(ctx, "it does not vote", func() bool { return m.live().view.Load().Core == nil })
 	}
 }
 
@@ -77,7 +77,7 @@ func TestForkHaltsForGood(t *testing.T) {
 	}
 	victim := s.all[3]
 	s.agree(ctx, at.Block, s.all...)
-	stored, err := victim.ledger.archive.Decision(at.Block)
+	stored, err := victim.ledger.shell.Archive().Decision(at.Block)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestForkHaltsForGood(t *testing.T) {
 		}
 		s.agree(ctx, at.Block, s.all...)
 	}
-	d, err := victim.ledger.archive.Decision(at.Block)
+	d, err := victim.ledger.shell.Archive().Decision(at.Block)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestKeyInUseHalts(t *testing.T) {
 	for range 10 {
 		copied.ledger.KeyInUse()
 	}
-	s.until(ctx, "it does not vote", func() bool { return copied.ledger.epoch.Load() == nil })
+	s.until(ctx, "it does not vote", func() bool { return copied.ledger.view.Load().Core == nil })
 	st, err := copied.ledger.Status(ctx)
 	if err != nil || st.Role != RoleHalted || !strings.HasPrefix(st.Halted, "key in use: another process signs with this key") {
 		t.Errorf("%s: %q, %v", st.Role, st.Halted, err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
@@ -30,17 +31,17 @@ var (
 	ErrOversize = errors.New("the peer sends a block that is too large")
 	// ErrUndecided is returned with a transaction that was handed in and whose fate
 	// is not known yet: it may still be committed.
-	ErrUndecided = errors.New("not committed yet, and may still be")
+	ErrUndecided = driver.ErrUndecided
 )
 
 // Class is a kind of traffic between validators. Votes go first.
-type Class uint8
+type Class = driver.Class
 
 // The classes of traffic, each on a stream of its own.
 const (
-	Votes Class = iota
-	Proposals
-	Bulk
+	Votes     = driver.Votes
+	Proposals = driver.Proposals
+	Bulk      = driver.Bulk
 )
 
 // Transport moves frames between validators. It authenticates them, bounds its
@@ -102,8 +103,11 @@ type Options struct {
 	// state at a checkpoint instead of the blocks, which it then does not have. 0
 	// means 10,000.
 	TransferAfter uint64
-	Log           *slog.Logger
-	Observer      Observer
+	// StateEvery is how many transactions are executed before the state is stored: who
+	// fetches a state, or drops old blocks, needs one that is. 0 means 20,000.
+	StateEvery int
+	Log        *slog.Logger
+	Observer   Observer
 }
 
 // Observer is told what happens. Methods are called from the ledger's loops and

@@ -87,15 +87,21 @@ func TestRenewalsDoNotCensor(t *testing.T) {
 }
 
 // carries reports whether a frame of transactions has one of them.
-func carries(frame []byte, id tx.ID) bool {
+func carries(frame []byte, id tx.ID) bool { return slices.Contains(transactionsIn(frame).IDs(), id) }
+
+// transactionsIn returns the transactions that a frame passes on.
+func transactionsIn(frame []byte) tx.Batch {
 	f, err := codec.DecodeFrame(frame, codec.Limits{})
 	if err != nil {
-		return false
+		return nil
 	}
 	txs, ok := f.(codec.Transactions)
 	if !ok {
-		return false
+		return nil
 	}
 	batch, err := tx.DecodeBatch(txs.Encoded)
-	return err == nil && slices.Contains(batch.IDs(), id)
+	if err != nil {
+		return nil
+	}
+	return batch
 }

@@ -95,7 +95,7 @@ func BenchmarkCommit(b *testing.B) {
 			b.ReportMetric(float64(len(took))/b.Elapsed().Seconds(), "tx/s")
 			b.ReportMetric(took[len(took)/2].Seconds()*1000, "p50-ms")
 			b.ReportMetric(took[len(took)*95/100].Seconds()*1000, "p95-ms")
-			blocks := s.all[0].ledger.tip.Load().header.Seq
+			blocks := s.all[0].ledger.head().Header.Seq
 			b.ReportMetric(float64(len(took))/float64(blocks), "tx/block")
 			for _, m := range s.all {
 				m.halt()

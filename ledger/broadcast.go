@@ -2,18 +2,6 @@ package ledger
 
 import "sync"
 
-// syncHint says that others are ahead. Several hints are one.
-type syncHint struct{ ch chan struct{} }
-
-func newSyncHint() *syncHint { return &syncHint{make(chan struct{}, 1)} }
-
-func (h *syncHint) hint() {
-	select {
-	case h.ch <- struct{}{}:
-	default:
-	}
-}
-
 // broadcast wakes all who wait, each time.
 type broadcast struct {
 	mu sync.Mutex

@@ -3,25 +3,25 @@
 // proves a transaction's place without a network. docs/design/ledger.md says why it
 // is as it is.
 //
-// The package itself is the driver. It owns clock, disk and loops, and decides
-// nothing: that is for the consensus core, package pbft, and for the rules of the
-// state, package state.
+// The package itself is the face of the room: what a node opens, runs and asks. It
+// decides nothing. That is for the driver, which is pure, and for the consensus core in
+// it; the shell carries out what they decide.
 //
-//	transport            peers                         clients
-//	   |                   |                              |
-//	 Receive            catchUp                        Submit
-//	   |                   |                              |
-//	verify, carry      verified blocks             takeIn: verified, pooled, spread
-//	   | events            |                              |
-//	+--v------+        +---v------+ <--- wakes -----------+
-//	| engine  |------->| executor |     executes ahead of commit, builds, commits
-//	| + core  |<-------| + state  |---> archive (Badger): blocks, states
-//	+--+---+--+        +----------+---> waiters, watchers, observers
-//	   |   |
-//	   |   +--> journal (wal): records, one fsync a round
-//	   +------> transport: only then
+//	transport      clients      peers        the clock
+//	   |              |           |              |
+//	+--v--------------v-----------v--------------v--+
+//	| inbox: events, bounded                        |
+//	+------------------+----------------------------+
+//	                   | one loop
+//	            +------v------+  effects  +-------+ jobs  +-------------------------+
+//	            | driver      |---------->| shell |------>| lanes: log, archive,    |
+//	            | (with core) |           +---+---+       | signatures, execution   |
+//	            +------^------+               |           +------------+------------+
+//	                   |                      v                        |
+//	                   |        transport, peers, callers, view        |
+//	                   +------------------ completions ----------------+
 //
 // A [Ledger] is a validator while its key is in the validator set, and a follower
-// otherwise. A validator whose log is damaged or gone follows as well, and says so;
-// see [Init] and renew.go.
+// otherwise. A validator whose log is damaged, gone or older than what it was used for
+// follows as well, and says so; see [Init] and package driver.
 package ledger

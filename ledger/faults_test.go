@@ -155,7 +155,7 @@ func wipedRejoins(t *testing.T, transferAfter uint64) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s := newSwarm(t, 4, 0, func(p *genesis.Params) { p.CheckpointInterval = 16 })
-	s.transferAfter = transferAfter
+	s.transferAfter, s.stateEvery = transferAfter, 16
 	s.startAll()
 	for i := range 40 {
 		if _, _, err := s.all[i%4].put(ctx, fmt.Sprint("before", i)); err != nil {
@@ -191,7 +191,7 @@ func TestKeepBlocks(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s := newSwarm(t, 4, 0, func(p *genesis.Params) { p.CheckpointInterval = 16 })
-	s.cfg.KeepBlocks = 100
+	s.cfg.KeepBlocks, s.stateEvery = 100, 16
 	s.startAll()
 	var first, last tx.ID
 	for i := range 180 {
@@ -207,7 +207,7 @@ func TestKeepBlocks(t *testing.T) {
 		}
 	}
 	keeper := s.all[0].ledger
-	s.until(ctx, "bodies are dropped", func() bool { return keeper.archive.Earliest() > 1 })
+	s.until(ctx, "bodies are dropped", func() bool { return keeper.shell.Archive().Earliest() > 1 })
 	if _, at, err := keeper.Transaction(ctx, first); !errors.Is(err, ErrPruned) || at.Block != 1 {
 		t.Errorf("the first transaction is in block %d, %v", at.Block, err)
 	}
@@ -236,7 +236,7 @@ func TestKeepBlocks(t *testing.T) {
 		st, err := wiped.ledger.Status(ctx)
 		return err != nil || st.Role == RoleValidator
 	})
-	if earliest := wiped.ledger.archive.Earliest(); earliest <= 1 {
+	if earliest := wiped.ledger.shell.Archive().Earliest(); earliest <= 1 {
 		t.Errorf("it has blocks from %d on", earliest)
 	}
 	_, at, err := wiped.put(ctx, "after")
@@ -324,7 +324,7 @@ func (s *swarm) size(ctx context.Context, n int) {
 	s.t.Helper()
 	for _, m := range s.all {
 		for {
-			moved := m.ledger.moved.wait()
+			moved := m.ledger.callers.moved.wait()
 			st, err := m.ledger.Status(ctx)
 			if err != nil {
 				s.t.Fatal(err)

@@ -85,7 +85,7 @@ func TestContradictingVotesDelayNobody(t *testing.T) {
 	}
 	replica, _ := s.genesis.Set().Replica(liar.key.Public())
 	const votes = 20_000
-	frames := contradictions(s.genesis.ID(), replica, liar.key, s.all[0].ledger.tip.Load().header.Seq+2, votes)
+	frames := contradictions(s.genesis.ID(), replica, liar.key, s.all[0].ledger.head().Header.Seq+2, votes)
 	junk := append([]byte(nil), frames[0]...)
 	junk[len(junk)-1]++
 	var sending sync.WaitGroup
@@ -118,14 +118,14 @@ func TestContradictingVotesDelayNobody(t *testing.T) {
 		var all []pbft.Evidence
 		s.until(ctx, "the evidence is stored", func() bool {
 			var err error
-			all, err = m.ledger.archive.Evidence()
+			all, err = m.ledger.shell.Archive().Evidence()
 			return err != nil || len(all) > 0
 		})
 		if len(all) != 1 || all[0].Guilty() != replica {
 			t.Errorf("evidence %v, want one piece against %d", all, replica)
 		}
-		if convicted, dropped := logs.lines(m, "broken the protocol"), logs.lines(m, "dropped a message"); convicted != 1 || dropped != 1 {
-			t.Errorf("%d lines say that a validator is convicted, %d that messages are dropped", convicted, dropped)
+		if convicted, dropped := logs.lines(m, "broken the protocol"), logs.lines(m, "invalid message"); convicted != 1 || dropped != 1 {
+			t.Errorf("%d lines say that a validator is convicted, %d that its messages are invalid", convicted, dropped)
 		}
 		if n := logs.lines(m, ""); n > 40 {
 			t.Errorf("%d lines are logged", n)

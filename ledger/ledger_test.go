@@ -3,10 +3,10 @@ package ledger
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,7 +15,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
@@ -40,8 +42,10 @@ type swarm struct {
 	cut   func(from, to sig.PublicKey) bool
 	lose  func(from, to sig.PublicKey, frame []byte) bool // frames that do not arrive
 	wrap  func(asker, asked *member, s Source) Source     // what a member takes another one for
+	tap   func(from *member, class Class, frame []byte)   // told of what members send
 
 	transferAfter uint64
+	stateEvery    int
 	log           func(*member) *slog.Logger // nil: no log
 }
 
@@ -112,7 +116,7 @@ func (m *member) start() {
 	}
 	l, err := Open(t.Context(), Options{
 		Genesis: m.swarm.genesis, Key: m.key, Dir: m.dir, Config: m.swarm.cfg, Transport: m, Peers: m, Log: log,
-		TransferAfter: m.swarm.transferAfter,
+		TransferAfter: m.swarm.transferAfter, StateEvery: m.swarm.stateEvery,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -209,6 +213,12 @@ func (m *member) SetValidators([]sig.PublicKey) {}
 
 // Send implements Transport.
 func (m *member) Send(to sig.PublicKey, class Class, frame []byte) bool {
+	m.swarm.mu.Lock()
+	tap := m.swarm.tap
+	m.swarm.mu.Unlock()
+	if tap != nil {
+		tap(m, class, frame)
+	}
 	select {
 	case m.links[to].queues[class] <- frame:
 		return true
@@ -235,10 +245,18 @@ func (m *member) Sources(n int) []Source {
 	return out
 }
 
+// messageFrame returns the frame of a message of the core.
+func messageFrame(m pbft.Message) []byte { return codec.AppendFrame(nil, codec.Message{Message: m}) }
+
+// nobodyHears is a Transport that takes everything and delivers nothing.
+type nobodyHears struct{}
+
+func (nobodyHears) SetValidators([]sig.PublicKey) {}
+
+func (nobodyHears) Send(sig.PublicKey, Class, []byte) bool { return true }
+
 // source is another member as a source of blocks.
 type source struct{ from, to *member }
-
-var errGone = errors.New("the peer is gone")
 
 func (s source) ledger() *Ledger { return s.from.swarm.reach(s.from.key.Public(), s.to.key.Public()) }
 
@@ -274,7 +292,7 @@ func (s source) Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error] 
 
 func (s source) Submit(ctx context.Context, raw []byte) error {
 	if l := s.ledger(); l != nil {
-		return l.ServeSubmit(ctx, raw)
+		return l.ServeSubmit(ctx, netip.IPv6Loopback(), raw)
 	}
 	return errGone
 }
@@ -302,14 +320,14 @@ func (s *swarm) agree(ctx context.Context, seq uint64, members ...*member) {
 	var want *Block
 	for _, m := range members {
 		for {
-			moved := m.ledger.moved.wait()
-			if m.ledger.tip.Load().header.Seq >= seq {
+			moved := m.ledger.callers.moved.wait()
+			if m.ledger.head().Header.Seq >= seq {
 				break
 			}
 			select {
 			case <-moved:
 			case <-ctx.Done():
-				s.t.Fatalf("%s has %d blocks, want %d", filepath.Base(m.dir), m.ledger.tip.Load().header.Seq, seq)
+				s.t.Fatalf("%s has %d blocks, want %d", filepath.Base(m.dir), m.ledger.head().Header.Seq, seq)
 			}
 		}
 		b, err := m.ledger.Block(ctx, seq)

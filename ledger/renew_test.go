@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/decube/decube/ledger/sig"
@@ -14,7 +15,7 @@ import (
 // as a member has them.
 func (s *swarm) renewals(ctx context.Context, as *member, key sig.PublicKey) (ids []tx.ID, blocks []uint64) {
 	s.t.Helper()
-	for seq := uint64(1); seq <= as.live().tip.Load().header.Seq; seq++ {
+	for seq := uint64(1); seq <= as.live().head().Header.Seq; seq++ {
 		b, err := as.live().Block(ctx, seq)
 		if err != nil {
 			s.t.Fatal(err)
@@ -26,6 +27,53 @@ func (s *swarm) renewals(ctx context.Context, as *member, key sig.PublicKey) (id
 		}
 	}
 	return ids, blocks
+}
+
+// askers notes which renewals of their own places members send.
+type askers struct {
+	mu  sync.Mutex
+	ids map[*member][]tx.ID
+}
+
+// askers has renewals noted from now on.
+func (s *swarm) askers() *askers {
+	a := &askers{ids: map[*member][]tx.ID{}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tap = func(from *member, class Class, frame []byte) {
+		if class == Bulk {
+			a.note(from, frame)
+		}
+	}
+	return a
+}
+
+func (a *askers) note(from *member, frame []byte) {
+	for _, t := range transactionsIn(frame) {
+		op, ok := t.Op.(tx.ValidatorAdd)
+		if !ok || !op.Renews() || op.Key != from.key.Public() {
+			continue
+		}
+		a.mu.Lock()
+		if !slices.Contains(a.ids[from], t.ID()) {
+			a.ids[from] = append(a.ids[from], t.ID())
+		}
+		a.mu.Unlock()
+	}
+}
+
+// of returns a member's renewals in the order in which they were first sent.
+func (a *askers) of(m *member) []tx.ID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.ids[m])
+}
+
+// forget forgets what was sent so far.
+func (a *askers) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.ids)
 }
 
 // lose stops a member and takes its disk away.
@@ -44,6 +92,7 @@ func TestSecondLossNeedsARenewalOfItsOwn(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	s := newSwarm(t, 4, 0, nil)
+	asked := s.askers()
 	s.startAll()
 	if _, _, err := s.all[0].put(ctx, "before"); err != nil {
 		t.Fatal(err)
@@ -52,37 +101,33 @@ func TestSecondLossNeedsARenewalOfItsOwn(t *testing.T) {
 	s.all[2].halt() // without it and the one that is lost, nothing commits
 	lost.lose()
 	lost.start()
-	var first tx.ID
-	s.until(ctx, "the others hold the first renewal", func() bool {
-		made := lost.live().renewals.Load()
-		if made == nil {
-			return false
+	s.until(ctx, "the others hold the first renewal, and nothing else", func() bool {
+		for _, m := range s.all[:2] {
+			if st, err := m.live().Status(ctx); err != nil || st.Waiting != 1 {
+				return false
+			}
 		}
-		first = (*made)[0]
-		return s.all[0].live().pool.get(first) != nil && s.all[1].live().pool.get(first) != nil
+		return len(asked.of(lost)) == 1
 	})
+	first := asked.of(lost)[0]
 	lost.lose()
-	s.mu.Lock()
-	s.cut = func(from, to sig.PublicKey) bool { return from == key || to == key }
-	s.mu.Unlock()
+	asked.forget()
+	s.setCut(func(from, to sig.PublicKey) bool { return from == key || to == key })
 	lost.start()
-	s.until(ctx, "it has made another one, with the same nonce", func() bool { return lost.live().renewals.Load() != nil })
+	s.until(ctx, "it has made another one", func() bool { return len(asked.of(lost)) > 0 })
 	s.all[2].start()
 	s.until(ctx, "the first one is committed", func() bool {
 		_, _, err := s.all[0].live().Transaction(ctx, first)
 		return err == nil
 	})
-	s.mu.Lock()
-	s.cut = nil
-	s.mu.Unlock()
-
+	s.setCut(nil)
 	s.until(ctx, "the validator votes again", func() bool {
 		st, err := lost.live().Status(ctx)
 		return err != nil || st.Role == RoleValidator
 	})
-	began := lost.live().epoch.Load().start.Seq
+	began := lost.live().head().Start.Seq
 	ids, blocks := s.renewals(ctx, s.all[0], key)
-	made := *lost.live().renewals.Load()
+	made := asked.of(lost)
 	i := slices.IndexFunc(ids, func(id tx.ID) bool { return slices.Contains(made, id) })
 	switch {
 	case slices.Contains(made, first):

@@ -2,16 +2,16 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
-	"github.com/decube/decube/ledger/tx"
 )
 
 // haltTogether stops several members at one moment: none hears from another that has
@@ -34,8 +34,23 @@ func (s *swarm) setCut(cut func(from, to sig.PublicKey) bool) {
 	s.cut = cut
 }
 
+// logged opens the log of a member that is stopped, and returns what look finds there.
+func (m *member) logged(look func(*journal.Journal, *journal.Memory) uint64) uint64 {
+	t := m.swarm.t
+	t.Helper()
+	j, memory, err := journal.Open(journal.Options{Dir: m.dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := look(j, memory)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 // seq returns a member's last block.
-func (m *member) seq() uint64 { return m.live().tip.Load().header.Seq }
+func (m *member) seq() uint64 { return m.live().head().Header.Seq }
 
 // Nobody is faulty and no disk is damaged. A block is committed at one replica alone; the
 // three others stop and start again, twice, with the COMMITs to them lost. What they
@@ -151,10 +166,10 @@ func TestArchiveLostAndLogKept(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(victim.dir, "archive")); err != nil {
 		t.Fatal(err)
 	}
-	victim.start()
-	if decided := victim.ledger.journal.decided(); decided < last.Block {
+	if decided := victim.logged(func(j *journal.Journal, _ *journal.Memory) uint64 { return j.Decided() }); decided < last.Block {
 		t.Fatalf("the log knows of block %d, and %d are committed", decided, last.Block)
 	}
+	victim.start()
 	s.until(ctx, "it votes again", func() bool {
 		st, err := victim.live().Status(ctx)
 		return err == nil && st.Role == RoleValidator && st.Halted == "" && victim.seq() >= last.Block
@@ -168,43 +183,68 @@ func TestArchiveLostAndLogKept(t *testing.T) {
 	s.agree(ctx, at.Block, s.all[:3]...)
 }
 
-// What a renewal asks for is in the log before it leaves. A process that starts again
-// in the middle waits for the same one, and does not use up another.
+// What a renewal asks for is in the log before it leaves. For a process that starts again
+// in the middle, the one that others hold already is as good as one of its own, and no
+// second one is used up.
 func TestRenewalOutlivesARestart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	s := newSwarm(t, 4, 0, nil)
+	asked := s.askers()
 	s.startAll()
 	if _, _, err := s.all[0].put(ctx, "before"); err != nil {
 		t.Fatal(err)
 	}
 	victim := s.all[3]
-	victim.halt()
-	if err := os.RemoveAll(victim.dir); err != nil {
-		t.Fatal(err)
-	}
-	// Its renewal gets to nobody the first time.
-	s.setLose(func(from, _ sig.PublicKey, _ []byte) bool { return from == victim.key.Public() })
+	key := victim.key.Public()
+	s.all[2].halt() // without it and the one that is lost, nothing commits
+	victim.lose()
 	victim.start()
-	asked := func() []tx.ID {
-		if ids := victim.live().renewals.Load(); ids != nil {
-			return *ids
+	s.until(ctx, "the others hold its renewal, and nothing else", func() bool {
+		for _, m := range s.all[:2] {
+			if st, err := m.live().Status(ctx); err != nil || st.Waiting != 1 {
+				return false
+			}
 		}
-		return nil
-	}
-	s.until(ctx, "it asks to take its place anew", func() bool { return len(asked()) > 0 })
-	first := asked()[0]
+		return len(asked.of(victim)) == 1
+	})
+	first := asked.of(victim)[0]
 	victim.halt()
-	victim.start()
-	if again := asked(); len(again) == 0 || again[0] != first {
-		t.Errorf("it asked for %v, and after a restart knows of %v", first, again)
+	known := victim.logged(func(_ *journal.Journal, m *journal.Memory) (n uint64) {
+		for _, r := range m.Renewals() {
+			if r.ID == first {
+				n++
+			}
+		}
+		return n
+	})
+	if known != 1 {
+		t.Fatalf("the log has the renewal that left %d times", known)
 	}
-	s.setLose(nil)
+	// What it passes on from now on gets to nobody: only the first one can be committed.
+	s.setLose(func(from, _ sig.PublicKey, frame []byte) bool { return from == key && len(transactionsIn(frame)) > 0 })
+	victim.start()
+	s.all[2].start()
 	s.until(ctx, "it votes again", func() bool {
 		st, err := victim.live().Status(ctx)
-		return err == nil && st.Role == RoleValidator && !victim.live().journal.lost()
+		return err == nil && st.Role == RoleValidator
 	})
-	if _, _, err := s.all[0].put(ctx, "after"); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	s.setLose(nil)
+	if ids, _ := s.renewals(ctx, s.all[0], key); len(ids) != 1 || ids[0] != first {
+		t.Errorf("its renewals %v are committed, want %v alone", ids, first)
+	}
+	victim.halt()
+	victim.start() // what it has taken anew, it has for good
+	var st Status
+	s.until(ctx, "it takes part", func() bool {
+		var err error
+		st, err = victim.live().Status(ctx)
+		return err != nil || st.Role != RoleFollower
+	})
+	if st.Role != RoleValidator {
+		t.Errorf("after another restart it is a %s", st.Role)
+	}
+	if _, _, err := s.all[0].put(ctx, "after"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -227,16 +267,16 @@ func TestFetchedBlocksStandInTheLog(t *testing.T) {
 	}
 	late.start()
 	s.agree(ctx, last.Block, late)
-	s.until(ctx, "it votes behind them", func() bool {
-		st := late.live().status.Load()
-		return st != nil && late.live().journal.decided() >= last.Block
+	s.until(ctx, "it tells others that it stands on them", func() bool {
+		st, err := s.all[0].live().Status(ctx)
+		if err != nil {
+			return false
+		}
+		i := slices.IndexFunc(st.Validators, func(v ValidatorStatus) bool { return v.Key == late.key.Public() })
+		return st.Validators[i].Committed >= last.Block
 	})
 	late.halt()
-	if err := os.RemoveAll(filepath.Join(late.dir, "archive")); err != nil {
-		t.Fatal(err)
-	}
-	late.start()
-	if decided := late.live().journal.decided(); decided < last.Block {
+	if decided := late.logged(func(j *journal.Journal, _ *journal.Memory) uint64 { return j.Decided() }); decided < last.Block {
 		t.Errorf("the log knows of block %d, and %d were there when it voted", decided, last.Block)
 	}
 }
@@ -258,7 +298,7 @@ func TestInitOverALostLog(t *testing.T) {
 	if err := Init(m.dir, s.genesis); err != nil {
 		t.Fatal(err)
 	}
-	l, err := Open(ctx, Options{Genesis: s.genesis, Key: m.key, Dir: m.dir, Config: s.cfg, Transport: make(sent, 1000)})
+	l, err := Open(ctx, Options{Genesis: s.genesis, Key: m.key, Dir: m.dir, Config: s.cfg, Transport: nobodyHears{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +307,7 @@ func TestInitOverALostLog(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if !l.journal.lost() {
+	if st, err := l.Status(ctx); err != nil || st.Role != RoleRecovering {
 		t.Error("it votes in an epoch whose votes it has forgotten")
 	}
 }

@@ -188,7 +188,7 @@ func TestFollowerAmongHostileSources(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				s := newSwarm(t, 4, 1, func(p *genesis.Params) { p.CheckpointInterval = 16 })
-				s.transferAfter = transferAfter
+				s.transferAfter, s.stateEvery = transferAfter, 16
 				follower := s.all[4]
 				s.among(follower, name, name, name)
 				for _, m := range s.all[:4] {
@@ -225,7 +225,7 @@ func TestFollowerComesBackAfterOtherValidators(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 			defer cancel()
 			s := newSwarm(t, 4, 3, func(p *genesis.Params) { p.CheckpointInterval = 16 })
-			s.transferAfter = transferAfter
+			s.transferAfter, s.stateEvery = transferAfter, 16
 			follower := s.all[6]
 			s.among(follower, "forges", "drips")
 			for _, m := range s.all[:6] {

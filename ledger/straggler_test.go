@@ -30,8 +30,8 @@ func TestStragglerIsHelpedOverTheEndOfAnEpoch(t *testing.T) {
 	}
 	for _, m := range without(s.all, straggler) {
 		s.until(ctx, "the others vote in the next epoch", func() bool {
-			e := m.live().epoch.Load()
-			return e != nil && e.number == 1
+			c := m.live().view.Load().Core
+			return c != nil && c.Epoch == 1
 		})
 	}
 	gone.halt()

@@ -7,224 +7,112 @@ import (
 	"sync"
 	"time"
 
-	"github.com/decube/decube/ledger/codec"
-	"github.com/decube/decube/ledger/exec"
-	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/intake"
+	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 
-// outcome is what became of a transaction.
-type outcome struct {
-	at  Committed
-	err error // a *tx.Rejection
+// callers are the calls that wait for a transaction's outcome.
+type callers struct {
+	moved *broadcast // another head, or another role
+
+	mu       sync.Mutex
+	last     intake.Ticket
+	byTicket map[intake.Ticket]chan intake.Outcome
 }
 
-// waiters are the calls that wait for a transaction's outcome.
-type waiters struct {
-	mu   sync.Mutex
-	byID map[tx.ID][]chan outcome
+func newCallers() callers {
+	return callers{moved: newBroadcast(), byTicket: map[intake.Ticket]chan intake.Outcome{}}
 }
 
-func newWaiters() *waiters { return &waiters{byID: map[tx.ID][]chan outcome{}} }
-
-// add returns where the outcome will be, and what to call when nobody waits for
-// it any more.
-func (w *waiters) add(id tx.ID) (result <-chan outcome, remove func()) {
-	ch := make(chan outcome, 1)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.byID[id] = append(w.byID[id], ch)
-	return ch, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		for i, c := range w.byID[id] {
-			if c == ch {
-				w.byID[id] = append(w.byID[id][:i:i], w.byID[id][i+1:]...)
-			}
-		}
-		if len(w.byID[id]) == 0 {
-			delete(w.byID, id)
-		}
-	}
+// add returns a new ticket and where its outcome will be.
+func (c *callers) add() (intake.Ticket, <-chan intake.Outcome) {
+	ch := make(chan intake.Outcome, 1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	c.byTicket[c.last] = ch
+	return c.last, ch
 }
 
-// wanted reports whether anybody waits for a transaction.
-func (w *waiters) wanted(id tx.ID) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.byID[id]) > 0
+// remove forgets a ticket, and reports whether it was still waiting.
+func (c *callers) remove(t intake.Ticket) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, waited := c.byTicket[t]
+	delete(c.byTicket, t)
+	return waited
 }
 
-// tell gives all who wait for a transaction its outcome.
-func (w *waiters) tell(id tx.ID, o outcome) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, ch := range w.byID[id] {
-		select {
-		case ch <- o:
-		default: // it has one
-		}
-	}
-}
-
-// committed tells those who wait for a block's transactions.
-func (w *waiters) committed(d *pbft.Decision, ids []tx.ID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.byID) == 0 {
-		return
-	}
-	at := time.UnixMilli(d.Header.Time).UTC()
-	for i, id := range ids {
-		for _, ch := range w.byID[id] {
-			select {
-			case ch <- outcome{at: Committed{ID: id, Block: d.Header.Seq, Index: i, Time: at}}:
-			default:
-			}
-		}
-	}
-}
-
-// submission is a transaction on its way in. What becomes of it at first is sent to
-// done: nil once it is on its way to the validators.
-type submission struct {
-	t    *tx.Transaction
-	done chan error
-}
-
-// Submit implements API. At a validator the transaction goes to all validators at
-// once; at a follower, to one of its peers after another until it is seen in a block.
-func (l *Ledger) Submit(ctx context.Context, t *tx.Transaction) (Committed, error) {
-	id := t.ID()
-	undecided := func(why error) (Committed, error) {
-		return Committed{ID: id}, fmt.Errorf("transaction %v: %w: %w", id, ErrUndecided, why)
-	}
-	select {
-	case <-l.placed:
-	case <-ctx.Done():
-		return undecided(ctx.Err())
-	}
-	result, remove := l.waiters.add(id)
-	defer remove()
-	s := submission{t, make(chan error, 1)}
-	select {
-	case l.intake <- s:
-	case <-ctx.Done():
-		return undecided(ctx.Err())
-	case <-l.closing:
-		return undecided(errStopping)
-	}
-	for {
-		select {
-		case err := <-s.done:
-			if err != nil {
-				return l.refused(id, err)
-			}
-			s.done = nil
-		case o := <-result:
-			return o.at, o.err
-		case <-ctx.Done():
-			return undecided(ctx.Err())
-		case <-l.closing:
-			return undecided(errStopping)
-		}
+func (c *callers) answer(a driver.Answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ch := c.byTicket[a.Ticket]; ch != nil {
+		ch <- a.Outcome // it has room for the one that comes
+		delete(c.byTicket, a.Ticket)
 	}
 }
 
 var errStopping = errors.New("this peer is stopping")
 
+// Submit implements API. At a validator the transaction goes to all validators at
+// once; at a follower, to one of its peers after another until it is seen in a block.
+func (l *Ledger) Submit(ctx context.Context, t *tx.Transaction) (Committed, error) {
+	return l.submit(ctx, intake.Local(), t)
+}
+
+// submit hands a transaction in that came from somewhere, and waits.
+func (l *Ledger) submit(ctx context.Context, from intake.Source, t *tx.Transaction) (Committed, error) {
+	id := t.ID()
+	undecided := func(why error) (Committed, error) {
+		return Committed{ID: id}, fmt.Errorf("transaction %v: %w: %w", id, ErrUndecided, why)
+	}
+	ticket, outcome := l.callers.add()
+	defer func() {
+		if l.callers.remove(ticket) {
+			l.inbox.put(driver.Withdrawn{Ticket: ticket})
+		}
+	}()
+	if !l.inbox.call(ctx, driver.Submitted{Ticket: ticket, Tx: t, From: from, Known: l.knows(t.Owner)}, l.closing.begun) {
+		if err := ctx.Err(); err != nil {
+			return undecided(err)
+		}
+		return undecided(errStopping)
+	}
+	select {
+	case o := <-outcome:
+		if o.Err != nil {
+			return l.refused(id, o.Err)
+		}
+		return Committed{ID: id, Block: o.Block, Index: o.Index, Time: time.UnixMilli(o.Time).UTC()}, nil
+	case <-ctx.Done():
+		return undecided(ctx.Err())
+	case <-l.closing.begun:
+		return undecided(errStopping)
+	}
+}
+
+// acquaintance is for how long an owner must have had an entry to count as known.
+const acquaintance = 24 * time.Hour
+
+// knows reports whether the ledger has known an owner for long. Where the state cannot be
+// read, nobody is known: reading it fails for whoever executes, too.
+func (l *Ledger) knows(owner sig.PublicKey) bool {
+	since, ok, err := l.view.Load().Head.State.Known(owner)
+	return err == nil && ok && time.Now().UnixMilli()-since >= acquaintance.Milliseconds()
+}
+
 // refused returns what a refused transaction's client is told: handing in again
 // what is committed changes nothing, and is no error.
 func (l *Ledger) refused(id tx.ID, err error) (Committed, error) {
-	code, _ := tx.CodeOf(err)
-	if code == tx.CodeNonceUsed || code == tx.CodeDuplicate {
+	code, final := tx.CodeOf(err)
+	if final && (code == tx.CodeNonceUsed || code == tx.CodeDuplicate) {
 		if at, err := l.find(id); err == nil {
 			return at, nil
 		}
 	}
-	l.observer.Rejected(code)
-	return Committed{}, err
-}
-
-// takeIn verifies what clients hand in, several at a time when several are waiting,
-// and puts it on its way, until ctx ends.
-func (l *Ledger) takeIn(ctx context.Context) error {
-	batch := make([]submission, 0, verifyTogether)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case s := <-l.intake:
-			batch = append(batch[:0], s)
-		}
-		for more := true; more && len(batch) < verifyTogether; {
-			select {
-			case s := <-l.intake:
-				batch = append(batch, s)
-			default:
-				more = false
-			}
-		}
-		l.takeInBatch(batch)
-	}
-}
-
-func (l *Ledger) takeInBatch(batch []submission) {
-	txs := make([]*tx.Transaction, len(batch))
-	for i := range batch {
-		txs[i] = batch[i].t
-	}
-	var fresh []*tx.Transaction
-	for i, err := range tx.VerifyAll(l.sigs, l.network, txs) {
-		if err == nil {
-			err = l.applies(txs[i])
-		}
-		if err != nil {
-			batch[i].done <- err
-			continue
-		}
-		switch voting, added, err := l.addOwn(txs[i]); {
-		case !voting:
-			l.desk.submit(txs[i])
-			batch[i].done <- nil
-		case added:
-			fresh = append(fresh, txs[i])
-			fallthrough
-		default:
-			batch[i].done <- err
-		}
-	}
-	if len(fresh) > 0 {
-		l.outgoing.put(fresh...)
-		l.exec.box.put(wake{})
-	}
-}
-
-// addOwn puts a client's transaction into the pool if this peer votes. One that is
-// there already is on its way.
-func (l *Ledger) addOwn(t *tx.Transaction) (voting, added bool, err error) {
-	for e := l.epoch.Load(); e != nil && e.member; e = l.epoch.Load() {
-		err := l.pool.add(t, l.self)
-		switch code, _ := tx.CodeOf(err); {
-		case code == tx.CodeNotValidator && l.epoch.Load() != e:
-			continue // another committee, with another number for this peer
-		case code == tx.CodeDuplicate && l.pool.get(t.ID()) != nil:
-			return true, false, nil
-		}
-		return true, err == nil, err
-	}
-	return false, false, nil
-}
-
-// applies returns a *tx.Rejection when a transaction is not valid on top of the
-// last committed block.
-func (l *Ledger) applies(t *tx.Transaction) error {
-	tip := l.tip.Load()
-	verdicts, err := exec.Judge(tip.state, []*tx.Transaction{t}, tip.header.Seq+1, max(time.Now().UnixMilli(), tip.header.Time))
-	if err == nil && verdicts[0] != nil {
-		return verdicts[0]
-	}
-	return err
+	return Committed{ID: id}, err
 }
 
 // Do implements API. Operations of one peer take their nonces in turn.
@@ -257,14 +145,14 @@ const signAttempts = 256
 func (l *Ledger) sign(op tx.Op) (*tx.Transaction, error) {
 	l.nonces.Lock()
 	defer l.nonces.Unlock()
-	next, err := l.tip.Load().state.NextNonce(l.self)
+	next, err := l.view.Load().Head.State.NextNonce(l.key.Public())
 	if err != nil {
 		return nil, err
 	}
 	if time.Since(l.nonces.at) < nonceMemory {
 		next = max(next, l.nonces.next)
 	}
-	t, err := tx.Sign(l.key, l.network, next, op)
+	t, err := tx.Sign(l.key, l.genesis.ID(), next, op)
 	if err != nil {
 		return nil, err
 	}
@@ -280,68 +168,4 @@ type nonces struct {
 	sync.Mutex
 	next uint64
 	at   time.Time
-}
-
-// spread sends clients' transactions to the other validators until ctx ends: what
-// has come since the last frame was made goes into the next. At first sight one
-// goes out at once; under load, frames are some way apart.
-func (l *Ledger) spread(ctx context.Context) error {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	var last time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-l.outgoing.ready:
-		}
-		interval := spreadInterval
-		if l.pool.len() > l.cfg.MaxBatchSize {
-			interval = spreadBehind
-		}
-		if wait := interval - time.Since(last); wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-timer.C:
-			}
-		}
-		last = time.Now()
-		for batch := tx.Batch(l.outgoing.take()); len(batch) > 0; {
-			n, size := 0, 0
-			for n < len(batch) && n < tx.MaxBatch {
-				if size += tx.EncodedSize(batch[n]); n > 0 && size > spreadSize {
-					break
-				}
-				n++
-			}
-			l.spreadBatch(batch[:n])
-			batch = batch[n:]
-		}
-	}
-}
-
-// spreadInterval is how far apart frames of transactions are under load.
-const spreadInterval = time.Millisecond
-
-// spreadBehind is the same while more waits than a block takes: nothing is gained by
-// being early then, and large frames are verified in large batches.
-const spreadBehind = 10 * time.Millisecond
-
-// spreadSize is how many bytes of transactions go into one frame: a frame has at most
-// as many as a block, however small its blocks are allowed to be.
-const spreadSize = 120 << 10
-
-func (l *Ledger) spreadBatch(batch tx.Batch) {
-	e := l.epoch.Load()
-	if e == nil || l.transport == nil {
-		return
-	}
-	frame := codec.AppendFrame(nil, codec.Transactions{Encoded: batch.AppendTo(nil)})
-	for _, key := range e.validators {
-		if key != l.self && !l.transport.Send(key, Bulk, frame) {
-			l.observer.Dropped("transactions")
-		}
-	}
 }

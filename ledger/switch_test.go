@@ -19,6 +19,7 @@ func TestFloodAtTheEndOfAnEpoch(t *testing.T) {
 	defer cancel()
 	s := newSwarm(t, 4, 0, nil)
 	s.cfg.QueueSize = 100
+	const early = 64 << 10 // bytes of votes of the next epoch that wait
 	flooding, stop := context.WithCancel(ctx)
 	var floods sync.WaitGroup
 	t.Cleanup(func() { // behind the members' end: what they do not take in any more blocks
@@ -35,7 +36,7 @@ func TestFloodAtTheEndOfAnEpoch(t *testing.T) {
 	vote := &pbft.Vote{Subject: pbft.Subject{Phase: pbft.Prepare, Epoch: 1, Seq: 9, Digest: pbft.Digest{7}}, Replica: 3}
 	vote.Sig = pbft.Signature(evil.key.Sign(vote.Statement(s.genesis.ID())))
 	for _, m := range honest {
-		for range maxEarly / len(messageFrame(vote)) {
+		for range early / len(messageFrame(vote)) {
 			m.live().Receive(evil.key.Public(), Votes, messageFrame(vote))
 		}
 		floods.Go(func() {
@@ -89,7 +90,7 @@ func TestFloodAtTheEndOfATerm(t *testing.T) {
 	if _, _, err := leaves.live().Do(ctx, tx.ValidatorRemove{Key: leaves.key.Public()}); err != nil {
 		t.Fatal(err)
 	}
-	s.until(ctx, "it follows", func() bool { return leaves.live().epoch.Load() == nil })
+	s.until(ctx, "it follows", func() bool { return leaves.live().view.Load().Core == nil })
 	before := taken.Load()
 	s.until(ctx, "frames go on being taken off the streams", func() bool { return taken.Load() > before+2000 })
 	stop()

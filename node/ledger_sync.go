@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
 
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/pbft"
@@ -33,7 +34,7 @@ type blobs interface {
 	ServeBlocks(ctx context.Context, from uint64, follow bool) iter.Seq2[[]byte, error]
 	ServeChunk(ctx context.Context, seq uint64, start []byte) ([]byte, error)
 	ServeHops(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
-	ServeSubmit(ctx context.Context, raw []byte) error
+	ServeSubmit(ctx context.Context, from netip.Addr, raw []byte) error
 }
 
 // servedLedger is what a peer serves of its ledger: a statesync.Source.
@@ -84,12 +85,12 @@ func (s servedLedger) Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, e
 }
 
 // Submit implements statesync.Source.
-func (s servedLedger) Submit(ctx context.Context, raw []byte) (statesync.Verdict, error) {
+func (s servedLedger) Submit(ctx context.Context, from netip.Addr, raw []byte) (statesync.Verdict, error) {
 	l, err := s.ledger()
 	if err != nil {
 		return statesync.Verdict{}, err
 	}
-	err = l.ServeSubmit(ctx, raw)
+	err = l.ServeSubmit(ctx, from, raw)
 	var rejection *tx.Rejection
 	switch {
 	case err == nil:

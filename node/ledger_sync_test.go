@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"iter"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -44,7 +45,7 @@ func (s *shelf) ServeBlocks(context.Context, uint64, bool) iter.Seq2[[]byte, err
 	return s.all()
 }
 func (s *shelf) ServeHops(context.Context, uint64) iter.Seq2[[]byte, error] { return s.all() }
-func (s *shelf) ServeSubmit(context.Context, []byte) error                  { return s.submit }
+func (s *shelf) ServeSubmit(context.Context, netip.Addr, []byte) error      { return s.submit }
 func (s *shelf) ServeChunk(context.Context, uint64, []byte) ([]byte, error) {
 	return s.head, s.err
 }
@@ -216,7 +217,7 @@ func TestStoppedLedgerServesNothing(t *testing.T) {
 	ctx := t.Context()
 	_, headErr := s.Head(ctx)
 	_, chunkErr := s.Chunk(ctx, 1, nil)
-	_, submitErr := s.Submit(ctx, nil)
+	_, submitErr := s.Submit(ctx, netip.Addr{}, nil)
 	for _, err := range []error{headErr, chunkErr, submitErr} {
 		if !errors.Is(err, stopped) {
 			t.Errorf("got %v", err)

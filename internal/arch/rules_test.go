@@ -178,6 +178,21 @@ func TestCoresAreReplayed(t *testing.T) {
 	}
 }
 
+func TestFacesStaySmall(t *testing.T) {
+	for fields, want := range map[string]int{"a, b int; c, d, e, f, g string; h, i, j, k, l, m, n, o int": 0, "a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p int": 1} {
+		dir, file := t.TempDir(), "ledger.go"
+		text := "package ledger\n\ntype Ledger struct { " + fields + " }\n\ntype other struct { " + fields + " }\n"
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := &Package{ImportPath: expand("./ledger"), Dir: dir, Doc: "d", GoFiles: []string{file}, TestGoFiles: []string{file}}
+		got, err := Sources(Graph{p.ImportPath: p})
+		if err != nil || len(got) != want {
+			t.Errorf("%s: found %v, %v, want %d", fields, got, err, want)
+		}
+	}
+}
+
 func TestTopLevelFindsWhatIsMissing(t *testing.T) {
 	repository := fstest.MapFS{}
 	for _, name := range topLevel {

@@ -29,6 +29,7 @@ const (
 	reasonClock   = "a core that looks at a clock, or waits for one, is another in each run: instants come in with the events"
 	reasonChance  = "a core that draws from the process is another in each run: it is given a seed"
 	reasonAlone   = "a core with goroutines is another in each run: one caller at a time gives it what happens"
+	reasonFace    = "a type that every loop reaches is where a room stops being rooms: what decides is a driver, and what belongs together has a type of its own"
 	reasonTop     = "the top level is given, so that people find their way"
 )
 
@@ -59,6 +60,11 @@ func Sources(g Graph) ([]Violation, error) {
 			return nil, err
 		}
 		out = append(out, differs...)
+		wide, err := checkFaces(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, wide...)
 	}
 	return out, nil
 }
@@ -109,6 +115,46 @@ func unreplayable(n ast.Node) (what, reason string) {
 		}
 	}
 	return "", ""
+}
+
+// faces are types that others hold a whole room by, with the most fields that each may
+// have.
+var faces = map[string]map[string]int{"ledger": {"Ledger": 15}}
+
+// checkFaces counts the fields of a room's face.
+func checkFaces(p *Package) ([]Violation, error) {
+	most := faces[short(p.ImportPath)]
+	if most == nil {
+		return nil, nil
+	}
+	var out []Violation
+	for _, name := range p.GoFiles {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			return nil, err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			s, ok := spec.Type.(*ast.StructType)
+			if ok && most[spec.Name.Name] > 0 && fieldsOf(s) > most[spec.Name.Name] {
+				what := fmt.Sprintf("%s has %d fields, at most %d", spec.Name.Name, fieldsOf(s), most[spec.Name.Name])
+				out = append(out, Violation{filepath.Join(short(p.ImportPath), name), what, reasonFace})
+			}
+			return false
+		})
+	}
+	return out, nil
+}
+
+func fieldsOf(s *ast.StructType) int {
+	n := 0
+	for _, f := range s.Fields.List {
+		n += max(1, len(f.Names))
+	}
+	return n
 }
 
 // isSuite reports whether a package is made of tests for others to run.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"net/netip"
 
 	"github.com/decube/decube/ledger"
 )
@@ -65,7 +66,7 @@ func (s source) Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error] 
 // Submit implements ledger.Source.
 func (s source) Submit(ctx context.Context, raw []byte) error {
 	if l := s.reachable(); l != nil {
-		return l.ServeSubmit(ctx, raw)
+		return l.ServeSubmit(ctx, netip.IPv6Loopback(), raw)
 	}
 	return errGone
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -109,7 +110,7 @@ func (c *chain) Hops(_ context.Context, from uint64) iter.Seq2[[]byte, error] {
 	}
 }
 
-func (c *chain) Submit(ctx context.Context, transaction []byte) (Verdict, error) {
+func (c *chain) Submit(ctx context.Context, _ netip.Addr, transaction []byte) (Verdict, error) {
 	return c.submit(ctx, transaction)
 }
 

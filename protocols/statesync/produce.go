@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type piece struct {
 type producer struct {
 	s       *Sync
 	from    peer.ID
+	address netip.Addr // zero behind a relay
 	scope   network.StreamScope
 	out     chan piece
 	written chan struct{}
@@ -139,7 +141,7 @@ func (p *producer) submit(ctx context.Context, r request) (piece, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	verdict, err := p.s.source.Submit(ctx, r.data)
+	verdict, err := p.s.source.Submit(ctx, p.address, r.data)
 	if err != nil {
 		return piece{}, err
 	}

@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/decube/decube/internal/wire"
 )
@@ -135,7 +138,7 @@ func (v *server) serve(ctx context.Context, stream network.Stream, from peer.ID,
 		_, _ = stream.Read(make([]byte, 1)) // a client sends nothing more
 		cancel()
 	})
-	p := &producer{s: v.s, from: from, scope: stream.Scope(), out: make(chan piece), written: make(chan struct{})}
+	p := &producer{s: v.s, from: from, address: addressOf(stream.Conn().RemoteMultiaddr()), scope: stream.Scope(), out: make(chan piece), written: make(chan struct{})}
 	helpers.Go(func() {
 		defer close(p.out)
 		p.answer(ctx, r)
@@ -152,4 +155,18 @@ func (v *server) serve(ctx context.Context, stream network.Stream, from peer.ID,
 	_ = stream.SetReadDeadline(time.Now()) // wakes the helper that reads
 	helpers.Wait()
 	return errors.Join(err, stream.Close())
+}
+
+// addressOf returns the IP address that a connection comes from, zero where a relay
+// hides it.
+func addressOf(a multiaddr.Multiaddr) netip.Addr {
+	if _, err := a.ValueForProtocol(multiaddr.P_CIRCUIT); err == nil {
+		return netip.Addr{}
+	}
+	ip, err := manet.ToIP(a)
+	if err != nil {
+		return netip.Addr{}
+	}
+	address, _ := netip.AddrFromSlice(ip)
+	return address.Unmap()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -35,10 +36,10 @@ type Source interface {
 	// Hops yields the changes of the validators from a block on, of at most MaxHop bytes
 	// each.
 	Hops(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
-	// Submit hands a transaction in and returns what became of it. The transaction
-	// is the source's to keep. When ctx ends before that is known, the verdict says
-	// so.
-	Submit(ctx context.Context, transaction []byte) (Verdict, error)
+	// Submit hands a transaction in that comes from an address, which is the zero one
+	// where a relay hides it, and returns what became of it. The transaction is the
+	// source's to keep. When ctx ends before that is known, the verdict says so.
+	Submit(ctx context.Context, from netip.Addr, transaction []byte) (Verdict, error)
 	// Bodies yields transactions of a proposal, one for each ID in their order,
 	// empty where it is not held.
 	Bodies(ctx context.Context, digest [32]byte, ids [][32]byte) iter.Seq2[[]byte, error]

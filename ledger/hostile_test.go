@@ -7,55 +7,10 @@ import (
 	"testing"
 
 	"github.com/decube/decube/ledger/codec"
-	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
-
-// Votes of the next epoch wait in 64 KiB for each sender: nobody takes others' room,
-// and nothing but votes waits.
-func TestEarlyFramesAreBounded(t *testing.T) {
-	var e earlyFrames
-	vote := codec.Message{Message: &pbft.Vote{}}
-	size := len(messageFrame(&pbft.Vote{}))
-	e.add(arrival{sig.PublicKey{1}, codec.Message{Message: &pbft.NewView{}}, 100})
-	e.add(arrival{sig.PublicKey{1}, codec.Proposal{Proposal: &pbft.Proposal{}, Encoded: make([]byte, 1)}, 100})
-	if got := e.take(); len(got) > 0 {
-		t.Errorf("%d frames wait that are no votes", len(got))
-	}
-	for range 10_000 {
-		e.add(arrival{sig.PublicKey{1}, vote, size})
-	}
-	for i := range 1000 {
-		e.add(arrival{sig.PublicKey{2, byte(i), byte(i >> 8)}, vote, size})
-	}
-	if most := maxEarly / size; len(e.frames) != most+maxEarlySenders-1 {
-		t.Errorf("%d votes wait, want %d of one sender and one of each of %d more", len(e.frames), most, maxEarlySenders-1)
-	}
-	if e.add(arrival{sig.PublicKey{2}, vote, size}); len(e.take()) == 0 || len(e.take()) != 0 {
-		t.Error("what waits is not handed over once")
-	}
-	if e.add(arrival{sig.PublicKey{1}, vote, size}); len(e.take()) != 1 {
-		t.Error("there is no room after the epoch's begin")
-	}
-}
-
-// Transactions go out in frames that any replica accepts, however small blocks may be.
-func TestTransactionsFitTheSmallestFrame(t *testing.T) {
-	p := genesis.DefaultParams()
-	p.MaxBlockBytes = 128 << 10
-	if err := p.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	const count = 2 // of the number of transactions
-	for _, size := range []int{spreadSize, tx.MaxSize + 3} {
-		f := codec.AppendFrame(nil, codec.Transactions{Encoded: make([]byte, count+size)})
-		if _, err := codec.DecodeFrame(f, codec.LimitsOf(&p, 0)); err != nil {
-			t.Errorf("%d bytes: %v", size, err)
-		}
-	}
-}
 
 // A validator that sends garbage, other epochs, replays and what it cannot have
 // signed costs nobody anything: the others commit beside it.
