@@ -113,8 +113,8 @@ func (q *inbox) signal() {
 	}
 }
 
-// take returns the first events that are there, appended to buf.
-func (q *inbox) take(buf []driver.Event, most int) []driver.Event {
+// next returns the first events that are there, appended to buf.
+func (q *inbox) next(buf []driver.Event, most int) []driver.Event {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(most, len(q.events))

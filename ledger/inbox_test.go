@@ -18,7 +18,7 @@ func arrived(from byte, size int) driver.Arrived {
 }
 
 // all takes all that is there.
-func (q *inbox) all() []driver.Event { return q.take(nil, 1<<20) }
+func (q *inbox) all() []driver.Event { return q.next(nil, 1<<20) }
 
 // Who sends without end fills a share of his own, and waits; others' frames, and what the
 // driver's jobs have come to, find a place all the same. All keeps its order.
@@ -43,13 +43,13 @@ func TestInboxHoldsSendersBack(t *testing.T) {
 		sending.Go(func() { q.frame(arrived(2, 10*frameRoom), closing) }) // alone it has room whatever its size
 		sending.Go(func() { q.put(driver.Alarm{}) })
 		synctest.Wait()
-		sending.Go(func() { q.completed([]driver.Event{driver.Kept{Seq: 1}, driver.Stored{Seq: 1}}) })
+		sending.Go(func() { q.completed([]driver.Event{driver.Archived{Seq: 1}, driver.Stored{Seq: 1}}) })
 		synctest.Wait()
 		<-q.ready
-		some := q.take(nil, 3)
+		some := q.next(nil, 3)
 		<-q.ready // there is more
 		got := append(some, q.all()...)
-		if len(some) != 3 || len(got) != frameRoom/size+4 || got[len(got)-2] != (driver.Kept{Seq: 1}) || got[len(got)-1] != (driver.Stored{Seq: 1}) {
+		if len(some) != 3 || len(got) != frameRoom/size+4 || got[len(got)-2] != (driver.Archived{Seq: 1}) || got[len(got)-1] != (driver.Stored{Seq: 1}) {
 			t.Fatalf("%d events: %v", len(got), got[len(got)-2:])
 		}
 		for taken.Load() < count {

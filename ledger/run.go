@@ -70,7 +70,7 @@ func (l *Ledger) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.inbox.ready:
-			events = l.inbox.take(events[:0], together)
+			events = l.inbox.next(events[:0], together)
 			l.shell.Do(l.driver.Step(l.instant(), events...))
 			clear(events)
 		case <-timer.C:

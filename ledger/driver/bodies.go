@@ -30,9 +30,9 @@ func newBodies(h *Head) bodies {
 	return b
 }
 
-// begin forgets what belongs to another epoch than this one, whose last committed block
+// startEpoch forgets what belongs to another epoch than this one, whose last committed block
 // is base.
-func (b *bodies) begin(epoch, base uint64) {
+func (b *bodies) startEpoch(epoch, base uint64) {
 	if epoch != b.epoch {
 		b.epoch = epoch
 		b.store.Reset(base)
@@ -130,7 +130,7 @@ func (d *Driver) wanted(from sig.PublicKey, w codec.Want) {
 		d.giveBody(from, w.Root, c.Encoded())
 		return
 	}
-	d.do(Load{Seq: w.Seq, Root: w.Root, Job: d.jobs.begin(func(e Event) {
+	d.do(Load{Seq: w.Seq, Root: w.Root, Job: d.jobs.add(func(e Event) {
 		if l, _ := e.(Loaded); l.Encoded != nil {
 			d.giveBody(from, w.Root, l.Encoded)
 		}
@@ -170,7 +170,7 @@ func (d *Driver) verifyBody(from sig.PublicKey, c *body.Content, then func(ok bo
 		then(true)
 		return
 	}
-	d.do(CheckTxs{Txs: unknown, Bodies: true, Job: d.jobs.begin(func(e Event) {
+	d.do(CheckTxs{Txs: unknown, Bodies: true, Job: d.jobs.add(func(e Event) {
 		checked, _ := e.(TxsChecked)
 		for _, err := range checked.Errs {
 			if err == nil {

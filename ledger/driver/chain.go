@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// Unkept is how many bytes of committed blocks may be on their way to the archive
+	// MaxUnarchived is how many bytes of committed blocks may be on their way to the archive
 	// before nothing more is built or checked.
-	Unkept = 32 << 20
+	MaxUnarchived = 32 << 20
 	// storeAfter is how long a committed block may be in the log alone.
 	storeAfter = 500 * time.Millisecond
 	// known is of how many blocks below the head it is remembered which they are.
@@ -27,26 +27,26 @@ const (
 
 // chain is what is committed here.
 type chain struct {
-	head   *Head
-	given  *Head // the last whose block was given to the archive: what is above is held
-	kept   uint64
-	synced uint64 // the archive is durable up to here
-	digest [known]pbft.Digest
-	lowest uint64 // the first of which digest knows
+	head     *Head
+	given    *Head // the last whose block was given to the archive: what is above is held
+	archived uint64
+	synced   uint64 // the archive is durable up to here
+	digest   [known]pbft.Digest
+	lowest   uint64 // the first of which digest knows
 
 	stable *pbft.Certificate
-	due    []*pbft.Decision // kept decisions above stable at which a checkpoint is due, ascending
+	due    []*pbft.Decision // archived decisions above stable at which a checkpoint is due, ascending
 
-	keeping    []*committed // given to the archive or about to be, and not kept yet
-	unkept     int          // their bytes
-	unstored   int          // transactions since the last block whose state was stored
-	states     []uint64     // kept blocks whose state is stored, those that others may be fetching
-	since      time.Duration
-	waits      bool // a kept block is not durable; since says since when
-	syncing    bool
-	again      bool // there is more to be made durable than what is on its way
-	installing bool
-	passed     uint64 // transactions committed since the start
+	unarchived      []*committed // given to the archive or about to be, and not there yet
+	unarchivedBytes int          // their bytes
+	unstored        int          // transactions since the last block whose state was stored
+	states          []uint64     // archived blocks whose state is stored, those that others may be fetching
+	since           time.Duration
+	waits           bool // an archived block is not durable; since says since when
+	syncing         bool
+	again           bool // there is more to be made durable than what is on its way
+	installing      bool
+	passed          uint64 // transactions committed since the start
 }
 
 // committed is a block on its way to the archive.
@@ -60,7 +60,7 @@ type committed struct {
 
 func newChain(from *Recovered) chain {
 	c := chain{
-		head: from.Head, given: from.Head, kept: from.Head.Header.Seq, synced: from.Stored,
+		head: from.Head, given: from.Head, archived: from.Head.Header.Seq, synced: from.Stored,
 		unstored: from.Unstored, stable: from.Stable, due: from.Checkpoints, lowest: from.Head.Header.Seq,
 	}
 	c.remember(&from.Head.Tip)
@@ -81,7 +81,7 @@ func (c *chain) digestOf(seq uint64) (pbft.Digest, bool) {
 }
 
 // full reports whether so much waits for the archive that nothing is to be added.
-func (c *chain) full() bool { return c.unkept > Unkept || c.installing }
+func (c *chain) full() bool { return c.unarchivedBytes > MaxUnarchived || c.installing }
 
 // advance makes a block the head. What others can see of it waits until it is durable
 // that it could be committed.
@@ -103,7 +103,7 @@ func (d *Driver) advance(decision *pbft.Decision, done *result, latency time.Dur
 	d.plan.below(h.Header.Seq)
 
 	k := &committed{head: h, block: block, ids: ids, latency: latency}
-	c.keeping, c.unkept = append(c.keeping, k), c.unkept+block.Body.Size()
+	c.unarchived, c.unarchivedBytes = append(c.unarchived, k), c.unarchivedBytes+block.Body.Size()
 	d.leave(func() { d.give(k) })
 }
 
@@ -131,14 +131,14 @@ func (d *Driver) checkpoint(h *pbft.Header) bool {
 	return h.Last() || h.Seq%d.cfg.Core.CheckpointInterval == 0
 }
 
-// kept takes note that blocks can be read, and tells who waits for them.
-func (d *Driver) kept(seq uint64) {
+// archived takes note that blocks can be read, and tells who waits for them.
+func (d *Driver) archived(seq uint64) {
 	c := &d.chain
-	c.kept = max(c.kept, seq)
-	for len(c.keeping) > 0 && c.keeping[0].head.Header.Seq <= seq {
-		k := c.keeping[0]
-		c.keeping[0] = nil
-		c.keeping, c.unkept = c.keeping[1:], c.unkept-k.block.Body.Size()
+	c.archived = max(c.archived, seq)
+	for len(c.unarchived) > 0 && c.unarchived[0].head.Header.Seq <= seq {
+		k := c.unarchived[0]
+		c.unarchived[0] = nil
+		c.unarchived, c.unarchivedBytes = c.unarchived[1:], c.unarchivedBytes-k.block.Body.Size()
 		h := &k.head.Header
 		for _, a := range d.market.tickets.Committed(h.Seq, h.Time, k.ids) {
 			d.answer(a)
@@ -174,7 +174,7 @@ func (d *Driver) store() {
 	}
 }
 
-// makeDurable has the archive made durable up to what is kept.
+// makeDurable has the archive made durable up to what it has.
 func (d *Driver) makeDurable() {
 	c := &d.chain
 	if c.syncing {
@@ -182,9 +182,9 @@ func (d *Driver) makeDurable() {
 		return
 	}
 	c.syncing, c.again, c.waits = true, false, false
-	e := SyncStore{Seq: c.kept}
-	if keep := d.cfg.KeepBlocks; keep > 0 && c.kept > keep {
-		e.Bodies = c.kept - keep + 1
+	e := SyncStore{Seq: c.archived}
+	if keep := d.cfg.KeepBlocks; keep > 0 && c.archived > keep {
+		e.Bodies = c.archived - keep + 1
 	}
 	d.do(e)
 }
@@ -278,7 +278,7 @@ func (d *Driver) apply(a *application) {
 		done := d.plan.find(decision.Cert.Digest)
 		if done == nil {
 			parent := d.chain.head.Tip
-			d.do(Execute{Job: d.jobs.begin(func(e Event) { d.redone(a, e) }), Parent: &parent, Task: RedoBlock{f}})
+			d.do(Execute{Job: d.jobs.add(func(e Event) { d.redone(a, e) }), Parent: &parent, Task: RedoBlock{f}})
 			return
 		}
 		d.advance(decision, done, 0)
@@ -340,8 +340,8 @@ func (d *Driver) installed(e *Installed) {
 	// checked do not.
 	d.recognise(e.Head.Decision)
 	d.plan.forget()
-	c.given, c.kept, c.synced, c.lowest = e.Head, e.Head.Header.Seq, e.Head.Header.Seq, e.Head.Header.Seq
-	c.waits, c.unstored, c.keeping, c.unkept, c.due, c.states = false, 0, nil, 0, nil, nil
+	c.given, c.archived, c.synced, c.lowest = e.Head, e.Head.Header.Seq, e.Head.Header.Seq, e.Head.Header.Seq
+	c.waits, c.unstored, c.unarchived, c.unarchivedBytes, c.due, c.states = false, 0, nil, 0, nil, nil
 	d.setHead(e.Head)
 	c.remember(&e.Head.Tip)
 	d.shown.head = e.Head
@@ -358,14 +358,14 @@ func (d *Driver) rewind() {
 	if c.head == c.given {
 		return
 	}
-	kept := c.keeping[:0]
-	c.unkept = 0
-	for _, k := range c.keeping {
+	kept := c.unarchived[:0]
+	c.unarchivedBytes = 0
+	for _, k := range c.unarchived {
 		if k.head.Header.Seq <= c.given.Header.Seq {
-			kept, c.unkept = append(kept, k), c.unkept+k.block.Body.Size()
+			kept, c.unarchivedBytes = append(kept, k), c.unarchivedBytes+k.block.Body.Size()
 		}
 	}
-	c.keeping = kept
+	c.unarchived = kept
 	d.plan.forget()
 	c.head = c.given
 	d.bodies.resize(&c.head.Params)

@@ -5,7 +5,7 @@
 //
 //	            events                                   effects
 //	Arrived, Submitted, Item, ... --+              +--> Append, Store: log and archive
-//	Durable, Kept, Stored ----------+--> Driver ---+--> CheckVotes, CheckTxs, Execute, ...: work
+//	Durable, Archived, Stored ----------+--> Driver ---+--> CheckVotes, CheckTxs, Execute, ...: work
 //	VotesChecked, Executed, ... ----+              +--> Send, Ask, Answer, Publish: what others see
 //
 // # Parts
@@ -13,7 +13,7 @@
 //	inbox.go    frames wait to be verified, a share for each validator
 //	voter.go    the core of one epoch, and what it asks for
 //	plan.go     blocks in flight: what is checked, carried out, built
-//	chain.go    the head; what is kept, durable, certified
+//	chain.go    the head; what is archived, durable, certified
 //	market.go   transactions: admission, verification, the pool, passing on
 //	sync.go     blocks and states from sources, for who follows or is behind
 //	hand.go     a follower's clients' transactions, for peers that are closer
@@ -33,6 +33,6 @@
 //
 // What others can make this peer hold is bounded in bytes, for each validator (frames
 // that wait to be verified, votes of the next epoch) and in all (package intake, package
-// body, package follow, and blocks that the archive has not got yet: beyond [Unkept],
+// body, package follow, and blocks that the archive has not got yet: beyond [MaxUnarchived],
 // nothing is built or checked).
 package driver

@@ -62,8 +62,8 @@ func New(cfg Config, from Recovered, now Instant) (*Driver, []Effect, error) {
 	case from.Broken != nil:
 		d.stop(fmt.Errorf("the log of votes cannot be used: %w", from.Broken))
 	}
-	d.settle()
-	return d, d.take(), nil
+	d.proceed()
+	return d, d.effects(), nil
 }
 
 // Step takes events that have come together, in their order, and returns what there is to
@@ -78,8 +78,8 @@ func (d *Driver) Step(now Instant, events ...Event) []Effect {
 	for _, e := range events {
 		d.note(e)
 	}
-	d.settle()
-	return d.take()
+	d.proceed()
+	return d.effects()
 }
 
 // Deadline returns when Step is to be called at the latest if nothing happens before, in
@@ -103,8 +103,8 @@ func (d *Driver) note(e Event) {
 		d.fetching(e)
 	case Durable:
 		d.durable(e.Mark)
-	case Kept:
-		d.kept(e.Seq)
+	case Archived:
+		d.archived(e.Seq)
 	case Stored:
 		d.stored(e.Seq)
 	case Accused:
@@ -143,9 +143,9 @@ func (d *Driver) surroundings(e Event) {
 	}
 }
 
-// settle does what has become possible, until nothing more has. What the core asks for
+// proceed does what has become possible, until nothing more has. What the core asks for
 // comes first: everything else may depend on it.
-func (d *Driver) settle() {
+func (d *Driver) proceed() {
 	d.next = d.now.Mono + time.Hour
 	for again := true; again && !d.over; again = d.voter != nil && d.voter.dirty {
 		d.flush()
@@ -182,8 +182,8 @@ func (d *Driver) wake(at time.Duration) { d.next = min(d.next, at) }
 // do adds an effect.
 func (d *Driver) do(e Effect) { d.out = append(d.out, e) }
 
-// take returns the effects that were added.
-func (d *Driver) take() []Effect {
+// effects returns the effects that were added.
+func (d *Driver) effects() []Effect {
 	out := d.out
 	d.out = nil
 	return out
@@ -208,7 +208,7 @@ type jobs struct {
 	open map[JobID]func(Event)
 }
 
-func (j *jobs) begin(done func(Event)) JobID {
+func (j *jobs) add(done func(Event)) JobID {
 	j.last++
 	j.open[j.last] = done
 	return j.last

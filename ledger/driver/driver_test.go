@@ -100,7 +100,7 @@ func TestEveryEventIsTaken(t *testing.T) {
 		driver.Judged{Job: 99},
 		driver.Peeked{Job: 99},
 		driver.Loaded{Job: 99},
-		driver.Kept{},
+		driver.Archived{},
 		driver.Stored{},
 		driver.Accused{Fork: &driver.Fork{}},
 		driver.KeyInUse{},

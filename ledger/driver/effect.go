@@ -35,14 +35,14 @@ type (
 
 // The archive's: one lane, in order, but for SyncStore.
 type (
-	// Store appends the next block. It answers with Kept.
+	// Store appends the next block. It answers with Archived.
 	Store struct {
 		Decision *pbft.Decision
 		Block    *exec.Block
 		// Stateless says not to store the state.
 		Stateless bool
 	}
-	// SyncStore makes durable what is kept up to a block, beside the lane, and drops bodies
+	// SyncStore makes durable what is archived up to a block, beside the lane, and drops bodies
 	// of blocks below Bodies then, 0 for none. It answers with Stored.
 	SyncStore struct{ Seq, Bodies uint64 }
 	// Certify keeps the certificate of the last stable checkpoint.

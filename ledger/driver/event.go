@@ -156,9 +156,9 @@ type (
 		Job     JobID
 		Encoded []byte
 	}
-	// Kept says that blocks up to a sequence number can be read from the archive. They are
+	// Archived says that blocks up to a sequence number can be read from the archive. They are
 	// not durable for that.
-	Kept struct{ Seq uint64 }
+	Archived struct{ Seq uint64 }
 	// Stored answers SyncStore: the archive is durable up to a sequence number.
 	Stored struct{ Seq uint64 }
 	// ChainChecked answers CheckChain: one of follow.HeadChecked, follow.BlocksChecked with
@@ -199,7 +199,7 @@ func (Executed) event()     {}
 func (Judged) event()       {}
 func (Peeked) event()       {}
 func (Loaded) event()       {}
-func (Kept) event()         {}
+func (Archived) event()     {}
 func (Stored) event()       {}
 func (ChainChecked) event() {}
 func (Installed) event()    {}

@@ -96,7 +96,7 @@ func (h *hand) judge(d *Driver) {
 		ts[i] = h.txs[ticket]
 	}
 	tip := d.chain.head.Tip
-	d.do(Judge{On: &tip, Txs: ts, Time: d.now.Wall, Job: d.jobs.begin(func(e Event) {
+	d.do(Judge{On: &tip, Txs: ts, Time: d.now.Wall, Job: d.jobs.add(func(e Event) {
 		h.judging = false
 		judged, _ := e.(Judged)
 		if judged.Err != nil {

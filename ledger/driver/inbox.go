@@ -95,8 +95,8 @@ func (b *inbox) clear() {
 	b.turns = nil
 }
 
-// takeEarly returns what has waited for an epoch, in the order of the committee's keys.
-func (b *inbox) takeEarly() []Arrived {
+// releaseEarly returns what has waited for an epoch, in the order of the committee's keys.
+func (b *inbox) releaseEarly() []Arrived {
 	keys := make([]sig.PublicKey, 0, len(b.senders))
 	for key, s := range b.senders {
 		if len(s.early) > 0 {
@@ -296,7 +296,7 @@ func (d *Driver) verify() {
 		}
 		b.checking++
 		epoch := d.voter.epoch
-		d.do(CheckVotes{Messages: messages, Job: d.jobs.begin(func(e Event) {
+		d.do(CheckVotes{Messages: messages, Job: d.jobs.add(func(e Event) {
 			b.checking--
 			checked, _ := e.(VotesChecked)
 			for i := range frames {

@@ -175,7 +175,7 @@ func (d *Driver) admit() {
 		}
 		m.carrying += others
 		tip := d.chain.head.Tip
-		d.do(CheckTxs{Txs: txs, Fresh: fresh, On: &tip, Time: d.now.Wall, Job: d.jobs.begin(func(e Event) {
+		d.do(CheckTxs{Txs: txs, Fresh: fresh, On: &tip, Time: d.now.Wall, Job: d.jobs.add(func(e Event) {
 			m.out--
 			m.carrying -= others
 			checked, _ := e.(TxsChecked)
@@ -320,7 +320,7 @@ func (d *Driver) judgeThese(ts []*tx.Transaction) {
 	m := &d.market
 	tip := d.chain.head.Tip
 	m.judging = true
-	d.do(Judge{On: &tip, Txs: ts, Time: d.now.Wall, Job: d.jobs.begin(func(e Event) {
+	d.do(Judge{On: &tip, Txs: ts, Time: d.now.Wall, Job: d.jobs.add(func(e Event) {
 		m.judging = false
 		judged, _ := e.(Judged)
 		if judged.Err != nil {

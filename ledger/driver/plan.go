@@ -197,7 +197,7 @@ func (d *Driver) look(c *check) {
 	c.running = true
 	p.running++
 	d.do(Execute{
-		Job: d.jobs.begin(func(e Event) { d.checked(c, vouched, e) }), Parent: &parent.Tip,
+		Job: d.jobs.add(func(e Event) { d.checked(c, vouched, e) }), Parent: &parent.Tip,
 		Task: CheckBlock{Offer: exec.Offer{Header: c.Header, Body: content, Vouched: vouched, Came: c.came}, Time: d.now.Wall},
 	})
 }
@@ -316,7 +316,7 @@ func (d *Driver) build() {
 	}
 	p.building = true
 	d.do(Execute{
-		Job: d.jobs.begin(func(e Event) { d.builtBlock(o, e) }), Parent: &parent.Tip,
+		Job: d.jobs.add(func(e Event) { d.builtBlock(o, e) }), Parent: &parent.Tip,
 		Task: BuildBlock{Limits: most, Candidates: d.market.pool.Next(most.Transactions, most.Bytes-exec.BodyHead), Time: d.now.Wall},
 	})
 }

@@ -4,7 +4,7 @@ import "time"
 
 // shown is what others know.
 type shown struct {
-	head *Head // kept, and durable enough to be shown
+	head *Head // archived, and durable enough to be shown
 	view *View // the last one
 }
 

@@ -66,7 +66,7 @@ func (d *Driver) renewPlace() {
 		d.wake(r.next)
 	case r.pending == nil:
 		r.peeking = true
-		d.do(Peek{On: &d.chain.head.Tip, Owner: d.self, Job: d.jobs.begin(func(e Event) {
+		d.do(Peek{On: &d.chain.head.Tip, Owner: d.self, Job: d.jobs.add(func(e Event) {
 			r.peeking = false
 			peeked, _ := e.(Peeked)
 			if peeked.Err != nil {

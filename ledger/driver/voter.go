@@ -71,7 +71,7 @@ func (d *Driver) turnEpoch() bool {
 		d.leaveEpoch()
 	}
 	if d.mayVote() {
-		d.beginEpoch()
+		d.startEpoch()
 		return true
 	}
 	d.committee()
@@ -102,8 +102,8 @@ func (d *Driver) leaveEpoch() {
 	}
 }
 
-// beginEpoch makes the core of the present epoch.
-func (d *Driver) beginEpoch() {
+// startEpoch makes the core of the present epoch.
+func (d *Driver) startEpoch() {
 	h := d.chain.head
 	committee, err := h.Next.Committee()
 	if err != nil {
@@ -134,7 +134,7 @@ func (d *Driver) beginEpoch() {
 	v.core, v.pending, v.dirty = core, out, true
 	d.voter = v
 	d.step(pbft.Stored{Seq: d.chain.synced})
-	d.bodies.begin(h.Epoch, core.Committed())
+	d.bodies.startEpoch(h.Epoch, core.Committed())
 	d.recallBodies(from.Records)
 	d.committee()
 	d.origins(h.Next)
@@ -142,12 +142,12 @@ func (d *Driver) beginEpoch() {
 	d.notice(RoleChanged{Voting: true, Recovering: d.stand.lost, Epoch: h.Epoch})
 	d.sync.role(d, true)
 	d.hand.recall(d)
-	for _, a := range d.inbox.takeEarly() {
+	for _, a := range d.inbox.releaseEarly() {
 		d.arrived(&a)
 	}
 }
 
-// resume collects what is kept of the present epoch.
+// resume collects what there is of the present epoch.
 func (d *Driver) resume() pbft.Resume {
 	c := &d.chain
 	var from pbft.Resume

@@ -348,7 +348,7 @@ func TestOvertaken(t *testing.T) {
 	if head, _ := p.shell.Archive().Head(); head != 9 {
 		t.Errorf("the head is %d", head)
 	}
-	if got := one[driver.Kept](p, driver.Store{Decision: w.blocks[0].decision, Block: late}); got.Seq != 9 {
+	if got := one[driver.Archived](p, driver.Store{Decision: w.blocks[0].decision, Block: late}); got.Seq != 9 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -156,7 +156,7 @@ func (p *peer) take(upTo uint64) {
 		effects = append(effects, driver.Store{Decision: b.decision, Block: done, Stateless: stateless})
 	}
 	got := p.do(effects...)
-	if n := len(effects); n > 0 && (len(got) == 0 || got[len(got)-1] != driver.Event(driver.Kept{Seq: upTo})) {
+	if n := len(effects); n > 0 && (len(got) == 0 || got[len(got)-1] != driver.Event(driver.Archived{Seq: upTo})) {
 		p.t.Fatalf("stored up to block %d: %+v", upTo, got)
 	}
 }

@@ -61,7 +61,7 @@ func (s *Shell) storeBlocks(jobs []Job, results [][]driver.Event) (int, error) {
 		s.keepUp(head, leads)
 	}
 	if n > 0 {
-		results[n-1] = []driver.Event{driver.Kept{Seq: head}}
+		results[n-1] = []driver.Event{driver.Archived{Seq: head}}
 	}
 	return n, nil
 }

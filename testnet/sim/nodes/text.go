@@ -128,7 +128,7 @@ func (t eventText) String() string {
 		return fmt.Sprintf("executed %d: verdict %v, %v", e.Job, e.Verdict, e.Err)
 	case driver.Item:
 		return fmt.Sprintf("item of %d, %d bytes", e.Ask, len(e.Blob))
-	case driver.Ended, driver.Durable, driver.Kept, driver.Stored, driver.Sources:
+	case driver.Ended, driver.Durable, driver.Archived, driver.Stored, driver.Sources:
 		return fmt.Sprintf("%T %+v", e, e)
 	default:
 		return fmt.Sprintf("%T", e)
