@@ -5,6 +5,7 @@ import (
 
 	"github.com/decube/decube/internal/durable/faultfs"
 	"github.com/decube/decube/ledger/archive/memstore"
+	"github.com/decube/decube/ledger/genesis"
 )
 
 // faults makes things go wrong before GST, and keeps the books of who is faulty: never
@@ -28,10 +29,25 @@ func newFaults(w *world) *faults {
 }
 
 // withstands reports whether one more faulty node is not too many for the committee.
+// Candidates count: who has lost its disk may be voted for before it has recovered.
 func (f *faults) withstands(n *node) bool {
-	set, count := f.w.oracle.chain.set, 1
+	most, count := faulty(len(f.w.oracle.chain.set)), 1
+	if len(f.w.cfg.Votes) > 0 {
+		most = min(most, 1)
+	}
 	for i, other := range f.w.nodes {
-		if _, member := set.Replica(other.key.Public()); member && f.faulty[i] && other != n {
+		if other.votes && f.faulty[i] && other != n {
+			count++
+		}
+	}
+	return count <= most
+}
+
+// allows reports whether a committee is one that withstands those who are faulty now.
+func (f *faults) allows(set genesis.ValidatorSet) bool {
+	count := 0
+	for _, key := range set {
+		if f.faulty[f.w.byKey[key].id] {
 			count++
 		}
 	}

@@ -3,8 +3,11 @@ package nodes
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -140,11 +143,11 @@ func (w *world) vote(v Change) {
 	_, member := set.Replica(n.key.Public())
 	var op tx.Op
 	switch {
-	case v.Remove && member && len(set) > 4:
+	case v.Remove && member && len(set) > 4 && w.faults.allows(without(set, n.key.Public())):
 		op = tx.ValidatorRemove{Key: n.key.Public()}
-	case !v.Remove && !member:
+	case !v.Remove && !member && w.faults.allows(append(slices.Clone(set), n.key.Public())):
 		op = tx.ValidatorAdd{Key: n.key.Public()}
-	case !v.Remove && n.strategy == nil && !n.renewed:
+	case !v.Remove && member && n.strategy == nil && !n.renewed:
 		n.renewed = true
 		op = tx.ValidatorAdd{Key: n.key.Public(), Replaces: n.key.Public(), Salt: tx.Salt{byte(v.Node), 1}}
 		w.trace(n.id, "renews its place", nobody, nil)
@@ -157,6 +160,10 @@ func (w *world) vote(v Change) {
 	for _, key := range set {
 		w.ballot(w.byKey[key], op)
 	}
+}
+
+func without(set genesis.ValidatorSet, key sig.PublicKey) genesis.ValidatorSet {
+	return slices.DeleteFunc(slices.Clone(set), func(k sig.PublicKey) bool { return k == key })
 }
 
 // ballot has a validator vote, as its operator does: with the validator's own key, until it
