@@ -5,6 +5,7 @@ import "github.com/decube/decube/ledger/codec"
 // marks are how far the log is, and what waits for it.
 type marks struct {
 	last, durable Mark
+	loose         bool // a decision was logged behind the last mark
 	held          []held
 	sends         int // of held
 }
@@ -24,7 +25,7 @@ const maxHeld = 4096
 // depends on them, what is decided from here on waits until they are durable.
 func (d *Driver) log(records []codec.LogRecord, depends bool) {
 	e := Append{Records: records}
-	if depends {
+	if d.marks.loose = !depends; depends {
 		d.marks.last++
 		e.Mark = d.marks.last
 	}

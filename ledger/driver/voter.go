@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/decube/decube/ledger/body"
@@ -169,6 +170,14 @@ func (d *Driver) resume() pbft.Resume {
 	return from
 }
 
+// commits reports whether messages that a replica sends are COMMITs of its own.
+func commits(send []pbft.Envelope, self quorum.Replica) bool {
+	return slices.ContainsFunc(send, func(e pbft.Envelope) bool {
+		v, ok := e.Message.(*pbft.Vote)
+		return ok && v.Phase == pbft.Commit && v.Replica == self
+	})
+}
+
 // recallBodies has the bodies at hand that records of the log are about.
 func (d *Driver) recallBodies(records []pbft.Record) {
 	m := d.plan.memory
@@ -258,7 +267,7 @@ func (d *Driver) perform(v *voter, out *pbft.Output) {
 		d.stop(out.Halt)
 		return
 	}
-	d.persist(out.Persist)
+	d.persist(out.Persist, commits(out.Send, v.self))
 	view, _ := v.core.View()
 	// Only now may bodies go that the view before has used: records are about them.
 	d.bodies.store.Enter(view, v.core.Committed())
@@ -297,11 +306,16 @@ func (d *Driver) perform(v *voter, out *pbft.Output) {
 // persist logs records, each with the body that belongs to it: f+1 honest replicas of
 // each prepared certificate must be able to hand the body out, and what was decided must
 // be there to be carried out again.
-func (d *Driver) persist(records []pbft.Record) {
-	if len(records) == 0 {
+//
+// A decision is what nothing that is sent depends on, and goes with the next group, but
+// for one case: a COMMIT says that its author has prepared all blocks below, or committed
+// them. Of one that was committed without having been prepared here, the decision is all
+// that the log has, and a replica that forgot it would seem to deny its COMMIT.
+func (d *Driver) persist(records []pbft.Record, commits bool) {
+	if len(records) == 0 && !(commits && d.marks.loose) {
 		return
 	}
-	depends := false
+	depends := commits
 	logged := make([]codec.LogRecord, len(records))
 	for i, rec := range records {
 		d.bodies.recorded(rec)
@@ -310,7 +324,6 @@ func (d *Driver) persist(records []pbft.Record) {
 		case pbft.AcceptedRecord:
 			encoded, depends = d.encodedOf(&rec.Header), true
 		case pbft.DecidedRecord:
-			// Nothing that is sent depends on it: it goes with the next group.
 			encoded = d.encodedOf(&rec.Decision.Header)
 			d.stand.decided = max(d.stand.decided, rec.Decision.Header.Seq)
 		case pbft.EnteredRecord:

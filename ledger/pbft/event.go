@@ -197,8 +197,9 @@ type ChangeRecord struct{ Change *ViewChange }
 // EnteredRecord is written before anything is sent in a new view.
 type EnteredRecord struct{ NewView *NewView }
 
-// DecidedRecord is written when a block is committed. Nothing that is sent
-// depends on it; a lost one is found again.
+// DecidedRecord is written when a block is committed. A lost one is found again, and
+// nothing that is sent depends on it but a COMMIT of this replica's for a block above,
+// which says that it has prepared all below or committed them.
 type DecidedRecord struct{ Decision *Decision }
 
 func (AcceptedRecord) record() {}
