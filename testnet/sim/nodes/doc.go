@@ -47,7 +47,7 @@
 //	S2   everybody has the same blocks, transactions and states, without gaps
 //	S3   no honest key signs two digests for one place, across crashes
 //	S4   a crash at any time leaves a log and an archive that bind the node to all that has
-//	     left it (looked at with each crash, and for one in 48 of the messages that leave);
+//	     left it, and accounts for each COMMIT that has (looked at with each crash, and for one in 48 of the messages that leave);
 //	     who says CHECKPOINT has the block durably; a log that no disk has damaged opens
 //	S5   nothing else is prepared after a block was committed; no COMMIT unprepared
 //	S6   each transaction is executed once, signed by its owner, under a nonce that was not

@@ -27,8 +27,8 @@ type oracle struct {
 
 	votes  votes
 	chain  chain
-	left   map[*node]*pbft.Promise // what binds each node by what has left it
-	last   *byte                   // the frame that was looked at last
+	left   map[*node]*bond // what binds each node by what has left it
+	last   *byte           // the frame that was looked at last
 	sends  int
 	wants  []*request
 	acks   []ack // of blocks that are still to be shown
@@ -36,7 +36,7 @@ type oracle struct {
 }
 
 func newOracle(w *world) *oracle {
-	o := &oracle{w: w, left: map[*node]*pbft.Promise{}, forged: map[tx.ID]bool{}}
+	o := &oracle{w: w, left: map[*node]*bond{}, forged: map[tx.ID]bool{}}
 	o.votes = newVotes(o)
 	o.chain = newChain(o)
 	return o

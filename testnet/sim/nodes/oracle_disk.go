@@ -2,11 +2,18 @@ package nodes
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 )
+
+// bond is what a node is bound by in an epoch.
+type bond struct {
+	pbft.Promise
+	commits []pbft.Claim // each COMMIT of the highest view, ascending by sequence number
+}
 
 // bind adds to what a node is bound by what it says now, with its own signature.
 func (o *oracle) bind(n *node, m pbft.Message) {
@@ -18,7 +25,7 @@ func (o *oracle) bind(n *node, m pbft.Message) {
 	}
 	p := o.left[n]
 	if p == nil || p.Epoch < epoch {
-		p = &pbft.Promise{Epoch: epoch, Entered: true}
+		p = &bond{Promise: pbft.Promise{Epoch: epoch, Entered: true}}
 		o.left[n] = p
 	}
 	if p.Epoch > epoch {
@@ -27,11 +34,14 @@ func (o *oracle) bind(n *node, m pbft.Message) {
 	switch m := m.(type) {
 	case *pbft.Proposal:
 		if leaderOf(set, epoch, m.View) == self {
-			bindVote(p, m.Subject())
+			bindVote(&p.Promise, m.Subject())
 		}
 	case *pbft.Vote:
 		if m.Replica == self {
-			bindVote(p, m.Subject)
+			bindVote(&p.Promise, m.Subject)
+			if m.Phase == pbft.Commit {
+				p.commits = withLock(p.commits, pbft.Claim{View: m.View, Seq: m.Seq, Digest: m.Digest})
+			}
 		}
 	case *pbft.ViewChange:
 		if m.Replica != self {
@@ -41,11 +51,11 @@ func (o *oracle) bind(n *node, m pbft.Message) {
 			p.View, p.Entered, p.Accepted = m.View, false, nil
 		}
 		for i := range m.Locks {
-			bindLock(p, m.Locks[i].Claim())
+			p.Locks = withLock(p.Locks, m.Locks[i].Claim())
 		}
 	case *pbft.NewView:
 		if leaderOf(set, epoch, m.View) == self {
-			bindView(p, m.View)
+			bindView(&p.Promise, m.View)
 		}
 	}
 }
@@ -64,23 +74,39 @@ func bindVote(p *pbft.Promise, s pbft.Subject) {
 	c := pbft.Claim{View: s.View, Seq: s.Seq, Digest: s.Digest}
 	switch {
 	case s.Phase == pbft.Commit:
-		bindLock(p, c)
+		p.Locks = withLock(p.Locks, c)
 	case s.View == p.View && p.Entered && !slices.Contains(p.Accepted, c):
 		p.Accepted = append(p.Accepted, c)
 	}
 }
 
-func bindLock(p *pbft.Promise, c pbft.Claim) {
-	for i := range p.Locks {
-		if p.Locks[i].Seq == c.Seq {
-			if c.View > p.Locks[i].View {
-				p.Locks[i] = c
+// withLock returns locks with one more, each of the highest view at its place.
+func withLock(locks []pbft.Claim, c pbft.Claim) []pbft.Claim {
+	at, known := slices.BinarySearchFunc(locks, c.Seq, func(l pbft.Claim, seq uint64) int { return cmp.Compare(l.Seq, seq) })
+	switch {
+	case !known:
+		return slices.Insert(locks, at, c)
+	case c.View > locks[at].View:
+		locks[at] = c
+	}
+	return locks
+}
+
+// owes returns an error unless who knows as much can still account for each COMMIT: by a
+// lock of its view or a later one on every block between its base and that one. A COMMIT
+// says as much of all blocks below.
+func (b *bond) owes(known *pbft.Promise) error {
+	if known.Epoch > b.Epoch {
+		return nil
+	}
+	for _, c := range b.commits {
+		for seq := known.Base + 1; seq < c.Seq; seq++ {
+			if !slices.ContainsFunc(known.Locks, func(l pbft.Claim) bool { return l.Seq == seq && l.View >= c.View }) {
+				return fmt.Errorf("COMMIT of %d:%s in view %d has no base or lock at %d to stand on", c.Seq, c.Digest.Short(), c.View, seq)
 			}
-			return
 		}
 	}
-	p.Locks = append(p.Locks, c)
-	slices.SortFunc(p.Locks, func(a, b pbft.Claim) int { return cmp.Compare(a.Seq, b.Seq) })
+	return nil
 }
 
 // sampled is how many messages leave between two looks at a disk.
@@ -133,8 +159,12 @@ func (o *oracle) survives(n *node, d *disk) {
 		return
 	}
 	known := o.promised(m, max(head, m.Decided()), said.Epoch)
-	if err := said.Within(&known); err != nil {
-		o.broken("S4", "node %d forgets in a crash what it has said: %v\nit said  %v\nit knows %v", n.id, err, said, &known)
+	err = said.Within(&known)
+	if err == nil {
+		err = said.owes(&known)
+	}
+	if err != nil {
+		o.broken("S4", "node %d forgets in a crash what it has said: %v\nit said  %v\nit knows %v", n.id, err, &said.Promise, &known)
 	}
 }
 
@@ -160,7 +190,7 @@ func (o *oracle) promised(m *journal.Memory, base, epoch uint64) pbft.Promise {
 	for _, r := range records {
 		switch r := r.(type) {
 		case pbft.PreparedRecord:
-			bindLock(&p, r.Lock.Claim())
+			p.Locks = withLock(p.Locks, r.Lock.Claim())
 		case pbft.AcceptedRecord:
 			if p.Entered && r.View == p.View {
 				p.Accepted = append(p.Accepted, pbft.Claim{View: r.View, Seq: r.Header.Seq, Digest: r.Header.Digest()})
