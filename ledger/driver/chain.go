@@ -45,6 +45,7 @@ type chain struct {
 	waits           bool // an archived block is not durable; since says since when
 	syncing         bool
 	again           bool // there is more to be made durable than what is on its way
+	replacing       bool // the archive is about to begin with another state; installing is set, too
 	installing      bool
 	passed          uint64 // transactions committed since the start
 }
@@ -328,7 +329,7 @@ func (c *chain) place() follow.Place { return follow.Place{Seq: c.seq(), Digest:
 // installed takes a state that was fetched as the head.
 func (d *Driver) installed(e *Installed) {
 	c := &d.chain
-	c.installing = false
+	c.installing, c.replacing = false, false
 	if e.Err != nil || e.Head.Header.Seq <= c.seq() {
 		if e.Err != nil {
 			d.notice(Odd{What: "the state cannot be installed", Err: e.Err})
@@ -352,9 +353,12 @@ func (d *Driver) installed(e *Installed) {
 	d.inform(follow.Installed{Job: e.Job, Head: c.place()})
 }
 
-// rewind goes back to the last block that was given to the archive.
+// rewind goes back to the last block that was given to the archive, and forgets what was
+// to be given to it.
 func (d *Driver) rewind() {
 	c := &d.chain
+	c.installing = c.replacing
+	defer d.sync.restart(d)
 	if c.head == c.given {
 		return
 	}
@@ -369,5 +373,4 @@ func (d *Driver) rewind() {
 	d.plan.forget()
 	c.head = c.given
 	d.bodies.resize(&c.head.Params)
-	d.sync.restart(d)
 }

@@ -41,6 +41,9 @@ func (n *node) do(e driver.Effect) {
 		n.durable(e.Mark)
 	case driver.Store:
 		n.chain, n.bodies = append(n.chain, e.Decision), append(n.bodies, e.Block.Body)
+		for _, told := range n.streams {
+			told(len(n.chain) - 1)
+		}
 		n.disk.add(n.w.t, e.Decision, e.Block)
 		n.take(driver.Archived{Seq: e.Decision.Header.Seq})
 	case driver.SyncStore:

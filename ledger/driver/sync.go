@@ -162,7 +162,10 @@ func (s *syncer) do(d *Driver, action follow.Action) {
 	case follow.Install:
 		// Blocks that are held are of the history that is replaced, and go first.
 		d.chain.installing = true
-		d.leave(func() { d.do(Install{a.Job}) })
+		d.leave(func() {
+			d.chain.replacing = true
+			d.do(Install{a.Job})
+		})
 	case follow.Alarm:
 		d.alarm(a.Fork.First, a.Fork.Second)
 	case follow.Note:

@@ -66,6 +66,7 @@ type node struct {
 	judge   *pbft.Verifier
 	chain   []*pbft.Decision
 	bodies  []*body.Content // of chain
+	streams []func(i int)   // told of each block
 	view    *driver.View
 	answers map[intake.Ticket]intake.Answer
 	notices []driver.Notice
@@ -181,14 +182,24 @@ func (n *node) ask(a *driver.Ask) {
 		n.take(driver.Item{Ask: a.Ask, Blob: []byte{byte(at)}})
 	case follow.Blocks:
 		for i := int(r.From) - 1; i < min(len(other.chain), int(r.From)-1+r.Count); i++ {
-			b := &codec.Block{Decision: other.chain[i], Body: other.bodies[i].Encoded()}
-			n.take(driver.Item{Ask: a.Ask, Blob: codec.AppendBlock(nil, b)})
+			n.take(driver.Item{Ask: a.Ask, Blob: other.block(i)})
 		}
+	case follow.Stream: // it goes on, whatever credit there is
+		for i := int(r.From) - 1; i < len(other.chain); i++ {
+			n.take(driver.Item{Ask: a.Ask, Blob: other.block(i)})
+		}
+		other.streams = append(other.streams, func(i int) { n.take(driver.Item{Ask: a.Ask, Blob: other.block(i)}) })
+		return
 	case follow.Submit: // a source says OK, and does nothing
 	default:
 		return // never answered
 	}
 	n.take(driver.Ended{Ask: a.Ask, Why: follow.Complete})
+}
+
+// block returns a block as a source sends it.
+func (n *node) block(i int) []byte {
+	return codec.AppendBlock(nil, &codec.Block{Decision: n.chain[i], Body: n.bodies[i].Encoded()})
 }
 
 // checkChain verifies what another one has sent, of one epoch.
