@@ -158,12 +158,18 @@ func standing(v *api.Vote) string {
 	return fmt.Sprintf("recorded: %d of %d needed, %d missing", v.Votes, v.Needed, v.Missing)
 }
 
+// reasonTimeout is how long it may take to find out why a transaction is in no block.
+const reasonTimeout = 2 * time.Second
+
 // undecided returns why a transaction is in no block yet, or nil if it is.
 func (a *app) undecided(ctx context.Context, c *client.Client, done *api.Submitted) error {
 	if done.Committed {
 		return nil
 	}
 	why := "\"decubectl ledger status\" shows what waits"
+	// The command's time is used up by now, and the reason is worth a moment more.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reasonTimeout)
+	defer cancel()
 	if st, err := c.LedgerStatus(ctx); err == nil && st.Problem != "" {
 		why = st.Problem
 	}
