@@ -3,6 +3,7 @@ package driver
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/decube/decube/ledger/exec"
@@ -161,6 +162,13 @@ func (d *Driver) archived(seq uint64) {
 			d.makeDurable()
 		}
 	}
+}
+
+// committing reports whether a transaction is in a block that is on its way to the archive.
+// Whoever waits for it is told once it is there. Judged on the head it has used its own
+// nonce, which is true, and what nobody is to be told.
+func (c *chain) committing(id tx.ID) bool {
+	return slices.ContainsFunc(c.unarchived, func(k *committed) bool { return slices.Contains(k.ids, id) })
 }
 
 // store makes durable what has been in the log alone for a while.

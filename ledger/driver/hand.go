@@ -104,7 +104,7 @@ func (h *hand) judge(d *Driver) {
 			return
 		}
 		for i, ticket := range tickets {
-			if r := judged.Rejections[i]; r != nil && h.txs[ticket] != nil {
+			if r, t := judged.Rejections[i], h.txs[ticket]; r != nil && t != nil && !d.chain.committing(t.ID()) {
 				h.do(d, h.over.Refuse(d.now.Mono, ticket, r))
 			}
 		}

@@ -126,8 +126,12 @@ func (d *Driver) withdrawn(t intake.Ticket) {
 	d.hand.withdraw(d, t)
 }
 
-// refuse tells all who wait for a transaction that it is not to be committed.
+// refuse tells all who wait for a transaction that it is not to be committed, unless it is
+// committed meanwhile.
 func (d *Driver) refuse(id tx.ID, err error) {
+	if d.chain.committing(id) {
+		return
+	}
 	if code, ok := tx.CodeOf(err); ok {
 		d.notice(TxRejected{code})
 	}
@@ -140,6 +144,13 @@ func (d *Driver) refuse(id tx.ID, err error) {
 func (d *Driver) refuseTicket(t intake.Ticket, err error) {
 	if a, waits := d.market.tickets.Refuse(t, err); waits {
 		d.answer(a)
+	}
+}
+
+// refuseUnlessCommitted tells one, unless its transaction is committed meanwhile.
+func (d *Driver) refuseUnlessCommitted(t intake.Ticket, id tx.ID, err error) {
+	if !d.chain.committing(id) {
+		d.refuseTicket(t, err)
 	}
 }
 
@@ -205,7 +216,7 @@ func (d *Driver) admitted(p *intake.Pending, err error) {
 		return
 	}
 	if err != nil {
-		d.refuseTicket(p.Ticket, err)
+		d.refuseUnlessCommitted(p.Ticket, p.Transaction.ID(), err)
 		return
 	}
 	if d.voter == nil {
@@ -224,7 +235,7 @@ func (d *Driver) pool(ticket intake.Ticket, t *tx.Transaction) {
 		d.passOn(t)
 	case code == tx.CodeDuplicate && m.pool.Get(t.ID()) != nil: // it is on its way
 	default:
-		d.refuseTicket(ticket, err)
+		d.refuseUnlessCommitted(ticket, t.ID(), err)
 	}
 }
 
