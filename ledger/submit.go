@@ -121,22 +121,34 @@ func (l *Ledger) Do(ctx context.Context, op tx.Op) (*tx.Transaction, Committed, 
 		return nil, Committed{}, err
 	}
 	for attempt := 1; ; attempt++ {
+		moved := l.callers.moved.wait()
 		t, err := l.sign(op)
 		if err != nil {
 			return nil, Committed{}, err
 		}
 		at, err := l.Submit(ctx, t)
-		if code, _ := tx.CodeOf(err); code != tx.CodeNonceUsed || attempt == signAttempts {
+		if code, _ := tx.CodeOf(err); code != tx.CodeNonceUsed {
 			return t, at, err
 		}
 		// Another transaction of this peer has the nonce: one that it handed in before
 		// a restart, or that another program signed. There may be a whole window of them
-		// that others hold and this process knows nothing of.
+		// that others hold and this process knows nothing of. If there are more, others
+		// have blocks that this peer lacks, and only with those it knows where to go on.
+		if attempt%signAttempts > 0 {
+			continue
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return t, Committed{ID: t.ID()}, tx.Reject(tx.CodeUnavailable, "this peer is behind, and does not know which of its nonces are used")
+		case <-l.closing.begun:
+			return t, Committed{ID: t.ID()}, errStopping
+		}
 	}
 }
 
-// signAttempts is how often Do signs with another nonce. Those that are in use are
-// refused at once, so that going through them is cheap.
+// signAttempts is how often Do signs with another nonce before it waits for a block.
+// Nonces that are in use are refused at once, so that going through them is cheap.
 const signAttempts = 256
 
 // sign makes a transaction of this peer's with the next nonce. Nonces that were
