@@ -38,7 +38,13 @@ func TestLedgerFullDisk(t *testing.T) {
 	}
 	restart(t, victim)
 	keepsUp(t, victim, other, api.RoleValidator)
-	write(t, filepath.Join(disk, "filler"), make([]byte, 120<<20))
+	// Room is left for a few blocks, however much the ledger itself takes at first.
+	var room unix.Statfs_t
+	if err := unix.Statfs(disk, &room); err != nil {
+		t.Fatal(err)
+	}
+	const left = 4 << 20
+	write(t, filepath.Join(disk, "filler"), make([]byte, max(0, int64(room.Bavail)*room.Bsize-left)))
 	c := connect(t, other)
 	put := func() {
 		done, err := c.SubmitOp(t.Context(), tx.RecordPut{Key: "key", Value: noise(1, tx.MaxValue)}, client.Wait{})
