@@ -122,8 +122,9 @@ func TestSecondLossNeedsARenewalOfItsOwn(t *testing.T) {
 	})
 	s.setCut(nil)
 	s.until(ctx, "the validator votes again", func() bool {
-		st, err := lost.live().Status(ctx)
-		return err != nil || st.Role == RoleValidator
+		// What is shown of the chain may be a moment behind what consensus is in.
+		v := lost.live().view.Load()
+		return v.Core != nil && !v.Recovering && v.Core.Epoch == v.Head.Epoch
 	})
 	began := lost.live().head().Start.Seq
 	ids, blocks := s.renewals(ctx, s.all[0], key)
