@@ -17,10 +17,10 @@ const (
 	// busyMemory is the most bytes that the heap of a busy daemon grows by between
 	// collections, unless half of what is in use is more.
 	busyMemory = 256 << 20
-	// busyShare is how much of a core must go into collecting for a daemon to become
-	// busy, for busySeconds in a row, and restShare what it takes to remain so.
+	// busyShare is how much of a core must go into collecting for a second for a daemon
+	// to become busy, and restShare what it takes to remain so. One second is enough: a
+	// burst that is as long is paid for with memory that it gives back in the next.
 	busyShare, restShare = 0.1, 0.02
-	busySeconds          = 3
 )
 
 // tuneMemory weighs memory against time until it is stopped, for a process that does
@@ -60,7 +60,7 @@ type tuner struct {
 	room    uint64 // busyMemory of all daemons
 	percent int
 	spent   float64
-	busy    int // seconds in a row
+	busy    bool
 }
 
 // next is told once a second how many processor seconds went into collections since
@@ -68,13 +68,9 @@ type tuner struct {
 func (t *tuner) next(spent float64, live uint64) (percent int, changed bool) {
 	share := spent - t.spent
 	t.spent = spent
-	if share >= busyShare || (t.busy >= busySeconds && share >= restShare) {
-		t.busy++
-	} else {
-		t.busy = 0
-	}
+	t.busy = share >= busyShare || (t.busy && share >= restShare)
 	percent = idleGCPercent
-	if t.busy >= busySeconds {
+	if t.busy {
 		percent = max(idleGCPercent, min(busyGCPercent, int(t.room*100/max(live, 1))))
 	}
 	changed = percent != t.percent

@@ -11,11 +11,7 @@ func TestBusyDaemonCollectsLess(t *testing.T) {
 		want  int
 	}{
 		{0, 20 << 20, idleGCPercent},
-		{0.4, 60 << 20, idleGCPercent},
-		{0.4, 60 << 20, idleGCPercent}, // a short burst is none of its business
 		{0.05, 60 << 20, idleGCPercent},
-		{0.4, 60 << 20, idleGCPercent},
-		{0.4, 60 << 20, idleGCPercent},
 		{0.4, 64 << 20, busyGCPercent},
 		{0.05, 256 << 20, 100}, // the less that follows from it is still much
 		{0.05, 2 << 30, idleGCPercent},
