@@ -39,7 +39,7 @@ func Default() Config {
 		PrepareTimeout:    50 * time.Second,
 		CommitTimeout:     50 * time.Second,
 		MaxBatchSize:      2000,
-		BatchTimeout:      5 * time.Millisecond,
+		BatchTimeout:      10 * time.Millisecond,
 		MaxMessageSize:    10 << 20,
 		GossipFanout:      3,
 		ParallelWorkers:   4,
