@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -70,6 +71,11 @@ func (l *Ledger) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.inbox.ready:
+			// What can run goes first. On an idle machine this is nothing; on a busy one it
+			// is callers and lanes, whose events then come together: they share records,
+			// frames and a batch of signatures, which is a seventh of all processor time
+			// under load.
+			runtime.Gosched()
 			events = l.inbox.next(events[:0], together)
 			l.shell.Do(l.driver.Step(l.instant(), events...))
 			clear(events)
