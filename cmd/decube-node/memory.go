@@ -16,7 +16,7 @@ const (
 	busyGCPercent = 200
 	// busyMemory is the most bytes that the heap of a busy daemon grows by between
 	// collections, unless half of what is in use is more.
-	busyMemory = 256 << 20
+	busyMemory = 128 << 20
 	// busyShare is how much of a core must go into collecting for a second for a daemon
 	// to become busy, and restShare what it takes to remain so. One second is enough: a
 	// burst that is as long is paid for with memory that it gives back in the next.

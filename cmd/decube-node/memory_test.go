@@ -13,7 +13,7 @@ func TestBusyDaemonCollectsLess(t *testing.T) {
 		{0, 20 << 20, idleGCPercent},
 		{0.05, 60 << 20, idleGCPercent},
 		{0.4, 64 << 20, busyGCPercent},
-		{0.05, 256 << 20, 100}, // the less that follows from it is still much
+		{0.05, 128 << 20, 100}, // the less that follows from it is still much
 		{0.05, 2 << 30, idleGCPercent},
 		{0.4, 64 << 20, busyGCPercent},
 		{0, 64 << 20, idleGCPercent},
