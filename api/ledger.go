@@ -79,6 +79,7 @@ type LedgerWatch struct {
 const (
 	RoleValidator  = "validator"
 	RoleRecovering = "recovering"
+	RoleCatchingUp = "catching-up"
 	RoleFollower   = "follower"
 	RoleHalted     = "halted"
 )
@@ -87,7 +88,7 @@ const (
 type LedgerStatus struct {
 	Network       string        `json:"network" doc:"The ledger's name"`
 	Genesis       string        `json:"genesis" doc:"Genesis ID"`
-	Role          string        `json:"role" doc:"What the node is to the ledger" enum:"validator,recovering,follower,halted"`
+	Role          string        `json:"role" doc:"What the node is to the ledger" enum:"validator,recovering,catching-up,follower,halted"`
 	Halted        string        `json:"halted,omitempty" doc:"Why the node has halted"`
 	Epoch         uint64        `json:"epoch" doc:"Which committee orders"`
 	View          uint64        `json:"view" doc:"View of the epoch"`

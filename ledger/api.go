@@ -153,6 +153,9 @@ const (
 	RoleValidator Role = "validator"
 	// RoleRecovering is a validator that has lost its log and does not vote yet.
 	RoleRecovering Role = "recovering"
+	// RoleCatchingUp is a validator that does not vote yet: it learns what others have
+	// committed, or listens for it in the first second after its start.
+	RoleCatchingUp Role = "catching-up"
 	// RoleFollower verifies and keeps up.
 	RoleFollower Role = "follower"
 	// RoleHalted is a validator that must not go on; Status.Halted says why.

@@ -306,7 +306,7 @@ func TestValidatorsJoinAndLeave(t *testing.T) {
 	var none sig.PublicKey
 	for _, m := range s.all {
 		st, err := m.ledger.Status(ctx)
-		if err != nil || st.Epoch != 6 || (st.Leader == none) != (st.Role == RoleFollower) {
+		if err != nil || st.Epoch != 6 || (st.Leader == none) != (st.Role != RoleValidator) {
 			t.Errorf("%s: %+v, %v", filepath.Base(m.dir), st, err)
 		}
 	}

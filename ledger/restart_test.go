@@ -239,7 +239,7 @@ func TestRenewalOutlivesARestart(t *testing.T) {
 	s.until(ctx, "it takes part", func() bool {
 		var err error
 		st, err = victim.live().Status(ctx)
-		return err != nil || st.Role != RoleFollower
+		return err != nil || st.Role != RoleCatchingUp
 	})
 	if st.Role != RoleValidator {
 		t.Errorf("after another restart it is a %s", st.Role)

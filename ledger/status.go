@@ -63,6 +63,8 @@ func (l *Ledger) Status(context.Context) (Status, error) {
 		s.Role = RoleHalted
 	case v.Recovering:
 		s.Role = RoleRecovering
+	case v.CatchingUp:
+		s.Role = RoleCatchingUp
 	}
 	s.Validators = l.validatorStatus(v)
 	s.Problem = l.problem(&s)

@@ -123,11 +123,14 @@ func TestLedgerOfFourValidatorsAndAFollower(t *testing.T) {
 	registered, at := register(ctx, t, nodes[0], root)
 	agree(ctx, t, nodes, at.Block)
 	for i, n := range nodes {
-		st, want := status(ctx, t, n), ledger.RoleValidator
+		want := ledger.RoleValidator
 		if n == follower {
 			want = ledger.RoleFollower
 		}
-		if st.Role != want || st.Genesis != g.ID() || st.Quorum != 3 || len(st.Validators) != 4 || st.Halted != "" {
+		// The last of them to start may listen still.
+		eventually(ctx, t, fmt.Sprintf("node %d is a %s", i, want), func() bool { return status(ctx, t, n).Role == want })
+		st := status(ctx, t, n)
+		if st.Genesis != g.ID() || st.Quorum != 3 || len(st.Validators) != 4 || st.Halted != "" {
 			t.Errorf("status of node %d: %+v", i, st)
 		}
 		if w := n.warnings(ctx); len(w) > 0 {

@@ -96,7 +96,7 @@ func (m *ledgerMetrics) Misbehaved(kind string, _ sig.PublicKey) {
 const statusTimeout = 2 * time.Second
 
 // roles are the values of the role label: the one this peer has is 1.
-var roles = [...]ledger.Role{ledger.RoleValidator, ledger.RoleRecovering, ledger.RoleFollower, ledger.RoleHalted}
+var roles = [...]ledger.Role{ledger.RoleValidator, ledger.RoleRecovering, ledger.RoleCatchingUp, ledger.RoleFollower, ledger.RoleHalted}
 
 // ledgerGauges reads figures from the ledger's status when they are asked for. It
 // is a prometheus.Collector.

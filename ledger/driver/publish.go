@@ -21,7 +21,7 @@ func (d *Driver) publish() {
 	core := d.coreView()
 	last := s.view
 	fresh := last == nil || last.Head != s.head || last.Halted != d.stand.halted || last.Fork != d.stand.fork ||
-		last.Recovering != d.recovering() || !sameCore(last.Core, core)
+		last.Recovering != d.recovering() || last.CatchingUp != d.catchingUp() || !sameCore(last.Core, core)
 	if !fresh && d.now.Mono-last.At.Mono < publishEvery {
 		if last.Waiting != d.market.pool.Len() || d.market.pool.Len() > 0 {
 			d.wake(last.At.Mono + publishEvery)
@@ -29,7 +29,7 @@ func (d *Driver) publish() {
 		return
 	}
 	s.view = &View{
-		Head: s.head, Core: core, Recovering: d.recovering(), Halted: d.stand.halted, Fork: d.stand.fork,
+		Head: s.head, Core: core, Recovering: d.recovering(), CatchingUp: d.catchingUp(), Halted: d.stand.halted, Fork: d.stand.fork,
 		Waiting: d.market.pool.Len(), Oldest: d.market.pool.Oldest(d.now.Mono), Heard: d.heard(s.head), At: d.now,
 	}
 	d.do(Publish{s.view})
@@ -37,6 +37,12 @@ func (d *Driver) publish() {
 
 // recovering reports whether this peer is a validator that must not vote yet.
 func (d *Driver) recovering() bool { return d.voter != nil && d.stand.lost }
+
+// catchingUp reports whether this peer is a validator that is about to vote.
+func (d *Driver) catchingUp() bool {
+	_, member := d.chain.head.Next.Replica(d.self)
+	return member && d.voter == nil && d.stand.able && d.stand.halted == ""
+}
 
 func (d *Driver) coreView() *CoreView {
 	v := d.voter

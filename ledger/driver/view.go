@@ -32,6 +32,9 @@ type View struct {
 	Core *CoreView // nil while this peer only follows
 	// Recovering says that the log was lost and this peer must not vote yet.
 	Recovering bool
+	// CatchingUp says that this peer is a validator that does not vote yet, because it
+	// has to learn first what others have committed.
+	CatchingUp bool
 	Halted     string // why this peer does not vote any more; empty while it may
 	Fork       *Fork
 	Waiting    int           // transactions in the pool
