@@ -32,6 +32,8 @@ type Testnet struct {
 	Host        string
 	BasePort    int // of the first peer; the others have the following
 	APIBasePort int // the same for the HTTP API, on loopback
+	// GrowthBytesPerDay is the ledger's parameter of that name; 0 is no bound.
+	GrowthBytesPerDay uint64
 }
 
 // NamePlaceholder in Testnet.Host stands for the name of a peer.
@@ -44,6 +46,7 @@ const maxFollowers = 1000
 func DefaultTestnet() Testnet {
 	return Testnet{
 		Network: "testnet", Validators: 4, Host: "127.0.0.1", BasePort: 4801, APIBasePort: 8080,
+		GrowthBytesPerDay: genesis.DefaultParams().GrowthBytesPerDay,
 	}
 }
 
@@ -223,7 +226,9 @@ func (t Testnet) genesis(peers []TestnetPeer) (*genesis.Genesis, error) {
 	for _, p := range peers[:t.Validators] {
 		validators = append(validators, genesis.Validator{Key: p.ID, Name: p.Name, Addresses: p.Addresses})
 	}
-	g, err := genesis.New(t.Network, time.Now(), validators, genesis.DefaultParams())
+	params := genesis.DefaultParams()
+	params.GrowthBytesPerDay = t.GrowthBytesPerDay
+	g, err := genesis.New(t.Network, time.Now(), validators, params)
 	if errors.Is(err, genesis.ErrInvalid) {
 		return nil, config.Invalid("network", t.Network, "%v", err)
 	}

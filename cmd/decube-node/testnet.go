@@ -53,6 +53,7 @@ by its own name, as containers are. It refuses a directory that is not empty.`,
 	f.StringVar(&t.Host, "host", t.Host, "where the peers reach each other: an IP address or a DNS name")
 	f.IntVar(&t.BasePort, "base-port", t.BasePort, "port of the first peer, TCP and QUIC")
 	f.IntVar(&t.APIBasePort, "api-base-port", t.APIBasePort, "port of the first peer's HTTP API, on loopback")
+	f.Uint64Var(&t.GrowthBytesPerDay, "growth-bytes-per-day", t.GrowthBytesPerDay, "most `BYTES` that transactions add to the ledger in a day, a quarter of them at once; 0 is no bound")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }

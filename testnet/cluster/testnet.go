@@ -39,9 +39,9 @@ type testnetMade struct {
 }
 
 // Testnet makes a testnet below the cluster's directory and starts its peers, each
-// run as opts say. They listen where the genesis document says they do. A cluster
-// has at most one.
-func (c *Cluster) Testnet(ctx context.Context, validators, followers int, opts NodeOptions) (*Testnet, error) {
+// run as opts say. They listen where the genesis document says they do. What is made
+// can be told more by flags of decube-node testnet. A cluster has at most one.
+func (c *Cluster) Testnet(ctx context.Context, validators, followers int, opts NodeOptions, flags ...string) (*Testnet, error) {
 	base, err := freePorts(validators + followers)
 	if err != nil {
 		return nil, fmt.Errorf("making a testnet: %w", err)
@@ -54,7 +54,7 @@ func (c *Cluster) Testnet(ctx context.Context, validators, followers int, opts N
 	if c.opts.Network != "" {
 		args = append(args, "--network", c.opts.Network)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(c.opts.Bin, daemon), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(c.opts.Bin, daemon), append(args, flags...)...)
 	cmd.Env = []string{"HOME=" + c.opts.Dir}
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

@@ -49,15 +49,15 @@ func buildAndRun(m *testing.M) int {
 }
 
 // swarm returns an empty cluster that is gone at the end of the test.
-func swarm(t *testing.T) *cluster.Cluster {
-	t.Helper()
+func swarm(tb testing.TB) *cluster.Cluster {
+	tb.Helper()
 	c, err := cluster.New(cluster.Options{Bin: bin, Network: swarmName})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := c.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return c
