@@ -279,7 +279,7 @@ func TestLostSectors(t *testing.T) {
 			d := c.from.copy()
 			c.change(d)
 			o.FS = d.mount(t)
-			before := snapshot(t, o.FS.(*faultfs.FS)) //nolint:errcheck,forcetypeassert // mount returns it
+			before := snapshot(t, o.FS.(*faultfs.FS)) //nolint:errcheck // mount returns it
 			_, err := Open(o)
 			var e *CorruptError
 			switch {
@@ -291,7 +291,7 @@ func TestLostSectors(t *testing.T) {
 				if got := filepath.Base(e.File); got != c.file {
 					t.Errorf("the error names %s, want %s: %v", got, c.file, err)
 				}
-				if after := snapshot(t, o.FS.(*faultfs.FS)); fmt.Sprint(after) != fmt.Sprint(before) { //nolint:errcheck,forcetypeassert // mount returns it
+				if after := snapshot(t, o.FS.(*faultfs.FS)); fmt.Sprint(after) != fmt.Sprint(before) { //nolint:errcheck // mount returns it
 					t.Error("Open changed a damaged log")
 				}
 			}
