@@ -111,7 +111,7 @@ func (d *Driver) advance(decision *pbft.Decision, done *result, latency time.Dur
 
 // setHead takes another head.
 func (d *Driver) setHead(h *Head) {
-	d.chain.head = h
+	d.chain.head, d.stand.moved = h, d.now.Mono
 	d.bodies.resize(&h.Params)
 	d.sync.moved(d)
 }

@@ -18,13 +18,14 @@ type stand struct {
 	fork    *Fork
 	alarmed bool
 	since   time.Duration
-	began   bool      // a core has been made: what this replica signs from then on, it knows
-	told    Committee // what the transport was last told
-	ever    bool      // it was told
+	moved   time.Duration // when the head last moved
+	began   bool          // a core has been made: what this replica signs from then on, it knows
+	told    Committee     // what the transport was last told
+	ever    bool          // it was told
 }
 
 func newStand(from *Recovered, now Instant) stand {
-	return stand{since: now.Mono, able: from.Votes, decided: from.Decided, lost: from.Lost, fork: from.Fork, alarmed: from.Fork != nil}
+	return stand{since: now.Mono, moved: now.Mono, able: from.Votes, decided: from.Decided, lost: from.Lost, fork: from.Fork, alarmed: from.Fork != nil}
 }
 
 // stop has this peer not vote any more until it is started again. It goes on following.
@@ -69,6 +70,12 @@ func (d *Driver) mayVote() bool {
 // where nobody answers sooner.
 const listening = time.Second
 
+// withheld is how long a replica that begins waits for the next block where a certificate
+// shows that there is one. Whoever has it gives it, but for one who has a certificate that
+// others helped to make and has told nobody: all would wait for him for ever. He has no
+// more than a window of them.
+const withheld = 10 * time.Second
+
 // informed reports whether this replica has heard what there is, or has listened for long
 // enough: what others have committed shows whether its log knows of all that it has signed.
 func (d *Driver) informed() bool {
@@ -80,7 +87,18 @@ func (d *Driver) informed() bool {
 		d.wake(at)
 		return false
 	}
-	return d.sync.follower.Proven().Seq <= d.chain.seq()
+	proven := d.sync.follower.Proven().Seq
+	if proven <= d.chain.seq() {
+		return true
+	}
+	if at := s.moved + withheld; d.now.Mono < at || proven > d.chain.seq()+d.cfg.Core.Window {
+		d.wake(max(at, d.now.Mono+listening))
+		return false
+	}
+	if proof := d.sync.follower.Proof(); proof != nil {
+		d.recognise(proof)
+	}
+	return true
 }
 
 // committee says with whom the transport talks: who is about to vote is there for the

@@ -152,6 +152,10 @@ func (f *Follower) Head() Place { return f.head }
 // Proven returns the highest block that a certificate has shown.
 func (f *Follower) Proven() Place { return f.proven }
 
+// Proof returns the block that Proven is about with its certificate, nil if that is the
+// head's own.
+func (f *Follower) Proof() *pbft.Decision { return f.proof }
+
 // AtHead reports whether this peer has all that is proved to be committed: each source
 // that can be asked has shown its certified tip, and none is beyond the head. An idle
 // ledger shows it as well as a busy one: no further block is waited for.
