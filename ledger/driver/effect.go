@@ -26,7 +26,8 @@ type (
 	}
 	// Renewed takes away the mark of a lost log, durably; it answers like Append.
 	Renewed struct{ Mark Mark }
-	// Disown marks the log as one that was lost, durably; it answers like Append.
+	// Disown marks the log as one that was lost, durably, and its renewals as ones of
+	// before; it answers like Append.
 	Disown struct{ Mark Mark }
 	// Cut drops what the log need not have any more, now that the archive is durable up to
 	// a block.

@@ -3,6 +3,7 @@ package driver_test
 import (
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/exec"
+	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -38,6 +39,11 @@ func (n *node) do(e driver.Effect) {
 		n.durable(e.Mark)
 	case driver.Disown:
 		n.disk.lost, n.disowned = true, true
+		memory, err := journal.Fold(n.disk.records)
+		if err != nil {
+			n.w.t.Fatal(err)
+		}
+		n.disk.void = memory.Renewals()
 		n.durable(e.Mark)
 	case driver.Store:
 		n.chain, n.bodies = append(n.chain, e.Decision), append(n.bodies, e.Block.Body)

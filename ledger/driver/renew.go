@@ -44,6 +44,9 @@ func newRenewal(from *Recovered, now Instant) renewal {
 	}
 }
 
+// void has no renewal count that was made so far: the loss is a later one.
+func (r *renewal) void() { r.done, r.ids, r.pending = 0, nil, nil }
+
 // renewPlace goes on with taking the place anew, if that is needed.
 func (d *Driver) renewPlace() {
 	r := &d.renew

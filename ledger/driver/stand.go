@@ -19,7 +19,7 @@ type stand struct {
 	alarmed bool
 	since   time.Duration
 	moved   time.Duration // when the head last moved
-	began   bool          // a core has been made: what this replica signs from then on, it knows
+	began   bool          // a core that votes has been made: what this replica signs from then on, it knows
 	told    Committee     // what the transport was last told
 	ever    bool          // it was told
 }
@@ -41,22 +41,33 @@ func (d *Driver) stop(why error) {
 // recognise looks for this replica's own signature under a block from others that its log
 // does not know of. There was a vote, so its record was durable once: the disk is an old
 // one, a backup that was put back, say, and what else it has forgotten nobody knows. It is
-// as good as lost.
+// as good as lost, and a renewal that the disk has is of before.
 func (d *Driver) recognise(decision *pbft.Decision) {
 	s, h := &d.stand, &decision.Header
-	if s.began || s.lost || !s.able || h.Seq <= s.decided || d.plan.memory == nil {
+	if s.began || !s.able || h.Seq <= s.decided {
 		return
 	}
 	set := d.chain.head.Next
 	self, member := set.Replica(d.self)
 	signed := func(c pbft.Signed) bool { return c.Replica == self }
-	if !member || set.Digest() != h.Committee || !slices.ContainsFunc(decision.Cert.Sigs, signed) || d.plan.memory.Locked(decision.Cert.Digest) {
+	if !member || set.Digest() != h.Committee || !slices.ContainsFunc(decision.Cert.Sigs, signed) || d.knows(decision) {
 		return
 	}
 	s.lost = true
+	d.renew.void()
 	d.notice(Odd{What: "the log of votes is an old one: this validator's place is taken anew", Seq: h.Seq})
 	d.marks.last++
 	d.do(Disown{d.marks.last})
+}
+
+// knows reports whether this replica may have signed a block for all that its disk says.
+// One without its log has, before its renewal; behind that, nothing leaves it before the
+// loss is over on its disk.
+func (d *Driver) knows(decision *pbft.Decision) bool {
+	if d.stand.lost {
+		return d.renew.done == 0 || decision.Header.Seq <= d.renew.done
+	}
+	return d.plan.memory == nil || d.plan.memory.Locked(decision.Cert.Digest)
 }
 
 // mayVote reports whether this peer takes part in the epoch of the next block.
@@ -80,7 +91,7 @@ const withheld = 10 * time.Second
 // enough: what others have committed shows whether its log knows of all that it has signed.
 func (d *Driver) informed() bool {
 	s := &d.stand
-	if alone := len(d.chain.head.Next) == 1; alone || s.began || s.lost || d.sync.follower.AtHead() {
+	if alone := len(d.chain.head.Next) == 1; alone || s.began || (s.lost && d.renew.done == 0) || d.sync.follower.AtHead() {
 		return true
 	}
 	if at := s.since + listening; d.now.Mono < at {

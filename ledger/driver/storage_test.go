@@ -21,9 +21,10 @@ type disk struct {
 	heads   []*driver.Head
 	ids     [][]tx.ID // of the blocks of heads but for the first
 	stable  *pbft.Certificate
-	kept    []any // by Keep
-	lost    bool  // the log was lost, and the place is not taken anew
-	lives   int   // drivers that it has had
+	kept    []any           // by Keep
+	lost    bool            // the log was lost, and the place is not taken anew
+	void    []codec.Renewal // of before the loss
+	lives   int             // drivers that it has had
 }
 
 func (d *disk) head() *driver.Head { return d.heads[len(d.heads)-1] }
@@ -83,6 +84,9 @@ func (n *node) recovered() driver.Recovered {
 		Head: d.head(), Stored: d.head().Header.Seq, Votes: true, Memory: memory, Decided: memory.Decided(), Lost: d.lost, Stable: d.stable,
 	}
 	for _, renewal := range memory.Renewals() {
+		if slices.Contains(d.void, renewal) {
+			continue
+		}
 		r.Renewals = append(r.Renewals, renewal.ID)
 		if at := slices.IndexFunc(d.ids, func(ids []tx.ID) bool { return slices.Contains(ids, renewal.ID) }); at >= 0 {
 			r.Renewed = d.heads[at+1].Header.Seq

@@ -118,7 +118,7 @@ func (d *Driver) startEpoch() {
 		d.marks.last++
 		d.do(Renewed{d.marks.last})
 	}
-	d.stand.began = true
+	d.stand.began = d.stand.began || !d.stand.lost
 	from := d.resume()
 	d.standOn(from.Committed)
 	v := &voter{epoch: h.Epoch, set: h.Next, committee: committee, ticked: d.now.Mono}

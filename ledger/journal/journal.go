@@ -9,6 +9,7 @@ import (
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/ledger/wal"
 )
 
@@ -20,7 +21,8 @@ const (
 	// logDir is the log's directory in the replica's.
 	logDir = "wal"
 	// markLost is the file that says that this replica's log was lost. It is there from
-	// before the new log is made until the replica has taken its place anew.
+	// before the new log is made until the replica has taken its place anew. It has the
+	// IDs of the log's renewals from before the loss, which make good nothing.
 	markLost = "recovering"
 )
 
@@ -31,6 +33,7 @@ type Journal struct {
 	wal      *wal.Log
 	contents Contents
 	lost     bool
+	renewals []byte // IDs of all in the log
 	buf      []byte
 }
 
@@ -95,7 +98,8 @@ func Open(o Options) (*Journal, *Memory, error) {
 }
 
 func (j *Journal) load(mark string) (*Memory, error) {
-	switch _, err := j.fs.ReadFile(mark); {
+	void, err := j.fs.ReadFile(mark)
+	switch {
 	case err == nil:
 		j.lost = true
 	case !errors.Is(err, fs.ErrNotExist):
@@ -110,10 +114,30 @@ func (j *Journal) load(mark string) (*Memory, error) {
 		if err != nil {
 			return nil, fmt.Errorf("record %d: %w", r.Index, err)
 		}
-		j.contents.Add(r.Index, rec)
-		records = append(records, rec)
+		if j.add(r.Index, rec); !isVoid(rec, void) {
+			records = append(records, rec)
+		}
 	}
 	return Fold(records)
+}
+
+// add takes note of a record of the log.
+func (j *Journal) add(index uint64, rec codec.LogRecord) {
+	j.contents.Add(index, rec)
+	if r, ok := rec.(codec.Renewal); ok {
+		j.renewals = append(j.renewals, r.ID[:]...)
+	}
+}
+
+// isVoid reports whether a record is a renewal of which the mark of a loss has the ID.
+func isVoid(rec codec.LogRecord, void []byte) bool {
+	r, ok := rec.(codec.Renewal)
+	for ; ok && len(void) >= len(r.ID); void = void[len(r.ID):] {
+		if r.ID == tx.ID(void[:len(r.ID)]) {
+			return true
+		}
+	}
+	return false
 }
 
 // Lost reports whether the log was lost and the replica has not taken its place anew
@@ -146,7 +170,7 @@ func (j *Journal) Append(rec codec.LogRecord) error {
 	if err != nil {
 		return fmt.Errorf("writing the log: %w", err)
 	}
-	j.contents.Add(index, rec)
+	j.add(index, rec)
 	if cap(j.buf) > maxBuffer {
 		j.buf = nil
 	}
@@ -187,12 +211,14 @@ func (j *Journal) Cut(stored uint64) error {
 }
 
 // Lose says that the replica has said more than its log has: the log is an old one, and
-// as good as lost. The mark is durable when it returns nil.
+// as good as lost. Whatever renewals it has are of before. The mark is durable when it
+// returns nil.
 func (j *Journal) Lose() error {
-	if err := j.fs.WriteFile(filepath.Join(j.dir, markLost), nil, 0o600); err != nil {
+	if err := j.fs.WriteFile(filepath.Join(j.dir, markLost), j.renewals, 0o600); err != nil {
 		return fmt.Errorf("noting that the log was lost: %w", err)
 	}
 	j.lost = true
+	j.contents.RenewalOver()
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/decube/decube/internal/durable/faultfs"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/ledger/wal"
 )
 
@@ -239,8 +240,18 @@ func TestLostLog(t *testing.T) {
 	if err := j.Lose(); err != nil || !j.Lost() {
 		t.Errorf("lost %t, %v", j.Lost(), err)
 	}
-	if j, _ = open(good.Image(faultfs.Model{}, faultfs.Oldest)); !j.Lost() {
+	old := good.Image(faultfs.Model{}, faultfs.Oldest)
+	j, m = open(old)
+	if !j.Lost() {
 		t.Error("that the log is an old one is forgotten")
+	}
+	// What was asked for before is no renewal of what was lost since.
+	three := codec.Renewal{ID: tx.ID{3}}
+	if err := errors.Join(j.Append(three), j.Sync()); err != nil || len(m.Renewals()) != 0 {
+		t.Errorf("renewals %v, %v", m.Renewals(), err)
+	}
+	if _, m = open(old.Image(faultfs.Model{}, faultfs.Oldest)); !slices.Equal(m.Renewals(), []codec.Renewal{three}) {
+		t.Errorf("renewals %v", m.Renewals())
 	}
 }
 
