@@ -27,10 +27,10 @@ type outside struct {
 	question func() (context.Context, context.CancelFunc) // a context for one
 	stop     context.CancelFunc                           // of all questions
 	work     sync.WaitGroup
-	asks     map[driver.AskID]*question
 
 	mu      sync.Mutex
 	sources map[string]Source
+	asks    map[driver.AskID]*question // that are open
 }
 
 // question is an open question to a source.
@@ -103,13 +103,15 @@ func (o *outside) Halt(why error) { o.halted = errors.Join(o.halted, why) }
 func (o *outside) Ask(a driver.Ask) {
 	ctx, stop := o.question()
 	q := &question{stop: stop}
-	o.asks[a.Ask] = q
 	source := o.source(a.Source)
 	if r, ok := a.Request.(follow.Stream); ok {
 		q.credit = &credit{left: r.Bytes, more: make(chan struct{}, 1)}
 	}
+	o.mu.Lock()
+	o.asks[a.Ask] = q
+	o.mu.Unlock()
 	o.work.Go(func() {
-		defer stop()
+		defer o.forget(a.Ask)
 		ended := driver.Ended{Ask: a.Ask, Why: follow.Broken, Err: errGone}
 		if source != nil {
 			ended.Why, ended.Err = o.answer(ctx, source, a, q.credit)
@@ -121,17 +123,26 @@ func (o *outside) Ask(a driver.Ask) {
 // errGone is why a source does not answer that is not there any more.
 var errGone = errors.New("the peer is gone")
 
-// Stop ends a question.
-func (o *outside) Stop(s driver.Stop) {
-	if q := o.asks[s.Ask]; q != nil {
+// forget ends a question, whether it has ended or not. It is safe for concurrent use.
+func (o *outside) forget(id driver.AskID) {
+	o.mu.Lock()
+	q := o.asks[id]
+	delete(o.asks, id)
+	o.mu.Unlock()
+	if q != nil {
 		q.stop()
-		delete(o.asks, s.Ask)
 	}
 }
 
+// Stop ends a question.
+func (o *outside) Stop(s driver.Stop) { o.forget(s.Ask) }
+
 // Credit lets a stream go on.
 func (o *outside) Credit(c driver.Credit) {
-	if q := o.asks[c.Ask]; q != nil && q.credit != nil {
+	o.mu.Lock()
+	q := o.asks[c.Ask]
+	o.mu.Unlock()
+	if q != nil && q.credit != nil {
 		q.credit.add(c.Bytes)
 	}
 }
