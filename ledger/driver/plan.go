@@ -183,7 +183,8 @@ func (d *Driver) look(c *check) {
 		return
 	}
 	if !vouched && d.now.Wall < c.until {
-		d.wake(d.now.Mono + time.Duration(c.until-d.now.Wall)*time.Millisecond)
+		// A faulty leader may name the end of time, to which nanoseconds do not reach.
+		d.wake(d.now.Mono + time.Duration(min(c.until-d.now.Wall, time.Hour.Milliseconds()))*time.Millisecond)
 		return
 	}
 	parent := d.parent(c.Header.Parent)

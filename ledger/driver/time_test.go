@@ -1,6 +1,7 @@
 package driver_test
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -58,6 +59,22 @@ func TestBlockAheadOfTimeWaits(t *testing.T) {
 		}
 	}
 	w.voting(others...)
+}
+
+// A leader whose block is of the end of time has nobody look at it without end.
+func TestBlockOfTheEndOfTimeIsLeftAlone(t *testing.T) {
+	for _, at := range []int64{math.MaxInt64, math.MaxInt64/int64(time.Millisecond) + created} {
+		w := patient(t)
+		w.run(1100 * time.Millisecond)
+		w.proposeAt(at)
+		w.run(time.Millisecond)
+		for _, n := range w.others(w.leader(0, 0)) {
+			if n.driver.Deadline() <= w.now {
+				t.Fatalf("at %v node %d is to be called at %v", w.now, n.at, n.driver.Deadline())
+			}
+		}
+		w.run(time.Second)
+	}
 }
 
 // A block whose time is too far behind is not voted for: nobody can let time stand
