@@ -27,7 +27,7 @@ type inbox struct {
 type entry struct {
 	event driver.Event
 	from  sig.PublicKey // of a frame
-	size  int           // of a frame
+	size  int           // of a frame, in bytes
 	call  bool
 }
 
@@ -59,12 +59,25 @@ func (q *inbox) completed(events []driver.Event) {
 // frame adds a frame of a validator, and waits for room first. It returns false when
 // closing comes before.
 func (q *inbox) frame(e driver.Arrived, closing <-chan struct{}) bool {
+	return q.sent(e, e.From, e.Frame.Size, closing)
+}
+
+// malformedSize is about how many bytes it takes to say that a frame cannot be read.
+const malformedSize = 512
+
+// malformed is frame for one of some bytes that cannot be read: it is held back like any
+// other, for one who sends nothing else sends fast.
+func (q *inbox) malformed(e driver.Malformed, size int, closing <-chan struct{}) bool {
+	return q.sent(e, e.From, size+malformedSize, closing)
+}
+
+func (q *inbox) sent(e driver.Event, from sig.PublicKey, size int, closing <-chan struct{}) bool {
 	return q.wait(context.Background(), closing, func() bool {
-		if n := q.frames[e.From]; n > 0 && n+e.Frame.Size > frameRoom {
+		if n := q.frames[from]; n > 0 && n+size > frameRoom {
 			return false
 		}
-		q.frames[e.From] += e.Frame.Size
-		q.events = append(q.events, entry{event: e, from: e.From, size: e.Frame.Size})
+		q.frames[from] += size
+		q.events = append(q.events, entry{event: e, from: from, size: size})
 		return true
 	})
 }

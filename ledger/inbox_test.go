@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/sig"
 )
@@ -61,6 +62,32 @@ func TestInboxHoldsSendersBack(t *testing.T) {
 		q.all()
 		if len(q.frames) != 0 || q.called != 0 {
 			t.Errorf("%d senders and %d calls are remembered of whom nothing is here", len(q.frames), q.called)
+		}
+	})
+}
+
+// Who sends what cannot be read is held back like any other.
+func TestInboxHoldsSendersOfNonsenseBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 100_000
+		l := &Ledger{genesis: new(genesis.Genesis), inbox: newInbox(10), closing: closing{begun: make(chan struct{})}}
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			for range count {
+				l.Receive(sig.PublicKey{1}, Votes, []byte{0xff})
+			}
+		})
+		synctest.Wait()
+		got := l.inbox.all()
+		if len(got) == 0 || len(got) > frameRoom/malformedSize {
+			t.Errorf("%d frames that cannot be read have room", len(got))
+		}
+		for n := len(got); n < count; n += len(l.inbox.all()) {
+			synctest.Wait()
+		}
+		sending.Wait()
+		if len(l.inbox.frames) != 0 {
+			t.Errorf("%d senders are remembered of whom nothing is here", len(l.inbox.frames))
 		}
 	})
 }

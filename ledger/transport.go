@@ -17,7 +17,7 @@ func (l *Ledger) Receive(from sig.PublicKey, class Class, frame []byte) {
 	// executed yet, and so may the committee: the limits are those that stay.
 	f, err := driver.Read(class, frame, codec.Limits{Window: int(l.genesis.Params.Window)})
 	if err != nil {
-		l.inbox.put(driver.Malformed{From: from, Err: err})
+		l.inbox.malformed(driver.Malformed{From: from, Err: err}, len(frame), l.closing.begun)
 		return
 	}
 	l.inbox.frame(driver.Arrived{From: from, Frame: f}, l.closing.begun)
