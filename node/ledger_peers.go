@@ -47,6 +47,8 @@ type ledgerPeers struct {
 	validators []peer.ID
 	met        map[peer.ID]acquaintance // connected peers that speak statesync
 	strangers  map[peer.ID]error        // connected peers of another ledger, and what shows it
+	listed     []peer.ID                // the last Sources
+	turned     time.Time                // when one of them last gave way
 	sought     time.Time                // when a validator was looked for though others would do
 }
 
@@ -121,7 +123,14 @@ func (p *ledgerPeers) setValidators(keys []sig.PublicKey) {
 	p.validators = now
 }
 
-// Sources implements ledger.Peers: validators first, each kind in random order.
+// sourcesTurn is how often one source makes room for another where there are more than
+// are listed.
+const sourcesTurn = time.Minute
+
+// Sources implements ledger.Peers: validators first, each kind in random order. Where
+// there are more than n, those that were listed before are again: who is not listed is
+// asked no more, and what it was sending is lost. From time to time one gives way, for
+// nobody is to have all places for ever.
 func (p *ledgerPeers) Sources(n int) []ledger.Source {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,16 +144,37 @@ func (p *ledgerPeers) Sources(n int) []ledger.Source {
 			others = append(others, id)
 		}
 	}
-	shuffle(voters)
-	shuffle(others)
-	var sources []ledger.Source
-	for _, id := range slices.Concat(voters, others) {
-		if len(sources) == n {
-			break
-		}
+	if len(voters)+len(others) > n && len(p.listed) > 0 && time.Since(p.turned) >= sourcesTurn {
+		p.turned = time.Now()
+		at := rand.IntN(len(p.listed))
+		p.listed = slices.Delete(p.listed, at, at+1)
+	}
+	voters = p.choose(voters, n)
+	others = p.choose(others, n-len(voters))
+	p.listed = slices.Concat(voters, others)
+	sources := make([]ledger.Source, 0, len(p.listed))
+	for _, id := range p.listed {
 		sources = append(sources, syncSource{p.sync.Peer(id), p.genesis})
 	}
 	return sources
+}
+
+// choose returns n of some peers in random order, those that were listed before all others.
+func (p *ledgerPeers) choose(from []peer.ID, n int) []peer.ID {
+	shuffle(from)
+	slices.SortStableFunc(from, func(a, b peer.ID) int {
+		switch was, too := slices.Contains(p.listed, a), slices.Contains(p.listed, b); {
+		case was == too:
+			return 0
+		case was:
+			return -1
+		default:
+			return 1
+		}
+	})
+	chosen := from[:min(n, len(from))]
+	shuffle(chosen)
+	return chosen
 }
 
 // stranger notes that a peer turned out to be of another ledger.

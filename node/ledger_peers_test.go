@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -105,6 +106,48 @@ func TestValidatorsAreFoundByTheAddressesOfTheGenesis(t *testing.T) {
 	if p.host.ConnManager().IsProtected(a.ID(), ledgerTag) || !p.host.ConnManager().IsProtected(b.ID(), ledgerTag) {
 		t.Error("the wrong connection is protected")
 	}
+}
+
+// Where there are more peers than are listed, those that are stay: what one of them is
+// sending would be lost.
+func TestSourcesStayListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &ledgerPeers{met: map[peer.ID]acquaintance{}}
+		for i := range 40 {
+			id := peer.ID([]byte{byte(i)})
+			p.met[id] = familiar
+			if i < 20 {
+				p.validators = append(p.validators, id)
+			}
+		}
+		list := func(n int) []string {
+			var names []string
+			for _, s := range p.Sources(n) {
+				names = append(names, s.Name())
+			}
+			slices.Sort(names)
+			return names
+		}
+		for _, n := range []int{16, 30} {
+			p.turned = time.Now()
+			first := list(n)
+			for range 10 {
+				if again := list(n); len(again) != n || !slices.Equal(first, again) {
+					t.Fatalf("%d are listed, and then others: %v, %v", n, first, again)
+				}
+			}
+		}
+		seen := map[string]bool{}
+		for range 1000 { // nobody has a place for ever
+			for _, name := range list(30) {
+				seen[name] = true
+			}
+			time.Sleep(sourcesTurn)
+		}
+		if len(seen) != 40 {
+			t.Errorf("%d of 40 were listed", len(seen))
+		}
+	})
 }
 
 func TestValidatorsAreSearchedFor(t *testing.T) {
