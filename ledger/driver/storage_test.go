@@ -100,8 +100,8 @@ func (n *node) redo(b *journal.Block) {
 	t := n.w.t
 	t.Helper()
 	head, h := n.disk.head(), &b.Decision.Header
-	if h.Seq != head.Header.Seq+1 {
-		return
+	if h.Seq != head.Header.Seq+1 || (b.Body == nil && h.Count > 0) {
+		return // others have it
 	}
 	content := body.Empty()
 	if h.Count > 0 {

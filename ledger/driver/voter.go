@@ -114,13 +114,14 @@ func (d *Driver) startEpoch() {
 	if d.stand.lost && d.renew.done > 0 && h.Start.Seq >= d.renew.done {
 		// What this replica may have said before its log was lost is void in this epoch.
 		d.stand.lost = false
-		d.standOn(h.Decision) // what this replica has signed up to here, its log need not know
 		d.marks.last++
 		d.do(Renewed{d.marks.last})
 	}
 	d.stand.began = d.stand.began || !d.stand.lost
 	from := d.resume()
-	d.standOn(from.Committed)
+	// Also where the epoch begins: a replica whose archive ends below, after a crash, would
+	// start in the epoch before, and forget what it has said in this one.
+	d.standOn(h.Decision)
 	v := &voter{epoch: h.Epoch, set: h.Next, committee: committee, ticked: d.now.Mono}
 	v.self, _ = h.Next.Replica(d.self)
 	core, out, err := pbft.New(d.cfg.Core, pbft.Start{
