@@ -11,6 +11,8 @@ var (
 	// ErrTooLarge is returned for a write of more than a store's limits, and for
 	// what is larger than the archive has room for.
 	ErrTooLarge = errors.New("too large for the archive")
+	// ErrClosed is returned by a Store that is closed, or about to be.
+	ErrClosed = errors.New("the archive is closed")
 )
 
 // Store holds an archive's records: keys, each with values of different versions, in
@@ -57,6 +59,7 @@ type Store interface {
 	// Sync makes durable what was written before it was called.
 	Sync() error
 	// Close makes durable what was written, and ends the use of the store.
+	// Nothing is read while it is closed, nor after that: the errors are ErrClosed.
 	Close() error
 }
 

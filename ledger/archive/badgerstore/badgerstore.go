@@ -54,8 +54,9 @@ type Options struct {
 
 // Store is an open store. See archive.Store for its methods.
 type Store struct {
-	opts Options
-	db   *badger.DB
+	opts  Options
+	db    *badger.DB
+	users users
 
 	// dropping is held for writing while Badger drops keys: it refuses other writes
 	// then, which would be lost.
@@ -122,6 +123,10 @@ func (s *Store) Limits() archive.Limits {
 
 // Get implements archive.Store.
 func (s *Store) Get(key []byte, upTo uint64) ([]byte, uint64, error) {
+	if err := s.users.enter(); err != nil {
+		return nil, 0, err
+	}
+	defer s.users.leave()
 	txn := s.db.NewTransactionAt(upTo, false)
 	defer txn.Discard()
 	item, err := txn.Get(key)
@@ -139,6 +144,11 @@ func (s *Store) Get(key []byte, upTo uint64) ([]byte, uint64, error) {
 // Scan implements archive.Store.
 func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
 	return func(yield func(archive.Item, error) bool) {
+		if err := s.users.enter(); err != nil {
+			yield(archive.Item{}, err)
+			return
+		}
+		defer s.users.leave()
 		txn := s.db.NewTransactionAt(math.MaxUint64, false)
 		defer txn.Discard()
 		opts := badger.DefaultIteratorOptions
@@ -148,6 +158,10 @@ func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
 		for it.Seek(start(&r)); it.Valid(); it.Next() {
 			item, err := read(it.Item(), r.KeysOnly)
 			if !yield(item, err) || err != nil {
+				return
+			}
+			if s.users.ending() {
+				yield(archive.Item{}, archive.ErrClosed)
 				return
 			}
 		}
@@ -196,6 +210,10 @@ func (s *Store) Write(version uint64, changes []archive.Change) error {
 	if !s.Limits().Fits(changes) {
 		return fmt.Errorf("write the store: %w: %d changes", archive.ErrTooLarge, len(changes))
 	}
+	if err := s.users.enter(); err != nil {
+		return fmt.Errorf("write the store: %w", err)
+	}
+	defer s.users.leave()
 	if err := s.opts.room(); err != nil {
 		return fmt.Errorf("write the store: %w", err)
 	}
@@ -265,6 +283,9 @@ func (s *Store) Reclaim() (more bool, err error) {
 
 // Close implements archive.Store.
 func (s *Store) Close() error {
+	if err := s.users.close(); err != nil {
+		return fmt.Errorf("close the store in %s: %w", s.opts.Dir, errors.Join(err, s.Sync()))
+	}
 	if err := errors.Join(s.Sync(), s.db.Close()); err != nil {
 		return fmt.Errorf("close the store in %s: %w", s.opts.Dir, err)
 	}
