@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -74,4 +76,30 @@ func TestNoncesOfAPeerThatIsBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.agree(ctx, at.Block, s.all...)
+}
+
+// An operation that is refused uses no nonce. Those after it do, in whatever number: who
+// signs all the time does not get beyond the window for that.
+func TestNoncesOfWhatIsRefusedAreUsedByOthers(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	const window = 8
+	s := newSwarm(t, 1, 0, func(p *genesis.Params) { p.NonceWindow = window })
+	m := s.all[0]
+	m.start()
+	for range 2 {
+		if _, _, err := m.ledger.Do(ctx, tx.NameTransfer{Name: "nobody", To: m.key.Public()}); err == nil {
+			t.Fatal("a name is transferred that nobody holds")
+		}
+		for i := range 2 * window {
+			if _, _, err := m.put(ctx, fmt.Sprint(i)); err != nil {
+				t.Fatalf("operation %d: %v", i, err)
+			}
+		}
+		var all sync.WaitGroup // together more than the window has room for
+		for i := range 4 * window {
+			all.Go(func() { _, _, _ = m.put(ctx, fmt.Sprint("together", i)) })
+		}
+		all.Wait()
+	}
 }

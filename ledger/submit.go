@@ -127,7 +127,12 @@ func (l *Ledger) Do(ctx context.Context, op tx.Op) (*tx.Transaction, Committed, 
 			return nil, Committed{}, err
 		}
 		at, err := l.Submit(ctx, t)
-		if code, _ := tx.CodeOf(err); code != tx.CodeNonceUsed {
+		if err == nil {
+			return t, at, nil
+		}
+		code, final := tx.CodeOf(err)
+		l.nonces.unused(t.Nonce, final && code != tx.CodeNonceUsed)
+		if code != tx.CodeNonceUsed {
 			return t, at, err
 		}
 		// Another transaction of this peer has the nonce: one that it handed in before
@@ -151,33 +156,11 @@ func (l *Ledger) Do(ctx context.Context, op tx.Op) (*tx.Transaction, Committed, 
 // Nonces that are in use are refused at once, so that going through them is cheap.
 const signAttempts = 256
 
-// sign makes a transaction of this peer's with the next nonce. Nonces that were
-// given out lately are not given out again, though they are not used yet, unless
-// the ones before are used up.
+// sign makes a transaction of this peer's with a nonce that none of its others has.
 func (l *Ledger) sign(op tx.Op) (*tx.Transaction, error) {
-	l.nonces.Lock()
-	defer l.nonces.Unlock()
-	next, err := l.view.Load().Head.State.NextNonce(l.key.Public())
+	lowest, err := l.view.Load().Head.State.NextNonce(l.key.Public())
 	if err != nil {
 		return nil, err
 	}
-	if time.Since(l.nonces.at) < nonceMemory {
-		next = max(next, l.nonces.next)
-	}
-	t, err := tx.Sign(l.key, l.genesis.ID(), next, op)
-	if err != nil {
-		return nil, err
-	}
-	l.nonces.next, l.nonces.at = next+1, time.Now()
-	return t, nil
-}
-
-// nonceMemory is how long a nonce that was given out and not used is left alone.
-const nonceMemory = 30 * time.Second
-
-// nonces is the next nonce of this peer's own transactions.
-type nonces struct {
-	sync.Mutex
-	next uint64
-	at   time.Time
+	return tx.Sign(l.key, l.genesis.ID(), l.nonces.choose(lowest, time.Now()), op)
 }
