@@ -152,6 +152,12 @@ func (r *run) step(tb testing.TB) {
 // crash checks that some prefix of the writes since the last Sync is left.
 func (r *run) crash(tb testing.TB) {
 	tb.Helper()
+	// What may be discarded may be gone in each of them: that it may was not forgotten
+	// with the writes that the crash has taken.
+	discarded := r.present().discarded
+	for _, m := range r.models {
+		m.discarded = discarded
+	}
 	r.medium.Crash(tb, r.rnd)
 	r.store = r.medium.Open(tb)
 	got := scanned(tb, r.store, archive.Range{})
@@ -159,10 +165,8 @@ func (r *run) crash(tb testing.TB) {
 	if at < 0 {
 		tb.Fatalf("after a crash there is %q, which is none of the last %d writes", got, len(r.models)-1)
 	}
-	discarded := r.present().discarded
 	r.models = []*model{r.models[at]}
-	r.present().discarded = max(discarded, r.present().discarded)
-	r.store.Discard(r.present().discarded)
+	r.store.Discard(discarded)
 }
 
 // agrees reports whether the store has what a model has, in all versions.
