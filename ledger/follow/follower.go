@@ -130,7 +130,8 @@ func (f *Follower) Deadline() time.Duration {
 	case f.busy():
 		return f.now + Look
 	case f.voting && !f.urged:
-		return max(f.polled+Poll, f.moved+StalledAfter)
+		// There may be nobody to ask then.
+		return max(f.now+Look, f.polled+Poll, f.moved+StalledAfter)
 	default:
 		return max(f.now+Look, f.polled+Poll)
 	}
