@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/intake"
@@ -205,14 +206,26 @@ func (d *Driver) stored(seq uint64) {
 	if seq > c.synced {
 		c.synced = seq
 		d.step(pbft.Stored{Seq: seq})
-		if d.stand.able {
-			d.do(Cut{Stored: seq})
-		}
+		d.cut(seq)
 		d.prune()
 	}
 	if c.again {
 		d.makeDurable()
 	}
+}
+
+// cut has the log drop what the archive has by now. What is left of it says up to where
+// nothing need be known that was signed: blocks that were fetched are in the log otherwise
+// only where a core stands on them.
+func (d *Driver) cut(seq uint64) {
+	if !d.stand.able {
+		return
+	}
+	if head := d.chain.head; seq > d.stand.decided {
+		d.stand.decided = head.Header.Seq
+		d.log([]codec.LogRecord{codec.Decided{Decision: head.Decision}}, false)
+	}
+	d.do(Cut{Stored: seq})
 }
 
 // prune lets go of the states before the last but one that is durable: that one may be

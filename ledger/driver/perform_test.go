@@ -1,6 +1,7 @@
 package driver_test
 
 import (
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/journal"
@@ -93,10 +94,23 @@ func (n *node) do(e driver.Effect) {
 		n.disk.stable = e.Cert
 	case driver.Keep:
 		n.disk.kept = append(n.disk.kept, e.What)
-	case driver.Prune, driver.Cut, driver.Stop, driver.Credit, driver.Install:
+	case driver.Cut:
+		n.cut(e.Stored)
+	case driver.Prune, driver.Stop, driver.Credit, driver.Install:
 	default:
 		n.w.t.Fatalf("an effect of type %T", e)
 	}
+}
+
+// cut fails unless the log has a decision of what it is cut up to: else a record of what
+// was signed would go, and nothing in the log would say that it need not be there.
+func (n *node) cut(stored uint64) {
+	for _, rec := range n.disk.records {
+		if d, ok := rec.(codec.Decided); ok && d.Decision.Header.Seq >= stored {
+			return
+		}
+	}
+	n.w.t.Errorf("the log of node %d is cut up to block %d, of which it has no decision", n.at, stored)
 }
 
 func (n *node) durable(m driver.Mark) {

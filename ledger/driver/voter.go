@@ -111,6 +111,10 @@ func (d *Driver) startEpoch() {
 		d.stop(fmt.Errorf("validators of epoch %d: %w", h.Epoch, err))
 		return
 	}
+	// Also where the epoch begins: a replica whose archive ends below, after a crash, would
+	// start in the epoch before, and forget what it has said in this one. What it has signed
+	// up to here, the log need not know.
+	d.standOn(h.Decision)
 	if d.stand.lost && d.renew.done > 0 && h.Start.Seq >= d.renew.done {
 		// What this replica may have said before its log was lost is void in this epoch.
 		d.stand.lost = false
@@ -119,9 +123,6 @@ func (d *Driver) startEpoch() {
 	}
 	d.stand.began = d.stand.began || !d.stand.lost
 	from := d.resume()
-	// Also where the epoch begins: a replica whose archive ends below, after a crash, would
-	// start in the epoch before, and forget what it has said in this one.
-	d.standOn(h.Decision)
 	v := &voter{epoch: h.Epoch, set: h.Next, committee: committee, ticked: d.now.Mono}
 	v.self, _ = h.Next.Replica(d.self)
 	core, out, err := pbft.New(d.cfg.Core, pbft.Start{

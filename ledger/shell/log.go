@@ -28,8 +28,12 @@ func (s *Shell) writeLog(_ context.Context, jobs []Job, results [][]driver.Event
 			}
 			mark, wanted = max(mark, e.Mark), wanted || e.Mark > 0
 		case driver.Renewed:
-			// What was appended before it need not be durable first: nothing that rests on
-			// it has left. It is when this is answered.
+			// Up to which block nothing that was signed need be known any more is durable
+			// first: see openLog.
+			if err := s.journal.Sync(); err != nil {
+				return err
+			}
+			s.written = false
 			if err := s.journal.Renewed(); err != nil {
 				return err
 			}

@@ -158,6 +158,7 @@ func TestLostLog(t *testing.T) {
 	if r := &p.r; !r.Lost || r.Renewed != 3 || !slices.Equal(r.Renewals, []tx.ID{id}) {
 		t.Fatalf("%+v", r)
 	}
+	p.do(driver.Append{Records: []codec.LogRecord{codec.Decided{Decision: p.r.Head.Decision}}})
 	if got := p.do(driver.Renewed{Mark: 1}); !slices.Equal(got, []driver.Event{driver.Durable{Mark: 1}}) {
 		t.Errorf("%+v", got)
 	}

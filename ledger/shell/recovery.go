@@ -54,9 +54,7 @@ func (s *Shell) reopen(ctx context.Context) (driver.Recovered, error) {
 // recoverLog opens the log and stores what it says is committed and the archive does
 // not have. A log that cannot be trusted is nothing to stop for.
 func (s *Shell) recoverLog(ctx context.Context, tip *exec.Tip, r *driver.Recovered) (*exec.Tip, error) {
-	j, memory, err := journal.Open(journal.Options{
-		FS: s.o.FS, Dir: s.o.Dir, SegmentSize: s.o.SegmentSize, Segments: s.o.Segments,
-	})
+	j, memory, err := s.openLog()
 	if err != nil {
 		s.giveUpLog(r, err)
 		return tip, nil
