@@ -41,6 +41,7 @@ type chain struct {
 
 	unarchived      []*committed // given to the archive or about to be, and not there yet
 	unarchivedBytes int          // their bytes
+	parked          *application // that waits for the archive to have fewer
 	unstored        int          // transactions since the last block whose state was stored
 	states          []uint64     // archived blocks whose state is stored, those that others may be fetching
 	since           time.Duration
@@ -163,6 +164,15 @@ func (d *Driver) archived(seq uint64) {
 			d.makeDurable()
 		}
 	}
+	d.unpark()
+}
+
+// unpark goes on applying blocks for which there was no room.
+func (d *Driver) unpark() {
+	if a := d.chain.parked; a != nil && d.chain.unarchivedBytes <= MaxUnarchived {
+		d.chain.parked = nil
+		d.apply(a)
+	}
 }
 
 // committing reports whether a transaction is in a block that is on its way to the archive.
@@ -276,6 +286,7 @@ func (d *Driver) deliver(decision *pbft.Decision) {
 
 // application is a run of blocks from sources that is being carried out.
 type application struct {
+	of     *follow.Follower // who wants it
 	job    follow.JobID
 	blocks []*Fetched
 	at     int
@@ -284,6 +295,9 @@ type application struct {
 // apply carries out the next of the blocks that are being applied, until one has to be
 // waited for.
 func (d *Driver) apply(a *application) {
+	if a.of != d.sync.follower {
+		return // which has begun anew since
+	}
 	for ; a.at < len(a.blocks); a.at++ {
 		f := a.blocks[a.at]
 		decision := f.Decision()
@@ -295,6 +309,10 @@ func (d *Driver) apply(a *application) {
 		d.recognise(decision)
 		if h.Seq != d.chain.seq()+1 || h.Parent != d.chain.head.Digest || d.chain.installing {
 			d.inform(follow.Failed{Job: a.job})
+			return
+		}
+		if d.chain.unarchivedBytes > MaxUnarchived {
+			d.chain.parked = a // sources may be faster than the disk
 			return
 		}
 		done := d.plan.find(decision.Cert.Digest)
@@ -372,13 +390,14 @@ func (d *Driver) installed(e *Installed) {
 		d.step(pbft.Synced{Decision: e.Verified})
 	}
 	d.inform(follow.Installed{Job: e.Job, Head: c.place()})
+	d.unpark()
 }
 
 // rewind goes back to the last block that was given to the archive, and forgets what was
 // to be given to it.
 func (d *Driver) rewind() {
 	c := &d.chain
-	c.installing = c.replacing
+	c.installing, c.parked = c.replacing, nil
 	defer d.sync.restart(d)
 	if c.head == c.given {
 		return

@@ -152,7 +152,7 @@ func (s *syncer) do(d *Driver, action follow.Action) {
 	case follow.CheckHead, follow.CheckBlocks, follow.Build, follow.AddChunk:
 		d.do(CheckChain{a})
 	case follow.Apply:
-		run := &application{job: a.Job}
+		run := &application{of: s.follower, job: a.Job}
 		for _, b := range a.Blocks {
 			if f, ok := b.(*Fetched); ok {
 				run.blocks = append(run.blocks, f)

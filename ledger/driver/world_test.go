@@ -181,8 +181,13 @@ func (n *node) ask(a *driver.Ask) {
 	case follow.Head:
 		n.take(driver.Item{Ask: a.Ask, Blob: []byte{byte(at)}})
 	case follow.Blocks:
-		for i := int(r.From) - 1; i < min(len(other.chain), int(r.From)-1+r.Count); i++ {
-			n.take(driver.Item{Ask: a.Ask, Blob: other.block(i)})
+		for i, left := int(r.From)-1, r.Bytes; i < min(len(other.chain), int(r.From)-1+r.Count); i++ {
+			b := other.block(i)
+			n.take(driver.Item{Ask: a.Ask, Blob: b})
+			if left -= len(b); left <= 0 {
+				n.take(driver.Ended{Ask: a.Ask, Why: follow.Full})
+				return
+			}
 		}
 	case follow.Stream: // it goes on, whatever credit there is
 		for i := int(r.From) - 1; i < len(other.chain); i++ {
