@@ -79,6 +79,39 @@ func TestTwoRestartsOfThreeDoNotFork(t *testing.T) {
 	}
 }
 
+// A validator that was away gets the last block of its epoch from others and votes in the
+// next one at once. Its log says that it stands on that block: with an archive that ends
+// below, it would not know after a crash that it is in that epoch, and forget its votes.
+func TestBeginsAnEpochOnWhatItsLogKnows(t *testing.T) {
+	w := newWorld(t, 4)
+	w.run(1100 * time.Millisecond)
+	w.nodes[0].submit(1, 10, 0, put(1))
+	w.run(200 * time.Millisecond)
+	w.nodes[0].committed(1)
+	late := w.others(w.leader(0, 0), w.leader(1, 0))[0]
+	late.stop()
+	renews := w.leader(0, 0)
+	own := key(renews.at).Public()
+	renews.submit(2, renews.at, 0, tx.ValidatorAdd{Key: own, Replaces: own, Salt: [16]byte{1}})
+	w.run(3 * time.Second)
+	last := renews.committed(2)
+	late.disk.records = slices.Clone(late.disk.records[:late.disk.synced])
+	late.start(late.recovered())
+	late.begin()
+	var others []int
+	for _, n := range w.others(late) {
+		others = append(others, n.at)
+	}
+	late.sources(others...)
+	w.until("it votes in the next epoch", 5*time.Second, func() bool { return late.view.Core != nil && late.view.Core.Epoch == 1 })
+	if !slices.ContainsFunc(late.disk.records, func(r codec.LogRecord) bool {
+		d, ok := r.(codec.Decided)
+		return ok && d.Decision.Header.Seq == last
+	}) {
+		t.Errorf("it votes above block %d, of which its log knows nothing", last)
+	}
+}
+
 // renewing returns the renewals that a node passes on, in the order in which it first did.
 func (n *node) renewing() (ids []tx.ID) {
 	for _, s := range n.sent {
