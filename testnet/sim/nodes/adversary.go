@@ -1,12 +1,16 @@
 package nodes
 
 import (
+	"slices"
+
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/shell"
+	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/testnet/sim/adversary"
 )
 
@@ -17,6 +21,10 @@ type corrupted struct {
 	place    *adversary.Replica
 	set      genesis.ValidatorSet
 	bodies   map[pbft.Digest]codec.Proposal // by the root of the block
+
+	leads pbft.Place // the last view that it has led
+	led   Time       // since when it leads; 0 for not yet
+	ended bool       // it has ended the epoch of that view, or tried
 }
 
 func newCorrupted(n *node, name string) *corrupted {
@@ -42,15 +50,20 @@ func (c *corrupted) begin(e driver.Committee) {
 
 // tick lets the adversary act when nothing happens, for as long as it is in a place.
 func (c *corrupted) tick(p *program, at *adversary.Replica) {
-	t, ok := c.strategy.(adversary.Ticker)
-	if !ok {
+	t, ticks := c.strategy.(adversary.Ticker)
+	_, renews := c.strategy.(adversary.Renewer)
+	if !ticks && !renews {
 		return
 	}
 	c.n.host.After(TickLength, func() {
-		if c.place == at && p == c.n.program {
-			c.transmit(t.Tick(at))
-			c.tick(p, at)
+		if c.place != at || p != c.n.program {
+			return
 		}
+		c.renew()
+		if ticks {
+			c.transmit(t.Tick(at))
+		}
+		c.tick(p, at)
 	})
 }
 
@@ -85,6 +98,8 @@ func (c *corrupted) performs(e driver.Effect) bool {
 	switch e := e.(type) {
 	case driver.Committee:
 		c.begin(e)
+	case driver.Execute:
+		return c.executes(e)
 	case driver.Send:
 		var m pbft.Message
 		switch f := e.Frame.(type) {
@@ -101,6 +116,77 @@ func (c *corrupted) performs(e driver.Effect) bool {
 		return true
 	}
 	return false
+}
+
+// mostCandidates is how many transactions a node looks at that leaves some of them out.
+const mostCandidates = 256
+
+// censors reports whether a node leaves somebody's transactions out.
+func (c *corrupted) censors() bool {
+	if c == nil {
+		return false
+	}
+	_, ok := c.strategy.(adversary.Censor)
+	return ok
+}
+
+// executes has a block built without the transactions of those whom the adversary leaves
+// out, if there are any.
+func (c *corrupted) executes(e driver.Execute) bool {
+	censor, ok := c.strategy.(adversary.Censor)
+	build, builds := e.Task.(driver.BuildBlock)
+	if !ok || !builds || c.waits() {
+		return false
+	}
+	build.Candidates = slices.DeleteFunc(slices.Clone(build.Candidates), func(t *tx.Transaction) bool {
+		at := slices.IndexFunc(c.n.w.clients, func(x *client) bool { return x.key.Public() == t.Owner })
+		return at >= 0 && censor.Censors(uint8(at))
+	})
+	build.Limits.Transactions = min(build.Limits.Transactions, c.n.w.cfg.MaxBatch)
+	e.Task = build
+	c.n.program.shell.Do([]driver.Effect{e})
+	return true
+}
+
+// waits reports whether an adversary bides its time: one that has few renewals uses them
+// when it is watched how long anybody is left out.
+func (c *corrupted) waits() bool {
+	_, renews := c.strategy.(adversary.Renewer)
+	return renews && c.n.w.now() < c.n.w.cfg.GST+settling
+}
+
+// renewAfter is how long an adversary leads before it ends its epoch: for as long as it
+// may leave anybody out, almost.
+func (w *world) renewAfter() Time { return Time(w.core.CensorTimeout) * TickLength * 4 / 5 }
+
+// renew has the node take its place anew, as often as the state lets it, once it leads
+// for long enough to be given up soon: what it has put off waits for the next epoch then.
+func (c *corrupted) renew() {
+	n, w := c.n, c.n.w
+	r, ok := c.strategy.(adversary.Renewer)
+	if !ok || !r.Renews() || !n.voting() || c.waits() {
+		return
+	}
+	v := n.program.view
+	at := pbft.Place{Epoch: v.Core.Epoch, View: v.Core.View}
+	if v.Core.Leader != n.key.Public() || v.Core.Changing {
+		return
+	}
+	if at != c.leads || c.led == 0 {
+		c.leads, c.led, c.ended = at, w.now(), false // or since it has begun to wait
+	}
+	if w.now()-c.led < w.renewAfter() || c.ended {
+		return
+	}
+	c.ended = true
+	key := n.key.Public()
+	salt := tx.Salt{byte(at.Epoch), byte(at.View), 2}
+	t, err := tx.Sign(n.key, w.genesis.ID(), 100+at.Epoch, tx.ValidatorAdd{Key: key, Replaces: key, Salt: salt})
+	if err != nil {
+		w.oracle.broken("simulator", "renewing: %v", err)
+		return
+	}
+	n.submit(t, intake.Local(), func(answered) {})
 }
 
 // envelopes returns what is sent as the core has said it.

@@ -33,9 +33,14 @@ func newClient(w *world, id int) *client {
 	return &client{w: w, id: id, cfg: &w.cfg.Clients[id], key: keyOf("client", id)}
 }
 
-// begin has the client ask for things from now on.
+// begin has the client ask for things from now on: one that asks once only, when there is
+// somebody to ask.
 func (c *client) begin() {
-	c.w.after(between(c.w.rnd.clients, 0, 2*c.cfg.Every), func() {
+	wait := Time(0)
+	if c.cfg.Lonely && c.nonce == 0 {
+		wait = 100 * Millisecond
+	}
+	c.w.after(wait+between(c.w.rnd.clients, 0, 2*c.cfg.Every), func() {
 		if c.w.loadOver() {
 			return
 		}
@@ -83,7 +88,9 @@ func (c *client) want(t *tx.Transaction) *request {
 	c.open = append(c.open, r)
 	c.w.oracle.wanted(r)
 	c.send(r, c.cfg.Copies)
-	c.retry(r)
+	if !c.cfg.Lonely {
+		c.retry(r)
+	}
 	return r
 }
 
@@ -109,6 +116,9 @@ func (c *client) retry(r *request) {
 // send sends a transaction to some nodes.
 func (c *client) send(r *request, copies int) {
 	at := c.w.rnd.clients.Perm(len(c.w.nodes))
+	if c.cfg.Lonely {
+		at = []int{c.w.cfg.Faults.Spared}
+	}
 	for _, i := range at[:min(copies, len(at))] {
 		n := c.w.nodes[i]
 		c.w.after(between(c.w.rnd.clients, 200, 3*Millisecond), func() {

@@ -1,10 +1,12 @@
 package nodes
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/testnet/sim/adversary"
 )
 
 // Config is one run. Everything that is not in it follows from the seed. Configs are
@@ -47,12 +49,22 @@ type Config struct {
 	// spread over the time before GST.
 	Votes []Change
 
-	// Wrong are nodes whose wall clocks are wrong by WrongBy until GST.
-	Wrong   []int
-	WrongBy Time
+	// VotesAfter has Votes spread over the load after GST instead.
+	VotesAfter bool
+
+	// Wrong are wall clocks that are wrong until GST, or WrongForGood.
+	Wrong        []WrongClock
+	WrongForGood bool
 
 	// Probe kills the leader when all is calm, to see how soon another one leads.
 	Probe bool
+	// Within, unless it is 0, is how long any request may wait under load after GST.
+	Within Time
+	// Far says that timeouts must grow after GST: good leaders are given up until they
+	// have. Learned has that be found out once, and not in each epoch anew.
+	Far, Learned bool
+	// Floor has slow leaders be replaced within a few periods of measurement.
+	Floor bool
 
 	// Bug is planted to see whether the oracle finds it.
 	Bug *Bug
@@ -67,6 +79,7 @@ type Work struct{ Log, Store, Sync, Exec, Judge, Votes, Txs, Chain Time }
 type Faults struct {
 	Crashes, CrashAll       int // at one of the next boundaries of a node, or of all
 	Leaders                 int // leaders that are killed
+	Blackouts, Spared       int // how often everybody goes down but the node Spared
 	Pauses, Clocks          int
 	Partitions, Flaps       int
 	FullDisks, FailedSyncs  int
@@ -88,6 +101,8 @@ type Client struct {
 	// Invalid is the share of requests that are no good, which are sent besides the good
 	// ones; Duplicate the share of committed ones that are sent again.
 	Invalid, Duplicate float64
+	// Lonely has each request sent once, to the node Faults.Spared.
+	Lonely bool
 }
 
 // Fault is a faulty node.
@@ -101,4 +116,24 @@ type Fault struct {
 type Change struct {
 	Node   int
 	Remove bool
+}
+
+// WrongClock is a wall clock that is wrong for long.
+type WrongClock struct {
+	Node int
+	By   Time
+}
+
+// Corrupt makes as many of the first validators faulty as they withstand, all with one
+// strategy, in place of those that were drawn. It returns an error for a strategy that
+// does not exist.
+func (c *Config) Corrupt(strategy string) error {
+	if adversary.New(strategy) == nil {
+		return fmt.Errorf("no strategy %q", strategy)
+	}
+	c.Faulty = nil
+	for i := range faulty(c.Validators) {
+		c.Faulty = append(c.Faulty, Fault{(int(c.Seed%16) + i) % c.Validators, strategy})
+	}
+	return nil
 }

@@ -55,9 +55,13 @@
 //	S7   blocks name their epoch and their committee; no CHECKPOINT of what is not committed
 //	S9   nobody honest is accused, or called a liar; no fork is shown
 //	S11  what is shown has the state that its header says, fetched or not
-//	L1   what clients want is executed in time
+//	L1   what clients want is executed in time, what a leader leaves out too
+//	L2   no more than f+1 good leaders in a row are given up, besides the view that fails
+//	     while the network settles
 //	L3   who lags, or has lost everything, catches up and votes again
-//	L6   a leader's death in calm weather is dealt with within a second
+//	L5   a slow leader does not stay
+//	L6   timeouts shrink back: a leader's death in calm weather is dealt with within a
+//	     second; and what was found out about the network counts in the next epoch
 //	form honest nodes send only what can be read
 //	halt honest nodes do not give up, but for a disk that fails
 //	answer nobody is refused for a good transaction; each ticket is answered once

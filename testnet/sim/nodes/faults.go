@@ -74,8 +74,9 @@ func (f *faults) schedule() {
 	for _, n := range f.w.nodes {
 		n.clock.Jump(between(f.w.rnd.faults, -c.MaxSkew, c.MaxSkew))
 	}
-	for _, i := range f.w.cfg.Wrong {
-		f.w.nodes[i].clock.Jump(f.w.cfg.WrongBy)
+	for _, x := range f.w.cfg.Wrong {
+		f.w.nodes[x.Node].clock.Jump(x.By)
+		f.w.nodes[x.Node].trace("has a wall clock that is wrong by", x.By)
 	}
 	for _, kind := range []struct {
 		count int
@@ -84,6 +85,7 @@ func (f *faults) schedule() {
 		{c.Crashes, f.crash},
 		{c.CrashAll, f.crashAll},
 		{c.Leaders, f.killLeader},
+		{c.Blackouts, f.blackout},
 		{c.Pauses, f.pause},
 		{c.Clocks, f.clock},
 		{c.Partitions, f.partition},
@@ -125,6 +127,16 @@ func (f *faults) killLeader() {
 		f.w.trace(n.id, "is killed, who leads", nobody, nil)
 		n.crash()
 		f.crashed(n)
+	}
+}
+
+// blackout has everybody die but one, who goes on taking requests up alone.
+func (f *faults) blackout() {
+	for _, n := range f.w.nodes {
+		if n.id != f.w.cfg.Faults.Spared && n.host.Up() {
+			n.crash()
+			f.crashed(n)
+		}
 	}
 }
 
@@ -288,7 +300,9 @@ func (f *faults) settle() {
 	for _, n := range w.nodes {
 		n.crashAt = 0
 		n.clock.SetRate(1_000_000)
-		n.clock.SetWall(w.now())
+		if !w.cfg.WrongForGood {
+			n.clock.SetWall(w.now())
+		}
 		n.resumed()
 		f.repaired(n)
 		if !n.host.Up() {
@@ -300,6 +314,16 @@ func (f *faults) settle() {
 // live reports whether a node must take part after GST: it is honest, or has had a loss
 // that it must recover from.
 func (f *faults) live(n *node) bool { return n.strategy == nil && !f.amnesiac[n.id] }
+
+// good reports whether a node leads as it should, when it leads: it runs honest code, is
+// up, votes, and has a clock that is about right.
+func (f *faults) good(n *node) bool {
+	wrong := n.clock.Wall() - f.w.now()
+	return n != nil && f.live(n) && n.voting() && !n.host.Paused() && !n.program.view.Recovering && max(wrong, -wrong) < maxSkew
+}
+
+// maxSkew is how far a block's time may be from the clocks of those who vote for it.
+const maxSkew = 10 * Second
 
 // round cuts other links than before.
 func (f *faults) round() {

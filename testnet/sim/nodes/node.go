@@ -30,8 +30,8 @@ type node struct {
 
 	program *program // nil while it is down
 
-	crashAt  int  // boundaries until it crashes, 0 for never
-	renewed  bool // its operator has had it take its place anew: the state allows few
+	crashAt  int // boundaries until it crashes, 0 for never
+	renewals int // how often its operator has had it take its place anew
 	strategy *corrupted
 }
 
@@ -113,6 +113,9 @@ func (p *program) open() error {
 		Genesis: w.genesis, Core: w.core, Key: n.key, MaxBatch: w.cfg.MaxBatch, BatchTimeout: duration(w.cfg.BatchTimeout),
 		Fanout: 2, TransferAfter: w.cfg.TransferAfter, KeepBlocks: w.cfg.KeepBlocks,
 		StateEvery: w.cfg.StateEvery,
+	}
+	if n.strategy.censors() {
+		cfg.MaxBatch = mostCandidates
 	}
 	for i := range 4 {
 		binary.LittleEndian.PutUint64(cfg.Seed[8*i:], w.rnd.nodes.Uint64())

@@ -107,6 +107,10 @@ func TestProfilesReachWhatTheyAreFor(t *testing.T) {
 		{"epochs", func(s *Stats) bool { return s.Epochs > 1 }},
 		{"views", func(s *Stats) bool { return s.ViewChanges > 4 }},
 		{"churn", func(s *Stats) bool { return s.Crashes > 4 && s.ViewChanges > 4 }},
+		{"renew", func(s *Stats) bool { return s.Epochs > 3 }},
+		{"far-epochs", func(s *Stats) bool { return s.Epochs > 9 }},
+		{"patience", func(s *Stats) bool { return s.Probe > 0 && s.ViewChanges > 4 }},
+		{"slow", func(s *Stats) bool { return s.ViewChanges > 1 }},
 		{"calm", func(s *Stats) bool { return s.Probe > 0 && s.Evidence == 0 && s.Dropped == 0 }},
 	} {
 		t.Run(c.profile, func(t *testing.T) {

@@ -33,10 +33,13 @@ type oracle struct {
 	wants  []*request
 	acks   []ack // of blocks that are still to be shown
 	forged map[tx.ID]bool
+
+	patience patience
+	pace     pace
 }
 
 func newOracle(w *world) *oracle {
-	o := &oracle{w: w, left: map[*node]*bond{}, forged: map[tx.ID]bool{}}
+	o := &oracle{w: w, left: map[*node]*bond{}, forged: map[tx.ID]bool{}, patience: newPatience()}
 	o.votes = newVotes(o)
 	o.chain = newChain(o)
 	return o
@@ -89,6 +92,9 @@ func (o *oracle) says(n *node, m pbft.Message) {
 	if o.honest(n) {
 		o.bind(n, m)
 		o.recorded(n, m)
+		if vc, ok := m.(*pbft.ViewChange); ok {
+			o.wantsView(n, vc)
+		}
 	}
 	o.votes.message(m)
 }

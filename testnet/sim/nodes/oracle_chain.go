@@ -127,6 +127,7 @@ func (c *chain) extend(h *pbft.Header, batch tx.Batch, next genesis.ValidatorSet
 		c.placed[id], c.nonces[at] = position{h.Seq, i}, id
 	}
 	c.blocks = append(c.blocks, ordered{*h, h.Digest(), ids, o.w.now()})
+	clear(o.patience.tried)
 	o.early()
 	if h.Last() {
 		if next == nil {
@@ -148,6 +149,7 @@ func (o *oracle) published(n *node, v *driver.View) {
 	}
 	h := &v.Head.Header
 	o.sameAs(n, h)
+	o.follows(v)
 	if v.Head.State.Root() != h.State {
 		o.broken("S11", "node %d shows a state that is not that of %v", n.id, h)
 	}

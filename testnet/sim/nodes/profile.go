@@ -26,13 +26,21 @@ func Profiles() []Profile {
 		{"disk", "full disks, failing syncs, slow disks", disks},
 		{"stale", "old copies of disks", stale},
 		{"clock", "long pauses, clocks that run wrong or jump", clocks},
-		{"wrong-clocks", "clocks of f nodes that are wrong by more than a block's may be", wrongClocks},
+		{"wrong-clocks", "clocks of f or f+1 nodes that are wrong by more than a block's may be, while views change", wrongClocks},
 		{"far", "a network that is slower than the first timeouts", far},
 		{"epochs", "validators come and go, and take their places anew", epochs},
 		{"followers", "nodes that only follow, and hand over what their clients want", followers},
 		{"transfer", "nodes that come late and fetch a state", transfer},
+		{"lonely", "requests that one node alone has taken up, while the others were down", lonely},
+		{"censor", "a leader that leaves a client out while others are served", censored},
+		{"renew", "the same, by leaders that end their epochs before they are given up", renewed},
+		{"slow", "leaders that are just fast enough not to be late", slowLeaders},
+		{"patience", "timeouts that have grown must shrink again", patient},
+		{"far-epochs", "far, with epochs that end all the time", farEpochs},
 		{"clients", "clients that repeat and send what is no good", clients},
-		{"views", "one view change after the other", views},
+		{"views", "one view change after the other, with what attacks them", attackedViews},
+		{"storm", "views, for longer, and with more links cut", storm},
+		{"slow-checkpoints", "archives that are slow, and view changes at the window's end", slowCheckpoints},
 		{"churn", "views, with nodes that restart all the time", churn},
 		{"churn-epochs", "view changes and restarts at the ends of epochs, lost disks", churnEpochs},
 		{"liars", "churn-epochs, with nodes that lie in view changes and about them", liars},
@@ -128,6 +136,9 @@ func crashes(c *Config, rnd *rand.Rand) {
 	if rnd.IntN(3) == 0 {
 		lossy(c, rnd)
 	}
+	if rnd.IntN(4) == 0 {
+		c.Faults.Blackouts, c.Faults.Spared = 1+rnd.IntN(2), rnd.IntN(c.Validators)
+	}
 }
 
 func wipes(c *Config, rnd *rand.Rand) {
@@ -161,11 +172,20 @@ func clocks(c *Config, rnd *rand.Rand) {
 }
 
 func wrongClocks(c *Config, rnd *rand.Rand) {
-	c.GST = 3 * Second
-	c.Wrong = rnd.Perm(c.Validators)[:faulty(c.Validators)]
-	c.WrongBy = between(rnd, 9*Second, 60*Second)
 	if rnd.IntN(2) == 0 {
-		c.WrongBy = -c.WrongBy
+		views(c, rnd)
+		c.Faults.Links = 0.05 + 0.2*rnd.Float64()
+	}
+	c.GST = 3 * Second
+	f := faulty(c.Validators)
+	wrong := 1 + rnd.IntN(f+1)
+	c.WrongForGood = wrong <= f
+	for _, who := range rnd.Perm(c.Validators)[:wrong] {
+		by := between(rnd, 9*Second, 60*Second)
+		if rnd.IntN(2) == 0 {
+			by = -by
+		}
+		c.Wrong = append(c.Wrong, WrongClock{who, by})
 	}
 	if rnd.IntN(2) == 0 {
 		crashes(c, rnd)
@@ -174,6 +194,7 @@ func wrongClocks(c *Config, rnd *rand.Rand) {
 
 // far has delays that the first timeouts are too short for, for good.
 func far(c *Config, rnd *rand.Rand) {
+	c.Far = true
 	c.Core.PreprepareTimeout, c.Core.PrepareTimeout, c.Core.CommitTimeout = 4, 4, 4
 	c.Core.MaxTimeout = 400
 	slowest := between(rnd, 60*Millisecond, 120*Millisecond)
@@ -242,44 +263,6 @@ func clients(c *Config, rnd *rand.Rand) {
 	c.MaxBatch = 2 + rnd.IntN(12)
 }
 
-// views has links come and go and timeouts short, so that blocks are prepared here and
-// not there, in one view after the other.
-func views(c *Config, rnd *rand.Rand) {
-	c.Core.PreprepareTimeout = 4 + rnd.Uint64N(6)
-	c.Core.PrepareTimeout, c.Core.CommitTimeout = c.Core.PreprepareTimeout, c.Core.PreprepareTimeout
-	c.Core.ResendInterval = 3 + rnd.Uint64N(8)
-	c.Core.MaxTimeout = 60
-	c.Params.Window = 1 + rnd.Uint64N(3)
-	c.Params.CheckpointInterval = 2*c.Params.Window + rnd.Uint64N(8)
-	c.GST = between(rnd, 2*Second, 4*Second)
-	c.Before = Network{Min: 500, Max: between(rnd, 2*Millisecond, 15*Millisecond), Drop: 0.15 * rnd.Float64()}
-	c.Faults.Rounds = int(c.GST / between(rnd, 60*Millisecond, 200*Millisecond))
-	c.Faults.Links = 0.15 + 0.35*rnd.Float64()
-	for i := range c.Clients {
-		c.Clients[i] = Client{Every: between(rnd, 20*Millisecond, 80*Millisecond), Ahead: 6, Copies: c.Validators}
-	}
-}
-
-func churn(c *Config, rnd *rand.Rand) {
-	views(c, rnd)
-	c.Faults.Crashes = 6 + rnd.IntN(16)
-	c.Faults.CrashAll = rnd.IntN(4)
-	c.Faults.MaxDown = between(rnd, 20*Millisecond, 300*Millisecond)
-	if rnd.IntN(2) == 0 { // archives that are far behind the logs
-		c.Work.Sync = between(rnd, 50*Millisecond, 800*Millisecond)
-	}
-}
-
-func churnEpochs(c *Config, rnd *rand.Rand) {
-	churn(c, rnd)
-	c.GST = 5 * Second
-	c.Candidates = rnd.IntN(3)
-	for range 3 + rnd.IntN(5) {
-		c.Votes = append(c.Votes, Change{Node: rnd.IntN(c.Validators + c.Candidates), Remove: rnd.IntN(4) == 0})
-	}
-	c.Faults.Wipes = rnd.IntN(3)
-}
-
 func byzantine(c *Config, rnd *rand.Rand) {
 	names := adversary.Names()
 	for _, who := range rnd.Perm(c.Validators)[:1+rnd.IntN(faulty(c.Validators))] {
@@ -292,14 +275,6 @@ func byzantine(c *Config, rnd *rand.Rand) {
 		crashes(c, rnd)
 	case 2:
 		views(c, rnd)
-	}
-}
-
-func liars(c *Config, rnd *rand.Rand) {
-	churnEpochs(c, rnd)
-	names := adversary.Liars()
-	for _, who := range rnd.Perm(c.Validators)[:faulty(c.Validators)] {
-		c.Faulty = append(c.Faulty, Fault{who, names[rnd.IntN(len(names))]})
 	}
 }
 

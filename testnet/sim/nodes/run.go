@@ -8,6 +8,7 @@ import (
 
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -20,6 +21,7 @@ type Stats struct {
 	Crashes, Wipes, Recovered     int
 	Installed                     int // states that were fetched
 	Evidence                      int
+	GoodLeaders                   int // that were given up in a row
 	Probe, Late, End              Time
 }
 
@@ -38,6 +40,7 @@ func (s *Stats) Add(t *Stats) {
 	s.Recovered += t.Recovered
 	s.Installed += t.Installed
 	s.Evidence += t.Evidence
+	s.GoodLeaders = max(s.GoodLeaders, t.GoodLeaders)
 	s.Probe = max(s.Probe, t.Probe)
 	s.Late = max(s.Late, t.Late)
 	s.End += t.End
@@ -45,9 +48,9 @@ func (s *Stats) Add(t *Stats) {
 
 // String returns the numbers on one line.
 func (s *Stats) String() string {
-	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d states fetched, %d misbehaved, "+
+	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d states fetched, %d misbehaved, %d good leaders given up, "+
 		"%d frames of %d KB, %d dropped, %d events, %v ms after a leader's death, done %v ms after the load, %v ms",
-		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Installed, s.Evidence,
+		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Installed, s.Evidence, s.GoodLeaders,
 		s.Frames, s.Bytes>>10, s.Dropped, s.Events, s.Probe, s.Late, s.End)
 }
 
@@ -103,6 +106,7 @@ func (w *world) run() {
 		}
 		if w.scheduler.Events()%256 == 0 {
 			w.faults.forgive()
+			w.oracle.watch()
 			if w.finished() {
 				w.oracle.checkArchives()
 				return
@@ -129,8 +133,12 @@ func (w *world) begin() {
 	for _, c := range w.clients {
 		c.begin()
 	}
+	from, most := Time(0), w.cfg.GST
+	if w.cfg.VotesAfter {
+		from, most = w.cfg.GST, w.cfg.Load
+	}
 	for i, v := range w.cfg.Votes {
-		w.after(w.cfg.GST*Time(i+1)/Time(len(w.cfg.Votes)+1), func() { w.vote(v) })
+		w.after(from+most*Time(i+1)/Time(len(w.cfg.Votes)+1), func() { w.vote(v) })
 	}
 	w.faults.schedule()
 	w.after(w.cfg.GST, w.faults.settle)
@@ -147,9 +155,9 @@ func (w *world) vote(v Change) {
 		op = tx.ValidatorRemove{Key: n.key.Public()}
 	case !v.Remove && !member && w.faults.allows(append(slices.Clone(set), n.key.Public())):
 		op = tx.ValidatorAdd{Key: n.key.Public()}
-	case !v.Remove && member && n.strategy == nil && !n.renewed:
-		n.renewed = true
-		op = tx.ValidatorAdd{Key: n.key.Public(), Replaces: n.key.Public(), Salt: tx.Salt{byte(v.Node), 1}}
+	case !v.Remove && member && n.strategy == nil && n.renewals < w.mostRenewals():
+		n.renewals++
+		op = tx.ValidatorAdd{Key: n.key.Public(), Replaces: n.key.Public(), Salt: tx.Salt{byte(v.Node), byte(n.renewals)}}
 		w.trace(n.id, "renews its place", nobody, nil)
 		w.ballot(n, op)
 		return
@@ -160,6 +168,15 @@ func (w *world) vote(v Change) {
 	for _, key := range set {
 		w.ballot(w.byKey[key], op)
 	}
+}
+
+// mostRenewals is how often an operator may have a node take its place anew that has lost
+// nothing: the state allows few, and who loses a disk needs one.
+func (w *world) mostRenewals() int {
+	if w.cfg.Faults.Wipes+w.cfg.Faults.StaleDisks > 0 {
+		return 1
+	}
+	return state.MaxRenewals
 }
 
 func without(set genesis.ValidatorSet, key sig.PublicKey) genesis.ValidatorSet {
