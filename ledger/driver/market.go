@@ -57,6 +57,7 @@ type market struct {
 
 	carrying int // jobs with others' transactions that are out
 	out      int // jobs from the gate that are out
+	outBytes int // of their transactions
 	passing  []*tx.Transaction
 	bytes    int // of passing
 	passed   time.Duration
@@ -175,11 +176,12 @@ func (d *Driver) admit() {
 		if len(batch) == 0 {
 			return
 		}
-		txs, fresh := make([]*tx.Transaction, len(batch)), make([]bool, len(batch))
+		txs, fresh, bytes := make([]*tx.Transaction, len(batch)), make([]bool, len(batch)), 0
 		for i := range batch {
 			txs[i], fresh[i] = batch[i].Transaction, batch[i].From.Class() != intake.Validators
+			bytes += tx.EncodedSize(txs[i]) + intake.Overhead
 		}
-		m.out++
+		m.out, m.outBytes = m.out+1, m.outBytes+bytes
 		others := 0
 		if slices.Contains(fresh, false) {
 			others = 1
@@ -187,7 +189,7 @@ func (d *Driver) admit() {
 		m.carrying += others
 		tip := d.chain.head.Tip
 		d.do(CheckTxs{Txs: txs, Fresh: fresh, On: &tip, Time: d.now.Wall, Job: d.jobs.add(func(e Event) {
-			m.out--
+			m.out, m.outBytes = m.out-1, m.outBytes-bytes
 			m.carrying -= others
 			checked, _ := e.(TxsChecked)
 			for i := range batch {

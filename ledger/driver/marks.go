@@ -7,14 +7,15 @@ type marks struct {
 	last, durable Mark
 	loose         bool // a decision was logged behind the last mark
 	held          []held
-	sends         int // of held
+	sends, bytes  int // of held
 }
 
 // held is what happens once a mark is durable.
 type held struct {
-	mark Mark
-	do   func()
-	send bool
+	mark  Mark
+	do    func()
+	send  bool
+	bytes int // of what is sent
 }
 
 // maxHeld is how many messages wait for a slow disk. Those that would be more are lost:
@@ -49,8 +50,9 @@ func (d *Driver) leaveSend(s Send) {
 	case len(m.held) == 0 && m.durable == m.last:
 		d.do(s)
 	case m.sends < maxHeld:
-		m.sends++
-		m.held = append(m.held, held{mark: m.last, do: func() { d.do(s) }, send: true})
+		h := held{mark: m.last, do: func() { d.do(s) }, send: true, bytes: s.bytes()}
+		m.sends, m.bytes = m.sends+1, m.bytes+h.bytes
+		m.held = append(m.held, h)
 	default:
 		d.notice(FrameDropped{s.Class.String()})
 	}
@@ -65,7 +67,7 @@ func (d *Driver) durable(mark Mark) {
 		m.held[0] = held{}
 		m.held = m.held[1:]
 		if h.send {
-			m.sends--
+			m.sends, m.bytes = m.sends-1, m.bytes-h.bytes
 		}
 		h.do()
 	}
@@ -76,6 +78,6 @@ func (d *Driver) durable(mark Mark) {
 
 // drop forgets what waits: the log will not be durable any more.
 func (m *marks) drop() {
-	m.held, m.sends = nil, 0
+	m.held, m.sends, m.bytes = nil, 0, 0
 	m.durable = m.last
 }

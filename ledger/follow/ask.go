@@ -110,6 +110,30 @@ func (f *Follower) fetched() int {
 	return n
 }
 
+// Footprint is how many bytes a Follower holds.
+type Footprint struct{ Blocks, State int }
+
+// Footprint counts what has come from sources and is not applied, and chunks of a state.
+func (f *Follower) Footprint() (out Footprint) {
+	for _, a := range f.asks {
+		if _, chunk := a.request.(Chunk); chunk {
+			out.State += a.held
+		} else {
+			out.Blocks += a.held
+		}
+	}
+	for _, v := range f.ready {
+		out.Blocks += v.bytes
+	}
+	if f.checking != nil {
+		out.Blocks += f.checking.bytes
+	}
+	if f.applying != nil {
+		out.Blocks += f.applying.bytes
+	}
+	return out
+}
+
 // find returns the open question of a number.
 func (f *Follower) find(id AskID) *ask {
 	for _, a := range f.asks {

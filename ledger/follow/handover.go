@@ -234,6 +234,9 @@ func (h *HandOver) Tickets() []Ticket {
 // Len returns how many transactions are on their way.
 func (h *HandOver) Len() int { return len(h.entries) }
 
+// Bytes returns how many bytes of transactions are on their way.
+func (h *HandOver) Bytes() int { return h.bytes }
+
 // plan gives each transaction whose time has come to one more source.
 func (h *HandOver) plan() {
 	for _, e := range append([]*entry(nil), h.entries...) {

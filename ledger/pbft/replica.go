@@ -269,24 +269,3 @@ func (r *Replica) Carried() Carried {
 
 // Stable returns the sequence number of the last certified checkpoint.
 func (r *Replica) Stable() uint64 { return r.stable.Seq }
-
-// Footprint is how much a replica holds, in messages. It is bounded by the size
-// of the committee and the window.
-type Footprint struct{ Slots, Votes, Locks, Early, Changes, Checkpoints int }
-
-// Footprint counts what the replica holds.
-func (r *Replica) Footprint() Footprint {
-	f := Footprint{Slots: len(r.slots), Locks: len(r.locks), Early: len(r.early)}
-	for seq := r.base.header.Seq + 1; seq <= r.horizon(); seq++ {
-		if s := r.slots[seq]; s != nil {
-			f.Votes += s.prepares.tally.Voted().Len() + s.commits.tally.Voted().Len()
-		}
-	}
-	for i := range r.changes {
-		if r.changes[i] != nil {
-			f.Changes++
-		}
-		f.Checkpoints += len(r.ballots[i])
-	}
-	return f
-}
