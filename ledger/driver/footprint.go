@@ -14,8 +14,9 @@ type Footprint struct {
 	Planned    int             // of blocks that were carried out, beside those
 	Unarchived int             // committed blocks on their way to the archive
 	Held       int             // messages that wait for the log
-	Gate       int             // transactions that wait to be verified or are being verified
-	Pool       int             // transactions that wait to be ordered
+	Gate       int             // transactions of clients and followers that wait to be verified
+	Verifying  int             // transactions that are being verified
+	Pool       []int           // transactions that wait to be ordered, by whom they came through
 	Passing    int             // transactions that wait to be passed on
 	HandedOver int             // transactions of a follower's clients
 	Blocks     int             // that were fetched and are not carried out
@@ -25,16 +26,20 @@ type Footprint struct {
 }
 
 // PeerFootprint is what is held of one validator's frames: those that wait to be verified
-// or are being verified, and those of the next epoch.
-type PeerFootprint struct{ Votes, Proposals, Bulk, Early int }
+// or are being verified, those of the next epoch, and transactions that wait to be
+// verified.
+type PeerFootprint struct{ Votes, Proposals, Bulk, Early, Carried int }
 
 // Total is the sum of all of it.
 func (f *Footprint) Total() int {
 	n := 0
 	for _, p := range f.Peers {
-		n += p.Votes + p.Proposals + p.Bulk + p.Early
+		n += p.Votes + p.Proposals + p.Bulk + p.Early + p.Carried
 	}
-	return n + f.Bodies + f.Planned + f.Unarchived + f.Held + f.Gate + f.Pool + f.Passing +
+	for _, bytes := range f.Pool {
+		n += bytes
+	}
+	return n + f.Bodies + f.Planned + f.Unarchived + f.Held + f.Gate + f.Verifying + f.Passing +
 		f.HandedOver + f.Blocks + f.State + f.Core.Bytes
 }
 
@@ -42,15 +47,15 @@ func (f *Footprint) Total() int {
 func (d *Driver) Footprint() Footprint {
 	m, fetched := &d.market, d.sync.follower.Footprint()
 	f := Footprint{
+		Gate:   m.gate.Bytes(intake.Clients) + m.gate.Bytes(intake.Followers),
 		Bodies: d.bodies.store.Stats().Bytes, Planned: d.plannedBytes(), Unarchived: d.chain.unarchivedBytes, Held: d.marks.bytes,
-		Gate: m.outBytes, Pool: m.pool.Stats().Bytes, Passing: m.bytes, HandedOver: d.hand.over.Bytes(),
+		Verifying: m.outBytes, Pool: m.pool.Stats().Origins, Passing: m.bytes, HandedOver: d.hand.over.Bytes(),
 		Blocks: fetched.Blocks, State: fetched.State,
 	}
-	for _, class := range []intake.Class{intake.Clients, intake.Followers, intake.Validators} {
-		f.Gate += m.gate.Bytes(class)
-	}
-	for _, s := range d.inbox.senders {
-		f.Peers = append(f.Peers, PeerFootprint{Votes: s.votes, Proposals: s.proposals, Bulk: s.bulk, Early: s.waits})
+	for key, s := range d.inbox.senders {
+		f.Peers = append(f.Peers, PeerFootprint{
+			Votes: s.votes, Proposals: s.proposals, Bulk: s.bulk, Early: s.waits, Carried: m.gate.BytesOf(key),
+		})
 	}
 	if d.voter != nil {
 		f.Core = d.voter.core.Footprint()

@@ -186,3 +186,13 @@ func (g *Gate) Bytes(c Class) int {
 	}
 	return n
 }
+
+// BytesOf returns how many bytes wait of one validator.
+func (g *Gate) BytesOf(validator sig.PublicKey) int {
+	for _, l := range g.classes[Validators] {
+		if l.validator == validator {
+			return l.bytes
+		}
+	}
+	return 0
+}
