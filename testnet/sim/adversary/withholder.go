@@ -22,3 +22,9 @@ func (withholder) Send(r *Replica, envelopes []pbft.Envelope) []Packet {
 	}
 	return out
 }
+
+// Withholds reports whether a strategy keeps the bodies of its blocks from others.
+func Withholds(s Strategy) bool {
+	_, ok := s.(withholder)
+	return ok
+}

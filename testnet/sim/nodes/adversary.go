@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
@@ -28,7 +29,16 @@ type corrupted struct {
 }
 
 func newCorrupted(n *node, name string) *corrupted {
-	return &corrupted{n: n, strategy: adversary.New(name), bodies: map[pbft.Digest]codec.Proposal{}}
+	return &corrupted{n: n, strategy: strategyOf(name), bodies: map[pbft.Digest]codec.Proposal{}}
+}
+
+// strategyOf returns a strategy by its name, nil when there is none: those of package
+// adversary, and those of whole nodes.
+func strategyOf(name string) adversary.Strategy {
+	if class, ok := strings.CutPrefix(name, "flood-"); ok && slices.Contains(floods, class) {
+		return &flooder{class: class}
+	}
+	return adversary.New(name)
 }
 
 // begin has the node act from another place.
@@ -52,7 +62,8 @@ func (c *corrupted) begin(e driver.Committee) {
 func (c *corrupted) tick(p *program, at *adversary.Replica) {
 	t, ticks := c.strategy.(adversary.Ticker)
 	_, renews := c.strategy.(adversary.Renewer)
-	if !ticks && !renews {
+	_, floods := c.strategy.(*flooder)
+	if !ticks && !renews && !floods {
 		return
 	}
 	c.n.host.After(TickLength, func() {
@@ -60,6 +71,7 @@ func (c *corrupted) tick(p *program, at *adversary.Replica) {
 			return
 		}
 		c.renew()
+		c.flood()
 		if ticks {
 			c.transmit(t.Tick(at))
 		}
@@ -108,6 +120,8 @@ func (c *corrupted) performs(e driver.Effect) bool {
 		case codec.Proposal:
 			m = f.Proposal
 			c.keep(f)
+		default:
+			return c.bulk(e)
 		}
 		if m == nil || c.place == nil || pbft.EpochOf(m) != c.place.Epoch {
 			return false
@@ -248,8 +262,9 @@ func (c *corrupted) frame(x *adversary.Packet, to quorum.Replica) (codec.Frame, 
 			return nil, 0
 		}
 		f.Proposal = m
-		if x.Withhold != nil && x.Withhold(to) {
-			return nil, 0 // who gets the votes of others has to ask for the body
+		if f.Encoded != nil && (c.hoards() || x.Withhold != nil && x.Withhold(to)) {
+			// Who has not got its transactions has to ask for the body.
+			f.IDs, f.Encoded = idsOf(f.Encoded), nil
 		}
 		return f, driver.Proposals
 	case *pbft.ViewChange, *pbft.NewView, *pbft.Decision, *pbft.Certified:
@@ -257,6 +272,15 @@ func (c *corrupted) frame(x *adversary.Packet, to quorum.Replica) (codec.Frame, 
 	default:
 		return codec.Message{Message: m}, driver.Votes
 	}
+}
+
+// idsOf returns the IDs of an encoded body's transactions.
+func idsOf(encoded []byte) []tx.ID {
+	batch, err := tx.DecodeBatch(encoded)
+	if err != nil {
+		return nil
+	}
+	return batch.IDs()
 }
 
 // delay returns how much longer jobs take at a node that is slow on purpose.

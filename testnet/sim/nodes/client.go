@@ -72,7 +72,11 @@ func (c *client) sign(op tx.Op) *tx.Transaction {
 // request asks for something new.
 func (c *client) request() *request {
 	rnd := c.w.rnd.clients
-	var op tx.Op = tx.RecordPut{Key: fmt.Sprintf("key %d", rnd.IntN(8)), Value: make([]byte, 1+rnd.IntN(200))}
+	largest := 200
+	if c.cfg.Large {
+		largest = 24 << 10
+	}
+	var op tx.Op = tx.RecordPut{Key: fmt.Sprintf("key %d", rnd.IntN(8)), Value: make([]byte, 1+rnd.IntN(largest))}
 	if c.nonce%7 == 3 {
 		op = tx.NameClaim{Name: fmt.Sprintf("name-%d-%d", c.id, c.nonce), Target: "x"}
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/testnet/sim/adversary"
 )
 
 // Config is one run. Everything that is not in it follows from the seed. Configs are
@@ -63,6 +62,8 @@ type Config struct {
 	// Far says that timeouts must grow after GST: good leaders are given up until they
 	// have. Learned has that be found out once, and not in each epoch anew.
 	Far, Learned bool
+	// Bounded has it looked at after each step how much nodes hold, and not now and then.
+	Bounded bool
 	// Floor has slow leaders be replaced within a few periods of measurement.
 	Floor bool
 
@@ -101,6 +102,8 @@ type Client struct {
 	// Invalid is the share of requests that are no good, which are sent besides the good
 	// ones; Duplicate the share of committed ones that are sent again.
 	Invalid, Duplicate float64
+	// Large has its records have up to 24 KiB.
+	Large bool
 	// Lonely has each request sent once, to the node Faults.Spared.
 	Lonely bool
 }
@@ -128,7 +131,7 @@ type WrongClock struct {
 // strategy, in place of those that were drawn. It returns an error for a strategy that
 // does not exist.
 func (c *Config) Corrupt(strategy string) error {
-	if adversary.New(strategy) == nil {
+	if strategyOf(strategy) == nil {
 		return fmt.Errorf("no strategy %q", strategy)
 	}
 	c.Faulty = nil

@@ -54,6 +54,8 @@
 //	     used; what was acknowledged is where it was said to be, for good
 //	S7   blocks name their epoch and their committee; no CHECKPOINT of what is not committed
 //	S9   nobody honest is accused, or called a liar; no fork is shown
+//	S10  what a node holds, in bytes and in messages, is bounded by committee, window and
+//	     configuration, whatever it is flooded with; and it convicts another once
 //	S11  what is shown has the state that its header says, fetched or not
 //	L1   what clients want is executed in time, what a leader leaves out too
 //	L2   no more than f+1 good leaders in a row are given up, besides the view that fails

@@ -192,7 +192,11 @@ func (p *program) step(events []driver.Event) {
 			n.traceEvent(e)
 		}
 	}
-	p.perform(p.driver.Step(n.instant(), events...))
+	effects := p.driver.Step(n.instant(), events...)
+	if n.w.cfg.Bounded {
+		n.w.oracle.bounded(n)
+	}
+	p.perform(effects)
 }
 
 // perform has effects carried out one by one: the program may die between two of them.

@@ -36,10 +36,16 @@ type oracle struct {
 
 	patience patience
 	pace     pace
+
+	epochs    map[*node]uint64 // in which each says that it votes
+	convicted map[convicted]bool
 }
 
 func newOracle(w *world) *oracle {
-	o := &oracle{w: w, left: map[*node]*bond{}, forged: map[tx.ID]bool{}, patience: newPatience()}
+	o := &oracle{
+		w: w, left: map[*node]*bond{}, forged: map[tx.ID]bool{}, patience: newPatience(),
+		epochs: map[*node]uint64{}, convicted: map[convicted]bool{},
+	}
 	o.votes = newVotes(o)
 	o.chain = newChain(o)
 	return o
@@ -105,8 +111,13 @@ func (o *oracle) noted(n *node, what driver.Notice) {
 	switch x := what.(type) {
 	case driver.BlockCommitted:
 		o.delivered(n, x)
+	case driver.RoleChanged:
+		o.epochs[n] = x.Epoch
 	case driver.Misbehaved:
 		o.w.stats.Evidence++
+		if o.honest(n) && (x.Kind == pbft.Equivocation.String() || x.Kind == pbft.Amnesia.String()) {
+			o.once(n, &x)
+		}
 		if guilty := o.w.byKey[x.Key]; guilty != nil && o.honest(n) && o.honest(guilty) {
 			o.broken("S9", "node %d accuses honest node %d: %s: %v", n.id, guilty.id, x.Kind, x.Err)
 		}

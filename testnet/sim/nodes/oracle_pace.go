@@ -17,6 +17,9 @@ func (o *oracle) watch() {
 	o.pace.watched = o.w.now()
 	o.floor()
 	o.censored()
+	for _, n := range o.w.nodes {
+		o.bounded(n)
+	}
 }
 
 // settling is how long after GST everybody is up again.

@@ -45,6 +45,7 @@ func Profiles() []Profile {
 		{"churn-epochs", "view changes and restarts at the ends of epochs, lost disks", churnEpochs},
 		{"liars", "churn-epochs, with nodes that lie in view changes and about them", liars},
 		{"byzantine", "as many faulty nodes as the committee withstands, of all kinds", byzantine},
+		{"flood", "a node that floods the others with one class of traffic", flooded},
 		{"mixed", "a little of everything", mixed},
 	}
 }
@@ -275,6 +276,24 @@ func byzantine(c *Config, rnd *rand.Rand) {
 		crashes(c, rnd)
 	case 2:
 		views(c, rnd)
+	}
+}
+
+// flooded has one node send more than there is room for, and large transactions be what
+// clients want, so that bodies have to be asked for.
+func flooded(c *Config, rnd *rand.Rand) {
+	c.Bounded = true
+	c.Params.MaxBlockTransactions = 16
+	c.Params.Window = 1 + rnd.Uint64N(4)
+	c.Params.CheckpointInterval = 2 * c.Params.Window
+	c.SegmentSize = 1 << 20
+	c.GST = 3 * Second
+	c.Faulty = []Fault{{rnd.IntN(c.Validators), "flood-" + floods[rnd.IntN(len(floods))]}}
+	for i := range c.Clients {
+		c.Clients[i].Large = true
+	}
+	if rnd.IntN(3) == 0 {
+		network(c, rnd)
 	}
 }
 

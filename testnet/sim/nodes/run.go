@@ -22,6 +22,7 @@ type Stats struct {
 	Installed                     int // states that were fetched
 	Evidence                      int
 	GoodLeaders                   int // that were given up in a row
+	Held                          int // bytes, at most, by one node
 	Probe, Late, End              Time
 }
 
@@ -41,6 +42,7 @@ func (s *Stats) Add(t *Stats) {
 	s.Installed += t.Installed
 	s.Evidence += t.Evidence
 	s.GoodLeaders = max(s.GoodLeaders, t.GoodLeaders)
+	s.Held = max(s.Held, t.Held)
 	s.Probe = max(s.Probe, t.Probe)
 	s.Late = max(s.Late, t.Late)
 	s.End += t.End
@@ -49,8 +51,8 @@ func (s *Stats) Add(t *Stats) {
 // String returns the numbers on one line.
 func (s *Stats) String() string {
 	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d states fetched, %d misbehaved, %d good leaders given up, "+
-		"%d frames of %d KB, %d dropped, %d events, %v ms after a leader's death, done %v ms after the load, %v ms",
-		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Installed, s.Evidence, s.GoodLeaders,
+		"%d KB held, %d frames of %d KB, %d dropped, %d events, %v ms after a leader's death, done %v ms after the load, %v ms",
+		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Installed, s.Evidence, s.GoodLeaders, s.Held>>10,
 		s.Frames, s.Bytes>>10, s.Dropped, s.Events, s.Probe, s.Late, s.End)
 }
 
@@ -73,7 +75,11 @@ func (r *Report) Err() error {
 // String returns the report as the command prints it.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, profile %s, %d validators: %v", r.Config.Seed, r.Config.Profile, r.Config.Validators, &r.Stats)
+	fmt.Fprintf(&b, "seed %d, profile %s, %d validators", r.Config.Seed, r.Config.Profile, r.Config.Validators)
+	for _, x := range r.Config.Faulty {
+		fmt.Fprintf(&b, ", %d is %s", x.Node, x.Strategy)
+	}
+	fmt.Fprintf(&b, ": %v", &r.Stats)
 	if r.Violation != nil {
 		fmt.Fprintf(&b, "\n%v", r.Violation)
 	}
