@@ -180,6 +180,46 @@ func TestTwoCertifiedTipsAreAFork(t *testing.T) {
 	}
 }
 
+// A source that has stopped on the other side of a fork shows the same head for ever. When
+// this peer has come past it by itself, that head is looked at once more, and not again.
+func TestStoppedSourceIsComparedOnce(t *testing.T) {
+	f := New(Config{TransferAfter: 100, LargestBlock: 1000}, Place{})
+	var asked AskID
+	var checks []JobID
+	run := func(now time.Duration, e Event) {
+		for _, a := range f.Step(now, e) {
+			switch a := a.(type) {
+			case Ask:
+				if _, head := a.Request.(Head); head {
+					asked = a.Ask
+				}
+			case CheckHead:
+				checks = append(checks, a.Job)
+			}
+		}
+	}
+	run(0, Role{Voting: true})
+	run(0, Sources{[]string{"a"}})
+	run(0, Item{Ask: asked, Blob: headBlob(markFork, 3, 0, 0)})
+	run(0, HeadChecked{Job: checks[0], Standing: Standing{Tip: decision(3, markFork)}})
+	run(0, Advanced{Head: Place{5, digestOf(5, markGood)}})
+	for now := time.Second; now < 30*time.Second; now += 100 * time.Millisecond {
+		before := asked
+		run(now, nil)
+		if asked == before {
+			continue
+		}
+		seen := len(checks)
+		run(now, Item{Ask: asked, Blob: headBlob(markFork, 3, 0, 0)})
+		if len(checks) > seen { // the shell would say that it is a fork; this one lets it pass
+			run(now, HeadChecked{Job: checks[seen], Standing: Standing{Tip: decision(3, markFork)}})
+		}
+	}
+	if len(checks) != 2 {
+		t.Errorf("the head is checked %d times, not when it comes and when it can be compared", len(checks))
+	}
+}
+
 func TestFailedApplicationIsTriedAgain(t *testing.T) {
 	w := newWorld(t, newPeer("a", honest))
 	w.height = fixed(100)

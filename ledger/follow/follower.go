@@ -53,6 +53,7 @@ type headCheck struct {
 	job    JobID
 	source *source
 	sum    [32]byte
+	below  uint64 // it is compared with what is here, if it is not above this block
 }
 
 // New returns the follower of a peer whose last block is head.

@@ -85,7 +85,9 @@ func (f *Follower) occupied(s *source) bool {
 	return false
 }
 
-// checkHead has a head verified. The same bytes prove the same, whoever sends them.
+// checkHead has a head verified. The same bytes prove the same, whoever sends them, but a
+// block that was beyond what is here is to be compared once it is not: a source that has
+// stopped on the other side of a fork says the same for ever.
 func (f *Follower) checkHead(s *source, blob []byte) {
 	s.mute = 0
 	if len(blob) > MaxHead {
@@ -94,14 +96,14 @@ func (f *Follower) checkHead(s *source, blob []byte) {
 	}
 	sum := sha256.Sum256(blob)
 	for _, other := range f.sources {
-		if other.heard() && bytes.Equal(other.headSum[:], sum[:]) {
-			s.headSum, s.tip = sum, other.tip
+		if other.heard() && bytes.Equal(other.headSum[:], sum[:]) && (other.compared || other.tip.Seq > f.head.Seq) {
+			s.headSum, s.tip, s.compared = sum, other.tip, other.compared
 			s.checkpoint, s.earliest, s.denied, s.missing = other.checkpoint, other.earliest, 0, Place{}
 			return
 		}
 	}
 	job := f.job()
-	f.heads = append(f.heads, headCheck{job, s, sum})
+	f.heads = append(f.heads, headCheck{job, s, sum, f.atRest()})
 	f.do(CheckHead{Job: job, Blob: blob})
 }
 
@@ -121,14 +123,24 @@ func (f *Follower) headChecked(e HeadChecked) {
 		case e.More:
 			f.askHead(h.source)
 		default:
-			f.stand(h.source, h.sum, &e.Standing)
+			f.stand(&h, &e.Standing)
 		}
 		return
 	}
 }
 
-func (f *Follower) stand(s *source, sum [sha256.Size]byte, proved *Standing) {
-	s.headSum = sum
+// atRest returns the last block that is sure to be stored here: the head, once it has been
+// that for a while.
+func (f *Follower) atRest() uint64 {
+	if f.now-f.moved < Poll {
+		return 0
+	}
+	return f.head.Seq
+}
+
+func (f *Follower) stand(h *headCheck, proved *Standing) {
+	s := h.source
+	s.headSum, s.compared = h.sum, proved.Tip == nil || proved.Tip.Header.Seq <= h.below
 	s.checkpoint, s.earliest, s.denied, s.missing = proved.Checkpoint, proved.Earliest, 0, Place{}
 	if proved.Tip == nil {
 		return // nothing is committed there beyond the first block

@@ -18,6 +18,7 @@ type source struct {
 	denied     uint64         // it had no block below, though its head said so; until its next head
 	missing    Place          // the checkpoint that it turned out not to serve; until its next head
 	headSum    [sha256.Size]byte
+	compared   bool // what the head shows was compared with what is stored here
 	head       *ask // the question for its head that is open
 
 	rate     float64       // verified bytes a second; 0 while it is not known
