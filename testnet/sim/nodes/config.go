@@ -42,6 +42,11 @@ type Config struct {
 	Clients []Client
 	// Faulty are nodes that bend what they send.
 	Faulty []Fault
+	// Twins are validators whose keys run twice, the second ones on nodes behind all
+	// others. Fork has them be more than the validators withstand, with nobody to keep
+	// one of two out: the ledger may fork, and it must be told whose fault that is.
+	Twins []int
+	Fork  bool
 	// Late are nodes that start for the first time at GST.
 	Late []int
 	// Votes are changes of the validators that the validators vote for, at times that are
@@ -86,6 +91,7 @@ type Faults struct {
 	FullDisks, FailedSyncs  int
 	Wipes, StaleDisks       int
 	Rounds                  int     // divide the time before GST, each with other links cut
+	Groups                  int     // into which each round divides the nodes, 0 for single links
 	Links                   float64 // share of the links that is cut then
 	MaxDown                 Time
 	MaxPartition, MaxPaused Time

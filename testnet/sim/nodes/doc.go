@@ -53,7 +53,9 @@
 //	S6   each transaction is executed once, signed by its owner, under a nonce that was not
 //	     used; what was acknowledged is where it was said to be, for good
 //	S7   blocks name their epoch and their committee; no CHECKPOINT of what is not committed
-//	S9   nobody honest is accused, or called a liar; no fork is shown
+//	S9   nobody honest is accused, or called a liar; no fork is shown that there is not.
+//	     After a fork (profile fork) evidence names more validators than may be faulty,
+//	     and everybody honest tells of it and votes no more
 //	S10  what a node holds, in bytes and in messages, is bounded by committee, window and
 //	     configuration, whatever it is flooded with; and it convicts another once
 //	S11  what is shown has the state that its header says, fetched or not
@@ -64,6 +66,7 @@
 //	L5   a slow leader does not stay
 //	L6   timeouts shrink back: a leader's death in calm weather is dealt with within a
 //	     second; and what was found out about the network counts in the next epoch
+//	key  of two nodes with one key one votes, and who is told that it is in use does not
 //	form honest nodes send only what can be read
 //	halt honest nodes do not give up, but for a disk that fails
 //	answer nobody is refused for a good transaction; each ticket is answered once

@@ -25,6 +25,9 @@ func newFaults(w *world) *faults {
 		f.faulty[x.Node] = true
 		w.nodes[x.Node].strategy = newCorrupted(w.nodes[x.Node], x.Strategy)
 	}
+	for _, n := range w.nodes {
+		f.faulty[n.id] = f.faulty[n.id] || n.twin != nil
+	}
 	return f
 }
 
@@ -36,7 +39,7 @@ func (f *faults) withstands(n *node) bool {
 		most = min(most, 1)
 	}
 	for i, other := range f.w.nodes {
-		if other.votes && f.faulty[i] && other != n {
+		if other.votes && f.faulty[i] && other != n && f.w.byKey[other.key.Public()] == other {
 			count++
 		}
 	}
@@ -268,7 +271,7 @@ func (f *faults) staleDisk() {
 // forgive takes nodes that have made good their loss from the books.
 func (f *faults) forgive() {
 	for _, n := range f.w.nodes {
-		if f.faulty[n.id] && !f.amnesiac[n.id] && n.strategy == nil && n.voting() && !n.program.view.Recovering {
+		if f.faulty[n.id] && !f.amnesiac[n.id] && n.strategy == nil && n.twin == nil && n.voting() && !n.program.view.Recovering {
 			f.faulty[n.id] = false
 			f.w.stats.Recovered++
 			n.trace("has recovered", nil)
@@ -288,7 +291,7 @@ func (f *faults) halted(n *node) {
 }
 
 // excuses reports whether a fault that was made explains why a node gave up.
-func (f *faults) excuses(n *node) bool { return f.hurt[n.id] || f.amnesiac[n.id] }
+func (f *faults) excuses(n *node) bool { return f.hurt[n.id] || f.amnesiac[n.id] || f.w.cfg.Fork }
 
 // settle ends all faults: it is GST.
 func (f *faults) settle() {
@@ -313,7 +316,7 @@ func (f *faults) settle() {
 
 // live reports whether a node must take part after GST: it is honest, or has had a loss
 // that it must recover from.
-func (f *faults) live(n *node) bool { return n.strategy == nil && !f.amnesiac[n.id] }
+func (f *faults) live(n *node) bool { return n.strategy == nil && n.twin == nil && !f.amnesiac[n.id] }
 
 // good reports whether a node leads as it should, when it leads: it runs honest code, is
 // up, votes, and has a clock that is about right.
@@ -332,11 +335,38 @@ func (f *faults) round() {
 		return
 	}
 	w.wires.mendAll()
+	if w.cfg.Faults.Groups > 0 {
+		f.divide()
+		return
+	}
 	for a := range w.nodes {
 		for b := range a {
 			if w.rnd.faults.Float64() < w.cfg.Faults.Links {
 				w.wires.cut(a, b)
 				w.wires.cut(b, a)
+			}
+		}
+	}
+}
+
+// divide cuts groups of nodes off from each other. Of two that are to fork the ledger,
+// one is on each side.
+func (f *faults) divide() {
+	w := f.w
+	group := make([]int, len(w.nodes))
+	for i := range group {
+		group[i] = w.rnd.faults.IntN(w.cfg.Faults.Groups)
+	}
+	if w.cfg.Fork {
+		for _, i := range w.cfg.Twins {
+			group[w.nodes[i].twin.id] = 1 - group[i]
+		}
+	}
+	w.trace(nobody, "round in groups", nobody, group)
+	for a, ga := range group {
+		for b, gb := range group {
+			if ga != gb {
+				w.wires.cut(a, b)
 			}
 		}
 	}

@@ -33,6 +33,9 @@ type node struct {
 	crashAt  int // boundaries until it crashes, 0 for never
 	renewals int // how often its operator has had it take its place anew
 	strategy *corrupted
+
+	twin        *node // that runs with the same key, nil for none
+	surrendered bool  // in this life, because of it
 }
 
 // program is one life of a node's program.
@@ -58,7 +61,7 @@ type program struct {
 }
 
 func newNode(w *world, id int, votes bool) (*node, error) {
-	n := &node{w: w, id: id, key: keyOf("node", id), votes: votes, host: kernel.NewHost(&w.scheduler)}
+	n := &node{w: w, id: id, key: w.keyAt(id), votes: votes, host: kernel.NewHost(&w.scheduler)}
 	n.clock = kernel.NewClock(&w.scheduler, 0)
 	var err error
 	if n.disk, err = newDisk(w.rnd.disk.Uint64()); err != nil {
@@ -87,6 +90,7 @@ func (n *node) start() {
 	}
 	n.host.Start()
 	n.life++
+	n.surrendered = false
 	p := &program{
 		n: n, life: n.life, linked: map[int]bool{}, sources: map[int]bool{}, asks: map[driver.AskID]*ask{},
 	}

@@ -41,7 +41,7 @@ func tail(trace string) string {
 
 // What is simulated depends on the seed alone: not on maps, goroutines or clocks.
 func TestSameSeedSameRun(t *testing.T) {
-	for _, profile := range []string{"churn-epochs", "followers", "transfer", "byzantine", "mixed"} {
+	for _, profile := range []string{"churn-epochs", "followers", "transfer", "byzantine", "mixed", "twins", "fork"} {
 		t.Run(profile, func(t *testing.T) {
 			t.Parallel()
 			var first, second bytes.Buffer
@@ -110,6 +110,7 @@ func TestProfilesReachWhatTheyAreFor(t *testing.T) {
 		{"renew", func(s *Stats) bool { return s.Epochs > 3 }},
 		{"far-epochs", func(s *Stats) bool { return s.Epochs > 9 }},
 		{"patience", func(s *Stats) bool { return s.Probe > 0 && s.ViewChanges > 4 }},
+		{"fork", func(s *Stats) bool { return s.Forks > 0 }},
 		{"slow", func(s *Stats) bool { return s.ViewChanges > 1 }},
 		{"calm", func(s *Stats) bool { return s.Probe > 0 && s.Evidence == 0 && s.Dropped == 0 }},
 	} {

@@ -2,6 +2,7 @@ package nodes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
@@ -27,6 +28,7 @@ type oracle struct {
 
 	votes  votes
 	chain  chain
+	forks  forks
 	left   map[*node]*bond // what binds each node by what has left it
 	last   *byte           // the frame that was looked at last
 	sends  int
@@ -44,7 +46,7 @@ type oracle struct {
 func newOracle(w *world) *oracle {
 	o := &oracle{
 		w: w, left: map[*node]*bond{}, forged: map[tx.ID]bool{}, patience: newPatience(),
-		epochs: map[*node]uint64{}, convicted: map[convicted]bool{},
+		forks: newForks(), epochs: map[*node]uint64{}, convicted: map[convicted]bool{},
 	}
 	o.votes = newVotes(o)
 	o.chain = newChain(o)
@@ -53,14 +55,23 @@ func newOracle(w *world) *oracle {
 
 // broken reports a violation. The first one ends the run.
 func (o *oracle) broken(rule, format string, args ...any) {
+	if o.w.cfg.Fork && !slices.Contains(forkRules, rule) {
+		return // there is more than one chain
+	}
 	if o.failed == nil {
 		o.failed = &Violation{rule, o.w.now(), fmt.Sprintf(format, args...)}
 		o.w.trace(nobody, "VIOLATION", nobody, o.failed)
 	}
 }
 
+// forkRules are the rules that hold where there are more faulty nodes than the validators
+// withstand.
+var forkRules = []string{"S9", "S10", "form", "halt", "panic", "simulator"}
+
 // honest reports whether a node runs honest code, on a disk that does not lie.
-func (o *oracle) honest(n *node) bool { return n.strategy == nil && !o.w.faults.amnesiac[n.id] }
+func (o *oracle) honest(n *node) bool {
+	return n.strategy == nil && n.twin == nil && !o.w.faults.amnesiac[n.id]
+}
 
 // trusted is honest, of the holder of a key.
 func (o *oracle) trusted(key sig.PublicKey) bool {
@@ -130,7 +141,8 @@ func (o *oracle) noted(n *node, what driver.Notice) {
 			o.broken("halt", "honest node %d votes no more: %v", n.id, x.Why)
 		}
 	case driver.SourceAvoided:
-		if liar := o.w.named(x.Source); x.Lied && liar != nil && o.honest(n) && o.honest(liar) {
+		// On the other side of a fork, who tells the truth contradicts what is known here.
+		if liar := o.w.named(x.Source); !o.w.cfg.Fork && x.Lied && liar != nil && o.honest(n) && o.honest(liar) {
 			o.broken("S9", "node %d calls honest source %d a liar", n.id, liar.id)
 		}
 	}

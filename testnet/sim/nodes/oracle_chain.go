@@ -60,6 +60,7 @@ func (o *oracle) delivered(n *node, b driver.BlockCommitted) {
 	}
 	h := &b.Decision.Header
 	o.votes.certificate(&b.Decision.Cert)
+	o.forks.delivered(h)
 	if f := o.votes.committed[h.Seq]; f == nil || f.digest != h.Digest() {
 		o.broken("S1", "node %d commits %v without a certificate", n.id, h)
 		return
@@ -157,7 +158,7 @@ func (o *oracle) published(n *node, v *driver.View) {
 		o.broken("S2", "node %d shows block %d after block %d", n.id, h.Seq, before.Head.Header.Seq)
 	}
 	if v.Fork != nil {
-		o.broken("S9", "node %d shows a fork, and there is none", n.id)
+		o.alarmed(n, v.Fork)
 	}
 }
 

@@ -24,7 +24,13 @@ func (o *oracle) unexecuted() []*request {
 
 // finished reports whether all that must happen after GST has happened.
 func (w *world) finished() bool {
-	if !w.loadOver() || w.laggard() != nil {
+	if !w.loadOver() {
+		return false
+	}
+	if w.cfg.Fork {
+		return w.oracle.forkTold()
+	}
+	if w.laggard() != nil {
 		return false
 	}
 	for _, c := range w.clients {
@@ -62,6 +68,10 @@ func (w *world) laggard() *node {
 // overdue says what has not happened in time.
 func (o *oracle) overdue() {
 	w := o.w
+	if w.cfg.Fork {
+		o.broken("S9", "the ledger has forked at %d, and nobody has told: %v", o.forks.split, o.untold())
+		return
+	}
 	if open := o.unexecuted(); len(open) > 0 {
 		r := open[0]
 		o.broken("L1", "%d requests are not executed, the first is %s, wanted at %v; %d blocks", len(open), r.tx.Summary(), r.since, o.chain.head())

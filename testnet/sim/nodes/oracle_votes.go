@@ -26,7 +26,8 @@ type place struct{ choices []choice }
 
 type choice struct {
 	digest, state pbft.Digest
-	by            uint32 // bit r: replica r
+	by            uint32        // bit r: replica r
+	sigs          []pbft.Signed // in runs that fork
 }
 
 // formed is a certificate that could be put together.
@@ -95,6 +96,7 @@ func (v *votes) message(m pbft.Message) {
 
 func (v *votes) proposal(m *pbft.Proposal) {
 	if set := v.known[m.Header.Epoch]; set != nil {
+		v.o.forks.proposed(m)
 		v.vote(m.Subject(), leaderOf(set, m.Header.Epoch, m.View), m.Sig)
 	}
 }
@@ -138,6 +140,9 @@ func (v *votes) vote(s pbft.Subject, r quorum.Replica, signature pbft.Signature)
 	}
 	x := &p.choices[at]
 	x.by |= 1 << r
+	if v.o.w.cfg.Fork {
+		x.sigs = append(x.sigs, pbft.Signed{Replica: r, Sig: signature})
+	}
 	v.o.justified(s, r, who)
 	if bits.OnesCount32(x.by) == quorumOf(len(set)) {
 		v.formed(s)
@@ -196,6 +201,7 @@ func (v *votes) formed(s pbft.Subject) {
 	case pbft.Commit:
 		old := v.committed[s.Seq]
 		if old != nil && (old.digest != f.digest || old.state != f.state) {
+			v.o.forked(old, f)
 			v.o.broken("S1", "%v is certified, and so is %s in view %d", s, old.digest.Short(), old.view)
 			return
 		}

@@ -45,6 +45,8 @@ func Profiles() []Profile {
 		{"churn-epochs", "view changes and restarts at the ends of epochs, lost disks", churnEpochs},
 		{"liars", "churn-epochs, with nodes that lie in view changes and about them", liars},
 		{"byzantine", "as many faulty nodes as the committee withstands, of all kinds", byzantine},
+		{"twins", "keys that run twice, in changing partitions", twinned},
+		{"fork", "more keys that run twice than the validators withstand: it must be told whose fault it is", forking},
 		{"flood", "a node that floods the others with one class of traffic", flooded},
 		{"mixed", "a little of everything", mixed},
 	}

@@ -90,3 +90,36 @@ func liars(c *Config, rnd *rand.Rand) {
 		c.Faulty = append(c.Faulty, Fault{who, names[rnd.IntN(len(names))]})
 	}
 }
+
+// twinned runs up to f keys twice, and draws partitions round by round.
+func twinned(c *Config, rnd *rand.Rand) {
+	c.GST = 4 * Second
+	c.Twins = rnd.Perm(c.Validators)[:1+rnd.IntN(faulty(c.Validators))]
+	c.Faults.Rounds = 2 + rnd.IntN(7)
+	c.Faults.Groups = 1 + rnd.IntN(3)
+	c.Faults.Crashes = rnd.IntN(8)
+	if rnd.IntN(3) == 0 {
+		lossy(c, rnd)
+	}
+}
+
+// forking runs more keys twice than the validators withstand, in partitions with one of
+// each pair on both sides.
+func forking(c *Config, rnd *rand.Rand) {
+	c.Fork = true
+	f := faulty(c.Validators)
+	c.Twins = rnd.Perm(c.Validators)[:f+1+rnd.IntN(f)]
+	c.GST = between(rnd, 2*Second, 4*Second)
+	c.Faults.Rounds = 1 + rnd.IntN(8)
+	c.Faults.Groups = 2
+	c.Load = 0
+	c.KeepBlocks = 0
+	c.Params.Window = 1 + rnd.Uint64N(4)
+	c.Params.CheckpointInterval = c.Params.Window + rnd.Uint64N(12)
+	for i := range c.Clients {
+		c.Clients[i].Copies = 2 * c.Validators
+	}
+	if rnd.IntN(2) == 0 {
+		c.Before.Drop = 0.2 * rnd.Float64()
+	}
+}

@@ -22,6 +22,7 @@ type Stats struct {
 	Installed                     int // states that were fetched
 	Evidence                      int
 	GoodLeaders                   int // that were given up in a row
+	Forks                         int
 	Held                          int // bytes, at most, by one node
 	Probe, Late, End              Time
 }
@@ -42,6 +43,7 @@ func (s *Stats) Add(t *Stats) {
 	s.Installed += t.Installed
 	s.Evidence += t.Evidence
 	s.GoodLeaders = max(s.GoodLeaders, t.GoodLeaders)
+	s.Forks += t.Forks
 	s.Held = max(s.Held, t.Held)
 	s.Probe = max(s.Probe, t.Probe)
 	s.Late = max(s.Late, t.Late)
@@ -51,8 +53,8 @@ func (s *Stats) Add(t *Stats) {
 // String returns the numbers on one line.
 func (s *Stats) String() string {
 	return fmt.Sprintf("%d blocks, %d requests, %d epochs, %d views entered, %d crashes, %d wipes, %d recovered, %d states fetched, %d misbehaved, %d good leaders given up, "+
-		"%d KB held, %d frames of %d KB, %d dropped, %d events, %v ms after a leader's death, done %v ms after the load, %v ms",
-		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Installed, s.Evidence, s.GoodLeaders, s.Held>>10,
+		"%d forks, %d KB held, %d frames of %d KB, %d dropped, %d events, %v ms after a leader's death, done %v ms after the load, %v ms",
+		s.Blocks, s.Requests, s.Epochs, s.ViewChanges, s.Crashes, s.Wipes, s.Recovered, s.Installed, s.Evidence, s.GoodLeaders, s.Forks, s.Held>>10,
 		s.Frames, s.Bytes>>10, s.Dropped, s.Events, s.Probe, s.Late, s.End)
 }
 
@@ -115,6 +117,7 @@ func (w *world) run() {
 			w.oracle.watch()
 			if w.finished() {
 				w.oracle.checkArchives()
+				w.twins.apart()
 				return
 			}
 		}
@@ -132,6 +135,10 @@ func (w *world) begin() {
 		late[i] = true
 	}
 	for i, n := range w.nodes {
+		if n.twin != nil && w.byKey[n.key.Public()] != n && !w.cfg.Fork {
+			w.after(between(w.rnd.nodes, 100*Millisecond, w.cfg.GST), n.join)
+			continue
+		}
 		if !late[i] {
 			w.after(between(w.rnd.nodes, 0, 20*Millisecond), n.start)
 		}

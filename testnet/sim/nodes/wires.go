@@ -89,14 +89,15 @@ func (x *wires) mendAll() {
 
 // send puts a frame for a validator on its way.
 func (x *wires) send(n *node, to sig.PublicKey, class driver.Class, frame []byte) {
-	peer := x.w.byKey[to]
-	if peer == nil || peer == n || !slices.Contains(n.program.validators, to) {
+	if to == n.key.Public() || x.w.twins.mute(n) || !slices.Contains(n.program.validators, to) {
 		return
 	}
-	if x.w.lines.out != nil {
-		x.w.trace(n.id, "sends to", peer.id, frameText{frame, class})
+	for _, peer := range x.w.twins.of(n, to) {
+		if x.w.lines.out != nil {
+			x.w.trace(n.id, "sends to", peer.id, frameText{frame, class})
+		}
+		x.nets[class].Send(n.id, peer.id, parcel{life: peer.life, class: class, frame: frame}, len(frame))
 	}
-	x.nets[class].Send(n.id, peer.id, parcel{life: peer.life, class: class, frame: frame}, len(frame))
 }
 
 // ask puts something on its way that a node does when it arrives.
@@ -118,7 +119,9 @@ func (x *wires) arrive(from, to int, p parcel) {
 			p.open()
 			return
 		}
-		n.program.receive(x.w.nodes[from].key.Public(), p.class, p.frame)
+		if x.w.twins.heard(n, x.w.nodes[from]) {
+			n.program.receive(x.w.nodes[from].key.Public(), p.class, p.frame)
+		}
 	})
 }
 
@@ -148,6 +151,7 @@ func (x *wires) changed() {
 	x.looking = true
 	x.w.after(between(x.w.rnd.net, Millisecond, 30*Millisecond), func() {
 		x.looking = false
+		x.w.twins.look()
 		for _, n := range x.w.nodes {
 			if n.program != nil {
 				n.host.Run(n.program.look)
@@ -173,7 +177,7 @@ func (p *program) look() {
 			continue
 		}
 		reached := n.w.wires.connected(n, peer)
-		both := reached && slices.Contains(p.validators, peer.key.Public()) && slices.Contains(peer.program.validators, n.key.Public())
+		both := reached && peer != n.twin && n.w.twins.heard(n, peer) && slices.Contains(p.validators, peer.key.Public()) && slices.Contains(peer.program.validators, n.key.Public())
 		if both != p.linked[peer.id] {
 			p.linked[peer.id] = both
 			if both {

@@ -28,6 +28,7 @@ type world struct {
 	clients []*client
 	tickets tickets
 	wires   *wires
+	twins   *twins
 	faults  *faults
 	oracle  *oracle
 	lines   trace
@@ -63,14 +64,17 @@ func newWorld(cfg *Config) (*world, error) {
 	w.oracle = newOracle(w)
 	w.tickets = tickets{open: map[ticketAt]waiting{}}
 	all := cfg.Validators + cfg.Candidates + cfg.Followers
-	for i := range all {
-		n, err := newNode(w, i, i < cfg.Validators+cfg.Candidates)
+	for i := range all + len(cfg.Twins) {
+		n, err := newNode(w, i, i < cfg.Validators+cfg.Candidates || i >= all)
 		if err != nil {
 			return nil, err
 		}
 		w.nodes = append(w.nodes, n)
-		w.byKey[n.key.Public()] = n
+		if i < all {
+			w.byKey[n.key.Public()] = n
+		}
 	}
+	w.twins = newTwins(w)
 	w.wires = newWires(w)
 	w.faults = newFaults(w)
 	for i := range cfg.Clients {
@@ -82,6 +86,14 @@ func newWorld(cfg *Config) (*world, error) {
 // keyOf returns the key of one of a kind.
 func keyOf(kind string, i int) sig.PrivateKey {
 	return sig.FromSeed(sha256.Sum256(binary.BigEndian.AppendUint64([]byte("decube simulation "+kind+" "), uint64(i))))
+}
+
+// keyAt returns the key of a node: those behind all others have the keys of twins.
+func (w *world) keyAt(id int) sig.PrivateKey {
+	if all := w.cfg.Validators + w.cfg.Candidates + w.cfg.Followers; id >= all {
+		id = w.cfg.Twins[id-all]
+	}
+	return keyOf("node", id)
 }
 
 // after does something at a later time.
