@@ -106,13 +106,19 @@ func (l *Ledger) open(ctx context.Context, o *Options) error {
 		Votes: o.Transport != nil, Log: l.log, Sigs: sig.NewVerifier(0), Ballots: sig.NewVerifier(0),
 		Workers: o.Config.ParallelWorkers, Lanes: l.newLane, Deliver: l.inbox.completed, Outside: l.outside,
 	})
-	if errors.Is(err, archive.ErrCorrupt) {
+	switch {
+	case errors.Is(err, shell.ErrOther):
+		return fmt.Errorf("%w: %w, %s", ErrGenesis, err, dir)
+	case errors.Is(err, archive.ErrCorrupt):
 		return fmt.Errorf("open the archive in %s: %w", dir, err)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	l.shell = s
+	// Only now it is certain that what is stored is not another ledger's.
+	if err := bind(o.Dir, o.Genesis); err != nil {
+		return err
+	}
 	cfg := driver.Config{
 		Genesis: o.Genesis, Core: core, Key: o.Key, MaxBatch: o.Config.MaxBatchSize, BatchTimeout: o.Config.BatchTimeout,
 		Fanout: o.Config.GossipFanout, TransferAfter: o.TransferAfter, KeepBlocks: uint64(o.Config.KeepBlocks), StateEvery: o.StateEvery,

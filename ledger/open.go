@@ -37,27 +37,35 @@ func Init(dir string, g *genesis.Genesis) error {
 	return bind(dir, g)
 }
 
-// makeDir makes a ledger's directory if it is missing.
+// makeDir makes a ledger's directory if it is missing, and returns an error for one that
+// is noted to be another ledger's.
 func makeDir(dir string, g *genesis.Genesis) error {
 	if err := durable.OS.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making the ledger's directory: %w", err)
 	}
-	return bind(dir, g)
+	_, err := noted(dir, g)
+	return err
 }
 
 // bind notes which ledger a directory is of, or checks it.
 func bind(dir string, g *genesis.Genesis) error {
-	name := filepath.Join(dir, genesisFile)
-	want := g.ID().String() + "\n"
-	got, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return durable.WriteFile(name, []byte(want), 0o600)
-	}
-	if err != nil {
+	known, err := noted(dir, g)
+	if err != nil || known {
 		return err
 	}
-	if string(got) != want {
-		return fmt.Errorf("%w: %s is of genesis %.16s, the document given has %.16s", ErrGenesis, dir, got, want)
+	return durable.WriteFile(filepath.Join(dir, genesisFile), []byte(noteOf(g)), 0o600)
+}
+
+func noteOf(g *genesis.Genesis) string { return g.ID().String() + "\n" }
+
+// noted reports whether it is noted that a directory is a ledger's.
+func noted(dir string, g *genesis.Genesis) (bool, error) {
+	got, err := os.ReadFile(filepath.Join(dir, genesisFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
 	}
-	return nil
+	if want := noteOf(g); err == nil && string(got) != want {
+		return false, fmt.Errorf("%w: %s is of genesis %.16s, the document given has %.16s", ErrGenesis, dir, got, want)
+	}
+	return err == nil, err
 }

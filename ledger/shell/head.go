@@ -21,6 +21,29 @@ func (s *Shell) loadHead() (*driver.Head, error) {
 	return s.headOf(tip)
 }
 
+// ErrOther is returned by Open for an archive that begins with another genesis block.
+var ErrOther = errors.New("the archive is another ledger's")
+
+// checkGenesis returns ErrOther for an archive that begins with another genesis block.
+// One that begins later does not show it.
+func (s *Shell) checkGenesis() error {
+	d, err := s.archive.Decision(0)
+	if errors.Is(err, archive.ErrNotFound) || errors.Is(err, archive.ErrPruned) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	st, err := state.Genesis(s.o.Genesis)
+	if err != nil {
+		return err
+	}
+	if own := s.o.Genesis.Header(st.Root()); d.Header != own {
+		return fmt.Errorf("%w: its genesis block is %s, not %s", ErrOther, d.Header.Digest().Short(), own.Digest().Short())
+	}
+	return nil
+}
+
 // loadTip returns the last stored block with its state, which is carried out again from
 // the last one that is stored, and how many transactions were. It begins an archive that
 // is empty.

@@ -22,6 +22,9 @@ func (s *Shell) reopen(ctx context.Context) (driver.Recovered, error) {
 		return r, fmt.Errorf("opening the archive: %w", err)
 	}
 	s.archive = a
+	if err := s.checkGenesis(); err != nil {
+		return r, err
+	}
 	tip, redone, err := s.loadTip()
 	if err != nil {
 		return r, err
