@@ -3,7 +3,6 @@ package driver
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/decube/decube/ledger/codec"
@@ -39,11 +38,12 @@ type chain struct {
 	stable *pbft.Certificate
 	due    []*pbft.Decision // archived decisions above stable at which a checkpoint is due, ascending
 
-	unarchived      []*committed // given to the archive or about to be, and not there yet
-	unarchivedBytes int          // their bytes
-	parked          *application // that waits for the archive to have fewer
-	unstored        int          // transactions since the last block whose state was stored
-	states          []uint64     // archived blocks whose state is stored, those that others may be fetching
+	unarchived      []*committed       // given to the archive or about to be, and not there yet
+	unarchivedBytes int                // their bytes
+	onTheWay        map[tx.ID]struct{} // their transactions
+	parked          *application       // that waits for the archive to have fewer
+	unstored        int                // transactions since the last block whose state was stored
+	states          []uint64           // archived blocks whose state is stored, those that others may be fetching
 	since           time.Duration
 	waits           bool // an archived block is not durable; since says since when
 	syncing         bool
@@ -107,7 +107,7 @@ func (d *Driver) advance(decision *pbft.Decision, done *result, latency time.Dur
 	d.plan.below(h.Header.Seq)
 
 	k := &committed{head: h, block: block, ids: ids, latency: latency}
-	c.unarchived, c.unarchivedBytes = append(c.unarchived, k), c.unarchivedBytes+block.Body.Size()
+	c.add(k)
 	d.leave(func() { d.give(k) })
 }
 
@@ -140,9 +140,7 @@ func (d *Driver) archived(seq uint64) {
 	c := &d.chain
 	c.archived = max(c.archived, seq)
 	for len(c.unarchived) > 0 && c.unarchived[0].head.Header.Seq <= seq {
-		k := c.unarchived[0]
-		c.unarchived[0] = nil
-		c.unarchived, c.unarchivedBytes = c.unarchived[1:], c.unarchivedBytes-k.block.Body.Size()
+		k := c.first()
 		h := &k.head.Header
 		for _, a := range d.market.tickets.Committed(h.Seq, h.Time, k.ids) {
 			d.answer(a)
@@ -179,7 +177,39 @@ func (d *Driver) unpark() {
 // Whoever waits for it is told once it is there. Judged on the head it has used its own
 // nonce, which is true, and what nobody is to be told.
 func (c *chain) committing(id tx.ID) bool {
-	return slices.ContainsFunc(c.unarchived, func(k *committed) bool { return slices.Contains(k.ids, id) })
+	// Clients can have many ask at a time, while many blocks wait for a slow disk.
+	_, on := c.onTheWay[id]
+	return on
+}
+
+// add has a block be on its way to the archive.
+func (c *chain) add(k *committed) {
+	c.unarchived, c.unarchivedBytes = append(c.unarchived, k), c.unarchivedBytes+k.block.Body.Size()
+	if c.onTheWay == nil {
+		c.onTheWay = map[tx.ID]struct{}{}
+	}
+	for _, id := range k.ids {
+		c.onTheWay[id] = struct{}{}
+	}
+}
+
+// first returns the first block that is on its way to the archive, which has arrived.
+func (c *chain) first() *committed {
+	k := c.unarchived[0]
+	c.unarchived[0] = nil
+	c.unarchived, c.unarchivedBytes = c.unarchived[1:], c.unarchivedBytes-k.block.Body.Size()
+	for _, id := range k.ids {
+		delete(c.onTheWay, id)
+	}
+	return k
+}
+
+// forget has no block be on its way, but for some.
+func (c *chain) forget(but []*committed) {
+	c.unarchived, c.unarchivedBytes, c.onTheWay = nil, 0, nil
+	for _, k := range but {
+		c.add(k)
+	}
 }
 
 // store makes durable what has been in the log alone for a while.
@@ -381,7 +411,8 @@ func (d *Driver) installed(e *Installed) {
 	d.recognise(e.Head.Decision)
 	d.plan.forget()
 	c.given, c.archived, c.synced, c.lowest = e.Head, e.Head.Header.Seq, e.Head.Header.Seq, e.Head.Header.Seq
-	c.waits, c.unstored, c.unarchived, c.unarchivedBytes, c.due, c.states = false, 0, nil, 0, nil, nil
+	c.waits, c.unstored, c.due, c.states = false, 0, nil, nil
+	c.forget(nil)
 	d.setHead(e.Head)
 	c.remember(&e.Head.Tip)
 	d.shown.head = e.Head
@@ -402,14 +433,13 @@ func (d *Driver) rewind() {
 	if c.head == c.given {
 		return
 	}
-	kept := c.unarchived[:0]
-	c.unarchivedBytes = 0
+	var kept []*committed
 	for _, k := range c.unarchived {
 		if k.head.Header.Seq <= c.given.Header.Seq {
-			kept, c.unarchivedBytes = append(kept, k), c.unarchivedBytes+k.block.Body.Size()
+			kept = append(kept, k)
 		}
 	}
-	c.unarchived = kept
+	c.forget(kept)
 	d.plan.forget()
 	c.head = c.given
 	d.bodies.resize(&c.head.Params)
