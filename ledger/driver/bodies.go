@@ -21,11 +21,16 @@ type bodies struct {
 	store   *body.Store
 	epoch   uint64
 	answers body.Answers
+	loads   map[sig.PublicKey]int // bodies that are being read for each validator
 }
+
+// maxLoads is how many bodies are read for one validator at a time. How large they are is
+// known, and paid for, only when they are in memory.
+const maxLoads = 4
 
 func newBodies(h *Head) bodies {
 	limits := body.Limits{Window: h.Params.Window, BodyBytes: body.SizeLimit(h.Params.MaxBlockBytes, h.Params.MaxBlockTransactions)}
-	b := bodies{store: body.New(limits), epoch: h.Epoch}
+	b := bodies{store: body.New(limits), epoch: h.Epoch, loads: map[sig.PublicKey]int{}}
 	b.store.Reset(h.Header.Seq)
 	return b
 }
@@ -130,7 +135,15 @@ func (d *Driver) wanted(from sig.PublicKey, w codec.Want) {
 		d.giveBody(from, w.Root, c.Encoded())
 		return
 	}
+	loads := d.bodies.loads
+	if loads[from] >= maxLoads {
+		return
+	}
+	loads[from]++
 	d.do(Load{Seq: w.Seq, Root: w.Root, Job: d.jobs.add(func(e Event) {
+		if loads[from]--; loads[from] == 0 {
+			delete(loads, from)
+		}
 		if l, _ := e.(Loaded); l.Encoded != nil {
 			d.giveBody(from, w.Root, l.Encoded)
 		}
