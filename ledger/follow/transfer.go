@@ -144,8 +144,14 @@ func (f *Follower) askChunk() {
 			}
 			return
 		}
-		if !pending {
+		switch {
+		case !pending:
 			f.abandonCheckpoint(shares)
+		case f.now-t.asked >= stretched(Patience, t.round):
+			// There is nobody to ask beside. Others may serve a later checkpoint by now, and
+			// if not, the same source may answer when it is asked anew.
+			t.round++
+			f.fail(t.asks[0].source, false)
 		}
 		return
 	}

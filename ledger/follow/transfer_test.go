@@ -126,6 +126,21 @@ func TestNewerCheckpointWhenTheOldOneIsGone(t *testing.T) {
 	}
 }
 
+// One source alone serves a checkpoint, and does not: it has begun when nobody else was
+// heard, and the others have gone on to later ones.
+func TestLoneSourceDoesNotHoldATransfer(t *testing.T) {
+	late := func(w *world, p *peer, a Ask) {
+		if w.now > 5*time.Second {
+			honest(w, p, a)
+		}
+	}
+	w := newWorld(t, newPeer("boaster", boaster), newPeer("late", late), newPeer("late too", late))
+	w.interval = 20
+	w.height = func(now time.Duration) uint64 { return 5000 + uint64(now/(100*time.Millisecond)) }
+	w.start(1000, 0)
+	w.until(time.Minute, "the follower is at the head", func() bool { return w.head.Seq+20 >= w.height(w.now) })
+}
+
 func TestHostileSourcesDoNotHoldATransfer(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		hostile := rapid.IntRange(0, 6).Draw(rt, "hostile")
