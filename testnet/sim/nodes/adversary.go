@@ -38,6 +38,9 @@ func strategyOf(name string) adversary.Strategy {
 	if class, ok := strings.CutPrefix(name, "flood-"); ok && slices.Contains(floods, class) {
 		return &flooder{class: class}
 	}
+	if slices.Contains(badSources(), name) {
+		return &badSource{name: name}
+	}
 	return adversary.New(name)
 }
 

@@ -21,6 +21,7 @@ type ask struct {
 	over   bool
 	cut    bool    // the connection has ended: nothing more comes through it
 	stream *stream // at the source
+	given  int     // replies of the source
 }
 
 // errGone is what a hand-over ends with whose source is gone.
@@ -93,7 +94,22 @@ func (a *ask) reply(size int, do func()) {
 	if a.cut || a.p != a.p.n.program || a.source.life != a.life {
 		return
 	}
-	a.p.n.w.wires.ask(a.source, a.p.n, size+40, do)
+	wait, ever := a.source.strategy.serves(a, size)
+	if !ever {
+		return
+	}
+	send := func() { a.p.n.w.wires.ask(a.source, a.p.n, size+40, do) }
+	if wait == 0 {
+		send()
+		return
+	}
+	a.source.host.After(wait, send)
+}
+
+// give sends an item of the answer.
+func (a *ask) give(blob []byte) {
+	blob = a.source.strategy.bends(blob)
+	a.reply(len(blob), func() { a.item(blob) })
 }
 
 func (a *ask) replyEnd(why follow.End, err error) { a.reply(0, func() { a.end(why, err) }) }
@@ -114,13 +130,17 @@ func (a *ask) serve(r follow.Request, latest uint64) {
 		if chunk, err := s.shell.Chunk(r.Seq, r.Start[:]); err != nil {
 			a.replyEnd(follow.Absent, nil)
 		} else {
-			a.reply(len(chunk), func() { a.item(chunk) })
+			a.give(chunk)
 			a.replyEnd(follow.Complete, nil)
 		}
 	case follow.Submit:
 		t, err := tx.Decode(r.Raw)
 		if err != nil {
 			a.replyEnd(follow.Complete, err)
+			return
+		}
+		if a.source.strategy.swallows() {
+			a.replyEnd(follow.Complete, nil)
 			return
 		}
 		a.source.submit(t, intake.Follower(a.p.n.address()), func(x answered) { a.replyEnd(follow.Complete, x.Err) })
@@ -145,7 +165,7 @@ func (a *ask) serveHead(s *program, latest uint64) {
 			}
 		})
 	}
-	a.reply(len(head), func() { a.item(head) })
+	a.give(head)
 	a.replyEnd(follow.Complete, nil)
 }
 
@@ -164,7 +184,7 @@ func (a *ask) serveBlocks(s *program, r follow.Blocks) {
 			a.replyEnd(follow.Oversize, nil)
 			return
 		}
-		a.reply(len(block), func() { a.item(block) })
+		a.give(block)
 		if sent += len(block); sent >= r.Bytes {
 			a.replyEnd(follow.Full, nil)
 			return
@@ -201,6 +221,6 @@ func (s *stream) wake() {
 		}
 		s.next++
 		s.room -= len(block)
-		s.a.reply(len(block), func() { s.a.item(block) })
+		s.a.give(block)
 	}
 }

@@ -21,12 +21,8 @@ type flooder struct {
 var floods = []string{"votes", "next-epoch", "proposals", "bodies", "junk", "transactions"}
 
 // Send implements adversary.Strategy.
-func (f *flooder) Send(_ *adversary.Replica, envelopes []pbft.Envelope) []adversary.Packet {
-	out := make([]adversary.Packet, 0, len(envelopes))
-	for _, e := range envelopes {
-		out = append(out, adversary.Packet{Envelope: e})
-	}
-	return out
+func (*flooder) Send(_ *adversary.Replica, envelopes []pbft.Envelope) []adversary.Packet {
+	return asTheyAre(envelopes)
 }
 
 const (

@@ -37,6 +37,7 @@ func Profiles() []Profile {
 		{"slow", "leaders that are just fast enough not to be late", slowLeaders},
 		{"patience", "timeouts that have grown must shrink again", patient},
 		{"far-epochs", "far, with epochs that end all the time", farEpochs},
+		{"sources", "sources that drip, stall and lie, and nodes that come late", sourced},
 		{"clients", "clients that repeat and send what is no good", clients},
 		{"views", "one view change after the other, with what attacks them", attackedViews},
 		{"storm", "views, for longer, and with more links cut", storm},
@@ -253,6 +254,30 @@ func transfer(c *Config, rnd *rand.Rand) {
 	}
 	for i := range c.Clients {
 		c.Clients[i] = Client{Every: 50 * Millisecond, Ahead: 8, Copies: 2}
+	}
+}
+
+// sourced has up to f validators, and a follower, be bad sources for those who come late:
+// of blocks and states of some megabytes.
+func sourced(c *Config, rnd *rand.Rand) {
+	c.Followers = 2
+	c.SegmentSize = 1 << 20
+	c.GST, c.Load = 3*Second, 3*Second
+	c.Params.Window = 1 + rnd.Uint64N(4)
+	c.Params.CheckpointInterval = c.Params.Window + rnd.Uint64N(4)
+	if rnd.IntN(2) == 0 {
+		c.KeepBlocks = 2*c.Params.CheckpointInterval + rnd.Uint64N(6)
+		c.TransferAfter = 4 + rnd.Uint64N(10)
+	}
+	late := rnd.Perm(c.Validators)
+	f := faulty(c.Validators)
+	c.Late = []int{c.Validators, late[f]}
+	names := badSources()
+	for _, who := range append(late[:f:f], c.Validators+1) {
+		c.Faulty = append(c.Faulty, Fault{who, names[rnd.IntN(len(names))]})
+	}
+	for i := range c.Clients {
+		c.Clients[i] = Client{Every: 60 * Millisecond, Ahead: 6, Copies: 2, Large: true}
 	}
 }
 
