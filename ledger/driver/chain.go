@@ -50,6 +50,7 @@ type chain struct {
 	again           bool // there is more to be made durable than what is on its way
 	replacing       bool // the archive is about to begin with another state; installing is set, too
 	installing      bool
+	installs        uint64 // how many states of others were installed
 	passed          uint64 // transactions committed since the start
 }
 
@@ -347,8 +348,8 @@ func (d *Driver) apply(a *application) {
 		}
 		done := d.plan.find(decision.Cert.Digest)
 		if done == nil {
-			parent := d.chain.head.Tip
-			d.do(Execute{Job: d.jobs.add(func(e Event) { d.redone(a, e) }), Parent: &parent, Task: RedoBlock{f}})
+			parent, installs := d.chain.head.Tip, d.chain.installs
+			d.do(Execute{Job: d.jobs.add(func(e Event) { d.redone(a, installs, e) }), Parent: &parent, Task: RedoBlock{f}})
 			return
 		}
 		d.advance(decision, done, 0)
@@ -356,19 +357,30 @@ func (d *Driver) apply(a *application) {
 	d.caughtUp(a)
 }
 
+// unread is told that a job could not read the state that it stood on, and of how many
+// installed states it was younger. If that state has been replaced since, or is about to be,
+// nobody needs it any more: it returns true, and the job has come to nothing. Otherwise
+// this peer's disk cannot be trusted.
+func (d *Driver) unread(installs uint64, err error) (replaced bool) {
+	if d.chain.replacing || installs != d.chain.installs {
+		return true
+	}
+	d.fail(err)
+	return false
+}
+
 // redone goes on with a block that was carried out.
-func (d *Driver) redone(a *application, e Event) {
+func (d *Driver) redone(a *application, installs uint64, e Event) {
 	x, _ := e.(Executed)
 	switch {
 	case errors.Is(x.Err, exec.ErrInvalid):
 		// Nothing can mend that this peer's state is not the one that others have signed.
 		d.fail(fmt.Errorf("%w: block %d: %w", pbft.ErrDiverged, a.blocks[a.at].Decision().Header.Seq, x.Err))
 		return
-	case errors.Is(x.Err, exec.ErrBody):
+	case errors.Is(x.Err, exec.ErrBody), x.Err != nil && d.unread(installs, x.Err):
 		d.inform(follow.Failed{Job: a.job})
 		return
 	case x.Err != nil:
-		d.fail(x.Err)
 		return
 	}
 	decision := a.blocks[a.at].Decision()
@@ -408,6 +420,7 @@ func (d *Driver) installed(e *Installed) {
 	}
 	// What was carried out stands on the state that is replaced. Blocks that wait to be
 	// checked do not.
+	c.installs++
 	d.recognise(e.Head.Decision)
 	d.plan.forget()
 	c.given, c.archived, c.synced, c.lowest = e.Head, e.Head.Header.Seq, e.Head.Header.Seq, e.Head.Header.Seq

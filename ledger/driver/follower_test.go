@@ -7,7 +7,61 @@ import (
 
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/follow"
+	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/intake"
 )
+
+// A job stands on a state that is replaced by one of others meanwhile, and cannot read it
+// any more. That is nothing to give up for.
+func TestReplacedStateNeedNotBeRead(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		w := newWorldOf(t, 4, 1, func(c *driver.Config, _ *genesis.Params) { c.TransferAfter = 2 })
+		w.states = true
+		w.run(1100 * time.Millisecond)
+		for i := range 5 {
+			w.nodes[0].submit(intake.Ticket(i+1), 10, uint64(i), put(i))
+			w.run(100 * time.Millisecond)
+		}
+		follower := w.nodes[4]
+		w.hold = func(n *node, e driver.Effect) bool {
+			switch e.(type) {
+			case driver.Judge, driver.Install:
+				return n == follower
+			}
+			return false
+		}
+		follower.submit(9, 11, 0, put(9))
+		w.run(100 * time.Millisecond)
+		follower.sources(0)
+		w.run(3 * time.Second)
+		var unread driver.Judged
+		var installed driver.Installed
+		for _, e := range follower.waiting {
+			switch e := e.(type) {
+			case driver.Judge:
+				unread = driver.Judged{Job: e.Job, Err: errors.New("the state is gone")}
+			case driver.Install:
+				head := w.nodes[0].disk.head()
+				verified, _ := follower.judge.Verify(head.Decision)
+				installed = driver.Installed{Job: e.Job, Head: head, Verified: verified[0]}
+			}
+		}
+		if unread.Job == 0 || installed.Job == 0 {
+			t.Fatalf("a judge and an install are to wait: %+v", follower.waiting)
+		}
+		if before {
+			follower.take(unread)
+			follower.take(installed)
+		} else {
+			follower.take(installed)
+			follower.take(unread)
+		}
+		w.run(time.Second)
+		if follower.halted != nil || follower.view.Head.Header.Seq != 5 {
+			t.Errorf("it is at block %d, halted: %v", follower.view.Head.Header.Seq, follower.halted)
+		}
+	}
+}
 
 // A follower believes no source that it has handed a transaction in: what counts is a
 // block. It asks others too, and says that it does not know when it has tried them.

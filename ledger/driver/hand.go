@@ -95,12 +95,12 @@ func (h *hand) judge(d *Driver) {
 	for i, ticket := range tickets {
 		ts[i] = h.txs[ticket]
 	}
-	tip := d.chain.head.Tip
+	tip, installs := d.chain.head.Tip, d.chain.installs
 	d.do(Judge{On: &tip, Txs: ts, Time: d.now.Wall, Job: d.jobs.add(func(e Event) {
 		h.judging = false
 		judged, _ := e.(Judged)
 		if judged.Err != nil {
-			d.fail(judged.Err)
+			d.unread(installs, judged.Err)
 			return
 		}
 		for i, ticket := range tickets {

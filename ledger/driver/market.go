@@ -331,13 +331,13 @@ func (d *Driver) judgeThese(ts []*tx.Transaction) {
 		return
 	}
 	m := &d.market
-	tip := d.chain.head.Tip
+	tip, installs := d.chain.head.Tip, d.chain.installs
 	m.judging = true
 	d.do(Judge{On: &tip, Txs: ts, Time: d.now.Wall, Job: d.jobs.add(func(e Event) {
 		m.judging = false
 		judged, _ := e.(Judged)
 		if judged.Err != nil {
-			d.fail(judged.Err)
+			d.unread(installs, judged.Err)
 			return
 		}
 		verdicts := make([]intake.Verdict, len(ts))

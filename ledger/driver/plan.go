@@ -197,8 +197,9 @@ func (d *Driver) look(c *check) {
 	}
 	c.running = true
 	p.running++
+	installs := d.chain.installs
 	d.do(Execute{
-		Job: d.jobs.add(func(e Event) { d.checked(c, vouched, e) }), Parent: &parent.Tip,
+		Job: d.jobs.add(func(e Event) { d.checked(c, vouched, installs, e) }), Parent: &parent.Tip,
 		Task: CheckBlock{Offer: exec.Offer{Header: c.Header, Body: content, Vouched: vouched, Came: c.came}, Time: d.now.Wall},
 	})
 }
@@ -222,13 +223,13 @@ func (d *Driver) parent(digest pbft.Digest) *standing {
 }
 
 // checked takes what was found out about a block.
-func (d *Driver) checked(c *check, vouched bool, e Event) {
+func (d *Driver) checked(c *check, vouched bool, installs uint64, e Event) {
 	p := &d.plan
 	p.running--
 	c.running = false
 	x, _ := e.(Executed)
 	if x.Err != nil {
-		d.fail(x.Err)
+		d.unread(installs, x.Err)
 		return
 	}
 	if d.voter == nil || !slices.Contains(p.checks, c) || c.Header.Epoch != d.voter.epoch {
@@ -316,8 +317,9 @@ func (d *Driver) build() {
 		}
 	}
 	p.building = true
+	installs := d.chain.installs
 	d.do(Execute{
-		Job: d.jobs.add(func(e Event) { d.builtBlock(o, e) }), Parent: &parent.Tip,
+		Job: d.jobs.add(func(e Event) { d.builtBlock(o, installs, e) }), Parent: &parent.Tip,
 		Task: BuildBlock{Limits: most, Candidates: d.market.pool.Next(most.Transactions, most.Bytes-exec.BodyHead), Time: d.now.Wall},
 	})
 }
@@ -328,12 +330,12 @@ const rest = tick
 
 // builtBlock proposes a block that was built. Transactions that do not apply on top of
 // what is in flight wait; those that do not even apply on top of what is committed go.
-func (d *Driver) builtBlock(o pbft.Build, e Event) {
+func (d *Driver) builtBlock(o pbft.Build, installs uint64, e Event) {
 	p := &d.plan
 	p.building = false
 	x, _ := e.(Executed)
 	if x.Err != nil {
-		d.fail(x.Err)
+		d.unread(installs, x.Err)
 		return
 	}
 	d.judgeThese(x.Doubtful)

@@ -69,11 +69,12 @@ func (d *Driver) renewPlace() {
 		d.wake(r.next)
 	case r.pending == nil:
 		r.peeking = true
+		installs := d.chain.installs
 		d.do(Peek{On: &d.chain.head.Tip, Owner: d.self, Job: d.jobs.add(func(e Event) {
 			r.peeking = false
 			peeked, _ := e.(Peeked)
 			if peeked.Err != nil {
-				d.fail(peeked.Err)
+				d.unread(installs, peeked.Err)
 				return
 			}
 			r.make(d, peeked.Nonce)

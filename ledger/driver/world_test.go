@@ -42,6 +42,7 @@ type world struct {
 	// take.
 	lost    func(from, to int, f codec.Frame) bool
 	latency time.Duration
+	states  bool // each block is a checkpoint whose state sources serve
 	// hold, if not nil, says which effects are not carried out until they are released.
 	hold func(n *node, e driver.Effect) bool
 }
@@ -214,6 +215,9 @@ func (n *node) checkChain(action follow.Action) {
 		out := follow.HeadChecked{Job: a.Job}
 		if chain := n.w.nodes[a.Blob[0]].chain; len(chain) > 0 {
 			out.Standing.Tip = chain[len(chain)-1]
+			if n.w.states {
+				out.Standing.Checkpoint = out.Standing.Tip
+			}
 		}
 		n.take(driver.ChainChecked{Event: out})
 	case follow.CheckBlocks:
@@ -231,6 +235,8 @@ func (n *node) checkChain(action follow.Action) {
 			out.Blocks = append(out.Blocks, &driver.Fetched{Verified: verified[0], Content: c})
 		}
 		n.take(driver.ChainChecked{Event: out})
+	case follow.Build: // nothing of the state is missing
+		n.take(driver.ChainChecked{Event: follow.Building{Job: a.Job}})
 	default:
 		n.w.t.Fatalf("a %T", action)
 	}
