@@ -279,6 +279,18 @@ func (f *faults) forgive() {
 	}
 }
 
+// restart has an operator start a node again that votes no more, because it has seen a vote
+// of its own that its old disk does not know of.
+func (f *faults) restart() {
+	for _, n := range f.w.nodes {
+		if f.amnesiac[n.id] && n.program != nil && n.program.view != nil && n.program.view.Halted != "" && !n.host.Paused() {
+			n.trace("is started again by its operator", nil)
+			n.crash()
+			f.crashed(n)
+		}
+	}
+}
+
 // halted is what an operator does about a node that has given up.
 func (f *faults) halted(n *node) {
 	f.w.oracle.halted(n)
@@ -315,8 +327,8 @@ func (f *faults) settle() {
 }
 
 // live reports whether a node must take part after GST: it is honest, or has had a loss
-// that it must recover from.
-func (f *faults) live(n *node) bool { return n.strategy == nil && n.twin == nil && !f.amnesiac[n.id] }
+// that it must recover from. Who comes back with an old disk must notice, and vote again.
+func (f *faults) live(n *node) bool { return n.strategy == nil && n.twin == nil }
 
 // good reports whether a node leads as it should, when it leads: it runs honest code, is
 // up, votes, and has a clock that is about right.

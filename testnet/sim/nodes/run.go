@@ -114,6 +114,7 @@ func (w *world) run() {
 		}
 		if w.scheduler.Events()%256 == 0 {
 			w.faults.forgive()
+			w.faults.restart()
 			w.oracle.watch()
 			if w.finished() {
 				w.oracle.checkArchives()
