@@ -31,6 +31,9 @@ type Replica struct {
 	Rand      *rand.Rand
 	// Sign signs with the replica's own key.
 	Sign func(statement []byte) pbft.Signature
+	// Rebuild returns a block as good as another, with its transactions and a later time,
+	// or false when it cannot be carried out. It is nil where a header alone is a block.
+	Rebuild func(h pbft.Header) (pbft.Header, bool)
 	// Heard are the messages received last, oldest first.
 	Heard []pbft.Message
 }
@@ -71,6 +74,15 @@ type Renewer interface {
 
 // maxHeard bounds what an adversary remembers.
 const maxHeard = 256
+
+// later returns a block as good as another, and not the same.
+func (r *Replica) later(h pbft.Header) (pbft.Header, bool) {
+	if r.Rebuild != nil {
+		return r.Rebuild(h)
+	}
+	h.Time++
+	return h, true
+}
 
 // Hear lets the adversary see a message.
 func (r *Replica) Hear(m pbft.Message) {

@@ -33,7 +33,10 @@ func (e *equivocator) propose(r *Replica, p *pbft.Proposal) []Packet {
 	if t, ok := e.twins[h.Parent]; ok {
 		h.Parent = t.Digest()
 	}
-	h.Time++
+	h, ok := r.later(h)
+	if !ok {
+		return []Packet{toAll(p)}
+	}
 	e.twins[p.Header.Digest()] = h
 	twin := r.resign(&pbft.Proposal{View: p.View, Header: h})
 	var out []Packet

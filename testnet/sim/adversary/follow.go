@@ -90,9 +90,7 @@ func (r *Replica) begins(n *pbft.NewView) []Packet {
 func (r *Replica) twin(seq uint64, parent pbft.Digest) (pbft.Header, bool) {
 	for _, m := range slices.Backward(r.Heard) {
 		if p, ok := m.(*pbft.Proposal); ok && p.Header.Seq == seq && p.Header.Parent == parent && p.Header.Epoch == r.Epoch {
-			h := p.Header
-			h.Time++
-			return h, true
+			return r.later(p.Header)
 		}
 	}
 	return pbft.Header{}, false

@@ -4,8 +4,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
@@ -22,6 +24,8 @@ type corrupted struct {
 	place    *adversary.Replica
 	set      genesis.ValidatorSet
 	bodies   map[pbft.Digest]codec.Proposal // by the root of the block
+	tips     map[pbft.Digest]*exec.Tip      // what it knows of blocks, by their digests
+	contents map[pbft.Digest]*body.Content  // and of their bodies, by their roots
 
 	leads pbft.Place // the last view that it has led
 	led   Time       // since when it leads; 0 for not yet
@@ -29,7 +33,10 @@ type corrupted struct {
 }
 
 func newCorrupted(n *node, name string) *corrupted {
-	return &corrupted{n: n, strategy: strategyOf(name), bodies: map[pbft.Digest]codec.Proposal{}}
+	return &corrupted{
+		n: n, strategy: strategyOf(name), bodies: map[pbft.Digest]codec.Proposal{},
+		tips: map[pbft.Digest]*exec.Tip{}, contents: map[pbft.Digest]*body.Content{},
+	}
 }
 
 // strategyOf returns a strategy by its name, nil when there is none: those of package
@@ -56,7 +63,7 @@ func (c *corrupted) begin(e driver.Committee) {
 	c.place = &adversary.Replica{
 		Cluster: w.core.Cluster, Epoch: e.Epoch, Committee: committee, Self: self, Start: e.Start, Rand: w.rnd.adversary,
 		Sign:   func(statement []byte) pbft.Signature { return pbft.Signature(c.n.key.Sign(statement)) },
-		Window: w.core.Window, Patience: int(w.core.PreprepareTimeout),
+		Window: w.core.Window, Patience: int(w.core.PreprepareTimeout), Rebuild: c.rebuild,
 	}
 	c.tick(c.n.program, c.place)
 }
@@ -101,6 +108,35 @@ func (c *corrupted) hear(a *driver.Arrived) {
 	}
 }
 
+// executed takes note of a block that the node has carried out.
+func (c *corrupted) executed(parent *exec.Tip, b *exec.Block) {
+	if len(c.tips) > 1000 {
+		clear(c.tips)
+		clear(c.contents)
+	}
+	if parent != nil {
+		c.tips[parent.Digest] = parent
+	}
+	if b != nil {
+		c.tips[b.Digest], c.contents[b.Header.Body] = &b.Tip, b.Body
+	}
+}
+
+// rebuild builds a block again, a millisecond later: the state after it is another one.
+func (c *corrupted) rebuild(h pbft.Header) (pbft.Header, bool) {
+	parent, content := c.tips[h.Parent], c.contents[h.Body]
+	if parent == nil || content == nil {
+		return h, false
+	}
+	most := exec.Limits{Transactions: len(content.IDs()), Bytes: len(content.Encoded()) + exec.BodyHead}
+	b, doubtful, err := exec.Build(parent, most, content.Batch(), h.Time+1)
+	if err != nil || b == nil || len(doubtful) > 0 || b.Header.Body != h.Body {
+		return h, false
+	}
+	c.executed(nil, b)
+	return b.Header, true
+}
+
 func (c *corrupted) keep(f codec.Proposal) {
 	if len(c.bodies) > 1000 {
 		clear(c.bodies)
@@ -114,6 +150,7 @@ func (c *corrupted) performs(e driver.Effect) bool {
 	case driver.Committee:
 		c.begin(e)
 	case driver.Execute:
+		c.executed(e.Parent, nil)
 		return c.executes(e)
 	case driver.Send:
 		var m pbft.Message

@@ -191,6 +191,10 @@ func (p *program) step(events []driver.Event) {
 			if n.strategy != nil {
 				n.strategy.hear(&e)
 			}
+		case driver.Executed:
+			if n.strategy != nil {
+				n.strategy.executed(nil, e.Block)
+			}
 		}
 		if n.w.lines.out != nil {
 			n.traceEvent(e)
