@@ -43,6 +43,7 @@ func Profiles() []Profile {
 		{"storm", "views, for longer, and with more links cut", storm},
 		{"slow-checkpoints", "archives that are slow, and view changes at the window's end", slowCheckpoints},
 		{"churn", "views, with nodes that restart all the time", churn},
+		{"relapse", "churn, with nodes that fetch what they lack, vote on it and lose it", relapse},
 		{"churn-epochs", "view changes and restarts at the ends of epochs, lost disks", churnEpochs},
 		{"liars", "churn-epochs, with nodes that lie in view changes and about them", liars},
 		{"byzantine", "as many faulty nodes as the committee withstands, of all kinds", byzantine},

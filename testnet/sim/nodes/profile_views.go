@@ -73,6 +73,29 @@ func churn(c *Config, rnd *rand.Rand) {
 	}
 }
 
+// relapse is churn with small windows, and archives that are durable so late that a crash
+// takes from a node what it has fetched and has voted on: its log alone says that it did.
+func relapse(c *Config, rnd *rand.Rand) {
+	views(c, rnd)
+	c.Params.Window = 1 + rnd.Uint64N(2)
+	c.Params.CheckpointInterval = c.Params.Window + rnd.Uint64N(30)
+	c.Core.SyncDelay = 1 + rnd.Uint64N(2)
+	c.GST = 4 * Second
+	c.Faults.Rounds = int(c.GST / between(rnd, 100*Millisecond, 400*Millisecond))
+	c.Faults.Links = 0.1 + 0.3*rnd.Float64()
+	c.Faults.Crashes = 20 + rnd.IntN(40)
+	c.Faults.CrashAll = rnd.IntN(6)
+	c.Faults.MaxDown = between(rnd, 20*Millisecond, 200*Millisecond)
+	c.Work.Sync = between(rnd, 200*Millisecond, 2*Second)
+	c.Work.Log = between(rnd, 200, Millisecond)
+	if rnd.IntN(3) == 0 {
+		c.Votes = append(c.Votes, Change{Node: rnd.IntN(c.Validators)}, Change{Node: rnd.IntN(c.Validators)})
+	}
+	if rnd.IntN(3) == 0 {
+		c.Faults.Wipes = 1
+	}
+}
+
 func churnEpochs(c *Config, rnd *rand.Rand) {
 	churn(c, rnd)
 	c.GST = 5 * Second
