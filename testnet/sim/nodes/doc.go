@@ -36,6 +36,10 @@
 // out of the shell of the source; a transaction that is handed over is submitted there. A
 // source that is gone is noticed within half a second.
 //
+// A key may run twice, on two nodes: the transport's part, to let one of them in, is that of
+// twins.go. Adversaries bend what the core says (package adversary), flood (flood.go), or
+// are bad sources (sources.go); what they propose beside is carried out on real states.
+//
 // Until GST things go wrong, as the profile has it; at most f validators are faulty at a
 // time, wiped disks counted until their places are taken anew. At GST the network settles
 // and everybody comes back. Clients go on for a while; then all that they wanted must be
