@@ -25,7 +25,7 @@ var (
 type Config struct {
 	Genesis *genesis.Genesis
 	Core    pbft.Config // of Genesis
-	Key     sig.PrivateKey
+	Key     sig.Signer
 	// MaxBatch is how many transactions a block has at most that this replica builds, and
 	// BatchTimeout how long it may fill up for each block in flight.
 	MaxBatch     int

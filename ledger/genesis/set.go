@@ -53,7 +53,7 @@ func (s ValidatorSet) Replica(key sig.PublicKey) (r quorum.Replica, ok bool) {
 // Checker returns what pbft.Verifier asks to check signatures of the set's
 // replicas with: all of a call at once. It is safe for concurrent use. The set
 // must not change any more.
-func (s ValidatorSet) Checker(v *sig.Verifier) func([]pbft.Item) []bool {
+func (s ValidatorSet) Checker(v sig.Checker) func([]pbft.Item) []bool {
 	return func(items []pbft.Item) []bool {
 		good := make([]bool, len(items))
 		known := make([]sig.Item, 0, len(items))

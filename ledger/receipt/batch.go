@@ -39,7 +39,7 @@ func (b *batch) gather(part error, validators genesis.ValidatorSet, h *pbft.Head
 }
 
 // verify returns what is wrong with each signature that does not verify, joined.
-func (b *batch) verify(v *sig.Verifier) error {
+func (b *batch) verify(v sig.Checker) error {
 	var errs []error
 	for _, bad := range v.VerifyBatch(b.items) {
 		errs = append(errs, b.blame[bad]())

@@ -22,7 +22,7 @@ type Hop struct {
 // client. Advance must not run at the same time as any other method; the others may.
 type Chain struct {
 	cluster pbft.Digest
-	sigs    *sig.Verifier
+	sigs    sig.Checker
 	at      anchor
 }
 
@@ -58,7 +58,7 @@ func (a anchor) behind(h *pbft.Header) anchor {
 
 // NewChain returns the chain of a ledger from its first block on, which trusts the
 // validators of its genesis. The document must be valid, and must not change any more.
-func NewChain(g *genesis.Genesis, v *sig.Verifier) (*Chain, error) {
+func NewChain(g *genesis.Genesis, v sig.Checker) (*Chain, error) {
 	a, err := newAnchor(g.Set())
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func NewChain(g *genesis.Genesis, v *sig.Verifier) (*Chain, error) {
 // that the caller trusts with the validators that order what follows it, of whom the
 // block has the digest. It does not keep the header; the set must not change any more.
 // The error is ErrTrust for other validators.
-func Resume(cluster pbft.Digest, after *pbft.Header, validators genesis.ValidatorSet, v *sig.Verifier) (*Chain, error) {
+func Resume(cluster pbft.Digest, after *pbft.Header, validators genesis.ValidatorSet, v sig.Checker) (*Chain, error) {
 	a, err := newAnchor(validators)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ type Signer struct {
 // Verify returns what a receipt proves to whoever trusts a set of validators, or an
 // error that wraps the sentinels of the part and the reason. All signatures are
 // verified together, at the end: what is refused for its form is refused cheaply.
-func Verify(r *Receipt, trust Trust, v *sig.Verifier) (Result, error) {
+func Verify(r *Receipt, trust Trust, v sig.Checker) (Result, error) {
 	a, hops, err := trust.anchor(r)
 	if err != nil {
 		return Result{}, err

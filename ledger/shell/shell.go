@@ -89,7 +89,7 @@ type Options struct {
 	Votes bool
 	Log   *slog.Logger
 	// Sigs verifies transactions, and Ballots what validators sign.
-	Sigs, Ballots *sig.Verifier
+	Sigs, Ballots sig.Checker
 	Workers       int // that verify votes
 	Lanes         NewLane
 	// Deliver takes completions, in the order of each lane. It must not wait, nor call Do:

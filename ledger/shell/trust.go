@@ -24,7 +24,7 @@ type trust struct {
 
 // trustIn returns the trust that this peer's head gives: nothing before is verified
 // again.
-func trustIn(head *driver.Head, network [32]byte, ballots *sig.Verifier) (*trust, error) {
+func trustIn(head *driver.Head, network [32]byte, ballots sig.Checker) (*trust, error) {
 	chain, err := receipt.Resume(network, &head.Header, head.Next, ballots)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,14 @@ const redacted = "[private key]"
 // libp2p's form. It never carries the bytes.
 var ErrPrivateKey = errors.New("not an Ed25519 private key in libp2p's form")
 
+// Signer signs for one public key: a [PrivateKey], or what has one.
+type Signer interface {
+	Public() PublicKey
+	Sign(msg []byte) Signature
+}
+
+var _ Signer = PrivateKey{}
+
 // PrivateKey signs for one public key. It never prints or logs what it holds. The
 // zero value holds no key. It is safe for concurrent use.
 type PrivateKey struct {

@@ -33,6 +33,15 @@ type Item struct {
 	Signature Signature
 }
 
+// Checker verifies signatures: a [Verifier], or what asks one.
+type Checker interface {
+	// VerifyBatch returns the indices of the items whose signatures are not their keys',
+	// in ascending order.
+	VerifyBatch(items []Item) []int
+}
+
+var _ Checker = (*Verifier)(nil)
+
 // Verifier verifies signatures, faster for keys it has seen before: of these it
 // keeps a bounded number in expanded form. A key must come twice before it can
 // displace one that comes often, so many strangers do not slow down the regulars.

@@ -37,7 +37,7 @@ type Transaction struct {
 
 // Sign makes a transaction of the key's holder. It returns a *Rejection for an
 // operation that is not valid.
-func Sign(key sig.PrivateKey, network [32]byte, nonce uint64, op Op) (*Transaction, error) {
+func Sign(key sig.Signer, network [32]byte, nonce uint64, op Op) (*Transaction, error) {
 	t := &Transaction{Network: network, Owner: key.Public(), Nonce: nonce, Op: op}
 	if err := t.encode(); err != nil {
 		return nil, err

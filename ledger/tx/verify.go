@@ -5,7 +5,7 @@ import "github.com/decube/decube/ledger/sig"
 // VerifyAll returns for each transaction nil, or a *Rejection when it is for
 // another network or its signature is not its owner's. The signatures are
 // verified together.
-func VerifyAll(v *sig.Verifier, network [32]byte, txs []*Transaction) []error {
+func VerifyAll(v sig.Checker, network [32]byte, txs []*Transaction) []error {
 	errs := make([]error, len(txs))
 	size := 0
 	for _, t := range txs {
@@ -32,6 +32,6 @@ func VerifyAll(v *sig.Verifier, network [32]byte, txs []*Transaction) []error {
 }
 
 // Verify returns nil, or the *Rejection that [VerifyAll] has for the transaction.
-func (t *Transaction) Verify(v *sig.Verifier, network [32]byte) error {
+func (t *Transaction) Verify(v sig.Checker, network [32]byte) error {
 	return VerifyAll(v, network, []*Transaction{t})[0]
 }
