@@ -203,26 +203,38 @@ func (a *Archive) dropOthers() error {
 		if g == a.chain.Load().space {
 			continue
 		}
+		// Nearly all generations are empty: the one look at each is at whether it is.
+		empty, err := a.empty(g)
+		if err != nil {
+			return err
+		}
+		if empty {
+			continue
+		}
 		if _, err := a.get(g.key(kindTransfer)); err == nil {
 			continue
 		} else if !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if err := a.dropGeneration(g); err != nil {
+		if err := a.store.Drop([]byte{byte(g)}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// empty reports whether there is nothing of a generation.
+func (a *Archive) empty(g space) (bool, error) {
+	for _, err := range a.store.Scan(Range{Prefix: []byte{byte(g)}, KeysOnly: true}) {
+		return false, err
+	}
+	return true, nil
+}
+
 // dropGeneration deletes all of a generation, if there is any.
 func (a *Archive) dropGeneration(g space) error {
-	prefix := []byte{byte(g)}
-	for _, err := range a.store.Scan(Range{Prefix: prefix, KeysOnly: true}) {
-		if err != nil {
-			return err
-		}
-		return a.store.Drop(prefix)
+	if empty, err := a.empty(g); empty || err != nil {
+		return err
 	}
-	return nil
+	return a.store.Drop([]byte{byte(g)})
 }

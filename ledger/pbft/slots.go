@@ -16,7 +16,7 @@ type Proposed struct {
 // was reserved for it is free. While the replica is between views, only what is
 // certain is in flight.
 func (r *Replica) Slots() []Proposed {
-	var out []Proposed
+	out := make([]Proposed, 0, len(r.slots))
 	for seq := r.base.header.Seq + 1; seq <= r.horizon(); seq++ {
 		if s := r.slots[seq]; s != nil && s.header != nil {
 			out = append(out, Proposed{Header: *s.header, Digest: s.digest, Valid: s.checked})

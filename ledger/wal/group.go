@@ -2,6 +2,7 @@ package wal
 
 import (
 	"hash/crc32"
+	"slices"
 )
 
 const (
@@ -108,6 +109,7 @@ func (g *builder) seal(h header, c *checksummer, sector int) ([]byte, uint32) {
 
 // gather appends the data of sectors to dst, all n bytes of it.
 func gather(dst, sectors []byte, n int) []byte {
+	dst = slices.Grow(dst, n)
 	for ; n > 0; n -= sectorData {
 		dst = append(dst, sectors[:min(n, sectorData)]...)
 		sectors = sectors[sectorSize:]
