@@ -31,7 +31,8 @@ type Store struct {
 	limits archive.Limits
 	// trees are what there was at the last Sync and after each write since.
 	trees     []*node
-	discarded uint64 // of versions up to this only the newest remain
+	versions  []uint64 // of the writes since
+	discarded uint64   // of versions up to this only the newest remain
 	closed    bool
 }
 
@@ -42,18 +43,23 @@ func New(l archive.Limits) *Store { return &Store{limits: l, trees: []*node{nil}
 // takes time in proportion to Unsynced only.
 func (s *Store) Clone() *Store {
 	c := *s
-	c.trees = slices.Clone(s.trees)
+	c.trees, c.versions = slices.Clone(s.trees), slices.Clone(s.versions)
 	return &c
 }
 
 // Unsynced returns how many writes a crash may take away.
 func (s *Store) Unsynced() int { return len(s.trees) - 1 }
 
+// Dirty reports whether a crash may take away a write of a version up to one.
+func (s *Store) Dirty(upTo uint64) bool {
+	return slices.ContainsFunc(s.versions, func(v uint64) bool { return v <= upTo })
+}
+
 // Crash takes away all but the first writes since the last Sync, of which it leaves
 // as many as keep says, at most Unsynced. The store is as if it had just been opened;
 // after a Close that is all it does.
 func (s *Store) Crash(keep int) {
-	s.trees = []*node{s.trees[keep]}
+	s.trees, s.versions = []*node{s.trees[keep]}, nil
 	s.discarded, s.closed = 0, false
 }
 
@@ -63,7 +69,7 @@ func (s *Store) SyncFirst(writes int) error {
 	if s.closed {
 		return ErrClosed
 	}
-	s.trees = slices.Clone(s.trees[writes:])
+	s.trees, s.versions = slices.Clone(s.trees[writes:]), slices.Clone(s.versions[writes:])
 	return nil
 }
 
@@ -123,7 +129,7 @@ func (s *Store) Write(at uint64, changes []archive.Change) error {
 		c := &changes[i]
 		tree = tree.put(c.Key, version{at, slices.Clone(c.Value), c.Delete}, s.discarded)
 	}
-	s.trees = append(s.trees, tree)
+	s.trees, s.versions = append(s.trees, tree), append(s.versions, at)
 	return nil
 }
 
@@ -135,7 +141,7 @@ func (s *Store) Drop(prefix []byte) error {
 	if s.closed {
 		return ErrClosed
 	}
-	s.trees = []*node{s.present().without(prefix)}
+	s.trees, s.versions = []*node{s.present().without(prefix)}, nil
 	return nil
 }
 

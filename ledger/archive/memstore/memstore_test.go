@@ -75,6 +75,28 @@ func TestCrashLeavesAnyPrefix(t *testing.T) {
 	}
 }
 
+// A write is dirty until a Sync, and counts by its version.
+func TestDirty(t *testing.T) {
+	s := memstore.New(memstore.DefaultLimits)
+	put(t, s, 3, "a")
+	put(t, s, 5, "b")
+	c := s.Clone()
+	if s.Dirty(2) || !s.Dirty(3) || !s.Dirty(9) {
+		t.Error("written at 3 and 5")
+	}
+	if err := s.SyncFirst(1); err != nil || s.Dirty(4) || !s.Dirty(5) {
+		t.Errorf("synced what was written at 3: %v", err)
+	}
+	s.Crash(0)
+	if s.Dirty(9) || !c.Dirty(3) {
+		t.Error("after a crash nothing is dirty, and the clone is as it was")
+	}
+	put(t, c, 1, "c")
+	if err := c.Drop([]byte("c")); err != nil || c.Dirty(9) {
+		t.Errorf("what was dropped is durable: %v", err)
+	}
+}
+
 func TestClosed(t *testing.T) {
 	s := memstore.New(memstore.DefaultLimits)
 	put(t, s, 1, "a")

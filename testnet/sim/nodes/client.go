@@ -5,7 +5,6 @@ import (
 	"net/netip"
 
 	"github.com/decube/decube/ledger/intake"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -14,7 +13,7 @@ type client struct {
 	w      *world
 	id     int
 	cfg    *Client
-	key    sig.PrivateKey
+	key    signer
 	nonce  uint64
 	open   []*request
 	latest *tx.Transaction // the last one that was committed
@@ -30,7 +29,7 @@ type request struct {
 }
 
 func newClient(w *world, id int) *client {
-	return &client{w: w, id: id, cfg: &w.cfg.Clients[id], key: keyOf("client", id)}
+	return &client{w: w, id: id, cfg: &w.cfg.Clients[id], key: w.keyOf("client", id)}
 }
 
 // begin has the client ask for things from now on: one that asks once only, when there is
@@ -171,7 +170,7 @@ func (c *client) committed(r *request) {
 func (c *client) misuse() {
 	rnd := c.w.rnd.clients
 	n := c.w.nodes[rnd.IntN(len(c.w.nodes))]
-	key := keyOf("misuser", c.id)
+	key := c.w.keyOf("misuser", c.id)
 	nonce := rnd.Uint64N(5000)
 	t, err := tx.Sign(key, c.w.genesis.ID(), nonce, tx.RecordPut{Key: "k", Value: []byte("v")})
 	if err != nil {

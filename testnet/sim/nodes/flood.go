@@ -152,7 +152,7 @@ func (c *corrupted) batch(n, size int, salt uint64, good bool) tx.Batch {
 	w := c.n.w
 	out := make(tx.Batch, 0, n)
 	for i := range n {
-		key := keyOf("flood", int(salt)*n+i)
+		key := w.keyOf("flood", int(salt)*n+i)
 		t, err := tx.Sign(key, w.genesis.ID(), 0, tx.RecordPut{Key: "k", Value: make([]byte, size)})
 		if err == nil && !good {
 			bad := t.Signature

@@ -19,7 +19,7 @@ import (
 type node struct {
 	w     *world
 	id    int
-	key   sig.PrivateKey
+	key   signer
 	votes bool // it has a log, and may be a validator
 	host  *kernel.Host
 	clock *kernel.Clock

@@ -130,7 +130,7 @@ func (v *votes) vote(s pbft.Subject, r quorum.Replica, signature pbft.Signature)
 		return
 	}
 	who := set[r]
-	if !v.o.w.verifier.Verify(sig.Item{Key: who, Message: s.Statement(v.o.w.core.Cluster), Signature: sig.Signature(signature)}) {
+	if !v.o.w.verifier.verify(&sig.Item{Key: who, Message: s.Statement(v.o.w.core.Cluster), Signature: sig.Signature(signature)}) {
 		return
 	}
 	for i := range p.choices {
@@ -159,6 +159,12 @@ func (p *place) find(digest, state pbft.Digest) int {
 	return len(p.choices) - 1
 }
 
+// voted reports whether a replica has voted so.
+func (v *votes) voted(s pbft.Subject, r quorum.Replica) bool {
+	p := v.cast[s.Place()]
+	return p != nil && p.choices[p.find(s.Digest, s.State)].by>>r&1 == 1
+}
+
 // certified reports whether a quorum has voted so.
 func (v *votes) certified(s pbft.Subject) bool {
 	set, p := v.known[s.Epoch], v.cast[s.Place()]
@@ -177,7 +183,9 @@ func (o *oracle) justified(s pbft.Subject, r quorum.Replica, who sig.PublicKey) 
 		prepare := s
 		prepare.Phase = pbft.Prepare
 		n := o.w.byKey[who]
-		o.votes.vote(prepare, r, pbft.Signature(n.key.Sign(prepare.Statement(o.w.core.Cluster))))
+		if !o.votes.voted(prepare, r) {
+			o.votes.vote(prepare, r, pbft.Signature(n.key.Sign(prepare.Statement(o.w.core.Cluster))))
+		}
 		if !o.votes.certified(prepare) {
 			o.broken("S5", "honest node %d signed %v, which is not prepared", n.id, s)
 		}

@@ -21,7 +21,7 @@ type world struct {
 	rnd       streams
 	genesis   *genesis.Genesis
 	core      pbft.Config // of the genesis
-	verifier  *sig.Verifier
+	verifier  *memo
 
 	nodes   []*node
 	byKey   map[sig.PublicKey]*node
@@ -50,11 +50,11 @@ func newStreams(seed uint64) streams {
 func created() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 func newWorld(cfg *Config) (*world, error) {
-	w := &world{cfg: cfg, rnd: newStreams(cfg.Seed), verifier: sig.NewVerifier(0), byKey: map[sig.PublicKey]*node{}}
+	w := &world{cfg: cfg, rnd: newStreams(cfg.Seed), verifier: newMemo(), byKey: map[sig.PublicKey]*node{}}
 	w.lines.out = cfg.Trace
 	var first []genesis.Validator
 	for i := range cfg.Validators {
-		first = append(first, genesis.Validator{Key: keyOf("node", i).Public()})
+		first = append(first, genesis.Validator{Key: w.keyOf("node", i).Public()})
 	}
 	g, err := genesis.New("simulated", created(), first, cfg.Params)
 	if err != nil {
@@ -84,16 +84,16 @@ func newWorld(cfg *Config) (*world, error) {
 }
 
 // keyOf returns the key of one of a kind.
-func keyOf(kind string, i int) sig.PrivateKey {
-	return sig.FromSeed(sha256.Sum256(binary.BigEndian.AppendUint64([]byte("decube simulation "+kind+" "), uint64(i))))
+func (w *world) keyOf(kind string, i int) signer {
+	return w.verifier.signer(sha256.Sum256(binary.BigEndian.AppendUint64([]byte("decube simulation "+kind+" "), uint64(i))))
 }
 
 // keyAt returns the key of a node: those behind all others have the keys of twins.
-func (w *world) keyAt(id int) sig.PrivateKey {
+func (w *world) keyAt(id int) signer {
 	if all := w.cfg.Validators + w.cfg.Candidates + w.cfg.Followers; id >= all {
 		id = w.cfg.Twins[id-all]
 	}
-	return keyOf("node", id)
+	return w.keyOf("node", id)
 }
 
 // after does something at a later time.
