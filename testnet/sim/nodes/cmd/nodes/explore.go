@@ -17,7 +17,9 @@ type options struct {
 	seed     uint64
 	runs     int
 	profile  string
+	strategy string
 	bug      string
+	json     bool
 	verbose  bool
 	each     bool
 	brief    bool
@@ -38,6 +40,9 @@ type job struct {
 func (o *options) explore() (failed int, err error) {
 	profiles, err := o.profiles()
 	if err != nil {
+		return 0, err
+	}
+	if err := o.corrupt(&nodes.Config{}); err != nil {
 		return 0, err
 	}
 	if o.bug != "" {
@@ -75,7 +80,7 @@ func (o *options) explore() (failed int, err error) {
 		close(jobs)
 		wg.Wait()
 	}()
-	return o.collect(reports, stop), nil
+	return o.collect(reports, stop)
 }
 
 // feed hands out jobs until there are enough, or a stop.
@@ -103,6 +108,9 @@ func (o *options) profiles() ([]string, error) {
 
 func (o *options) run(j job) nodes.Report {
 	c, err := nodes.Draw(j.profile, j.seed)
+	if err == nil {
+		err = o.corrupt(&c)
+	}
 	if err != nil {
 		return nodes.Report{Config: c, Violation: &nodes.Violation{Rule: "simulator", What: err.Error()}}
 	}
@@ -113,9 +121,20 @@ func (o *options) run(j job) nodes.Report {
 	return nodes.Run(c)
 }
 
+// corrupt makes the faulty nodes follow the one strategy that was asked for, if any.
+func (o *options) corrupt(c *nodes.Config) error {
+	if o.strategy == "" {
+		return nil
+	}
+	return c.Corrupt(o.strategy)
+}
+
 // replay is the command that repeats a run.
 func (o *options) replay(c *nodes.Config) string {
 	text := fmt.Sprintf("go run ./testnet/sim/nodes/cmd/nodes -seed %d -profile %s", c.Seed, c.Profile)
+	if o.strategy != "" {
+		text += " -strategy " + o.strategy
+	}
 	if o.bug != "" {
 		text += " -bug " + o.bug
 	}
@@ -123,30 +142,39 @@ func (o *options) replay(c *nodes.Config) string {
 }
 
 // collect prints what is found, and how fast.
-func (o *options) collect(reports <-chan nodes.Report, stop chan<- struct{}) (failed int) {
-	began, runs, total := time.Now(), 0, nodes.Stats{}
+func (o *options) collect(reports <-chan nodes.Report, stop chan<- struct{}) (failed int, err error) {
+	began, total := time.Now(), nodes.Stats{}
+	out := o.out
+	if o.json {
+		out = io.Discard
+	}
+	result := summary{Found: []finding{}}
 	for r := range reports {
-		runs++
+		result.Runs++
 		total.Add(&r.Stats)
 		if o.each {
-			fmt.Fprintln(o.out, r.String())
+			fmt.Fprintln(out, r.String())
 		}
 		if r.Violation == nil {
 			continue
 		}
+		result.Found = append(result.Found, finding{r.Config.Profile, r.Config.Seed, r.Violation.Rule, r.Violation.What})
 		failed++
 		if failed <= o.failures {
 			if !o.brief {
-				fmt.Fprintln(o.out, r.Trace)
+				fmt.Fprintln(out, r.Trace)
 			}
-			fmt.Fprintf(o.out, "%s\nreplay it with: %s\n", r.String(), o.replay(&r.Config))
+			fmt.Fprintf(out, "%s\nreplay it with: %s\n", r.String(), o.replay(&r.Config))
 		}
 		if failed == o.failures {
 			close(stop)
 		}
 	}
 	took := time.Since(began)
-	fmt.Fprintf(o.out, "%d runs, %d bad, in %v: %.0f an hour\n%v\n", runs, failed, took.Round(time.Millisecond),
-		float64(runs)/took.Hours(), &total)
-	return failed
+	fmt.Fprintf(out, "%d runs, %d bad, in %v: %.0f an hour\n%v\n", result.Runs, failed, took.Round(time.Millisecond),
+		float64(result.Runs)/took.Hours(), &total)
+	if o.json {
+		return failed, result.write(o.out)
+	}
+	return failed, nil
 }

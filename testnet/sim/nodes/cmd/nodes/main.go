@@ -3,8 +3,10 @@
 //	go run ./testnet/sim/nodes/cmd/nodes -runs 1000                  explore all profiles
 //	go run ./testnet/sim/nodes/cmd/nodes -seed 7 -profile crash -v   replay one run
 //
-// Runs that break a rule are printed with their last events. It exits with 1 when there
-// was one, and with 2 when it could not run.
+// Runs that break a rule are printed with their last events, or, for programs, as one
+// JSON object that names them all, the lowest seed first; up to there the seeds were
+// tried one by one, so that the first is the same whatever the number of workers. It
+// exits with 1 when there was one, and with 2 when it could not run.
 package main
 
 import (
@@ -18,6 +20,8 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "the first seed")
 	flag.IntVar(&o.runs, "runs", 1, "how many seeds to run")
 	flag.StringVar(&o.profile, "profile", "all", "the profile of the runs, or all")
+	flag.StringVar(&o.strategy, "strategy", "", "the strategy of all faulty nodes, instead of those drawn")
+	flag.BoolVar(&o.json, "json", false, "write one JSON object instead of text")
 	flag.StringVar(&o.bug, "bug", "", "a fault to plant")
 	flag.BoolVar(&o.verbose, "v", false, "write every event of the runs")
 	flag.BoolVar(&o.each, "each", false, "write a line for each run")
