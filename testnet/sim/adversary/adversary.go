@@ -124,6 +124,7 @@ func kinds() []kind {
 		{"once-and-silent", func() Strategy { return &once{} }},
 		{"flooder", func() Strategy { return flooder{} }},
 		{"renewer", func() Strategy { return renewer{} }},
+		{"source-liar", func() Strategy { return sourceLiar{} }},
 		{"fickle", func() Strategy { return &fickle{} }},
 	}
 }

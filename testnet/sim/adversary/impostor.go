@@ -20,7 +20,7 @@ func (impostor) Send(r *Replica, envelopes []pbft.Envelope) []Packet {
 		case 1:
 			c.Header.Epoch++
 		case 2:
-			c.Header.Time = 0
+			c.Header.Time -= 1 + r.Rand.Int64N(5000)
 		default:
 			c.Header.Next = r.garbage()
 		}

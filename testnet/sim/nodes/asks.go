@@ -130,6 +130,7 @@ func (a *ask) serve(r follow.Request, latest uint64) {
 		if chunk, err := s.shell.Chunk(r.Seq, r.Start[:]); err != nil {
 			a.replyEnd(follow.Absent, nil)
 		} else {
+			chunk = a.bend(chunk, (*liar).flip)
 			a.give(chunk)
 			a.replyEnd(follow.Complete, nil)
 		}
@@ -159,14 +160,23 @@ func (a *ask) serveHead(s *program, latest uint64) {
 			a.replyEnd(follow.Broken, nil)
 			return
 		}
-		a.reply(len(hop), func() {
-			if h, err := codec.DecodeHop(hop); err == nil && !a.over {
-				_ = a.p.shell.Learn(*h) // what it does not follow from, the head will show
-			}
-		})
+		a.replyHop(hop)
 	}
+	if a.source.lies() {
+		a.replyHop(a.bend(head, (*liar).ownSet))
+	}
+	head = a.bend(head, (*liar).farHead, (*liar).otherHead)
 	a.give(head)
 	a.replyEnd(follow.Complete, nil)
+}
+
+// replyHop sends a change of the validators.
+func (a *ask) replyHop(hop []byte) {
+	a.reply(len(hop), func() {
+		if h, err := codec.DecodeHop(hop); err == nil && !a.over {
+			_ = a.p.shell.Learn(*h) // what it does not follow from, the head will show
+		}
+	})
 }
 
 func (a *ask) serveBlocks(s *program, r follow.Blocks) {
@@ -184,6 +194,7 @@ func (a *ask) serveBlocks(s *program, r follow.Blocks) {
 			a.replyEnd(follow.Oversize, nil)
 			return
 		}
+		block = a.bend(block, (*liar).flip, (*liar).otherBlock, (*liar).ownBlock, (*liar).fewSignatures)
 		a.give(block)
 		if sent += len(block); sent >= r.Bytes {
 			a.replyEnd(follow.Full, nil)
@@ -221,6 +232,7 @@ func (s *stream) wake() {
 		}
 		s.next++
 		s.room -= len(block)
+		block = s.a.bend(block, (*liar).flip, (*liar).otherBlock, (*liar).ownBlock, (*liar).fewSignatures)
 		s.a.give(block)
 	}
 }

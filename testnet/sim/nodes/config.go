@@ -85,11 +85,12 @@ type Work struct{ Log, Store, Sync, Exec, Judge, Votes, Txs, Chain Time }
 type Faults struct {
 	Crashes, CrashAll       int // at one of the next boundaries of a node, or of all
 	Leaders                 int // leaders that are killed
-	Blackouts, Spared       int // how often everybody goes down but the node Spared
+	Blackouts, Spared       int // how often everybody goes down but the node Spared, if there is one
 	Pauses, Clocks          int
 	Partitions, Flaps       int
 	FullDisks, FailedSyncs  int
 	Wipes, StaleDisks       int
+	LostArchives            int
 	Rounds                  int     // divide the time before GST, each with other links cut
 	Groups                  int     // into which each round divides the nodes, 0 for single links
 	Links                   float64 // share of the links that is cut then

@@ -51,11 +51,12 @@
 //	S2   everybody has the same blocks, transactions and states, without gaps
 //	S3   no honest key signs two digests for one place, across crashes
 //	S4   a crash at any time leaves a log and an archive that bind the node to all that has
-//	     left it, and accounts for each COMMIT that has (looked at with each crash, and for one in 48 of the messages that leave);
-//	     who says CHECKPOINT has the block durably; a log that no disk has damaged opens
+//	     left it, and accounts for each COMMIT that has (looked at with each crash, and for
+//	     one in 48 of the messages that leave); who says CHECKPOINT has the block durably,
+//	     who votes for a block its body; a log that no disk has damaged opens
 //	S5   nothing else is prepared after a block was committed; no COMMIT unprepared
 //	S6   each transaction is executed once, signed by its owner, under a nonce that was not
-//	     used; what was acknowledged is where it was said to be, for good
+//	     used; what was acknowledged can be read, is where it was said to be, for good
 //	S7   blocks name their epoch and their committee; no CHECKPOINT of what is not committed
 //	S9   nobody honest is accused, or called a liar; no fork is shown that there is not.
 //	     After a fork (profile fork) evidence names more validators than may be faulty,
@@ -63,6 +64,7 @@
 //	S10  what a node holds, in bytes and in messages, is bounded by committee, window and
 //	     configuration, whatever it is flooded with; and it convicts another once
 //	S11  what is shown has the state that its header says, fetched or not
+//	S12  no block is of a time that is too far ahead
 //	L1   what clients want is executed in time, what a leader leaves out too
 //	L2   no more than f+1 good leaders in a row are given up, besides the view that fails
 //	     while the network settles
@@ -73,7 +75,7 @@
 //	key  of two nodes with one key one votes, and who is told that it is in use does not
 //	form honest nodes send only what can be read
 //	halt honest nodes do not give up, but for a disk that fails
-//	answer nobody is refused for a good transaction; each ticket is answered once
+//	answer nobody is refused for a good transaction; each ticket is answered, once
 //	panic  the program does not fail
 //
 // "simulator" is a fault of the simulation, or a driver whose deadline does not move.

@@ -97,6 +97,7 @@ func (f *faults) schedule() {
 		{c.FailedSyncs, f.failedSync},
 		{c.Wipes, f.wipe},
 		{c.StaleDisks, f.staleDisk},
+		{c.LostArchives, f.loseArchive},
 	} {
 		for range kind.count {
 			f.w.after(between(f.w.rnd.faults, 200*Millisecond, f.w.cfg.GST), func() {
@@ -249,6 +250,19 @@ func (f *faults) wipe() {
 	}
 	// What it said before is void once it has taken its place anew, in a later epoch.
 	delete(f.w.oracle.left, n)
+	f.crashed(n)
+}
+
+// loseArchive takes a node's archive away and leaves the log, which binds it as before: its
+// last decision says what it lacks.
+func (f *faults) loseArchive() {
+	n := f.victim()
+	if n == nil {
+		return
+	}
+	n.crash()
+	n.disk.store = memstore.New(memstore.DefaultLimits)
+	n.trace("has lost its archive", nil)
 	f.crashed(n)
 }
 

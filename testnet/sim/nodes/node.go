@@ -58,6 +58,7 @@ type program struct {
 	asks       map[driver.AskID]*ask
 	serving    []*stream
 	view       *driver.View
+	jumped     Time // when a state was fetched
 }
 
 func newNode(w *world, id int, votes bool) (*node, error) {
@@ -79,7 +80,7 @@ func (n *node) trace(verb string, what any) { n.w.trace(n.id, verb, nobody, what
 func (n *node) instant() driver.Instant {
 	return driver.Instant{
 		Mono: duration(n.clock.Monotonic()),
-		Wall: n.w.genesis.Created.UnixMilli() + 1000 + int64(n.clock.Wall()/Millisecond),
+		Wall: n.w.wall(n.clock.Wall()),
 	}
 }
 
@@ -186,6 +187,7 @@ func (p *program) step(events []driver.Event) {
 		case driver.Installed:
 			if e.Err == nil {
 				n.w.stats.Installed++
+				p.jumped = n.w.now()
 			}
 		case driver.Arrived:
 			if n.strategy != nil {
@@ -217,6 +219,9 @@ func (p *program) perform(effects []driver.Effect) {
 		n.traceEffect(effects[i])
 		if n.strategy != nil && n.strategy.performs(effects[i]) {
 			continue
+		}
+		if a, ok := effects[i].(driver.Append); ok && n.w.oracle.honest(n) {
+			n.w.oracle.appended(n, &a)
 		}
 		p.shell.Do([]driver.Effect{p.spoil(effects[i])})
 	}
@@ -311,8 +316,9 @@ type ticketAt struct {
 
 // waiting is somebody who waits for a transaction.
 type waiting struct {
-	id   tx.ID
-	done func(answered)
+	id    tx.ID
+	since Time
+	done  func(answered)
 }
 
 // answered is what somebody is told of a transaction.
@@ -323,7 +329,7 @@ type answered struct {
 
 func (t *tickets) issue(n *node, id tx.ID, done func(answered)) intake.Ticket {
 	t.last++
-	t.open[ticketAt{n, n.life, t.last}] = waiting{id, done}
+	t.open[ticketAt{n, n.life, t.last}] = waiting{id, n.w.now(), done}
 	return t.last
 }
 

@@ -111,6 +111,7 @@ func (c *chain) extend(h *pbft.Header, batch tx.Batch, next genesis.ValidatorSet
 	case int(h.Count) != len(batch) || h.Count == 0:
 		o.broken("S2", "%v is committed with %d transactions", h, len(batch))
 	}
+	o.timely(h)
 	var ids []tx.ID
 	for i, t := range batch {
 		id := t.ID()
@@ -213,6 +214,11 @@ func (o *oracle) answered(n *node, id tx.ID, a driver.Answer) {
 	if !o.honest(n) || a.Err != nil {
 		return
 	}
+	// The block can be read by whoever has been told of it.
+	if head, _ := n.program.shell.Archive().Head(); head < a.Block {
+		o.broken("S6", "node %d answers that %v is in block %d, and has blocks up to %d only", n.id, id, a.Block, head)
+		return
+	}
 	x := ack{n, id, a}
 	if o.chain.at(a.Block) == nil {
 		o.acks = append(o.acks, x)
@@ -248,11 +254,36 @@ func (o *oracle) committed(t *tx.Transaction) bool {
 	return committed
 }
 
+// tellWithin is how long somebody may wait for what is committed already, as one does who
+// comes with it when it has been for a while, or waits where a state was fetched instead of
+// the block.
+const tellWithin = 2 * Second
+
+// checkTickets looks at who waits when a run is over: nobody does for what is committed
+// where it was handed in.
+func (o *oracle) checkTickets() {
+	first := ticketAt{}
+	for at, x := range o.w.tickets.open {
+		p, committed := o.chain.placed[x.id]
+		if !committed || !o.honest(at.node) || o.w.now()-max(x.since, at.node.program.jumped) < tellWithin || at.node.program.view.Head.Header.Seq < p.seq {
+			continue
+		}
+		if first.node == nil || at.ticket < first.ticket {
+			first = at
+		}
+	}
+	if first.node != nil {
+		x := o.w.tickets.open[first]
+		o.broken("answer", "node %d has block %d, and has not told who waits for %v since %v", first.node.id, o.chain.placed[x.id].seq, x.id, x.since)
+	}
+}
+
 // checkArchives looks at all that nodes have stored when a run is over.
 func (o *oracle) checkArchives() {
 	for i := range o.acks {
 		o.acknowledged(&o.acks[i])
 	}
+	o.checkTickets()
 	for _, n := range o.w.nodes {
 		if n.program == nil || !o.honest(n) {
 			continue

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 )
@@ -135,6 +137,16 @@ func (o *oracle) archived(n *node, v *pbft.Vote) {
 	d.store.Crash(0)
 	if head, err := d.archived(o.w); err != nil || head < v.Seq {
 		o.broken("S4", "node %d sends %v, but its archive is durable up to %d only: %v", n.id, v, head, err)
+	}
+}
+
+// appended checks that a node which votes for a block has its body in the log: if others
+// have prepared it, they must be able to get it.
+func (o *oracle) appended(n *node, a *driver.Append) {
+	for _, r := range a.Records {
+		if r, ok := r.(codec.Accepted); ok && r.Header.Count > 0 && r.Body == nil {
+			o.broken("S4", "node %d votes for %v, whose body is not in its log", n.id, &r.Header)
+		}
 	}
 }
 

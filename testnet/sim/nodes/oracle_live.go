@@ -88,6 +88,9 @@ func (o *oracle) overdue() {
 			o.broken("L1", "client %d waits for the answer to %s", c.id, c.open[0].tx.Summary())
 		}
 	}
+	if w.cfg.Probe && w.probe.begun == 0 {
+		o.broken("L6", "nobody leads when all is calm, as far as a quorum shows")
+	}
 	if o.failed == nil {
 		o.broken("simulator", "the run does not end")
 	}

@@ -29,7 +29,7 @@ func Profiles() []Profile {
 		{"wrong-clocks", "clocks of f or f+1 nodes that are wrong by more than a block's may be, while views change", wrongClocks},
 		{"far", "a network that is slower than the first timeouts", far},
 		{"epochs", "validators come and go, and take their places anew", epochs},
-		{"followers", "nodes that only follow, and hand over what their clients want", followers},
+		{"followers", "nodes that only follow, and hand over what their clients want", lonelyFollower},
 		{"transfer", "nodes that come late and fetch a state", transfer},
 		{"lonely", "requests that one node alone has taken up, while the others were down", lonely},
 		{"censor", "a leader that leaves a client out while others are served", censored},
@@ -38,6 +38,7 @@ func Profiles() []Profile {
 		{"patience", "timeouts that have grown must shrink again", patient},
 		{"far-epochs", "far, with epochs that end all the time", farEpochs},
 		{"sources", "sources that drip, stall and lie, and nodes that come late", sourced},
+		{"false-sources", "sources that make up heads, blocks and sets, f of the validators and a follower, to those who follow or come late", falseSources},
 		{"clients", "clients that repeat and send what is no good", clients},
 		{"views", "one view change after the other, with what attacks them", attackedViews},
 		{"storm", "views, for longer, and with more links cut", storm},
@@ -73,7 +74,7 @@ func base(rnd *rand.Rand, seed uint64) Config {
 	c := Config{
 		Seed: seed, Validators: []int{4, 4, 4, 4, 4, 7}[rnd.IntN(6)], Core: coreConfig(rnd), Params: genesis.DefaultParams(),
 		MaxBatch: 1 + rnd.IntN(4), BatchTimeout: between(rnd, Millisecond, 20*Millisecond), TransferAfter: 10_000, StateEvery: 1 + rnd.IntN(40),
-		SegmentSize: 128 << 10, Segments: 2,
+		SegmentSize: 64 << 10, Segments: 2,
 		GST: 2 * Second, Load: Second,
 		Before: Network{Min: 200, Max: 2 * Millisecond}, After: Network{Min: 200, Max: 2 * Millisecond},
 		Work: Work{
@@ -149,6 +150,7 @@ func crashes(c *Config, rnd *rand.Rand) {
 func wipes(c *Config, rnd *rand.Rand) {
 	c.GST = 6 * Second
 	c.Faults.Wipes = 1 + rnd.IntN(3)
+	c.Faults.LostArchives = rnd.IntN(2)
 	c.Faults.Crashes = rnd.IntN(4)
 	if rnd.IntN(3) == 0 {
 		network(c, rnd)
@@ -194,6 +196,9 @@ func wrongClocks(c *Config, rnd *rand.Rand) {
 	}
 	if rnd.IntN(2) == 0 {
 		crashes(c, rnd)
+	}
+	if rnd.IntN(2) == 0 { // a block is certified before a verdict on it is there
+		c.Work.Exec = between(rnd, 4*Millisecond, 40*Millisecond)
 	}
 }
 
@@ -242,6 +247,16 @@ func followers(c *Config, rnd *rand.Rand) {
 	}
 }
 
+// lonelyFollower is followers, of which one is given alone what a client wants, as long as
+// nothing goes wrong besides.
+func lonelyFollower(c *Config, rnd *rand.Rand) {
+	quiet, calm := c.Faults, c.Before
+	followers(c, rnd)
+	if c.Faults == quiet && c.Before == calm {
+		c.Faults.Spared, c.Clients[0].Lonely = c.Validators, true
+	}
+}
+
 func transfer(c *Config, rnd *rand.Rand) {
 	c.Followers = 1
 	c.Params.Window = 1 + rnd.Uint64N(4)
@@ -279,6 +294,22 @@ func sourced(c *Config, rnd *rand.Rand) {
 	}
 	for i := range c.Clients {
 		c.Clients[i] = Client{Every: 60 * Millisecond, Ahead: 6, Copies: 2, Large: true}
+	}
+}
+
+// falseSources has f validators and a follower show what was never ordered.
+func falseSources(c *Config, rnd *rand.Rand) {
+	if rnd.IntN(2) == 0 {
+		transfer(c, rnd)
+	} else {
+		followers(c, rnd)
+		epochs(c, rnd)
+	}
+	c.Followers++
+	last := c.Validators + c.Candidates + c.Followers - 1
+	c.Faulty = []Fault{{last, "source-liar"}}
+	for _, who := range rnd.Perm(c.Validators)[:faulty(c.Validators)] {
+		c.Faulty = append(c.Faulty, Fault{who, "source-liar"})
 	}
 }
 

@@ -19,6 +19,7 @@ func views(c *Config, rnd *rand.Rand) {
 	c.Core.MaxTimeout = 60
 	c.Params.Window = 1 + rnd.Uint64N(3)
 	c.Params.CheckpointInterval = 2*c.Params.Window + rnd.Uint64N(8)
+	c.SegmentSize = 32 << 10
 	c.GST = between(rnd, 2*Second, 4*Second)
 	c.Before = Network{Min: 500, Max: between(rnd, 2*Millisecond, 15*Millisecond), Drop: 0.15 * rnd.Float64()}
 	c.Faults.Rounds = int(c.GST / between(rnd, 60*Millisecond, 200*Millisecond))
@@ -70,6 +71,9 @@ func churn(c *Config, rnd *rand.Rand) {
 	c.Faults.MaxDown = between(rnd, 20*Millisecond, 300*Millisecond)
 	if rnd.IntN(2) == 0 { // archives that are far behind the logs
 		c.Work.Sync = between(rnd, 50*Millisecond, 800*Millisecond)
+	}
+	if rnd.IntN(2) == 0 { // the power fails
+		c.Faults.Blackouts, c.Faults.Spared = 1+rnd.IntN(2), nobody
 	}
 }
 

@@ -96,6 +96,12 @@ func (w *world) keyAt(id int) signer {
 	return w.keyOf("node", id)
 }
 
+// wall returns what a clock shows, in Unix milliseconds: all begin a second after the ledger
+// was made.
+func (w *world) wall(t Time) int64 {
+	return w.genesis.Created.UnixMilli() + 1000 + int64(t/Millisecond)
+}
+
 // after does something at a later time.
 func (w *world) after(d Time, do func()) { w.scheduler.After(d, do) }
 
