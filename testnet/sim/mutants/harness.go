@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// simulator is the program that is built with mutants.
-const simulator = "./testnet/sim/cmd/sim"
+// programs are what is built with mutants, by simulator.
+var programs = map[string]string{Core: "./testnet/sim/cmd/sim", Nodes: "./testnet/sim/nodes/cmd/nodes"}
 
 // patience is how long the seeds of one mutant may take: a mutant can have made a loop
 // that does not end.
@@ -40,16 +40,16 @@ type Finding struct {
 	What    string `json:"what"`
 }
 
-// Harness builds mutants and runs them. It is not safe for concurrent use.
+// Harness builds mutants and runs them. Compile is safe for concurrent use, Find is not.
 type Harness struct {
-	root, dir string // the module's, and a temporary one
-	original  string // the program without a mutant, once it is built
+	root, dir string            // the module's, and a temporary one
+	originals map[string]string // the programs without a mutant, once they are built
 	// clean is how many seeds the original is known to run without a violation.
 	clean map[scenario]uint64
 }
 
 // scenario is what runs have in common besides their seeds.
-type scenario struct{ profile, strategy string }
+type scenario struct{ simulator, profile, strategy string }
 
 // NewHarness returns a harness for the module around the working directory, which
 // writes into dir. The directory is the caller's to remove.
@@ -62,7 +62,7 @@ func NewHarness(ctx context.Context, dir string) (*Harness, error) {
 	if filepath.Base(file) != "go.mod" {
 		return nil, errors.New("looking for the module: the working directory is in none")
 	}
-	return &Harness{root: filepath.Dir(file), dir: dir, clean: map[scenario]uint64{}}, nil
+	return &Harness{root: filepath.Dir(file), dir: dir, originals: map[string]string{}, clean: map[scenario]uint64{}}, nil
 }
 
 // Compile compiles the packages that a mutant changes, and nothing else.
@@ -75,11 +75,11 @@ func (h *Harness) Compile(ctx context.Context, m *Mutant) error {
 // be, with the finding if there is one.
 func (h *Harness) Find(ctx context.Context, m *Mutant) (Finding, error) {
 	program := filepath.Join(h.dir, "with-"+m.Name)
-	if err := h.build(ctx, m, program, simulator); err != nil {
+	if err := h.build(ctx, m, program, programs[m.Simulator]); err != nil {
 		return Finding{}, err
 	}
 	defer os.Remove(program) //nolint:errcheck // it is in the caller's temporary directory
-	s := scenario{m.Profile, m.Strategy}
+	s := scenario{m.Simulator, m.Profile, m.Strategy}
 	found, err := h.run(ctx, program, s, 0, m.Seeds)
 	switch {
 	case err != nil:
@@ -98,18 +98,18 @@ func (h *Harness) Find(ctx context.Context, m *Mutant) (Finding, error) {
 // demandClean runs the original for the first seeds. Those that other mutants have
 // needed are not run again.
 func (h *Harness) demandClean(ctx context.Context, s scenario, seeds uint64) error {
-	if h.original == "" {
-		program := filepath.Join(h.dir, "original")
-		if err := h.build(ctx, nil, program, simulator); err != nil {
+	if h.originals[s.simulator] == "" {
+		program := filepath.Join(h.dir, "original-"+s.simulator)
+		if err := h.build(ctx, nil, program, programs[s.simulator]); err != nil {
 			return err
 		}
-		h.original = program
+		h.originals[s.simulator] = program
 	}
 	known := h.clean[s]
 	if known >= seeds {
 		return nil
 	}
-	found, err := h.run(ctx, h.original, s, known, seeds-known)
+	found, err := h.run(ctx, h.originals[s.simulator], s, known, seeds-known)
 	if err != nil {
 		return err
 	}

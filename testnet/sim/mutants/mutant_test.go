@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 
 	"github.com/decube/decube/testnet/sim"
+	"github.com/decube/decube/testnet/sim/nodes"
 )
 
 const header = "what: it fails\nprofile: calm\nrules: S1 L2\nseeds: 20\n"
@@ -48,6 +49,7 @@ func TestParseRefuses(t *testing.T) {
 		"no reason":                    swap("what: it fails\n", ""),
 		"an empty reason":              swap("what: it fails", "what:"),
 		"no profile":                   swap("profile: calm\n", ""),
+		"no such simulator":            swap("profile: calm\n", "profile: calm\nsimulator: core\n"),
 		"no rules":                     swap("rules: S1 L2\n", ""),
 		"no seeds":                     swap("seeds: 20\n", ""),
 		"a key twice":                  swap("seeds: 20\n", "seeds: 20\nseeds: 30\n"),
@@ -98,14 +100,30 @@ func TestMutantsCanBeRun(t *testing.T) {
 	}
 	for i := range all {
 		m := &all[i]
-		c, err := sim.Draw(m.Profile, 0)
-		if err != nil {
+		if err := drawn(m); err != nil {
 			t.Errorf("%s: %v", m.Name, err)
 		}
-		if m.Strategy != "" {
-			if err := c.Corrupt(m.Strategy); err != nil {
-				t.Errorf("%s: %v", m.Name, err)
-			}
-		}
 	}
+}
+
+// drawn draws the first run that a mutant asks for.
+func drawn(m *Mutant) error {
+	var corrupt func(strategy string) error
+	if m.Simulator == Nodes {
+		c, err := nodes.Draw(m.Profile, 0)
+		if err != nil {
+			return err
+		}
+		corrupt = c.Corrupt
+	} else {
+		c, err := sim.Draw(m.Profile, 0)
+		if err != nil {
+			return err
+		}
+		corrupt = c.Corrupt
+	}
+	if m.Strategy == "" {
+		return nil
+	}
+	return corrupt(m.Strategy)
 }
