@@ -13,7 +13,7 @@ import (
 
 // sample are the mutants that tests run: one that every seed shows, and some that need
 // a few. `make mutants` runs all.
-var sample = []string{"blind-follow", "no-locks", "early-vote"}
+var sample = []string{"blind-follow", "no-locks", "early-vote", "sends-at-once", "blocks-unverified"}
 
 func newHarness(t *testing.T) *Harness {
 	t.Helper()
