@@ -92,11 +92,14 @@ func relapse(c *Config, rnd *rand.Rand) {
 	c.Faults.MaxDown = between(rnd, 20*Millisecond, 200*Millisecond)
 	c.Work.Sync = between(rnd, 200*Millisecond, 2*Second)
 	c.Work.Log = between(rnd, 200, Millisecond)
-	if rnd.IntN(3) == 0 {
-		c.Votes = append(c.Votes, Change{Node: rnd.IntN(c.Validators)}, Change{Node: rnd.IntN(c.Validators)})
-	}
-	if rnd.IntN(3) == 0 {
-		c.Faults.Wipes = 1
+	switch rnd.IntN(3) {
+	case 0: // one epoch after the other, and nodes that are away when one ends
+		c.Faults.MaxDown = between(rnd, 200*Millisecond, Second)
+		for range 4 + rnd.IntN(8) {
+			c.Votes = append(c.Votes, Change{Node: rnd.IntN(c.Validators)})
+		}
+	case 1:
+		c.Faults.Wipes = 1 + rnd.IntN(2)
 	}
 }
 
