@@ -216,7 +216,7 @@ func TestSizesAreAsDocumented(t *testing.T) {
 		{codec.Accepted{View: 127, Header: header, Body: make([]byte, 1000)}, 190 + 1000},
 		{codec.Prepared{Lock: pbft.Lock{Header: header, Cert: cert(3)}}, 259 + 65*3},
 		{codec.Decided{Decision: &pbft.Decision{Header: header, Cert: cert(3)}}, 259 + 65*3},
-		{codec.Renewal{}, 49},
+		{codec.Renewal{}, 50},
 	} {
 		if got := len(codec.AppendLogRecord(nil, c.r)); got != c.want {
 			t.Errorf("%T takes %d bytes, want %d", c.r, got, c.want)

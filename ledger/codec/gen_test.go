@@ -259,7 +259,7 @@ var (
 		},
 		func(t *rapid.T) codec.LogRecord {
 			salt := rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "salt")
-			return codec.Renewal{Salt: [16]byte(salt), ID: tx.ID(drawDigest(t))}
+			return codec.Renewal{Salt: [16]byte(salt), Nonce: rapid.Uint64Range(0, wire.MaxUvarint).Draw(t, "nonce"), ID: tx.ID(drawDigest(t))}
 		},
 	}
 	frames = []func(*rapid.T) codec.Frame{

@@ -49,8 +49,9 @@ type Decided struct {
 // by which it takes its place anew. The renewal is done when that very transaction
 // is committed: one from before the loss proves nothing.
 type Renewal struct {
-	Salt [16]byte // makes this renewal differ from all others of the replica
-	ID   tx.ID
+	Salt  [16]byte // makes this renewal differ from all others of the replica
+	Nonce uint64   // with the salt, all that it takes to make the transaction again
+	ID    tx.ID
 }
 
 func (Accepted) logRecord() {}
@@ -116,7 +117,7 @@ func AppendLogRecord(b []byte, r LogRecord) []byte {
 		return appendBody(b, r.Body)
 	case Renewal:
 		b = append(append(b, kindLogRenewal), r.Salt[:]...)
-		return append(b, r.ID[:]...)
+		return append(wire.AppendUvarint(b, r.Nonce), r.ID[:]...)
 	default:
 		panic(fmt.Sprintf("codec: no encoding for log record %T", r))
 	}
@@ -148,6 +149,7 @@ func (d *decoder) logRecord(kind byte) LogRecord {
 	case kindLogRenewal:
 		var r Renewal
 		copy(r.Salt[:], d.Bytes(len(r.Salt)))
+		r.Nonce = d.uint()
 		copy(r.ID[:], d.Bytes(len(r.ID)))
 		return r
 	default:

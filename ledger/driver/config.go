@@ -4,11 +4,11 @@ import (
 	"errors"
 	"time"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
-	"github.com/decube/decube/ledger/tx"
 )
 
 var (
@@ -62,8 +62,8 @@ type Recovered struct {
 	Lost    bool
 	// Renewed is the block that has a renewal of the log, 0 for none.
 	Renewed uint64
-	// Renewals are the IDs of those of the log.
-	Renewals []tx.ID
+	// Renewals are those of the log, the latest last.
+	Renewals []codec.Renewal
 	// Stable is the last certified checkpoint, nil for none, and Checkpoints the stored
 	// decisions above it at which a checkpoint is due, ascending.
 	Stable      *pbft.Certificate

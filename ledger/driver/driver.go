@@ -55,6 +55,7 @@ func New(cfg Config, from Recovered, now Instant) (*Driver, []Effect, error) {
 	d.sync = newSyncer(&cfg, from.Head)
 	d.hand = newHand(&cfg)
 	d.renew = newRenewal(&from, now)
+	d.renew.recall(d, &from)
 	d.recall(from.Memory)
 	switch {
 	case from.Fork != nil:

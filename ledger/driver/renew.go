@@ -39,9 +39,31 @@ type renewal struct {
 }
 
 func newRenewal(from *Recovered, now Instant) renewal {
-	return renewal{
-		done: from.Renewed, ids: slices.Clone(from.Renewals), next: now.Mono + renewPause, pause: renewPause,
+	r := renewal{done: from.Renewed, next: now.Mono + renewPause, pause: renewPause}
+	for _, logged := range slices.Backward(from.Renewals) {
+		r.ids = append(r.ids, logged.ID)
 	}
+	r.ids = r.ids[:min(len(r.ids), maxRenewals)]
+	return r
+}
+
+// recall goes on with the last renewal of the log, which may be on its way still: another
+// one would be committed beside it, and there are few.
+func (r *renewal) recall(d *Driver, from *Recovered) {
+	n := len(from.Renewals)
+	if n == 0 || !from.Lost || from.Renewed > 0 {
+		return
+	}
+	last := &from.Renewals[n-1]
+	t, err := r.sign(d, last.Salt, last.Nonce)
+	if err == nil && t.ID() == last.ID {
+		r.pending = t
+	}
+}
+
+// sign makes the transaction of a renewal.
+func (r *renewal) sign(d *Driver, salt [16]byte, nonce uint64) (*tx.Transaction, error) {
+	return tx.Sign(d.cfg.Key, d.cfg.Genesis.ID(), nonce, tx.ValidatorAdd{Key: d.self, Replaces: d.self, Salt: salt})
 }
 
 // void has no renewal count that was made so far: the loss is a later one.
@@ -56,7 +78,7 @@ func (d *Driver) renewPlace() {
 	// What is signed on an old state is void at once. That this peer has all there is,
 	// certified heads show, on an idle ledger as well as on a busy one. A peer that hears
 	// of none asks all the same.
-	if d.sync.follower.AtHead() && r.pending == nil && r.tickets == 0 {
+	if d.sync.follower.AtHead() && r.tickets == 0 && !r.peeking {
 		r.next = min(r.next, d.now.Mono)
 	}
 	if d.now.Mono < r.next {
@@ -96,10 +118,10 @@ func (r *renewal) make(d *Driver, nonce uint64) {
 	if half := d.chain.head.Params.NonceWindow / 2; half > 0 {
 		nonce += half + d.chance.Uint64()%half
 	}
-	op := tx.ValidatorAdd{Key: d.self, Replaces: d.self}
-	binary.LittleEndian.PutUint64(op.Salt[:8], d.chance.Uint64())
-	binary.LittleEndian.PutUint64(op.Salt[8:], d.chance.Uint64())
-	t, err := tx.Sign(d.cfg.Key, d.cfg.Genesis.ID(), nonce, op)
+	var salt [16]byte
+	binary.LittleEndian.PutUint64(salt[:8], d.chance.Uint64())
+	binary.LittleEndian.PutUint64(salt[8:], d.chance.Uint64())
+	t, err := r.sign(d, salt, nonce)
 	if err != nil {
 		d.notice(Odd{What: "this validator's place cannot be taken anew", Err: err})
 		r.failed(d)
@@ -107,9 +129,9 @@ func (r *renewal) make(d *Driver, nonce uint64) {
 	}
 	r.pending = t
 	r.ids = append([]tx.ID{t.ID()}, r.ids[:min(len(r.ids), maxRenewals-1)]...)
-	// It is in the log before it leaves: after a restart it counts as well, and no second
-	// one is asked for, of which there are few.
-	d.log([]codec.LogRecord{codec.Renewal{Salt: op.Salt, ID: t.ID()}}, true)
+	// It is in the log before it leaves: after a restart it counts as well, and is handed
+	// in again.
+	d.log([]codec.LogRecord{codec.Renewal{Salt: salt, Nonce: nonce, ID: t.ID()}}, true)
 	d.leave(func() { r.submit(d) })
 }
 

@@ -248,6 +248,38 @@ func TestRenewalOutlivesARestart(t *testing.T) {
 	w.agree()
 }
 
+// A renewal that a restart has kept from being handed in is handed in behind it, and no
+// other one.
+func TestRenewalIsHandedInAgain(t *testing.T) {
+	w := newWorld(t, 4)
+	w.run(1100 * time.Millisecond)
+	lost := w.others(w.leader(0, 0))[0]
+	lost.stop()
+	lost.loseLog()
+	w.lost = func(from, _ int, f codec.Frame) bool {
+		_, passes := f.(codec.Transactions)
+		return from == lost.at && passes
+	}
+	lost.start(lost.recovered())
+	lost.begin()
+	w.run(5 * time.Second)
+	ids := lost.renewing()
+	if len(ids) != 1 {
+		t.Fatalf("%d renewals have left", len(ids))
+	}
+	w.startAgain(lost)
+	w.lost = nil
+	w.until("it votes again", time.Minute, func() bool { return lost.view.Core != nil && !lost.view.Recovering })
+	memory, err := journal.Fold(lost.disk.records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := memory.Renewals(); len(all) != 1 || all[0].ID != ids[0] {
+		t.Errorf("the log has renewals %v, want %v alone", all, ids)
+	}
+	w.agree()
+}
+
 // A validator that takes its place anew again and again leads no more than the others do:
 // the transaction that it leaves out is committed, and those who lead well stay.
 func TestRenewalsWithoutEnd(t *testing.T) {

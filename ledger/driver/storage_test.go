@@ -87,7 +87,7 @@ func (n *node) recovered() driver.Recovered {
 		if slices.Contains(d.void, renewal) {
 			continue
 		}
-		r.Renewals = append(r.Renewals, renewal.ID)
+		r.Renewals = append(r.Renewals, renewal)
 		if at := slices.IndexFunc(d.ids, func(ids []tx.ID) bool { return slices.Contains(ids, renewal.ID) }); at >= 0 {
 			r.Renewed = d.heads[at+1].Header.Seq
 		}

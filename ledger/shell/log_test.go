@@ -10,7 +10,6 @@ import (
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/tx"
 )
 
 // record returns the log's record that the world's block is decided.
@@ -155,7 +154,7 @@ func TestLostLog(t *testing.T) {
 	p.do(driver.Append{Records: []codec.LogRecord{renewal}, Mark: 1})
 	p.take(3)
 	p.reopen()
-	if r := &p.r; !r.Lost || r.Renewed != 3 || !slices.Equal(r.Renewals, []tx.ID{id}) {
+	if r := &p.r; !r.Lost || r.Renewed != 3 || !slices.Equal(r.Renewals, []codec.Renewal{renewal}) {
 		t.Fatalf("%+v", r)
 	}
 	p.do(driver.Append{Records: []codec.LogRecord{codec.Decided{Decision: p.r.Head.Decision}}})

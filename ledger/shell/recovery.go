@@ -175,7 +175,7 @@ func (s *Shell) recoverArchive(r *driver.Recovered) error {
 // this process or an earlier one, whether they are committed already or yet to be.
 func (s *Shell) recoverRenewals(r *driver.Recovered) error {
 	for _, renewal := range r.Memory.Renewals() {
-		r.Renewals = append(r.Renewals, renewal.ID)
+		r.Renewals = append(r.Renewals, renewal)
 		switch seq, _, err := s.archive.Find(renewal.ID); {
 		case err == nil:
 			r.Renewed = max(r.Renewed, seq)
