@@ -61,6 +61,7 @@ func (o *oracle) delivered(n *node, b driver.BlockCommitted) {
 	h := &b.Decision.Header
 	o.votes.certificate(&b.Decision.Cert)
 	o.forks.delivered(h)
+	o.pace.last = o.w.now()
 	if f := o.votes.committed[h.Seq]; f == nil || f.digest != h.Digest() {
 		o.broken("S1", "node %d commits %v without a certificate", n.id, h)
 		return

@@ -108,14 +108,24 @@ type pace struct {
 	watched Time
 	slow    bool
 	since   Time
+	last    Time // when a block was committed
 	view    pbft.Place
+	// measured says that some good leader has led for so long that all have measured it:
+	// before, there is nothing to hold a slow one against.
+	measured bool
 }
+
+// measuredAfter is for how many periods of measurement a good leader must have led.
+const measuredAfter = 2
 
 // follows takes note of who leads, as an honest node shows it.
 func (o *oracle) follows(v *driver.View) {
 	p, c := &o.pace, v.Core
 	if c == nil || c.Changing || c.Epoch < p.view.Epoch || (c.Epoch == p.view.Epoch && c.View <= p.view.View) {
 		return
+	}
+	if !p.slow && p.last-p.since >= measuredAfter*Time(o.w.cfg.Core.FloorPeriod)*TickLength {
+		p.measured = true
 	}
 	p.view = pbft.Place{Epoch: c.Epoch, View: c.View}
 	p.slow, p.since = false, o.w.now()
@@ -128,7 +138,7 @@ func (o *oracle) follows(v *driver.View) {
 func (o *oracle) floor() {
 	p, c := &o.pace, o.w.cfg
 	most := floorPeriods * Time(c.Core.FloorPeriod) * TickLength
-	if c.Floor && p.slow && o.w.settled && !o.w.loadOver() && o.w.now()-max(p.since, c.GST) > most {
+	if c.Floor && p.slow && p.measured && o.w.settled && !o.w.loadOver() && o.w.now()-max(p.since, c.GST) > most {
 		o.broken("L5", "the slow leader of view %d has been leading for %v ms", p.view.View, o.w.now()-p.since)
 	}
 }
