@@ -13,13 +13,16 @@
 //	inbox.go    frames wait to be verified, a share for each validator
 //	voter.go    the core of one epoch, and what it asks for
 //	plan.go     blocks in flight: what is checked, carried out, built
+//	bodies.go   transactions of blocks in flight: who refers to them, who is asked for them
 //	chain.go    the head; what is archived, durable, certified
+//	stand.go    whether this peer may vote, and whether its disk knows of all that it signed
 //	market.go   transactions: admission, verification, the pool, passing on
 //	sync.go     blocks and states from sources, for who follows or is behind
 //	hand.go     a follower's clients' transactions, for peers that are closer
 //	renew.go    taking a place anew whose log is lost
 //	alarm.go    two certified blocks that exclude each other
 //	marks.go    what leaves only when what it rests on is durable
+//	footprint.go what all of it holds, in bytes, for who checks its bounds
 //
 // # Order
 //
@@ -34,5 +37,5 @@
 // What others can make this peer hold is bounded in bytes, for each validator (frames
 // that wait to be verified, votes of the next epoch) and in all (package intake, package
 // body, package follow, and blocks that the archive has not got yet: beyond [MaxUnarchived],
-// nothing is built or checked).
+// nothing is built, checked or applied from sources). [Driver.Footprint] counts it.
 package driver
