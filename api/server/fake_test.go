@@ -22,6 +22,7 @@ var held = block.New(block.Raw, []byte("a block"))
 type fake struct {
 	notReady error
 	hang     chan struct{} // Status waits for it
+	entered  chan struct{} // Status closes it before it waits
 }
 
 func (f *fake) backend() server.Backend {
@@ -38,6 +39,7 @@ func (f *fake) Identity(context.Context) (api.Identity, error) {
 
 func (f *fake) Status(ctx context.Context) (api.Status, error) {
 	if f.hang != nil {
+		close(f.entered)
 		select {
 		case <-f.hang:
 		case <-ctx.Done():
