@@ -19,7 +19,7 @@ SEED     ?= 1
 RUNS     ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint check fuzz sim simnodes mutants bench golden generate fmt cover vuln clean
+.PHONY: help build demo test race lint check fuzz sim mutants bench golden generate fmt cover vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,11 +45,8 @@ check: build lint test ## all that a change must pass: build, lint, arch, tests,
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	go run ./internal/tools/fuzz -time $(FUZZTIME) ./...
 
-sim: ## the ledger under RUNS seeds from SEED on, with faults; PROFILE and V=-v narrow it down
+sim: ## whole nodes of the ledger under RUNS seeds from SEED on, with faults; PROFILE and V=-v narrow it down
 	go run ./testnet/sim/cmd/sim -seed $(SEED) -runs $(RUNS) $(if $(PROFILE),-profile $(PROFILE)) $(V)
-
-simnodes: ## the same for whole nodes, with the driver that ships
-	go run ./testnet/sim/nodes/cmd/nodes -seed $(SEED) -runs $(RUNS) $(if $(PROFILE),-profile $(PROFILE)) $(V)
 
 mutants: ## plant every bug of testnet/sim/mutants, or MUTANT: the simulator must find each
 	go run ./testnet/sim/cmd/mutants $(MUTANT)

@@ -1,177 +1,86 @@
 package sim
 
 import (
-	"errors"
 	"math/rand/v2"
-	"slices"
 
-	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/internal/durable/faultfs"
+	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/ledger/archive/memstore"
+	"github.com/decube/decube/ledger/journal"
 )
 
-// errNoSpace is what a full disk says.
-var errNoSpace = errors.New("no space left on device")
+// replicaDir is the directory of each node's log.
+const replicaDir = "/replica"
 
-// errDamaged is what a log says that finds a record, other than the last ones,
-// whose checksum is wrong.
-var errDamaged = errors.New("a record in the middle of the log is damaged")
-
-// entry is one record of the log, with the body that belongs to it.
-type entry struct {
-	epoch   uint64
-	record  pbft.Record
-	body    body
-	hasBody bool
-	damaged bool
-}
-
-// block is a committed block as stores keep it.
-type block struct {
-	decision *pbft.Decision
-	body     body
-	after    state
-}
-
-// ending is the last block of an epoch with its certified checkpoint: what the
-// next epoch starts from.
-type ending struct {
-	decision   *pbft.Decision
-	checkpoint *pbft.Certificate
-	next       members
-}
-
-// chain is a store of blocks and of the state after the last of them. It only
-// grows, so that a copy is a snapshot.
-type chain struct {
-	endings []ending
-	blocks  []block // consecutive; the ones before were dropped or never fetched
-	head    pbft.Header
-	after   state
-	// stable is the last certified checkpoint that the store was told of.
-	stable *pbft.Certificate
-}
-
-// clip makes the chain safe to append to while others still read its slices.
-func (c chain) clip() chain {
-	c.endings, c.blocks = slices.Clip(c.endings), slices.Clip(c.blocks)
-	return c
-}
-
-// at returns the block at a sequence number, or nil.
-func (c *chain) at(seq uint64) *block {
-	if len(c.blocks) == 0 {
-		return nil
-	}
-	first := c.blocks[0].decision.Header.Seq
-	if seq < first || seq-first >= uint64(len(c.blocks)) {
-		return nil
-	}
-	return &c.blocks[seq-first]
-}
-
-// append adds the next block.
-func (c *chain) append(b block) {
-	c.blocks = append(c.blocks, b)
-	c.head, c.after = b.decision.Header, b.after
-}
-
-// disk is what survives a crash of one replica: a log of records, and a store of
-// the chain. Of both, only what was synced is sure to survive.
+// disk is what outlives a node's program: a log on sectors, and an archive.
 type disk struct {
-	log    []entry
-	synced int // entries that a crash cannot take
-
-	store   chain // as the replica sees it
-	durable chain // as a crash leaves it
-	// provisioned says that the replica was set up with this disk, or has gone
-	// through recovery on it: without it the log may have been lost.
-	provisioned bool
-
-	full bool // faults: nothing can be written
-	lies bool // fsync returns and has done nothing
+	fs    *faultfs.FS
+	store *memstore.Store
 }
 
-// append adds records to the log. They are not durable before sync.
-func (d *disk) append(entries ...entry) error {
-	if d.full {
-		return errNoSpace
-	}
-	d.log = append(d.log, entries...)
-	return nil
+func newDisk(seed uint64) (*disk, error) {
+	d := &disk{fs: faultfs.New(seed), store: memstore.New(memstore.DefaultLimits)}
+	return d, d.fs.MkdirAll(replicaDir, 0o700)
 }
 
-// sync makes the log durable.
-func (d *disk) sync() {
-	if !d.lies {
-		d.synced = len(d.log)
-	}
+// logOptions are those of a log on a file system.
+func (w *world) logOptions(fs *faultfs.FS) journal.Options {
+	return journal.Options{FS: fs, Dir: replicaDir, SegmentSize: w.cfg.SegmentSize, Segments: w.cfg.Segments}
 }
 
-// keep makes the store durable as it was when the write began.
-func (d *disk) keep(c chain) {
-	if !d.lies && !d.durable.beyond(&c) {
-		d.durable = c
+// crash has the disk be as it may be found after the power was lost, or after the program
+// was killed, which takes nothing away.
+func (d *disk) crash(w *world) {
+	model, choice := accident(w.rnd.disk)
+	if w.rnd.disk.IntN(4) == 0 {
+		choice = faultfs.Newest
 	}
+	*d = *d.after(model, choice)
 }
 
-// prune drops the records that a certified checkpoint makes superfluous, and all
-// of earlier epochs.
-func (d *disk) prune(needed func(int, *entry) bool) {
-	var log []entry
-	synced := 0
-	for i := range d.log {
-		if needed(i, &d.log[i]) {
-			log = append(log, d.log[i])
-			if i < d.synced {
-				synced++
-			}
-		}
+// clone returns a copy as it may be found after the power was lost, and changes nothing.
+func (d *disk) clone(w *world) *disk { return d.after(accident(w.rnd.disk)) }
+
+// whole returns a copy that has lost nothing.
+func (d *disk) whole() *disk { return d.after(faultfs.Model{}, faultfs.Newest) }
+
+// accident draws what a disk may do at a crash.
+func accident(rnd *rand.Rand) (faultfs.Model, faultfs.Chooser) {
+	model := faultfs.Model{Torn: rnd.IntN(2) == 0, Unordered: rnd.IntN(2) == 0}
+	if rnd.IntN(4) == 0 {
+		return model, faultfs.Oldest
 	}
-	d.log, d.synced = log, synced
+	return model, faultfs.Random(rnd)
 }
 
-// crash loses what was not synced: all of it, or a part from its end on, of which
-// the first record may be torn.
-func (d *disk) crash(rnd *rand.Rand) {
-	kept := d.synced
-	if unsynced := len(d.log) - d.synced; unsynced > 0 {
-		kept += rnd.IntN(unsynced + 1)
+// after returns what is left of the disk as a crash chooses: of the archive a prefix.
+func (d *disk) after(m faultfs.Model, c faultfs.Chooser) *disk {
+	left := &disk{fs: d.fs.Image(m, c), store: d.store.Clone()}
+	keep := 0
+	if n := left.store.Unsynced(); n > 0 {
+		keep = c.Choose(n + 1)
 	}
-	torn := kept < len(d.log) && rnd.IntN(2) == 0
-	if torn {
-		kept++
-	}
-	d.log = slices.Clip(d.log[:kept])
-	if torn {
-		d.log[kept-1].damaged = true
-	}
-	d.store = d.durable.clip()
+	left.store.Crash(keep)
+	return left
 }
 
-// open reads the log as a restart does: a damaged tail is what a torn write
-// leaves, and is cut off; damage to what was synced is not, unless the reader is
-// lenient.
-func (d *disk) open(lenient bool) ([]entry, error) {
-	for i := range d.log {
-		if !d.log[i].damaged {
-			continue
-		}
-		if i < d.synced && !lenient {
-			return nil, errDamaged
-		}
-		d.log = slices.Clip(d.log[:i])
-		break
+// archived returns the last block that an archive in this state would have, 0 for none.
+func (d *disk) archived(w *world) (uint64, error) {
+	a, err := archive.Open(archive.Options{Store: d.store.Clone(), CheckpointInterval: w.core.CheckpointInterval})
+	if err != nil {
+		return 0, err
 	}
-	d.synced = len(d.log)
-	return d.log, nil
+	head, _ := a.Head()
+	return head, a.Close()
 }
 
-// wipe forgets everything but the genesis, as a new disk has it.
-func (d *disk) wipe(first chain) { *d = disk{store: first, durable: first} }
-
-// image returns a copy of what is durable, as a backup would be.
-func (d *disk) image() *disk {
-	return &disk{
-		log: slices.Clone(d.log[:d.synced]), synced: d.synced, store: d.durable.clip(), durable: d.durable.clip(),
-		provisioned: d.provisioned,
+// remember opens the log as it is, and closes it again.
+func (d *disk) remember(w *world) (*journal.Memory, error) {
+	fs := d.fs.Clone()
+	fs.SetCapacity(unlimited)
+	j, m, err := journal.Open(w.logOptions(fs))
+	if err != nil {
+		return nil, err
 	}
+	return m, j.Close()
 }

@@ -1,94 +1,90 @@
-// Package sim simulates the consensus core of the ledger from a seed: replicas that
-// run [github.com/decube/decube/ledger/pbft] itself, with a network, clocks, disks
-// and clients that go wrong, and an oracle that shares no logic with the core.
+// Package sim simulates whole nodes of the ledger from a seed. What runs is what ships:
+// the driver, the shell, log and archive, intake, execution, state and codec, with real
+// keys and transactions. What is simulated is what they stand on.
 //
-//	            seed
-//	              |
-//	     profile: Draw -> Config
-//	              |
-//	+-------------v------------------------------------------------+
-//	| world: one virtual clock, one queue of events, one goroutine |
-//	|                                                              |
-//	|  clients --> node --- network --- node <-- faults            |
-//	|               |  driver: persist, send, deliver, the rest    |
-//	|               |-- core (ledger/pbft)                         |
-//	|               |-- disk: log, store; synced or not            |
-//	|               '-- adversary (if faulty): bends what is sent  |
-//	|                                                              |
-//	|  oracle: all signatures that left, all commits, all disks    |
-//	+-------------v------------------------------------------------+
-//	              |
-//	           Report
+//	                           seed -> profile: Draw -> Config
+//	                                          |
+//	+-----------------------------------------v-----------------------------------+
+//	| world: one virtual clock, one queue of events, one goroutine                 |
+//	|                                                                              |
+//	|  clients ---> node --------- wires (frames, as bytes) -------- node <- faults |
+//	|                | driver     pure: events in, effects out                     |
+//	|                | shell      lanes of package kernel: drawn durations         |
+//	|                | journal    on a disk of sectors (faultfs)                   |
+//	|                | archive    on a store in memory (memstore)                  |
+//	|                '- adversary (if faulty): bends what is sent                  |
+//	|                                                                              |
+//	|  oracle: all that leaves the nodes, and what their disks would give           |
+//	+-----------------------------------------v-----------------------------------+
+//	                                          |
+//	                                        Report
 //
-// Everything follows from [Config], and a Config from a profile and a seed: the same
-// seed gives the same run, event by event. Each part draws from a stream of chance
+// The same seed gives the same run, event by event; each part draws from a stream of chance
 // of its own.
 //
-// # Course of a run
+// # What is simulated
 //
-// Until GST things go wrong, as the profile has it: messages are lost, doubled, late;
-// links are cut in all shapes; nodes crash at any boundary of the driver's duty, are
-// paused, lose their disks, get old ones back; at most f of a committee's replicas
-// are faulty at a time, wiped and lying disks counted. At GST the network settles and
-// everybody comes back. Clients go on for a while; then all that was accepted must
-// be executed, and everybody honest must be where the first is, within a bound.
+// A program takes the events that wait one by one or several together. Its effects are
+// carried out one by one, and it may die between any two. A crash leaves of its disk what
+// faultfs allows (any sector that was not synced old, new or torn, names in any order) and
+// of its archive any prefix of what was written since the last sync; a batch of a lane that
+// was running may have got to any point. Then the shell opens what is left, as after any
+// restart.
+//
+// Frames travel as bytes on a stream for each class and direction, are decoded by
+// driver.Read when they arrive, and are lost with the connection. Questions are answered
+// out of the shell of the source; a transaction that is handed over is submitted there. A
+// source that is gone is noticed within half a second.
+//
+// A key may run twice, on two nodes: the transport's part, to let one of them in, is that of
+// twins.go. Adversaries bend what the core says (package adversary), flood (flood.go), or
+// are bad sources (sources.go); what they propose beside is carried out on real states.
+//
+// Until GST things go wrong, as the profile has it; at most f validators are faulty at a
+// time, wiped disks counted until their places are taken anew. At GST the network settles
+// and everybody comes back. Clients go on for a while; then all that they wanted must be
+// committed and everybody honest must be where the first is, within a bound.
 //
 // # What is checked
 //
-// A signature counts from the moment that it leaves a replica, or is found on a disk
-// or in a store: whoever puts certificates together could have it.
-//
 //	S1   no two blocks are certified for one sequence number
-//	S2   everybody commits the same blocks, without gaps, none older than the one
-//	     before, and has the state they say
+//	S2   everybody has the same blocks, transactions and states, without gaps
 //	S3   no honest key signs two digests for one place, across crashes
-//	S4   nothing is sent whose record a crash could take
+//	S4   a crash at any time leaves a log and an archive that bind the node to all that has
+//	     left it, and accounts for each COMMIT that has (looked at with each crash, and for
+//	     one in 48 of the messages that leave); who says CHECKPOINT has the block durably,
+//	     who votes for a block its body; a log that no disk has damaged opens
 //	S5   nothing else is prepared after a block was committed; no COMMIT unprepared
-//	S6   each request is executed once
-//	S7   an epoch begins from a certified checkpoint, with the right committee, which
-//	     its blocks name
-//	S9   evidence proves what it says and never names an honest replica; after a
-//	     fork (profile fork) it names more replicas than a committee withstands
-//	S10  what a replica holds depends on committee and window only, and it convicts
-//	     another once
-//	S11  only certified states are installed
-//	L1   accepted requests are executed in time, censored clients' too
-//	L2   no more than f+1 good leaders in a row are given up, besides the view that
-//	     fails while the network settles
+//	S6   each transaction is executed once, signed by its owner, under a nonce that was not
+//	     used; what was acknowledged can be read, is where it was said to be, for good
+//	S7   blocks name their epoch and their committee; no CHECKPOINT of what is not committed
+//	S9   nobody honest is accused, or called a liar; no fork is shown that there is not.
+//	     After a fork (profile fork) evidence names more validators than may be faulty,
+//	     and everybody honest tells of it and votes no more
+//	S10  what a node holds, in bytes and in messages, is bounded by committee, window and
+//	     configuration, whatever it is flooded with; and it convicts another once
+//	S11  what is shown has the state that its header says, fetched or not
+//	S12  no block is of a time that is too far ahead
+//	L1   what clients want is executed in time, what a leader leaves out too
+//	L2   no more than f+1 good leaders in a row are given up, besides the view that fails
+//	     while the network settles
 //	L3   who lags, or has lost everything, catches up and votes again
 //	L5   a slow leader does not stay
-//	L6   timeouts shrink back: a leader's death in calm weather is dealt with at once;
-//	     and what was found out about the network counts in the next epoch
-//	form honest replicas send only what verifies
-//	halt honest replicas do not give up
+//	L6   timeouts shrink back: a leader's death in calm weather is dealt with within a
+//	     second; and what was found out about the network counts in the next epoch
+//	key  of two nodes with one key one votes, and who is told that it is in use does not
+//	form honest nodes send only what can be read
+//	halt honest nodes do not give up, but for a disk that fails
+//	answer nobody is refused for a good transaction; each ticket is answered, once
+//	panic  the program does not fail
 //
-// S8, receipts, is checked where receipts are made; L4, going on after a crash at any
-// place, is what the profile crash does. "simulator" is a fault of the simulation.
+// "simulator" is a fault of the simulation, or a driver whose deadline does not move.
 //
-// # Exploring, replaying, reading a trace
+// # Exploring and replaying
 //
-//	go run ./testnet/sim/cmd/sim -runs 100000
+//	go run ./testnet/sim/cmd/sim -runs 10000
 //	go run ./testnet/sim/cmd/sim -seed 212 -profile crash -v
 //
-// A bad run prints its last events, its seed, and the command that replays it. A
-// line is the time in milliseconds, the node, what happened, the other node if there
-// is one, and what it is about:
-//
-//	1165.935 r1   writes entered: NEW-VIEW 1/1 of 0 1 2, 11:20193396
-//	1171.641 r1   says NEW-VIEW 1/1 of 0 1 2, 11:20193396
-//	1174.639 r3   hears from r1 PRE-PREPARE 1/1/11:20193396
-//
-// r1 is a node, which stays one identity; "by 1" is a replica, a place in the
-// committee of an epoch. Votes are named epoch/view/sequence:digest, blocks
-// epoch/sequence:digest. "writes" is before the fsync, "says" (to all) and "tells"
-// are after it, so that a crash between the two shows as "crashes before fsync". Read
-// from the end: the violation names a rule and a sequence number; follow that number
-// and the view changes back to where two nodes part. "hears from" can be left out at
-// first.
-//
-// # Planted bugs
-//
-// That the oracle finds bugs is shown by planting them: [Bugs] in the simulator's own
-// code around the core, and those of package mutants in copies of the ledger's source
-// (make mutants). Each must be found within a number of seeds, by a rule that fits.
+// A line of a trace is the time in milliseconds, the node, what happened and what it is
+// about: "takes" is an event of the driver, "does" an effect.
 package sim

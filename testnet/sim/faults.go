@@ -2,58 +2,66 @@ package sim
 
 import (
 	"errors"
-	"slices"
 
-	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/internal/durable/faultfs"
+	"github.com/decube/decube/ledger/archive/memstore"
+	"github.com/decube/decube/ledger/genesis"
 )
 
-// faults makes things go wrong before GST, and keeps the books of who is faulty:
-// never more at a time than every committee of the run withstands.
+// faults makes things go wrong before GST, and keeps the books of who is faulty: never
+// more at a time than the committee withstands.
 type faults struct {
 	w *world
-	// faulty are the identities that count as faulty now; amnesiac those whose
-	// disk has lied, so that their signatures prove nothing any more.
-	faulty   []bool
-	amnesiac []bool
+	// faulty are the nodes that count as faulty now; amnesiac those whose disk has gone
+	// back in time, so that their signatures prove nothing any more.
+	faulty, amnesiac []bool
+	// hurt are those whose disk has refused to write: they may give up.
+	hurt []bool
 }
 
 func newFaults(w *world) *faults {
-	f := &faults{w: w, faulty: make([]bool, w.cfg.Identities), amnesiac: make([]bool, w.cfg.Identities)}
+	f := &faults{w: w, faulty: make([]bool, len(w.nodes)), amnesiac: make([]bool, len(w.nodes)), hurt: make([]bool, len(w.nodes))}
 	for _, x := range w.cfg.Faulty {
-		f.faulty[x.Identity] = true
+		f.faulty[x.Node] = true
+		w.nodes[x.Node].strategy = newCorrupted(w.nodes[x.Node], x.Strategy)
 	}
-	for _, who := range w.cfg.Twins {
-		f.faulty[who] = true
+	for _, n := range w.nodes {
+		f.faulty[n.id] = f.faulty[n.id] || n.twin != nil
 	}
 	return f
 }
 
-// withstands reports whether one more faulty identity is not too many for any
-// committee.
-func (f *faults) withstands(who identity) bool {
-	if f.faulty[who] {
-		return true
+// withstands reports whether one more faulty node is not too many for the committee.
+// Candidates count: who has lost its disk may be voted for before it has recovered.
+func (f *faults) withstands(n *node) bool {
+	most, count := faulty(len(f.w.oracle.chain.set)), 1
+	if len(f.w.cfg.Votes) > 0 {
+		most = min(most, 1)
 	}
-	for _, m := range append([]members{f.w.first.after.current}, f.w.cfg.Committees...) {
-		count := 0
-		for _, x := range m.list() {
-			if f.faulty[x] || x == who {
-				count++
-			}
-		}
-		if m.has(who) && count > maxFaulty(m.size()) {
-			return false
+	for i, other := range f.w.nodes {
+		if other.votes && f.faulty[i] && other != n && f.w.byKey[other.key.Public()] == other {
+			count++
 		}
 	}
-	return true
+	return count <= most
 }
 
-// victim draws an honest node that may become faulty as well, or nil.
+// allows reports whether a committee is one that withstands those who are faulty now.
+func (f *faults) allows(set genesis.ValidatorSet) bool {
+	count := 0
+	for _, key := range set {
+		if f.faulty[f.w.byKey[key].id] {
+			count++
+		}
+	}
+	return count <= faulty(len(set))
+}
+
+// victim draws an honest validator that may become faulty as well, or nil.
 func (f *faults) victim() *node {
-	at := f.w.rnd.faults.Perm(len(f.w.nodes))
-	for _, i := range at {
+	for _, i := range f.w.rnd.faults.Perm(len(f.w.nodes)) {
 		n := f.w.nodes[i]
-		if !f.faulty[n.who] && n.halted == nil && f.withstands(n.who) {
+		if n.votes && !f.faulty[i] && n.dead == nil && f.withstands(n) {
 			return n
 		}
 	}
@@ -63,35 +71,36 @@ func (f *faults) victim() *node {
 // schedule draws when what will happen.
 func (f *faults) schedule() {
 	c := &f.w.cfg.Faults
-	f.rounds()
-	for _, x := range f.w.cfg.WrongClocks {
-		for _, n := range f.w.hosts[x.Identity] {
-			n.skew = x.By
-			f.w.trace(n.id, "clock is wrong by", nobody, n.skew)
-		}
+	for i := range c.Rounds {
+		f.w.after(f.w.cfg.GST*Time(i)/Time(c.Rounds), f.round)
 	}
-	for range c.Leaders {
-		f.w.after(between(f.w.rnd.faults, f.w.cfg.GST/2, f.w.cfg.GST), f.killLeader)
+	for _, n := range f.w.nodes {
+		n.clock.Jump(between(f.w.rnd.faults, -c.MaxSkew, c.MaxSkew))
+	}
+	for _, x := range f.w.cfg.Wrong {
+		f.w.nodes[x.Node].clock.Jump(x.By)
+		f.w.nodes[x.Node].trace("has a wall clock that is wrong by", x.By)
 	}
 	for _, kind := range []struct {
 		count int
 		do    func()
 	}{
-		{c.Blackouts, f.blackout},
 		{c.Crashes, f.crash},
 		{c.CrashAll, f.crashAll},
+		{c.Leaders, f.killLeader},
+		{c.Blackouts, f.blackout},
 		{c.Pauses, f.pause},
 		{c.Clocks, f.clock},
 		{c.Partitions, f.partition},
 		{c.Flaps, f.flap},
 		{c.FullDisks, f.fullDisk},
-		{c.BitFlips, f.bitFlip},
-		{c.LostFsyncs, f.lostFsync},
-		{c.StaleDisks, f.staleDisk},
+		{c.FailedSyncs, f.failedSync},
 		{c.Wipes, f.wipe},
+		{c.StaleDisks, f.staleDisk},
+		{c.LostArchives, f.loseArchive},
 	} {
 		for range kind.count {
-			f.w.after(between(f.w.rnd.faults, 0, f.w.cfg.GST), func() {
+			f.w.after(between(f.w.rnd.faults, 200*Millisecond, f.w.cfg.GST), func() {
 				if !f.w.settled {
 					kind.do()
 				}
@@ -100,184 +109,161 @@ func (f *faults) schedule() {
 	}
 }
 
-// killLeader stops the leader that most follow, at a time when all is well. It comes
-// back after a while.
-func (f *faults) killLeader() {
-	for _, n := range f.w.nodes {
-		if f.live(n) && n.core != nil {
-			if leader := f.w.hosts[n.epoch.order[n.core.Leader()]][0]; leader.host.Up() {
-				f.kill(leader)
-				f.w.after(f.w.cfg.Faults.MaxDown, leader.start)
-			}
-			return
-		}
-	}
-}
-
-// blackout stops everybody but one, who goes on taking requests up alone.
-func (f *faults) blackout() {
-	for _, n := range f.w.nodes {
-		if n.host.Up() && n.id != f.w.cfg.Faults.Spared {
-			f.kill(n)
-			f.crashed(n)
-		}
-	}
-}
-
-// rounds draws a partition into groups for each round.
-func (f *faults) rounds() {
-	w, c := f.w, &f.w.cfg.Faults
-	for i := range c.Rounds {
-		w.after(w.cfg.GST*Time(i)/Time(c.Rounds), func() { f.round(c.Groups) })
-	}
-}
-
-func (f *faults) round(groups int) {
-	w := f.w
-	w.net.MendAll()
-	if groups == 0 {
-		for a := range w.nodes {
-			for b := range w.nodes {
-				if a != b && w.rnd.faults.Float64() < w.cfg.Faults.Links {
-					w.net.Cut(a, b)
-				}
-			}
-		}
-		return
-	}
-	group := make([]int, len(w.nodes))
-	for i := range group {
-		group[i] = w.rnd.faults.IntN(groups)
-	}
-	if w.cfg.Fork { // both sides have one of each pair of twins
-		for _, who := range w.cfg.Twins {
-			first, second := w.hosts[who][0].id, w.hosts[who][1].id
-			group[second] = 1 - group[first]
-		}
-	}
-	w.trace(nobody, "round in groups", nobody, group)
-	for a, ga := range group {
-		for b, gb := range group {
-			if ga != gb {
-				w.net.Cut(a, b)
-			}
-		}
-	}
-}
-
 func (f *faults) someone() *node { return f.w.nodes[f.w.rnd.faults.IntN(len(f.w.nodes))] }
 
 // crash has a node die at one of its next boundaries.
-func (f *faults) crash() { f.someone().crashAt = 1 + f.w.rnd.faults.IntN(40) }
+func (f *faults) crash() { f.someone().crashAt = 1 + f.w.rnd.faults.IntN(60) }
 
 func (f *faults) crashAll() {
 	for _, n := range f.w.nodes {
-		n.crashAt = 1 + f.w.rnd.faults.IntN(60)
+		n.crashAt = 1 + f.w.rnd.faults.IntN(80)
 	}
 }
 
 // crashed brings a node back after a while.
 func (f *faults) crashed(n *node) {
-	f.w.after(between(f.w.rnd.faults, TickLength, f.w.cfg.Faults.MaxDown), n.start)
+	f.w.after(between(f.w.rnd.faults, TickLength, max(TickLength, f.w.cfg.Faults.MaxDown)), n.start)
 }
 
-// kill stops a node at once, unless it is down.
-func (f *faults) kill(n *node) {
-	if n.host.Up() {
-		f.w.trace(n.id, "is killed", nobody, nil)
-		n.stop()
+// killLeader has the leader that most follow die.
+func (f *faults) killLeader() {
+	if n := f.w.leader(); n != nil {
+		f.w.trace(n.id, "is killed, who leads", nobody, nil)
+		n.crash()
+		f.crashed(n)
 	}
-	n.crashAt = 0
 }
 
-// pause stops a node's clock and program, as a debugger or a swapping machine
-// would.
+// blackout has everybody die but one, who goes on taking requests up alone.
+func (f *faults) blackout() {
+	for _, n := range f.w.nodes {
+		if n.id != f.w.cfg.Faults.Spared && n.host.Up() {
+			n.crash()
+			f.crashed(n)
+		}
+	}
+}
+
+// pause stops a node's program for a while; its clock goes on.
 func (f *faults) pause() {
 	n := f.someone()
 	if n.host.Paused() {
 		return
 	}
 	n.host.Pause()
-	f.w.trace(n.id, "is paused", nobody, nil)
+	n.trace("is paused", nil)
 	f.w.after(between(f.w.rnd.faults, TickLength, f.w.cfg.Faults.MaxPaused), n.resumed)
 }
 
-// resumed goes on with all that a pause has held up.
 func (n *node) resumed() {
-	if !n.host.Paused() {
-		return
+	if n.host.Paused() {
+		n.trace("goes on", nil)
+		n.host.Resume()
 	}
-	n.w.trace(n.id, "goes on", nobody, nil)
-	n.host.Resume()
-	n.run()
 }
 
-// clock makes a node's clock run slower or faster, or jump.
+// clock has a node's clock run slower or faster, or jump.
 func (f *faults) clock() {
 	n, rnd := f.someone(), f.w.rnd.faults
 	switch rnd.IntN(3) {
 	case 0:
-		n.tickEvery = TickLength * Time(30+rnd.IntN(300)) / 100
-		f.w.trace(n.id, "ticks every", nobody, n.tickEvery)
+		rate := 300_000 + rnd.Int64N(3_000_000)
+		n.clock.SetRate(rate)
+		n.trace("has a clock whose rate is, in millionths,", rate)
 	case 1:
-		jump := between(rnd, 0, 3*Second)
-		n.skew += jump
-		f.w.trace(n.id, "clock jumps by", nobody, jump)
-		for range jump / TickLength {
-			if n.host.Up() && !n.host.Paused() {
-				n.tick()
-			}
-		}
+		d := between(rnd, 0, 3*Second)
+		n.clock.Advance(d)
+		n.trace("slept for", d)
 	default:
-		n.skew -= between(rnd, 0, 3*Second)
-		f.w.trace(n.id, "clock is wrong by", nobody, n.skew)
+		d := between(rnd, -4*Second, 4*Second)
+		n.clock.Jump(d)
+		n.trace("has a wall clock that jumps by", d)
 	}
 }
 
-// fullDisk leaves no space for a while. The node halts cleanly when it wants to
-// write, and its operator starts it again when there is space.
+// fullDisk leaves no space for a while.
 func (f *faults) fullDisk() {
 	n := f.someone()
-	n.disk.full = true
-	f.w.trace(n.id, "has no space left", nobody, nil)
-	f.w.after(between(f.w.rnd.faults, TickLength, f.w.cfg.Faults.MaxDown), func() {
-		n.disk.full = false
-		if errors.Is(n.halted, errNoSpace) {
-			n.halted = nil
-			n.start()
-		}
-	})
+	f.hurt[n.id] = true
+	n.disk.fs.SetCapacity(0)
+	n.trace("has no space left", nil)
+	f.repair(n)
 }
 
-// bitFlip damages a record that was synced. The node must notice, and refuses to
-// go on until its operator has given it a new disk.
-func (f *faults) bitFlip() {
-	n := f.victim()
-	if n == nil || n.disk.synced == 0 {
+// failedSync has a disk fail to write, once.
+func (f *faults) failedSync() {
+	n := f.someone()
+	f.hurt[n.id] = true
+	n.disk.fs.Inject(func(op faultfs.Op) error {
+		if op.Kind == faultfs.OpSync {
+			return errDisk
+		}
+		return nil
+	})
+	n.trace("has a disk that fails", nil)
+	f.repair(n)
+}
+
+var errDisk = errors.New("input/output error")
+
+// unlimited is the capacity of a disk that is not full.
+const unlimited = 1 << 40
+
+// repair makes good what is wrong with a disk after a while, and starts the program again,
+// as its operator would who sees that it does not vote.
+func (f *faults) repair(n *node) {
+	f.w.after(between(f.w.rnd.faults, TickLength, max(TickLength, f.w.cfg.Faults.MaxDown)), func() { f.repaired(n) })
+}
+
+func (f *faults) repaired(n *node) {
+	if !f.hurt[n.id] {
 		return
 	}
-	f.faulty[n.who] = true
-	f.kill(n)
-	at := f.w.rnd.faults.IntN(n.disk.synced)
-	n.disk.log[at].damaged = true
-	f.w.trace(n.id, "has a damaged record", nobody, at)
+	n.trace("has a good disk again", nil)
+	n.crash()
+	n.dead = nil
+	n.disk.fs.SetCapacity(unlimited)
+	n.disk.fs.Inject(nil)
+	f.hurt[n.id] = false
 	n.start()
 }
 
-// lostFsync has a disk claim to have written what it has not, and then lose it.
-func (f *faults) lostFsync() {
+// wipe takes a node's disk away, or only its log.
+func (f *faults) wipe() {
 	n := f.victim()
 	if n == nil {
 		return
 	}
-	f.faulty[n.who], f.amnesiac[n.who] = true, true
-	n.disk.lies = true
-	f.w.trace(n.id, "has a disk that lies", nobody, nil)
-	f.w.after(between(f.w.rnd.faults, TickLength, 2*Second), func() {
-		f.kill(n)
-		n.disk.lies = false
-		f.w.after(TickLength, n.start)
-	})
+	f.faulty[n.id] = true
+	n.crash()
+	f.w.stats.Wipes++
+	fs := faultfs.New(f.w.rnd.disk.Uint64())
+	if err := fs.MkdirAll(replicaDir, 0o700); err != nil {
+		f.w.oracle.broken("simulator", "%v", err)
+	}
+	n.disk.fs = fs
+	if all := f.w.rnd.faults.IntN(2) == 0; all {
+		n.disk.store = memstore.New(memstore.DefaultLimits)
+		n.trace("has lost its disk", nil)
+	} else {
+		n.trace("has lost its log", nil)
+	}
+	// What it said before is void once it has taken its place anew, in a later epoch.
+	delete(f.w.oracle.left, n)
+	f.crashed(n)
+}
+
+// loseArchive takes a node's archive away and leaves the log, which binds it as before: its
+// last decision says what it lacks.
+func (f *faults) loseArchive() {
+	n := f.victim()
+	if n == nil {
+		return
+	}
+	n.crash()
+	n.disk.store = memstore.New(memstore.DefaultLimits)
+	n.trace("has lost its archive", nil)
+	f.crashed(n)
 }
 
 // staleDisk brings an old copy of a disk back.
@@ -286,120 +272,142 @@ func (f *faults) staleDisk() {
 	if n == nil {
 		return
 	}
-	f.faulty[n.who], f.amnesiac[n.who] = true, true
-	image := n.disk.image()
+	f.faulty[n.id], f.amnesiac[n.id] = true, true
+	old := n.disk.whole()
 	f.w.after(between(f.w.rnd.faults, TickLength, 2*Second), func() {
-		f.kill(n)
-		n.disk = image
-		f.w.trace(n.id, "is back to an old copy of its disk", nobody, nil)
-		f.w.after(TickLength, n.start)
+		n.crash()
+		n.disk = old
+		n.trace("is back to an old copy of its disk", nil)
+		f.crashed(n)
 	})
 }
 
-// wipe gives a node an empty disk.
-func (f *faults) wipe() {
-	if n := f.victim(); n != nil {
-		f.faulty[n.who] = true
-		f.empty(n)
+// forgive takes nodes that have made good their loss from the books.
+func (f *faults) forgive() {
+	for _, n := range f.w.nodes {
+		if f.faulty[n.id] && !f.amnesiac[n.id] && n.strategy == nil && n.twin == nil && n.voting() && !n.program.view.Recovering {
+			f.faulty[n.id] = false
+			f.w.stats.Recovered++
+			n.trace("has recovered", nil)
+		}
 	}
 }
 
-func (f *faults) empty(n *node) {
-	f.kill(n)
-	n.disk.wipe(f.w.first)
-	n.halted = nil
-	f.w.stats.Wipes++
-	f.w.trace(n.id, "starts with an empty disk", nobody, nil)
-	f.w.after(between(f.w.rnd.faults, TickLength, f.w.cfg.Faults.MaxDown), n.start)
-}
-
-// forgiven takes a node that has made good its loss from the books.
-func (f *faults) forgiven(n *node) {
-	f.w.trace(n.id, "has recovered", nobody, nil)
-	f.w.stats.Recovered++
-	if !f.amnesiac[n.who] && n.strategy == nil && len(f.w.hosts[n.who]) == 1 {
-		f.faulty[n.who] = false
-	}
-}
-
-// halted is what an operator does about a node that has given up: one that is
-// faulty gets a new disk.
-func (f *faults) halted(n *node) {
-	f.w.oracle.halted(n, n.halted)
-	if errors.Is(n.halted, errNoSpace) {
-		if !n.disk.full {
-			n.halted = nil
+// restart has an operator start a node again that votes no more, because it has seen a vote
+// of its own that its old disk does not know of.
+func (f *faults) restart() {
+	for _, n := range f.w.nodes {
+		if f.amnesiac[n.id] && n.program != nil && n.program.view != nil && n.program.view.Halted != "" && !n.host.Paused() {
+			n.trace("is started again by its operator", nil)
+			n.crash()
 			f.crashed(n)
 		}
-		return
 	}
-	if f.faulty[n.who] && len(f.w.hosts[n.who]) == 1 {
-		f.w.after(between(f.w.rnd.faults, TickLength, f.w.cfg.Faults.MaxDown), func() { f.empty(n) })
+}
+
+// halted is what an operator does about a node that has given up.
+func (f *faults) halted(n *node) {
+	f.w.oracle.halted(n)
+	if !f.hurt[n.id] && f.faulty[n.id] && n.strategy == nil {
+		f.w.after(between(f.w.rnd.faults, TickLength, max(TickLength, f.w.cfg.Faults.MaxDown)), func() {
+			n.dead = nil
+			n.start()
+		})
 	}
 }
 
 // excuses reports whether a fault that was made explains why a node gave up.
-func (f *faults) excuses(n *node, err error) bool {
-	switch {
-	case errors.Is(err, errNoSpace):
-		return true
-	case errors.Is(err, errDamaged):
-		return f.faulty[n.who]
-	case f.w.cfg.Fork:
-		return true
-	case errors.Is(err, pbft.ErrKeyInUse):
-		return f.amnesiac[n.who]
-	default:
-		return false
-	}
-}
+func (f *faults) excuses(n *node) bool { return f.hurt[n.id] || f.amnesiac[n.id] || f.w.cfg.Fork }
 
 // settle ends all faults: it is GST.
 func (f *faults) settle() {
 	w := f.w
 	w.settled = true
 	w.trace(nobody, "GST", nobody, nil)
-	w.net.MendAll()
-	w.net.SetConditions(w.cfg.After)
+	w.wires.mendAll()
+	w.wires.setConditions(w.cfg.After)
 	for _, n := range w.nodes {
-		n.crashAt, n.tickEvery, n.disk.full = 0, TickLength, false
+		n.crashAt = 0
+		n.clock.SetRate(1_000_000)
 		if !w.cfg.WrongForGood {
-			n.skew = 0
-		}
-		if errors.Is(n.halted, errNoSpace) {
-			n.halted = nil
+			n.clock.SetWall(w.now())
 		}
 		n.resumed()
+		f.repaired(n)
 		if !n.host.Up() {
 			w.after(between(w.rnd.faults, 0, Second), n.start)
 		}
 	}
 }
 
-// live reports whether a node must take part after GST: it is honest, or has had
-// a loss that it must recover from.
-func (f *faults) live(n *node) bool {
-	return n.strategy == nil && len(f.w.hosts[n.who]) == 1 && !f.amnesiac[n.who]
+// live reports whether a node must take part after GST: it is honest, or has had a loss
+// that it must recover from. Who comes back with an old disk must notice, and vote again.
+func (f *faults) live(n *node) bool { return n.strategy == nil && n.twin == nil }
+
+// good reports whether a node leads as it should, when it leads: it runs honest code, is
+// up, votes, and has a clock that is about right.
+func (f *faults) good(n *node) bool {
+	wrong := n.clock.Wall() - f.w.now()
+	return n != nil && f.live(n) && n.voting() && !n.host.Paused() && !n.program.view.Recovering && max(wrong, -wrong) < maxSkew
 }
 
-// good reports whether an identity's replica runs honest code, is up and abstains
-// from nothing.
-func (f *faults) good(who identity) bool {
-	n := f.w.hosts[who][0]
-	return f.live(n) && n.host.Up() && !n.recover && n.skew <= maxDrift
+// maxSkew is how far a block's time may be from the clocks of those who vote for it.
+const maxSkew = 10 * Second
+
+// round cuts other links than before.
+func (f *faults) round() {
+	w := f.w
+	if w.settled {
+		return
+	}
+	w.wires.mendAll()
+	if w.cfg.Faults.Groups > 0 {
+		f.divide()
+		return
+	}
+	for a := range w.nodes {
+		for b := range a {
+			if w.rnd.faults.Float64() < w.cfg.Faults.Links {
+				w.wires.cut(a, b)
+				w.wires.cut(b, a)
+			}
+		}
+	}
+}
+
+// divide cuts groups of nodes off from each other. Of two that are to fork the ledger,
+// one is on each side.
+func (f *faults) divide() {
+	w := f.w
+	group := make([]int, len(w.nodes))
+	for i := range group {
+		group[i] = w.rnd.faults.IntN(w.cfg.Faults.Groups)
+	}
+	if w.cfg.Fork {
+		for _, i := range w.cfg.Twins {
+			group[w.nodes[i].twin.id] = 1 - group[i]
+		}
+	}
+	w.trace(nobody, "round in groups", nobody, group)
+	for a, ga := range group {
+		for b, gb := range group {
+			if ga != gb {
+				w.wires.cut(a, b)
+			}
+		}
+	}
 }
 
 // partition cuts nodes off from each other for a while.
 func (f *faults) partition() {
 	w, rnd := f.w, f.w.rnd.faults
-	all := len(w.nodes)
-	cut := f.shape(rnd.Perm(all), rnd.IntN(5))
+	cut := shape(rnd.Perm(len(w.nodes)), rnd.IntN(4), 1+rnd.IntN(len(w.nodes)-1))
 	w.trace(nobody, "partition cuts", nobody, cut)
-	apply(cut, w.net.Cut)
-	w.after(between(rnd, TickLength, w.cfg.Faults.MaxPartition), func() {
+	apply(cut, w.wires.cut)
+	w.after(between(rnd, TickLength, max(TickLength, w.cfg.Faults.MaxPartition)), func() {
 		if !w.settled {
 			w.trace(nobody, "partition heals", nobody, nil)
-			apply(cut, w.net.Mend)
+			apply(cut, w.wires.mend)
 		}
 	})
 }
@@ -407,10 +415,9 @@ func (f *faults) partition() {
 // direction is one way between two nodes.
 type direction struct{ from, to int }
 
-// shape draws what a partition cuts, given nodes in a random order.
-func (f *faults) shape(p []int, kind int) []direction {
-	rnd, all := f.w.rnd.faults, len(p)
-	at := 1 + rnd.IntN(all-1)
+// shape returns what a partition cuts, given nodes in a random order.
+func shape(p []int, kind, at int) []direction {
+	all := len(p)
 	var cut []direction
 	for i, a := range p {
 		for j, b := range p {
@@ -422,11 +429,9 @@ func (f *faults) shape(p []int, kind int) []direction {
 				apart = i < at && j >= at
 			case 2: // two sides that share a bridge
 				apart = i != at && j != at && (i < at) != (j < at)
-			case 3: // a ring: everybody hears neighbours only
+			default: // a ring: everybody hears neighbours only
 				d := (i - j + all) % all
 				apart = d > 1 && d < all-1
-			default: // single directions
-				apart = i != j && rnd.IntN(3) == 0
 			}
 			if apart && a != b {
 				cut = append(cut, direction{a, b})
@@ -442,14 +447,12 @@ func apply(cut []direction, change func(from, to int)) {
 	}
 }
 
-// flap cuts and mends a few directions again and again.
+// flap cuts and mends a few links again and again.
 func (f *faults) flap() {
 	w, rnd := f.w, f.w.rnd.faults
-	cut := f.shape(rnd.Perm(len(w.nodes)), 4)
-	cut = slices.Clip(cut[:min(len(cut), 6)])
+	cut := shape(rnd.Perm(len(w.nodes)), 1, 1)
 	period := between(rnd, 20*Millisecond, 400*Millisecond)
-	left := 3 + rnd.IntN(8)
-	down := false
+	left, down := 3+rnd.IntN(8), false
 	var turn func()
 	turn = func() {
 		if w.settled || (left <= 0 && !down) {
@@ -457,9 +460,9 @@ func (f *faults) flap() {
 		}
 		left--
 		if down {
-			apply(cut, w.net.Mend)
+			apply(cut, w.wires.mend)
 		} else {
-			apply(cut, w.net.Cut)
+			apply(cut, w.wires.cut)
 		}
 		down = !down
 		w.after(between(rnd, period/2, period), turn)

@@ -1,284 +1,234 @@
 package sim
 
 import (
-	"errors"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
 
-	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/testnet/sim/adversary"
+	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/intake"
+	"github.com/decube/decube/ledger/journal"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/testnet/sim/kernel"
 )
 
-// groupSize is how many events may share one fsync.
-const groupSize = 32
-
-// maxInbox bounds what waits for a replica that is paused or writing.
-const maxInbox = 4096
-
-// item is something for the core: an event, or a message that is not verified yet.
-type item struct {
-	event   pbft.Event
-	message pbft.Message
-	from    int
-}
-
-// node is one running copy of a replica's program with its disk: the driver of
-// the core. Twins are two nodes of one identity.
+// node is one machine with its disk, and the program that runs on it: the driver and the
+// shell of the ledger.
 type node struct {
-	w    *world
-	id   int
-	who  identity
-	disk *disk
+	w     *world
+	id    int
+	key   signer
+	votes bool // it has a log, and may be a validator
+	host  *kernel.Host
+	clock *kernel.Clock
+	disk  *disk
+	// dead is why an operator has to look at it before it is started again.
+	dead error
+	life int // counts starts
 
-	host   *kernel.Host
-	halted error
+	program *program // nil while it is down
 
-	epoch *epoch
-	self  quorum.Replica
-	core  *pbft.Replica // nil while this node is not of the committee
+	crashAt  int // boundaries until it crashes, 0 for never
+	renewals int // how often its operator has had it take its place anew
+	strategy *corrupted
 
-	inbox   []item
-	running bool
-	busy    bool // waiting for fsync
-
-	pool    pool
-	bodies  bodies
-	branch  map[pbft.Digest]*branch // executed blocks above the store's head
-	checks  []pbft.Check            // blocks whose body or parent is not at hand yet
-	build   *pbft.Build
-	writing bool // the store is being made durable
-	fetch   fetching
-
-	tickEvery Time // on this node's clock
-	skew      Time // of its clock
-	ticks     uint64
-
-	crashAt  int // boundaries until the node crashes, 0 for never
-	strategy adversary.Strategy
-	place    *adversary.Replica
-	recover  bool    // abstaining because the log was lost
-	marker   request // asked for after the loss: an epoch that begins after it is a new one
+	twin        *node // that runs with the same key, nil for none
+	surrendered bool  // in this life, because of it
 }
 
-// branch is a block that was executed and is not committed yet.
-type branch struct {
-	header pbft.Header
-	body   body
-	after  state
+// program is one life of a node's program.
+type program struct {
+	n      *node
+	life   int
+	shell  *shellOf
+	driver *driver.Driver
+	alarm  *kernel.Alarm
+	lanes  []*simLane
+
+	events  []driver.Event // that wait for their turn
+	turning bool
+	idle    int  // alarms in a row without time passing
+	at      Time // of the last one
+
+	validators []sig.PublicKey // with whom the transport talks
+	linked     map[int]bool
+	sources    map[int]bool
+	asks       map[driver.AskID]*ask
+	serving    []*stream
+	view       *driver.View
+	jumped     Time // when a state was fetched
 }
 
-// now is the time on the node's clock.
-func (n *node) now() Time { return n.w.now() + n.skew }
+func newNode(w *world, id int, votes bool) (*node, error) {
+	n := &node{w: w, id: id, key: w.keyAt(id), votes: votes, host: kernel.NewHost(&w.scheduler)}
+	n.clock = kernel.NewClock(&w.scheduler, 0)
+	var err error
+	if n.disk, err = newDisk(w.rnd.disk.Uint64()); err != nil {
+		return nil, err
+	}
+	if votes {
+		err = journal.Create(w.logOptions(n.disk.fs))
+	}
+	return n, err
+}
 
 func (n *node) trace(verb string, what any) { n.w.trace(n.id, verb, nobody, what) }
 
-// after does something later unless the node has crashed by then.
-func (n *node) after(d Time, do func()) { n.host.After(d, do) }
-
-// post queues something for the core.
-func (n *node) post(it item) {
-	if n.core == nil || len(n.inbox) >= maxInbox {
-		return
+// instant returns the moment as the node's clocks show it.
+func (n *node) instant() driver.Instant {
+	return driver.Instant{
+		Mono: duration(n.clock.Monotonic()),
+		Wall: n.w.wall(n.clock.Wall()),
 	}
-	n.inbox = append(n.inbox, it)
-	n.run()
 }
 
-// run feeds the core until it has to wait for the disk.
-func (n *node) run() {
-	if n.running {
+// start boots the node from its disk.
+func (n *node) start() {
+	if n.host.Up() || n.dead != nil {
 		return
 	}
-	n.running = true
-	for n.host.Up() && !n.busy && !n.host.Paused() && len(n.inbox) > 0 {
-		n.turn()
+	n.host.Start()
+	n.life++
+	n.surrendered = false
+	p := &program{
+		n: n, life: n.life, linked: map[int]bool{}, sources: map[int]bool{}, asks: map[driver.AskID]*ask{},
 	}
-	n.running = false
-}
-
-// turn steps the core through what is queued and does what it asks for.
-func (n *node) turn() {
-	var out pbft.Output
-	take := min(len(n.inbox), groupSize)
-	items := n.inbox[:take]
-	n.inbox = n.inbox[take:]
-	if len(n.inbox) == 0 {
-		n.inbox = nil
-	}
-	for i := range items {
-		next := n.step(&items[i])
-		out.Join(&next)
-	}
-	n.perform(&out)
-}
-
-// step verifies a message, if the item is one, and gives it to the core.
-func (n *node) step(it *item) pbft.Output {
-	e := it.event
-	if it.message != nil {
-		if pbft.EpochOf(it.message) == n.epoch.number && !n.core.Useful(it.message) {
-			return pbft.Output{} // not worth a look at its signatures
-		}
-		verified, err := n.epoch.verify(it.message)
-		if err != nil {
-			n.rejected(it, err)
-			return pbft.Output{}
-		}
-		e = pbft.Receive{Message: verified}
-	}
-	return n.core.Step(e)
-}
-
-// rejected notes a message that did not verify. One of another epoch says that
-// somebody lags behind.
-func (n *node) rejected(it *item, err error) {
-	n.w.stats.Rejected++
-	if errors.Is(err, pbft.ErrEpoch) {
-		n.otherEpoch(it)
-		return
-	}
-	n.w.trace(n.id, "rejects from", it.from, it.message)
-}
-
-// perform does the driver's duty: persist, then send, then deliver, then the
-// rest. A node may crash at every boundary.
-func (n *node) perform(out *pbft.Output) {
-	if out.Halt != nil {
-		n.w.oracle.evidence(n, out.Evidence)
-		n.halt(out.Halt)
-		return
-	}
-	if n.w.has(sendsFirst) {
-		n.sendAll(out)
-	}
-	if len(out.Persist) == 0 {
-		n.finish(out)
-		return
-	}
-	if n.boundary("before append") {
-		return
-	}
-	if err := n.disk.append(n.entries(out.Persist)...); err != nil {
+	n.program = p
+	p.alarm = n.clock.NewAlarm(func() { n.host.Run(func() { p.post(driver.Alarm{}) }) })
+	if err := p.open(); err != nil {
 		n.halt(err)
 		return
 	}
-	if n.boundary("before fsync") {
-		return
-	}
-	n.busy = true
-	n.after(n.w.fsyncTime(), func() {
-		n.busy = false
-		if !n.w.has(noFsync) {
-			n.disk.sync()
-		}
-		if !n.boundary("after fsync") {
-			n.finish(out)
-		}
-		n.run()
-	})
+	n.w.wires.changed()
 }
 
-// entries adds to records what the driver writes with them.
-func (n *node) entries(records []pbft.Record) []entry {
-	out := make([]entry, 0, len(records))
-	for _, r := range records {
-		e := entry{epoch: n.epoch.number, record: r}
-		switch r := r.(type) {
-		case pbft.EnteredRecord:
-			e.record = pbft.EnteredRecord{NewView: n.epoch.strip(r.NewView)}
-		case pbft.AcceptedRecord:
-			e.body, e.hasBody = n.findBody(r.Header.Body)
-		case pbft.DecidedRecord:
-			e.body, e.hasBody = n.findBody(r.Decision.Header.Body)
-		}
-		n.trace("writes", recordText{r})
-		out = append(out, e)
+// open opens the disk and makes a driver of what is on it.
+func (p *program) open() error {
+	n, w := p.n, p.n.w
+	shell, recovered, err := openShell(context.Background(), p)
+	if err != nil {
+		return fmt.Errorf("opening the disk: %w", err)
 	}
-	return out
+	p.shell = shell
+	n.trace("boots at", recoveredText{&recovered})
+	w.oracle.booted(n, &recovered)
+	cfg := driver.Config{
+		Genesis: w.genesis, Core: w.core, Key: n.key, MaxBatch: w.cfg.MaxBatch, BatchTimeout: duration(w.cfg.BatchTimeout),
+		Fanout: 2, TransferAfter: w.cfg.TransferAfter, KeepBlocks: w.cfg.KeepBlocks,
+		StateEvery: w.cfg.StateEvery,
+	}
+	if n.strategy.censors() {
+		cfg.MaxBatch = mostCandidates
+	}
+	for i := range 4 {
+		binary.LittleEndian.PutUint64(cfg.Seed[8*i:], w.rnd.nodes.Uint64())
+	}
+	d, effects, err := driver.New(cfg, recovered, n.instant())
+	if err != nil {
+		return fmt.Errorf("making the driver: %w", err)
+	}
+	p.driver = d
+	p.perform(effects)
+	p.post(driver.DiskFree{Bytes: plenty})
+	return nil
 }
 
-// finish sends, delivers and does the rest.
-func (n *node) finish(out *pbft.Output) {
-	for i := range out.Notes {
-		n.w.noted(n, &out.Notes[i])
-	}
-	if !n.sendAll(out) {
+// plenty is how many bytes are left on a disk that is not full.
+const plenty = 100 << 30
+
+// post has an event wait for its turn, which comes at this instant.
+func (p *program) post(events ...driver.Event) {
+	if p != p.n.program {
 		return
 	}
-	n.w.oracle.evidence(n, out.Evidence)
-	for _, d := range out.Deliver {
-		if n.boundary("before a delivery") {
+	p.events = append(p.events, events...)
+	if !p.turning {
+		p.turning = true
+		p.n.host.After(0, p.turn)
+	}
+}
+
+// turn gives the driver what waits.
+func (p *program) turn() {
+	p.turning = false
+	for len(p.events) > 0 && p == p.n.program {
+		// Those that come together may be taken together, or not.
+		take := len(p.events)
+		if p.n.w.rnd.nodes.IntN(2) == 0 {
+			take = 1 + p.n.w.rnd.nodes.IntN(take)
+		}
+		events := p.events[:take:take]
+		p.events = p.events[take:]
+		p.step(events)
+	}
+	if p == p.n.program {
+		p.alarm.Set(max(ceil(p.driver.Deadline()), 0))
+	}
+}
+
+// mostIdle is how many alarms may come one after another before time must pass.
+const mostIdle = 1000
+
+func (p *program) step(events []driver.Event) {
+	n := p.n
+	if p.at != n.w.now() {
+		p.at, p.idle = n.w.now(), 0
+	}
+	for _, e := range events {
+		switch e := e.(type) {
+		case driver.Alarm:
+			if p.idle++; p.idle > mostIdle {
+				n.w.oracle.broken("simulator", "node %d: the driver's deadline %v does not move, it is %v", n.id, p.driver.Deadline(), n.instant().Mono)
+				return
+			}
+			continue
+		case driver.Installed:
+			if e.Err == nil {
+				n.w.stats.Installed++
+				p.jumped = n.w.now()
+			}
+		case driver.Arrived:
+			if n.strategy != nil {
+				n.strategy.hear(&e)
+			}
+		case driver.Executed:
+			if n.strategy != nil {
+				n.strategy.executed(nil, e.Block)
+			}
+		}
+		if n.w.lines.out != nil {
+			n.traceEvent(e)
+		}
+	}
+	effects := p.driver.Step(n.instant(), events...)
+	if n.w.cfg.Bounded {
+		n.w.oracle.bounded(n)
+	}
+	p.perform(effects)
+}
+
+// perform has effects carried out one by one: the program may die between two of them.
+func (p *program) perform(effects []driver.Effect) {
+	n := p.n
+	for i := range effects {
+		if n.boundary() || p != n.program {
 			return
 		}
-		n.deliver(d)
-	}
-	n.checks = append(n.checks, out.Check...)
-	if out.Build != nil {
-		n.build = out.Build
-	}
-	if out.Sync != nil && !n.w.has(ignoresSync) && out.Sync.Seq > n.disk.store.head.Seq {
-		n.catchUp()
-	}
-	if out.Forward && !n.mute() {
-		n.forward()
-	}
-	if n.w.has(endsEarly) && len(out.Deliver) > 0 && n.disk.store.head.Last() {
-		d := n.committed()
-		s := d.Cert.Subject
-		s.Phase, s.View = pbft.Checkpoint, 0
-		n.disk.store.stable = &pbft.Certificate{Subject: s}
-	}
-	if out.Stable != nil && n.stabilized(out.Stable) || len(out.Deliver) > 0 && n.ended() {
-		return
-	}
-	n.examine()
-	n.propose()
-}
-
-// sendAll sends what is to be sent, once. It returns false if the node has died.
-func (n *node) sendAll(out *pbft.Output) bool {
-	send := out.Send
-	out.Send = nil
-	for _, p := range n.outgoing(send) {
-		if n.boundary("before a send") {
-			return false
+		n.traceEffect(effects[i])
+		if n.strategy != nil && n.strategy.performs(effects[i]) {
+			continue
 		}
-		n.transmit(p)
+		if a, ok := effects[i].(driver.Append); ok && n.w.oracle.honest(n) {
+			n.w.oracle.appended(n, &a)
+		}
+		p.shell.Do([]driver.Effect{p.spoil(effects[i])})
 	}
-	return true
-}
-
-// outgoing lets an adversary have its way with what is sent.
-func (n *node) outgoing(envelopes []pbft.Envelope) []adversary.Packet {
-	if n.strategy != nil {
-		return n.strategy.Send(n.place, envelopes)
-	}
-	out := make([]adversary.Packet, 0, len(envelopes))
-	for _, e := range envelopes {
-		out = append(out, adversary.Packet{Envelope: e})
-	}
-	return out
-}
-
-// halt stops the node for good: its operator has to look at it.
-func (n *node) halt(err error) {
-	n.trace("halts:", err)
-	n.halted = err
-	n.stop()
-	n.w.faults.halted(n)
-}
-
-// stop ends the program. Memory is gone, the disk stays.
-func (n *node) stop() {
-	n.host.Stop()
-	n.busy, n.writing = false, false
-	n.core, n.inbox, n.branch, n.checks, n.build = nil, nil, nil, nil, nil
-	n.pool, n.bodies, n.fetch = pool{}, bodies{}, fetching{}
-	n.disk.crash(n.w.rnd.disk)
 }
 
 // boundary is a place where the program may die. It reports whether it did.
-func (n *node) boundary(where string) bool {
+func (n *node) boundary() bool {
 	if n.crashAt == 0 {
 		return false
 	}
@@ -287,32 +237,119 @@ func (n *node) boundary(where string) bool {
 		return false
 	}
 	n.w.stats.Crashes++
-	n.trace("crashes "+where, nil)
-	n.stop()
+	n.crash()
 	n.w.faults.crashed(n)
 	return true
 }
 
-// tick lets time pass for the core.
-func (n *node) tick() {
-	n.ticks++
-	if n.core == nil {
-		if n.ticks%pollTicks == 0 {
-			n.catchUp()
-		}
+// crash ends the program without warning. Of the disk, what was not durable is there, or
+// not, or in part.
+func (n *node) crash() {
+	if !n.host.Up() {
 		return
 	}
-	if t, ok := n.strategy.(adversary.Ticker); ok {
-		for _, p := range t.Tick(n.place) {
-			n.transmit(p)
+	n.trace("crashes", nil)
+	p := n.program
+	n.stop()
+	for _, l := range p.lanes {
+		l.crash()
+	}
+	n.disk.crash(n.w)
+	n.w.oracle.crashed(n)
+}
+
+// stop ends the program.
+func (n *node) stop() {
+	n.host.Stop()
+	if n.program != nil && n.program.alarm != nil {
+		n.program.alarm.Clear()
+	}
+	n.program, n.crashAt = nil, 0
+	n.w.tickets.forget(n)
+	n.w.wires.changed()
+}
+
+// halt is what becomes of a node that says it cannot go on.
+func (n *node) halt(err error) {
+	n.trace("halts:", err)
+	n.dead = err
+	p := n.program
+	n.stop()
+	if p != nil {
+		for _, l := range p.lanes {
+			l.crash()
 		}
 	}
-	if n.ticks%boundTicks == 0 {
-		n.w.oracle.bounded(n)
+	n.disk.crash(n.w)
+	n.w.faults.halted(n)
+}
+
+// submit hands a transaction to the node, and has whoever waits told what becomes of it,
+// unless the node goes down before.
+func (n *node) submit(t *tx.Transaction, from intake.Source, done func(answered)) {
+	p := n.program
+	if p == nil || n.host.Paused() {
+		return
 	}
-	oldest := n.pool.oldest(n.ticks)
-	if n.w.has(ignoresRequests) {
-		oldest = 0
+	p.post(driver.Submitted{Ticket: n.w.tickets.issue(n, t.ID(), done), Tx: t, From: from})
+}
+
+// voting reports whether the node takes part in consensus, as far as it shows.
+func (n *node) voting() bool {
+	return n.program != nil && n.program.view != nil && n.program.view.Core != nil
+}
+
+// address is where the node asks others from.
+func (n *node) address() netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(n.id), 1}) }
+
+// tickets are those who wait for transactions.
+type tickets struct {
+	last intake.Ticket
+	open map[ticketAt]waiting
+}
+
+type ticketAt struct {
+	node   *node
+	life   int
+	ticket intake.Ticket
+}
+
+// waiting is somebody who waits for a transaction.
+type waiting struct {
+	id    tx.ID
+	since Time
+	done  func(answered)
+}
+
+// answered is what somebody is told of a transaction.
+type answered struct {
+	by *node
+	intake.Outcome
+}
+
+func (t *tickets) issue(n *node, id tx.ID, done func(answered)) intake.Ticket {
+	t.last++
+	t.open[ticketAt{n, n.life, t.last}] = waiting{id, n.w.now(), done}
+	return t.last
+}
+
+func (t *tickets) answer(n *node, a driver.Answer) {
+	at := ticketAt{n, n.life, a.Ticket}
+	x, open := t.open[at]
+	if !open {
+		n.w.oracle.broken("answer", "node %d answers ticket %d, which does not wait", n.id, a.Ticket)
+		return
 	}
-	n.post(item{event: pbft.Tick{Oldest: oldest, Waiting: uint64(len(n.pool.waiting))}, from: n.id})
+	delete(t.open, at)
+	n.w.oracle.answered(n, x.id, a)
+	x.done(answered{n, a.Outcome})
+}
+
+// forget has nobody wait at a node any more.
+func (t *tickets) forget(n *node) {
+	for at := range t.open {
+		if at.node == n {
+			delete(t.open, at)
+		}
+	}
 }

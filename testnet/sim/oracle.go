@@ -2,143 +2,158 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
 )
 
 // Violation is a rule that a run broke.
 type Violation struct {
-	Rule string // S1 to S11, L1 to L6, or "simulator" for a fault of the simulation itself
+	Rule string
 	At   Time
 	What string
 }
 
 func (v *Violation) String() string { return fmt.Sprintf("%s at %v ms: %s", v.Rule, v.At, v.What) }
 
-// oracle judges a run. It sees everything that leaves a replica, everything that a
-// replica commits or installs, and the disks. It shares no logic with the code
-// under test: it counts votes itself, in its own structures, with its own
-// arithmetic.
+// oracle judges a run by what leaves the nodes: frames, answers, views, and by what their
+// disks would give after a crash now. It counts votes in its own books.
 type oracle struct {
 	w      *world
 	failed *Violation // the first one
 
-	votes    votes
-	order    order
-	requests map[request]*asked
+	votes  votes
+	chain  chain
+	forks  forks
+	left   map[*node]*bond // what binds each node by what has left it
+	last   *byte           // the frame that was looked at last
+	sends  int
+	wants  []*request
+	acks   []ack // of blocks that are still to be shown
+	forged map[tx.ID]bool
+
 	patience patience
 	pace     pace
-	guilty   map[convicted]bool
-	evil     int // pieces of evidence against faulty replicas
+
+	epochs    map[*node]uint64 // in which each says that it votes
+	convicted map[convicted]bool
 }
 
 func newOracle(w *world) *oracle {
-	o := &oracle{w: w, requests: map[request]*asked{}, guilty: map[convicted]bool{}}
+	o := &oracle{
+		w: w, left: map[*node]*bond{}, forged: map[tx.ID]bool{}, patience: newPatience(),
+		forks: newForks(), epochs: map[*node]uint64{}, convicted: map[convicted]bool{},
+	}
 	o.votes = newVotes(o)
-	o.order = newOrder(o)
+	o.chain = newChain(o)
 	return o
 }
 
 // broken reports a violation. The first one ends the run.
 func (o *oracle) broken(rule, format string, args ...any) {
+	if o.w.cfg.Fork && !slices.Contains(forkRules, rule) {
+		return // there is more than one chain
+	}
 	if o.failed == nil {
 		o.failed = &Violation{rule, o.w.now(), fmt.Sprintf(format, args...)}
 		o.w.trace(nobody, "VIOLATION", nobody, o.failed)
 	}
 }
 
-// committee is who decides in an epoch.
-type committee struct {
-	members members
-	order   []identity
+// forkRules are the rules that hold where there are more faulty nodes than the validators
+// withstand.
+var forkRules = []string{"S9", "S10", "form", "halt", "panic", "simulator"}
+
+// honest reports whether a node runs honest code, on a disk that does not lie.
+func (o *oracle) honest(n *node) bool {
+	return n.strategy == nil && n.twin == nil && !o.w.faults.amnesiac[n.id]
 }
 
-// leader is who leads a view: the views of an epoch go round from another replica in
-// each epoch.
-func (c *committee) leader(epoch, view uint64) quorum.Replica {
-	at := quorum.Replica(0)
-	for range (epoch + view) % uint64(len(c.order)) {
-		at++
+// trusted is honest, of the holder of a key.
+func (o *oracle) trusted(key sig.PublicKey) bool {
+	n := o.w.byKey[key]
+	return n != nil && o.honest(n)
+}
+
+// sent looks at a frame that leaves a node.
+func (o *oracle) sent(n *node, class driver.Class, frame []byte) {
+	if o.last == &frame[0] {
+		return // the same for another receiver
 	}
-	return at
-}
-
-// quorum is the least number of votes of which any two sets share an honest
-// replica, by trying.
-func (c *committee) quorum() int {
-	n := len(c.order)
-	faulty := 0
-	for 3*(faulty+1) < n {
-		faulty++
-	}
-	q := 1
-	for 2*q-n <= faulty {
-		q++
-	}
-	return q
-}
-
-// faulty is how many replicas of a committee of n may be faulty.
-func maxFaulty(n int) int {
-	f := 0
-	for 3*(f+1)+1 <= n {
-		f++
-	}
-	return f
-}
-
-// honest reports whether a node runs honest code, alone with its key, on a disk
-// that does not lie.
-func (o *oracle) honest(n *node) bool { return o.trusted(n.who) }
-
-// trusted reports whether an identity's every signature must be by the rules.
-func (o *oracle) trusted(who identity) bool {
-	hosts := o.w.hosts[who]
-	return len(hosts) == 1 && hosts[0].strategy == nil && !o.w.faults.amnesiac[who]
-}
-
-// evidence checks that what honest replicas put forward as evidence names the
-// guilty only.
-func (o *oracle) evidence(n *node, found []pbft.Evidence) {
-	if !o.honest(n) {
+	o.last = &frame[0]
+	f, err := driver.Read(class, frame, codec.LimitsOf(&o.w.cfg.Params, 0))
+	if err != nil {
+		if o.honest(n) {
+			o.broken("form", "honest node %d sends what cannot be read: %v", n.id, err)
+		}
 		return
 	}
-	for i := range found {
-		e := &found[i]
-		who := n.epoch.order[e.Guilty()]
-		o.w.trace(n.id, "has evidence:", nobody, e)
-		o.evil++
-		if o.once(n.core, e.Guilty()); o.failed != nil {
-			return
+	var m pbft.Message
+	switch f := f.Frame.(type) {
+	case codec.Message:
+		m = f.Message
+	case codec.Proposal:
+		m = f.Proposal
+	default:
+		return
+	}
+	o.says(n, m)
+}
+
+// says looks at a message that leaves a node.
+func (o *oracle) says(n *node, m pbft.Message) {
+	if o.honest(n) {
+		o.bind(n, m)
+		o.recorded(n, m)
+		if vc, ok := m.(*pbft.ViewChange); ok {
+			o.wantsView(n, vc)
 		}
-		if o.trusted(who) {
-			o.broken("S9", "node %d accuses replica %d, who is honest: %v", n.id, e.Guilty(), e)
+	}
+	o.votes.message(m)
+}
+
+// noted looks at what a driver tells observers.
+func (o *oracle) noted(n *node, what driver.Notice) {
+	n.trace("notes", noticeText{what})
+	switch x := what.(type) {
+	case driver.BlockCommitted:
+		o.delivered(n, x)
+	case driver.RoleChanged:
+		o.epochs[n] = x.Epoch
+	case driver.Misbehaved:
+		o.w.stats.Evidence++
+		if o.honest(n) && (x.Kind == pbft.Equivocation.String() || x.Kind == pbft.Amnesia.String()) {
+			o.once(n, &x)
 		}
-		if err := n.epoch.verifier.Proves(e); err != nil {
-			o.broken("S9", "node %d has evidence that proves nothing: %v: %v", n.id, e, err)
+		if guilty := o.w.byKey[x.Key]; guilty != nil && o.honest(n) && o.honest(guilty) {
+			o.broken("S9", "node %d accuses honest node %d: %s: %v", n.id, guilty.id, x.Kind, x.Err)
+		}
+	case driver.ViewChanged:
+		if x.Kind == pbft.NoteViewEntered {
+			o.w.stats.ViewChanges++
+		}
+	case driver.Stopped:
+		if o.honest(n) && !o.w.faults.excuses(n) {
+			o.broken("halt", "honest node %d votes no more: %v", n.id, x.Why)
+		}
+	case driver.SourceAvoided:
+		// On the other side of a fork, who tells the truth contradicts what is known here.
+		if liar := o.w.named(x.Source); !o.w.cfg.Fork && x.Lied && liar != nil && o.honest(n) && o.honest(liar) {
+			o.broken("S9", "node %d calls honest source %d a liar", n.id, liar.id)
 		}
 	}
 }
 
-// convicted is a replica that some core has evidence against.
-type convicted struct {
-	by  *pbft.Replica
-	who quorum.Replica
-}
-
-// once checks that a core has one piece of evidence against a replica and not one for
-// each time that it contradicts itself (S10).
-func (o *oracle) once(by *pbft.Replica, who quorum.Replica) {
-	if o.guilty[convicted{by, who}] {
-		o.broken("S10", "replica %d is convicted a second time", who)
-	}
-	o.guilty[convicted{by, who}] = true
-}
+// forge says that a transaction is not its owner's.
+func (o *oracle) forge(id tx.ID) { o.forged[id] = true }
 
 // halted looks at why a node gave up.
-func (o *oracle) halted(n *node, err error) {
-	if o.honest(n) && !o.w.faults.excuses(n, err) {
-		o.broken("halt", "honest node %d halts: %v", n.id, err)
+func (o *oracle) halted(n *node) {
+	if o.honest(n) && !o.w.faults.excuses(n) {
+		o.broken("halt", "honest node %d halts: %v", n.id, n.dead)
 	}
 }

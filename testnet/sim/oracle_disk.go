@@ -1,78 +1,216 @@
 package sim
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 )
 
-// recorded checks that a node could not forget what it sends now: that the record
-// of it is on the disk, for good.
-func (o *oracle) recorded(n *node, m pbft.Message) {
-	switch m := m.(type) {
-	case *pbft.Proposal:
-		o.accept(n, m.View, m.Header.Seq, m.Header.Digest(), m)
-	case *pbft.Vote:
-		o.recordedVote(n, m)
-	case *pbft.ViewChange:
-		if m.Replica == n.self && !n.disk.holds(n, func(r pbft.Record) bool {
-			c, ok := r.(pbft.ChangeRecord)
-			return ok && c.Change.View == m.View && c.Change.Sig == m.Sig
-		}) {
-			o.broken("S4", "node %d sends %v, which is not recorded", n.id, m)
-		}
-	case *pbft.NewView:
-		o.enteredView(n, m.View, m)
-	}
+// bond is what a node is bound by in an epoch.
+type bond struct {
+	pbft.Promise
+	commits []pbft.Claim // each COMMIT of the highest view, ascending by sequence number
 }
 
-func (o *oracle) recordedVote(n *node, m *pbft.Vote) {
-	if m.Replica != n.self {
+// bind adds to what a node is bound by what it says now, with its own signature.
+func (o *oracle) bind(n *node, m pbft.Message) {
+	epoch := pbft.EpochOf(m)
+	set := o.votes.known[epoch]
+	self, member := set.Replica(n.key.Public())
+	if !member {
 		return
 	}
-	switch m.Phase {
-	case pbft.Prepare:
-		o.accept(n, m.View, m.Seq, m.Digest, m)
-	case pbft.Commit:
-		if m.Seq > n.disk.durable.head.Seq && !n.disk.holds(n, func(r pbft.Record) bool {
-			p, ok := r.(pbft.PreparedRecord)
-			return ok && p.Lock.Cert.Seq == m.Seq && p.Lock.Cert.Digest == m.Digest && p.Lock.Cert.View == m.View
-		}) {
-			o.broken("S4", "node %d sends %v, which is not recorded", n.id, m)
+	p := o.left[n]
+	if p == nil || p.Epoch < epoch {
+		p = &bond{Promise: pbft.Promise{Epoch: epoch, Entered: true}}
+		o.left[n] = p
+	}
+	if p.Epoch > epoch {
+		return
+	}
+	switch m := m.(type) {
+	case *pbft.Proposal:
+		if leaderOf(set, epoch, m.View) == self {
+			bindVote(&p.Promise, m.Subject())
 		}
-		o.enteredView(n, m.View, m)
-	case pbft.Checkpoint:
-		if n.disk.durable.head.Seq < m.Seq {
-			o.broken("S4", "node %d sends %v, but its store is durable up to %d only", n.id, m, n.disk.durable.head.Seq)
+	case *pbft.Vote:
+		if m.Replica == self {
+			bindVote(&p.Promise, m.Subject)
+			if m.Phase == pbft.Commit {
+				p.commits = withLock(p.commits, pbft.Claim{View: m.View, Seq: m.Seq, Digest: m.Digest})
+			}
+		}
+	case *pbft.ViewChange:
+		if m.Replica != self {
+			return
+		}
+		if m.View > p.View {
+			p.View, p.Entered, p.Accepted = m.View, false, nil
+		}
+		for i := range m.Locks {
+			p.Locks = withLock(p.Locks, m.Locks[i].Claim())
+		}
+	case *pbft.NewView:
+		if leaderOf(set, epoch, m.View) == self {
+			bindView(&p.Promise, m.View)
 		}
 	}
 }
 
-// accept checks that a PREPARE is recorded.
-func (o *oracle) accept(n *node, view, seq uint64, digest pbft.Digest, m pbft.Message) {
-	if seq > n.disk.durable.head.Seq && !n.disk.holds(n, func(r pbft.Record) bool {
-		a, ok := r.(pbft.AcceptedRecord)
-		return ok && a.View == view && a.Header.Seq == seq && a.Header.Digest() == digest
-	}) {
-		o.broken("S4", "node %d sends %v, which is not recorded", n.id, m)
-	}
-	o.enteredView(n, view, m)
-}
-
-// enteredView checks that the view that a message belongs to is recorded.
-func (o *oracle) enteredView(n *node, view uint64, m pbft.Message) {
-	if view > 0 && !n.disk.holds(n, func(r pbft.Record) bool {
-		e, ok := r.(pbft.EnteredRecord)
-		return ok && e.NewView.View == view
-	}) {
-		o.broken("S4", "node %d sends %v, but has not recorded its view", n.id, m)
+func bindView(p *pbft.Promise, view uint64) {
+	if view > p.View || (view == p.View && !p.Entered) {
+		p.View, p.Entered, p.Accepted = view, true, nil
 	}
 }
 
-// holds reports whether a record of the node's epoch is synced.
-func (d *disk) holds(n *node, is func(pbft.Record) bool) bool {
-	for i := d.synced - 1; i >= 0; i-- {
-		if d.log[i].epoch == n.epoch.number && is(d.log[i].record) {
-			return true
+func bindVote(p *pbft.Promise, s pbft.Subject) {
+	if s.Phase == pbft.Checkpoint {
+		return
+	}
+	bindView(p, s.View)
+	c := pbft.Claim{View: s.View, Seq: s.Seq, Digest: s.Digest}
+	switch {
+	case s.Phase == pbft.Commit:
+		p.Locks = withLock(p.Locks, c)
+	case s.View == p.View && p.Entered && !slices.Contains(p.Accepted, c):
+		p.Accepted = append(p.Accepted, c)
+	}
+}
+
+// withLock returns locks with one more, each of the highest view at its place.
+func withLock(locks []pbft.Claim, c pbft.Claim) []pbft.Claim {
+	at, known := slices.BinarySearchFunc(locks, c.Seq, func(l pbft.Claim, seq uint64) int { return cmp.Compare(l.Seq, seq) })
+	switch {
+	case !known:
+		return slices.Insert(locks, at, c)
+	case c.View > locks[at].View:
+		locks[at] = c
+	}
+	return locks
+}
+
+// owes returns an error unless who knows as much can still account for each COMMIT: by a
+// lock of its view or a later one on every block between its base and that one. A COMMIT
+// says as much of all blocks below.
+func (b *bond) owes(known *pbft.Promise) error {
+	if known.Epoch > b.Epoch {
+		return nil
+	}
+	for _, c := range b.commits {
+		for seq := known.Base + 1; seq < c.Seq; seq++ {
+			if !slices.ContainsFunc(known.Locks, func(l pbft.Claim) bool { return l.Seq == seq && l.View >= c.View }) {
+				return fmt.Errorf("COMMIT of %d:%s in view %d has no base or lock at %d to stand on", c.Seq, c.Digest.Short(), c.View, seq)
+			}
 		}
 	}
-	return false
+	return nil
+}
+
+// sampled is how many messages leave between two looks at a disk.
+const sampled = 48
+
+// recorded checks that a crash now would not have the node forget what it says. It looks
+// at one of many, and at a checkpoint always.
+func (o *oracle) recorded(n *node, m pbft.Message) {
+	if v, ok := m.(*pbft.Vote); ok && v.Phase == pbft.Checkpoint {
+		if self, member := o.votes.known[v.Epoch].Replica(n.key.Public()); member && self == v.Replica {
+			o.archived(n, v)
+		}
+		return
+	}
+	if o.sends++; o.sends%sampled == 0 {
+		o.survives(n, n.disk.clone(o.w))
+	}
+}
+
+// archived checks that a checkpoint is durable that a node says it has stored.
+func (o *oracle) archived(n *node, v *pbft.Vote) {
+	if head, _ := n.program.shell.Archive().Head(); head >= v.Seq && !n.disk.store.Dirty(v.Seq+1) {
+		return // a version is a block's number plus one: opening it would show the same, and takes long
+	}
+	d := &disk{fs: n.disk.fs, store: n.disk.store.Clone()}
+	d.store.Crash(0)
+	if head, err := d.archived(o.w); err != nil || head < v.Seq {
+		o.broken("S4", "node %d sends %v, but its archive is durable up to %d only: %v", n.id, v, head, err)
+	}
+}
+
+// appended checks that a node which votes for a block has its body in the log: if others
+// have prepared it, they must be able to get it.
+func (o *oracle) appended(n *node, a *driver.Append) {
+	for _, r := range a.Records {
+		if r, ok := r.(codec.Accepted); ok && r.Header.Count > 0 && r.Body == nil {
+			o.broken("S4", "node %d votes for %v, whose body is not in its log", n.id, &r.Header)
+		}
+	}
+}
+
+// crashed checks what a crash has left.
+func (o *oracle) crashed(n *node) {
+	if o.honest(n) {
+		o.survives(n, n.disk)
+	}
+}
+
+// survives checks that what a disk gives binds the node to all that has left it (S4).
+func (o *oracle) survives(n *node, d *disk) {
+	said := o.left[n]
+	if said == nil || !n.votes {
+		return
+	}
+	head, err := d.archived(o.w)
+	if err != nil {
+		o.broken("S4", "the archive of node %d does not open after a crash: %v", n.id, err)
+		return
+	}
+	m, err := d.remember(o.w)
+	if err != nil {
+		o.broken("S4", "the log of node %d does not open after a crash: %v", n.id, err)
+		return
+	}
+	known := o.promised(m, max(head, m.Decided()), said.Epoch)
+	err = said.Within(&known)
+	if err == nil {
+		err = said.owes(&known)
+	}
+	if err != nil {
+		o.broken("S4", "node %d forgets in a crash what it has said: %v\nit said  %v\nit knows %v", n.id, err, &said.Promise, &known)
+	}
+}
+
+// promised returns what a log and an archive up to base bind a node to in an epoch, in
+// the oracle's own reading.
+func (o *oracle) promised(m *journal.Memory, base, epoch uint64) pbft.Promise {
+	p := pbft.Promise{Epoch: epoch, Base: base, Entered: true}
+	if b := o.chain.at(base); b != nil && (b.header.Epoch > epoch || (b.header.Epoch == epoch && b.header.Last())) {
+		p.Epoch = epoch + 1 // all that was said in the epoch is void
+		return p
+	}
+	records := m.Records(epoch)
+	for _, r := range records {
+		switch r := r.(type) {
+		case pbft.ChangeRecord:
+			if r.Change.View > p.View {
+				p.View, p.Entered = r.Change.View, false
+			}
+		case pbft.EnteredRecord:
+			bindView(&p, r.NewView.View)
+		}
+	}
+	for _, r := range records {
+		switch r := r.(type) {
+		case pbft.PreparedRecord:
+			p.Locks = withLock(p.Locks, r.Lock.Claim())
+		case pbft.AcceptedRecord:
+			if p.Entered && r.View == p.View {
+				p.Accepted = append(p.Accepted, pbft.Claim{View: r.View, Seq: r.Header.Seq, Digest: r.Header.Digest()})
+			}
+		}
+	}
+	return p
 }

@@ -1,18 +1,26 @@
 package sim
 
-import "github.com/decube/decube/ledger/pbft"
-
-// bound is how long after GST and the end of the load everything must be done: the
-// last view that failed before GST may have a timeout as long as they get, each of
-// f faulty leaders may use up one more, and then replicas still have to fetch what
-// they lack.
+// bound is how long after GST and the end of the load everything must be done: the last
+// view that failed before GST may have a timeout as long as they get, each of f faulty
+// leaders may use up one more, and then nodes still have to fetch what they lack.
 func (w *world) bound() Time {
 	longest := Time(w.cfg.Core.MaxTimeout) * TickLength
-	return 2*Time(w.mostFaulty()+1)*longest + 6*Second
+	return 2*Time(faulty(w.cfg.Validators+w.cfg.Candidates)+1)*longest + 20*Second
 }
 
-// mostFaulty is how many replicas may be faulty in the largest committee.
-func (w *world) mostFaulty() int { return maxFaulty(w.cfg.Identities) }
+// wanted takes note that a client wants something.
+func (o *oracle) wanted(r *request) { o.wants = append(o.wants, r) }
+
+// unexecuted returns the requests that are not committed.
+func (o *oracle) unexecuted() []*request {
+	var out []*request
+	for _, r := range o.wants {
+		if _, done := o.chain.placed[r.tx.ID()]; !done {
+			out = append(out, r)
+		}
+	}
+	return out
+}
 
 // finished reports whether all that must happen after GST has happened.
 func (w *world) finished() bool {
@@ -20,112 +28,126 @@ func (w *world) finished() bool {
 		return false
 	}
 	if w.cfg.Fork {
-		return true
+		return w.oracle.forkTold()
+	}
+	if w.laggard() != nil {
+		return false
 	}
 	for _, c := range w.clients {
 		if len(c.open) > 0 {
 			return false
 		}
 	}
-	return w.laggard() == nil && len(w.oracle.open()) == 0 && !w.probing()
+	return len(w.oracle.unexecuted()) == 0 && !w.probing()
 }
 
 // laggard returns a node that is not where it must be, or nil.
 func (w *world) laggard() *node {
-	head := w.oracle.order.head()
 	for _, n := range w.nodes {
-		if w.faults.live(n) && (n.host.Up() || w.probe.begun == 0) && (!n.host.Up() || n.disk.store.head.Seq < head || n.recover) {
+		if !w.faults.live(n) {
+			continue
+		}
+		if n.program == nil {
+			if w.probe.begun > 0 {
+				continue // it was killed to see what the others do
+			}
+			return n
+		}
+		v := n.program.view
+		_, member := w.oracle.chain.set.Replica(n.key.Public())
+		switch {
+		case v == nil, v.Head.Header.Seq < w.oracle.chain.head(), v.Recovering && member:
+			return n
+		case member && v.Core == nil && v.Halted == "":
 			return n
 		}
 	}
 	return nil
 }
 
-// censored checks that no request waits for longer than is promised, even while
-// others are executed.
-func (o *oracle) censored() {
-	w := o.w
-	if w.cfg.Within == 0 || w.loadOver() {
-		return
-	}
-	for _, r := range o.open() {
-		since := max(o.requests[r].first, w.cfg.GST+calm)
-		if w.now()-since > w.cfg.Within {
-			o.broken("L1", "request %v has waited for %v ms, while others were executed", r, w.now()-since)
-		}
-	}
-}
-
 // overdue says what has not happened in time.
 func (o *oracle) overdue() {
 	w := o.w
-	if open := o.open(); len(open) > 0 {
-		o.broken("L1", "%d requests are not executed, the first is %v, accepted at %v; %d blocks", len(open), open[0], o.requests[open[0]].first, o.order.head())
+	if w.cfg.Fork {
+		o.broken("S9", "the ledger has forked at %d, and nobody has told: %v", o.forks.split, o.untold())
+		return
+	}
+	if open := o.unexecuted(); len(open) > 0 {
+		r := open[0]
+		o.broken("L1", "%d requests are not executed, the first is %s, wanted at %v; %d blocks", len(open), r.tx.Summary(), r.since, o.chain.head())
 	}
 	if n := w.laggard(); n != nil {
-		o.broken("L3", "node %d (up %v, halted %v, recovering %v) is at %d of %d", n.id, n.host.Up(), n.halted, n.recover, n.disk.store.head.Seq, o.order.head())
+		var shown any
+		if n.program != nil && n.program.view != nil {
+			shown = viewText{n.program.view}
+		}
+		o.broken("L3", "node %d (up %v, dead %v) is not where the others are, at %d: %v", n.id, n.host.Up(), n.dead, o.chain.head(), shown)
 	}
 	for _, c := range w.clients {
 		if len(c.open) > 0 {
-			o.broken("L1", "client %d waits for %v", c.id, &c.open[0].tx)
+			o.broken("L1", "client %d waits for the answer to %s", c.id, c.open[0].tx.Summary())
 		}
 	}
-}
-
-// calm is how long after GST everybody is up again.
-const calm = Second + 200*Millisecond
-
-// patience watches for how long good leaders get no chance.
-type patience struct {
-	// tried are the views of good leaders that were given up since the last block.
-	tried map[pbft.Place]bool
-	// wanted are the views that were asked for under load, when timeouts should have
-	// been found out.
-	wanted map[pbft.Place]bool
-}
-
-// mostWanted is how many views may be asked for in seconds of load.
-const mostWanted = 4
-
-// learned checks that timeouts are found out once (L6): in the second half of the load,
-// views do not change any more, however many epochs begin.
-func (o *oracle) learned(view pbft.Place) {
-	w := o.w
-	if !w.cfg.Learned || w.loadOver() || w.now() < w.cfg.GST+w.cfg.Load/2 {
-		return
+	if w.cfg.Probe && w.probe.begun == 0 {
+		o.broken("L6", "nobody leads when all is calm, as far as a quorum shows")
 	}
-	if o.patience.wanted == nil {
-		o.patience.wanted = map[pbft.Place]bool{}
-	}
-	if o.patience.wanted[view] = true; len(o.patience.wanted) > mostWanted {
-		o.broken("L6", "%d views were asked for on a network that has not changed for %v ms", len(o.patience.wanted), w.now()-w.cfg.GST)
+	if o.failed == nil {
+		o.broken("simulator", "the run does not end")
 	}
 }
 
-// noted looks at what a core tells: at view changes after GST.
-func (o *oracle) noted(n *node, note *pbft.Note) {
-	if note.Kind == pbft.NoteViewEntered && o.honest(n) {
-		o.entersView(n, note.View)
+// probe is a look at the timeouts when all is calm: the leader dies, and others must take
+// over soon, whatever was before GST (L6).
+type probe struct {
+	begun Time
+	over  bool
+	asked *request
+}
+
+// probeBound is how long it may take until something is committed again.
+const probeBound = Second
+
+// probing reports whether there is still something to wait for after a run has come to its
+// end.
+func (w *world) probing() bool {
+	p := &w.probe
+	switch {
+	case !w.cfg.Probe || p.over:
+		return false
+	case p.begun > 0:
+		p.over = true
+		took := w.oracle.chain.at(w.oracle.chain.placed[p.asked.tx.ID()].seq).at - p.begun
+		w.stats.Probe = max(w.stats.Probe, took)
+		if took > probeBound {
+			w.oracle.broken("L6", "after the leader died, a request was executed in %v ms, not in %v", took, probeBound)
+		}
+		return false
 	}
-	if note.Kind == pbft.NoteViewChangeStarted && o.honest(n) {
-		o.learned(pbft.Place{Epoch: n.epoch.number, View: note.View})
+	leader := w.leader()
+	if leader == nil {
+		return true
 	}
-	if o.w.cfg.Far || note.Kind != pbft.NoteViewChangeStarted || o.w.now() < o.w.cfg.GST+calm || !o.honest(n) {
-		return
+	p.begun = w.now()
+	w.trace(leader.id, "is killed for a probe", nobody, nil)
+	leader.crash()
+	if p.asked = w.clients[0].request(); p.asked == nil {
+		return false
 	}
-	// The view given up is the one before the one that is wanted.
-	left := pbft.Place{Epoch: n.epoch.number, View: note.View - 1}
-	leader := n.epoch.leader(left.View)
-	if !o.w.faults.good(leader) {
-		return
+	w.clients[0].send(p.asked, len(w.nodes))
+	return true
+}
+
+// leader returns the node that leads, as far as a quorum shows, or nil.
+func (w *world) leader() *node {
+	counts := map[*node]int{}
+	for _, n := range w.nodes {
+		if n.voting() {
+			if l := w.byKey[n.program.view.Core.Leader]; l != nil && l.program != nil {
+				if counts[l]++; counts[l] >= quorumOf(len(w.oracle.chain.set)) {
+					return l
+				}
+			}
+		}
 	}
-	if o.patience.tried == nil {
-		o.patience.tried = map[pbft.Place]bool{}
-	}
-	o.patience.tried[left] = true
-	o.w.stats.GoodLeaders = max(o.w.stats.GoodLeaders, len(o.patience.tried))
-	// One view change may be under way when everybody is up.
-	if most := maxFaulty(len(n.epoch.order)) + 2; len(o.patience.tried) > most {
-		o.broken("L2", "%d views of good leaders were given up in a row", len(o.patience.tried))
-	}
+	return nil
 }

@@ -1,9 +1,103 @@
 package sim
 
 import (
+	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/testnet/sim/adversary"
 )
+
+// watchEvery is how often it is looked at what takes how long, and who holds how much.
+const watchEvery = 50 * Millisecond
+
+// watch looks at what has to be looked at all the time.
+func (o *oracle) watch() {
+	if o.w.now()-o.pace.watched < watchEvery {
+		return
+	}
+	o.pace.watched = o.w.now()
+	o.floor()
+	o.censored()
+	for _, n := range o.w.nodes {
+		o.bounded(n)
+	}
+}
+
+// settling is how long after GST everybody is up again.
+const settling = Second + 200*Millisecond
+
+// censored checks that no request waits for longer than is promised, even while others
+// are executed (L1).
+func (o *oracle) censored() {
+	w := o.w
+	if w.cfg.Within == 0 || w.loadOver() {
+		return
+	}
+	for _, r := range o.unexecuted() {
+		since := max(r.since, w.cfg.GST+settling)
+		if w.now()-since > w.cfg.Within {
+			o.broken("L1", "%s of client %d has waited for %v ms, while others were executed", r.tx.Summary(), r.c.id, w.now()-since)
+			return
+		}
+	}
+}
+
+// patience watches for how long good leaders get no chance.
+type patience struct {
+	// asked are the views that each node has asked for: who asks again says nothing new.
+	asked map[wish]bool
+	// tried are the views of good leaders that were given up since the last block.
+	tried map[pbft.Place]bool
+	// late are the views that were asked for when timeouts should have been found out.
+	late map[pbft.Place]bool
+}
+
+type wish struct {
+	by   *node
+	view pbft.Place
+}
+
+func newPatience() patience {
+	return patience{asked: map[wish]bool{}, tried: map[pbft.Place]bool{}, late: map[pbft.Place]bool{}}
+}
+
+// mostWanted is how many views may be asked for in seconds of load on a network that has
+// not changed.
+const mostWanted = 4
+
+// wantsView looks at an honest node's wish for another view.
+func (o *oracle) wantsView(n *node, vc *pbft.ViewChange) {
+	set, view := o.votes.known[vc.Epoch], pbft.Place{Epoch: vc.Epoch, View: vc.View}
+	self, member := set.Replica(n.key.Public())
+	if !member || self != vc.Replica || o.patience.asked[wish{n, view}] {
+		return
+	}
+	o.patience.asked[wish{n, view}] = true
+	o.learned(view)
+	// The view given up is the one before the one that is wanted.
+	view.View--
+	leader := o.w.byKey[set[leaderOf(set, view.Epoch, view.View)]]
+	if o.w.cfg.Far || o.w.now() < o.w.cfg.GST+settling || !o.w.faults.good(leader) {
+		return
+	}
+	o.patience.tried[view] = true
+	o.w.stats.GoodLeaders = max(o.w.stats.GoodLeaders, len(o.patience.tried))
+	// One view change may be under way when everybody is up.
+	if most := faulty(len(set)) + 2; len(o.patience.tried) > most {
+		o.broken("L2", "%d views of good leaders were given up in a row", len(o.patience.tried))
+	}
+}
+
+// learned checks that timeouts are found out once (L6): in the second half of the load,
+// views do not change any more, however many epochs begin.
+func (o *oracle) learned(view pbft.Place) {
+	w := o.w
+	if !w.cfg.Learned || w.loadOver() || w.now() < w.cfg.GST+w.cfg.Load/2 {
+		return
+	}
+	if o.patience.late[view] = true; len(o.patience.late) > mostWanted {
+		o.broken("L6", "%d views were asked for on a network that has not changed for %v ms", len(o.patience.late), w.now()-w.cfg.GST)
+	}
+}
 
 // floorPeriods is for how many periods of measurement a slow leader may lead while
 // requests wait (L5).
@@ -11,69 +105,40 @@ const floorPeriods = 4
 
 // pace watches how long slow leaders stay.
 type pace struct {
-	slow  bool
-	since Time
-	view  pbft.Place
+	watched Time
+	slow    bool
+	since   Time
+	last    Time // when a block was committed
+	view    pbft.Place
+	// measured says that some good leader has led for so long that all have measured it:
+	// before, there is nothing to hold a slow one against.
+	measured bool
 }
 
-// entersView takes note of who leads.
-func (o *oracle) entersView(n *node, view uint64) {
-	at := pbft.Place{Epoch: n.epoch.number, View: view}
-	p := &o.pace
-	if at.Epoch < p.view.Epoch || (at.Epoch == p.view.Epoch && view <= p.view.View) {
+// measuredAfter is for how many periods of measurement a good leader must have led.
+const measuredAfter = 2
+
+// follows takes note of who leads, as an honest node shows it.
+func (o *oracle) follows(v *driver.View) {
+	p, c := &o.pace, v.Core
+	if c == nil || c.Changing || c.Epoch < p.view.Epoch || (c.Epoch == p.view.Epoch && c.View <= p.view.View) {
 		return
 	}
-	p.view = at
-	leader := o.w.hosts[n.epoch.leader(view)][0]
-	_, slow := leader.strategy.(adversary.Slow)
-	p.slow, p.since = slow, o.w.now()
+	if !p.slow && p.last-p.since >= measuredAfter*Time(o.w.cfg.Core.FloorPeriod)*TickLength {
+		p.measured = true
+	}
+	p.view = pbft.Place{Epoch: c.Epoch, View: c.View}
+	p.slow, p.since = false, o.w.now()
+	if leader := o.w.byKey[c.Leader]; leader != nil && leader.strategy != nil {
+		_, p.slow = leader.strategy.strategy.(adversary.Slow)
+	}
 }
 
 // floor checks that no slow leader has been leading for too long.
 func (o *oracle) floor() {
 	p, c := &o.pace, o.w.cfg
 	most := floorPeriods * Time(c.Core.FloorPeriod) * TickLength
-	if c.Floor && p.slow && o.w.settled && !o.w.loadOver() && o.w.now()-max(p.since, c.GST) > most {
+	if c.Floor && p.slow && p.measured && o.w.settled && !o.w.loadOver() && o.w.now()-max(p.since, c.GST) > most {
 		o.broken("L5", "the slow leader of view %d has been leading for %v ms", p.view.View, o.w.now()-p.since)
 	}
-}
-
-// probe is a look at the timeouts when all is calm: the leader dies, and others
-// must take over in a time that has nothing to do with what was before GST (L6).
-type probe struct {
-	begun Time
-	over  bool
-}
-
-// probeBound is how long it may take until requests are executed again: a few of
-// the shortest timeouts, and the time of blocks.
-func (w *world) probeBound() Time {
-	return 8*Time(w.cfg.Core.PreprepareTimeout)*TickLength + 300*Millisecond
-}
-
-// probing reports whether there is still something to wait for after a run has
-// come to its end.
-func (w *world) probing() bool {
-	p := &w.probe
-	switch {
-	case !w.cfg.Probe || p.over:
-		return false
-	case p.begun > 0: // all requests are executed
-		p.over = true
-		took := w.now() - p.begun
-		w.stats.Probe = took
-		if took > w.probeBound() {
-			w.oracle.broken("L6", "after the leader died, requests were executed in %v ms, not in %v", took, w.probeBound())
-		}
-		return false
-	}
-	p.begun = w.now()
-	w.trace(nobody, "probe", nobody, nil)
-	w.cfg.Faults.MaxDown = 60 * Second
-	w.faults.killLeader()
-	for _, c := range w.clients {
-		c.request(tx{})
-		c.send(&c.open[0].tx, len(w.nodes))
-	}
-	return true
 }

@@ -3,25 +3,22 @@ package sim
 import (
 	"math/bits"
 
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/sig"
 )
 
-// votes is every vote whose signature has ever left a replica, by place. What has
-// left can become a certificate, whoever puts it together: a certificate counts as
-// formed as soon as a quorum of signatures is out.
+// votes is every vote whose signature has ever left a node, by place. What has left can
+// become a certificate, whoever puts it together: a certificate counts as formed as soon
+// as a quorum of signatures is out.
 type votes struct {
 	o     *oracle
-	seen  map[pbft.Message]bool
 	cast  map[pbft.Place]*place
-	known map[uint64]*committee // by epoch
+	known map[uint64]genesis.ValidatorSet // by epoch
 
 	committed map[uint64]*formed   // by sequence number
 	prepared  map[uint64][]*formed // by sequence number
-
-	// For runs that fork: what each proposed block stands on, and the lowest fork.
-	parents map[pbft.Digest]pbft.Digest
-	lowest  uint64
 }
 
 // place is where a replica may vote for one choice only.
@@ -29,8 +26,8 @@ type place struct{ choices []choice }
 
 type choice struct {
 	digest, state pbft.Digest
-	by            uint32 // bit r: replica r
-	sigs          []pbft.Signed
+	by            uint32        // bit r: replica r
+	sigs          []pbft.Signed // in runs that fork
 }
 
 // formed is a certificate that could be put together.
@@ -40,34 +37,38 @@ type formed struct {
 }
 
 func newVotes(o *oracle) votes {
-	return votes{
-		o: o, seen: map[pbft.Message]bool{}, cast: map[pbft.Place]*place{}, known: map[uint64]*committee{},
+	v := votes{
+		o: o, cast: map[pbft.Place]*place{}, known: map[uint64]genesis.ValidatorSet{},
 		committed: map[uint64]*formed{}, prepared: map[uint64][]*formed{},
-		parents: map[pbft.Digest]pbft.Digest{},
 	}
+	return v
 }
 
 // begins makes a committee known.
-func (v *votes) begins(epoch uint64, m members) {
-	if v.known[epoch] == nil {
-		v.known[epoch] = &committee{m, m.list()}
+func (v *votes) begins(epoch uint64, set genesis.ValidatorSet) { v.known[epoch] = set }
+
+// faulty is how many replicas of a committee of n may be faulty, by trying.
+func faulty(n int) int {
+	f := 0
+	for 3*(f+1)+1 <= n {
+		f++
 	}
+	return f
 }
 
-// sent looks at a message that leaves a node: at all signatures in it.
-func (o *oracle) sent(n *node, m pbft.Message) {
-	v := &o.votes
-	if v.seen[m] {
-		return
+// quorumOf is the least number of votes of which any two sets share an honest replica.
+func quorumOf(n int) int {
+	q := 1
+	for 2*q-n <= faulty(n) {
+		q++
 	}
-	v.seen[m] = true
-	if o.honest(n) {
-		o.recorded(n, m)
-		if _, err := n.epoch.verify(m); err != nil {
-			o.broken("form", "honest node %d sends what does not verify: %v: %v", n.id, m, err)
-		}
-	}
-	v.message(m)
+	return q
+}
+
+// leaderOf is who leads a view: the views of an epoch go round from another replica in
+// each epoch.
+func leaderOf(set genesis.ValidatorSet, epoch, view uint64) quorum.Replica {
+	return quorum.Replica((epoch + view) % uint64(len(set)))
 }
 
 // message takes the votes out of a message.
@@ -94,25 +95,13 @@ func (v *votes) message(m pbft.Message) {
 }
 
 func (v *votes) proposal(m *pbft.Proposal) {
-	c := v.known[m.Header.Epoch]
-	if c == nil {
-		return
+	if set := v.known[m.Header.Epoch]; set != nil {
+		v.o.forks.proposed(m)
+		v.vote(m.Subject(), leaderOf(set, m.Header.Epoch, m.View), m.Sig)
 	}
-	if v.o.w.cfg.Fork {
-		v.parents[m.Header.Digest()] = m.Header.Parent
-	}
-	leader := c.leader(m.Header.Epoch, m.View)
-	v.vote(pbft.Subject{
-		Phase: pbft.Prepare, Epoch: m.Header.Epoch, View: m.View, Seq: m.Header.Seq,
-		Digest: m.Header.Digest(), State: m.Header.State,
-	}, leader, m.Sig)
 }
 
 func (v *votes) viewChange(m *pbft.ViewChange) {
-	if v.seen[m] && len(m.Locks) == 0 {
-		return
-	}
-	v.seen[m] = true
 	v.certificate(&m.Base)
 	for i := range m.Locks {
 		v.certificate(&m.Locks[i].Cert)
@@ -126,9 +115,9 @@ func (v *votes) certificate(c *pbft.Certificate) {
 }
 
 // vote takes one signature. It counts if it is what it says.
-func (v *votes) vote(s pbft.Subject, r quorum.Replica, sig pbft.Signature) {
-	c := v.known[s.Epoch]
-	if c == nil || int(r) >= len(c.order) {
+func (v *votes) vote(s pbft.Subject, r quorum.Replica, signature pbft.Signature) {
+	set := v.known[s.Epoch]
+	if int(r) >= len(set) {
 		return
 	}
 	p := v.cast[s.Place()]
@@ -140,8 +129,8 @@ func (v *votes) vote(s pbft.Subject, r quorum.Replica, sig pbft.Signature) {
 	if p.choices[at].by>>r&1 == 1 {
 		return
 	}
-	who := c.order[r]
-	if !v.o.w.keys.check(who, s.Statement(v.o.w.cfg.Core.Cluster), sig) {
+	who := set[r]
+	if !v.o.w.verifier.verify(&sig.Item{Key: who, Message: s.Statement(v.o.w.core.Cluster), Signature: sig.Signature(signature)}) {
 		return
 	}
 	for i := range p.choices {
@@ -152,10 +141,10 @@ func (v *votes) vote(s pbft.Subject, r quorum.Replica, sig pbft.Signature) {
 	x := &p.choices[at]
 	x.by |= 1 << r
 	if v.o.w.cfg.Fork {
-		x.sigs = append(x.sigs, pbft.Signed{Replica: r, Sig: sig})
+		x.sigs = append(x.sigs, pbft.Signed{Replica: r, Sig: signature})
 	}
 	v.o.justified(s, r, who)
-	if bits.OnesCount32(x.by) == c.quorum() {
+	if bits.OnesCount32(x.by) == quorumOf(len(set)) {
 		v.formed(s)
 	}
 }
@@ -170,16 +159,22 @@ func (p *place) find(digest, state pbft.Digest) int {
 	return len(p.choices) - 1
 }
 
-// certified reports whether a quorum has voted so.
-func (v *votes) certified(s pbft.Subject) bool {
-	c, p := v.known[s.Epoch], v.cast[s.Place()]
-	return c != nil && p != nil && bits.OnesCount32(p.choices[p.find(s.Digest, s.State)].by) >= c.quorum()
+// voted reports whether a replica has voted so.
+func (v *votes) voted(s pbft.Subject, r quorum.Replica) bool {
+	p := v.cast[s.Place()]
+	return p != nil && p.choices[p.find(s.Digest, s.State)].by>>r&1 == 1
 }
 
-// justified checks that an honest replica has a reason for a vote: a quorum's
-// PREPAREs for a COMMIT, a quorum's COMMITs for a CHECKPOINT. Its own PREPARE may
-// have stayed behind on its disk when it crashed.
-func (o *oracle) justified(s pbft.Subject, r quorum.Replica, who identity) {
+// certified reports whether a quorum has voted so.
+func (v *votes) certified(s pbft.Subject) bool {
+	set, p := v.known[s.Epoch], v.cast[s.Place()]
+	return set != nil && p != nil && bits.OnesCount32(p.choices[p.find(s.Digest, s.State)].by) >= quorumOf(len(set))
+}
+
+// justified checks that an honest replica has a reason for a vote: a quorum's PREPAREs
+// for a COMMIT, a quorum's COMMITs for a CHECKPOINT. Its own PREPARE may have stayed
+// behind when it crashed.
+func (o *oracle) justified(s pbft.Subject, r quorum.Replica, who sig.PublicKey) {
 	if !o.trusted(who) {
 		return
 	}
@@ -187,16 +182,16 @@ func (o *oracle) justified(s pbft.Subject, r quorum.Replica, who identity) {
 	case pbft.Commit:
 		prepare := s
 		prepare.Phase = pbft.Prepare
-		o.votes.vote(prepare, r, o.w.keys.sign(who, prepare.Statement(o.w.cfg.Core.Cluster)))
+		n := o.w.byKey[who]
+		if !o.votes.voted(prepare, r) {
+			o.votes.vote(prepare, r, pbft.Signature(n.key.Sign(prepare.Statement(o.w.core.Cluster))))
+		}
 		if !o.votes.certified(prepare) {
-			o.broken("S5", "honest node of identity %d signed %v, which is not prepared", who, s)
+			o.broken("S5", "honest node %d signed %v, which is not prepared", n.id, s)
 		}
 	case pbft.Checkpoint:
-		if o.w.cfg.Fork {
-			return
-		}
 		if f := o.votes.committed[s.Seq]; f == nil || f.digest != s.Digest || f.state != s.State {
-			o.broken("S7", "honest node of identity %d signed %v, which is not committed", who, s)
+			o.broken("S7", "honest node %d signed %v, which is not committed", o.w.byKey[who].id, s)
 		}
 	case pbft.Prepare:
 	}
@@ -214,10 +209,7 @@ func (v *votes) formed(s pbft.Subject) {
 	case pbft.Commit:
 		old := v.committed[s.Seq]
 		if old != nil && (old.digest != f.digest || old.state != f.state) {
-			if v.o.w.cfg.Fork {
-				v.o.forked(old, f)
-				return
-			}
+			v.o.forked(old, f)
 			v.o.broken("S1", "%v is certified, and so is %s in view %d", s, old.digest.Short(), old.view)
 			return
 		}
@@ -231,12 +223,9 @@ func (v *votes) formed(s pbft.Subject) {
 	}
 }
 
-// survives checks that nothing else is prepared in a view after the one in which
-// a block was committed.
+// survives checks that nothing else is prepared in a view after the one in which a block
+// was committed.
 func (v *votes) survives(c, p *formed) {
-	if v.o.w.cfg.Fork {
-		return
-	}
 	if (p.epoch > c.epoch || (p.epoch == c.epoch && p.view >= c.view)) && p.digest != c.digest {
 		v.o.broken("S5", "at %d, %s is prepared in view %d/%d, but %s was committed in view %d/%d",
 			c.seq, p.digest.Short(), p.epoch, p.view, c.digest.Short(), c.epoch, c.view)

@@ -7,15 +7,15 @@ import (
 )
 
 // ringLines is how many of the last events a run keeps for the case that it fails.
-const ringLines = 6000
+const ringLines = 4000
 
-// line is one event of a trace. It is printed only when somebody wants to read
-// it: what it speaks of does not change any more.
+// line is one event of a trace. It is printed only when somebody wants to read it: what
+// it speaks of does not change any more.
 type line struct {
 	at   Time
-	node int // the instance that it happened to, or nobody
+	node int // that it happened to, or nobody
 	verb string
-	peer int // the instance at the other end, or nobody
+	peer int // the node at the other end, or nobody
 	what any
 }
 
@@ -40,18 +40,15 @@ func (t *trace) add(l line) {
 	t.count++
 }
 
-// print writes a line: time in milliseconds, instance, what happened, with whom,
-// about what.
+// print writes a line: time in milliseconds, node, what happened, with whom, about what.
 func (t *trace) print(w io.Writer, l *line) {
-	who := "    "
+	who, peer, what := "    ", "", ""
 	if l.node != nobody {
-		who = fmt.Sprintf("r%-3d", l.node)
+		who = fmt.Sprintf("n%-3d", l.node)
 	}
-	peer := ""
 	if l.peer != nobody {
-		peer = fmt.Sprintf(" r%d", l.peer)
+		peer = fmt.Sprintf(" n%d", l.peer)
 	}
-	what := ""
 	if l.what != nil {
 		what = fmt.Sprintf(" %v", l.what)
 	}

@@ -34,7 +34,9 @@ func (r *Replica) stripOthers(n *pbft.NewView) *pbft.NewView {
 		case vc.Replica == r.Self:
 			vc = r.resignChange(&pbft.ViewChange{Epoch: vc.Epoch, View: vc.View, Replica: vc.Replica, Base: r.first()})
 		case way == 0 && older != nil:
-			vc = older
+			again := *older // the frame has one view for all of them
+			again.View = n.View
+			vc = &again
 		case way == 1 && len(vc.Locks) > 0:
 			bare := *vc
 			bare.Locks = nil

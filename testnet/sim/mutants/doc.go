@@ -5,7 +5,6 @@
 // A mutant is a file NAME.txtar. Its header has lines of a key and a value:
 //
 //	what: VIEW-CHANGE claims no locks    in words
-//	simulator: nodes                     that shows it; or left out, for that of the core alone
 //	profile: crash                       of the runs that show it
 //	strategy: forger                     of all faulty replicas; or left out
 //	rules: S1 S2                         those that it may break first
@@ -17,8 +16,8 @@
 //	-- ledger/pbft/carry.go old --
 //	-- ledger/pbft/carry.go new --
 //
-// Any file of the module may be changed that its simulator links: testnet/sim/cmd/sim, or
-// testnet/sim/nodes/cmd/nodes. What two parts of a node prevent is planted into both.
+// Any file of the module may be changed that testnet/sim/cmd/sim links. What two parts of
+// a node prevent is planted into both.
 //
 // The number of seeds is stated before the mutant is run, as what the rule ought to
 // need: a mutant that is missed asks for a better profile or rule, not for more seeds.

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// programs are what is built with mutants, by simulator.
-var programs = map[string]string{Core: "./testnet/sim/cmd/sim", Nodes: "./testnet/sim/nodes/cmd/nodes"}
+// program is what is built with mutants.
+const program = "./testnet/sim/cmd/sim"
 
 // patience is how long the seeds of one mutant may take: a mutant can have made a loop
 // that does not end.
@@ -42,14 +42,14 @@ type Finding struct {
 
 // Harness builds mutants and runs them. Compile is safe for concurrent use, Find is not.
 type Harness struct {
-	root, dir string            // the module's, and a temporary one
-	originals map[string]string // the programs without a mutant, once they are built
+	root, dir string // the module's, and a temporary one
+	original  string // the program without a mutant, once it is built
 	// clean is how many seeds the original is known to run without a violation.
 	clean map[scenario]uint64
 }
 
 // scenario is what runs have in common besides their seeds.
-type scenario struct{ simulator, profile, strategy string }
+type scenario struct{ profile, strategy string }
 
 // NewHarness returns a harness for the module around the working directory, which
 // writes into dir. The directory is the caller's to remove.
@@ -62,7 +62,7 @@ func NewHarness(ctx context.Context, dir string) (*Harness, error) {
 	if filepath.Base(file) != "go.mod" {
 		return nil, errors.New("looking for the module: the working directory is in none")
 	}
-	return &Harness{root: filepath.Dir(file), dir: dir, originals: map[string]string{}, clean: map[scenario]uint64{}}, nil
+	return &Harness{root: filepath.Dir(file), dir: dir, clean: map[scenario]uint64{}}, nil
 }
 
 // Compile compiles the packages that a mutant changes, and nothing else.
@@ -74,13 +74,13 @@ func (h *Harness) Compile(ctx context.Context, m *Mutant) error {
 // returns ErrMissed, ErrWrongRule or ErrUnclean for one that is not found as it should
 // be, with the finding if there is one.
 func (h *Harness) Find(ctx context.Context, m *Mutant) (Finding, error) {
-	program := filepath.Join(h.dir, "with-"+m.Name)
-	if err := h.build(ctx, m, program, programs[m.Simulator]); err != nil {
+	built := filepath.Join(h.dir, "with-"+m.Name)
+	if err := h.build(ctx, m, built, program); err != nil {
 		return Finding{}, err
 	}
-	defer os.Remove(program) //nolint:errcheck // it is in the caller's temporary directory
-	s := scenario{m.Simulator, m.Profile, m.Strategy}
-	found, err := h.run(ctx, program, s, 0, m.Seeds)
+	defer os.Remove(built) //nolint:errcheck // it is in the caller's temporary directory
+	s := scenario{m.Profile, m.Strategy}
+	found, err := h.run(ctx, built, s, 0, m.Seeds)
 	switch {
 	case err != nil:
 		return Finding{}, fmt.Errorf("mutant %s: %w", m.Name, err)
@@ -98,18 +98,18 @@ func (h *Harness) Find(ctx context.Context, m *Mutant) (Finding, error) {
 // demandClean runs the original for the first seeds. Those that other mutants have
 // needed are not run again.
 func (h *Harness) demandClean(ctx context.Context, s scenario, seeds uint64) error {
-	if h.originals[s.simulator] == "" {
-		program := filepath.Join(h.dir, "original-"+s.simulator)
-		if err := h.build(ctx, nil, program, programs[s.simulator]); err != nil {
+	if h.original == "" {
+		built := filepath.Join(h.dir, "original")
+		if err := h.build(ctx, nil, built, program); err != nil {
 			return err
 		}
-		h.originals[s.simulator] = program
+		h.original = built
 	}
 	known := h.clean[s]
 	if known >= seeds {
 		return nil
 	}
-	found, err := h.run(ctx, h.originals[s.simulator], s, known, seeds-known)
+	found, err := h.run(ctx, h.original, s, known, seeds-known)
 	if err != nil {
 		return err
 	}
@@ -146,10 +146,10 @@ func (h *Harness) build(ctx context.Context, m *Mutant, out string, packages ...
 }
 
 // run runs a program for some seeds, and returns the first that breaks a rule, or nil.
-func (h *Harness) run(ctx context.Context, program string, s scenario, first, seeds uint64) (*Finding, error) {
+func (h *Harness) run(ctx context.Context, built string, s scenario, first, seeds uint64) (*Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-json", "-profile", s.profile, "-strategy", s.strategy,
+	cmd := exec.CommandContext(ctx, built, "-json", "-profile", s.profile, "-strategy", s.strategy,
 		"-seed", strconv.FormatUint(first, 10), "-runs", strconv.FormatUint(seeds, 10))
 	var told bytes.Buffer
 	cmd.Stderr = &told

@@ -53,19 +53,16 @@ func TestMutantsFitTheSource(t *testing.T) {
 // A change of what the simulator does not link could never be found.
 func TestMutantsAreLinked(t *testing.T) {
 	h := newHarness(t)
-	linked := map[string][]string{}
-	for simulator, program := range programs {
-		cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, program)
-		cmd.Dir = h.root
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		linked[simulator] = strings.Split(string(out), "\n")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, program)
+	cmd.Dir = h.root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
 	}
+	linked := strings.Split(string(out), "\n")
 	for _, m := range named(t) {
 		for _, e := range m.Edits {
-			if !slices.Contains(linked[m.Simulator], filepath.ToSlash(h.root)+"/"+e.File) {
+			if !slices.Contains(linked, filepath.ToSlash(h.root)+"/"+e.File) {
 				t.Errorf("%s: the simulator does not link %s", m.Name, e.File)
 			}
 		}
@@ -108,9 +105,9 @@ func TestFindsMutants(t *testing.T) {
 func TestFindSaysWhatIsWrong(t *testing.T) {
 	h := newHarness(t)
 	edit := func(with string) []Edit {
-		return []Edit{{"testnet/sim/nodes/cmd/nodes/main.go", "func main() {\n", with}}
+		return []Edit{{"testnet/sim/cmd/sim/main.go", "func main() {\n", with}}
 	}
-	harmless := Mutant{Name: "harmless", Simulator: Nodes, Profile: "calm", Seeds: 3, Rules: []string{"S1"}, Edits: edit("var _ = 1\n\nfunc main() {\n")}
+	harmless := Mutant{Name: "harmless", Profile: "calm", Seeds: 3, Rules: []string{"S1"}, Edits: edit("var _ = 1\n\nfunc main() {\n")}
 	if found, err := h.Find(t.Context(), &harmless); !errors.Is(err, ErrMissed) {
 		t.Errorf("harmless: %+v, %v", found, err)
 	}
@@ -121,12 +118,12 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 		t.Errorf("by another rule: %+v, %v", found, err)
 	}
 	for name, m := range map[string]Mutant{
-		"no such profile":        {Name: "odd", Simulator: Nodes, Profile: "nothing", Seeds: 1, Edits: harmless.Edits},
-		"no such strategy":       {Name: "odd", Simulator: Nodes, Profile: "calm", Strategy: "nothing", Seeds: 1, Edits: harmless.Edits},
-		"what does not compile":  {Name: "odd", Simulator: Nodes, Profile: "calm", Seeds: 1, Edits: edit("func main( {\n")},
-		"what fails as a whole":  {Name: "odd", Simulator: Nodes, Profile: "calm", Seeds: 1, Edits: edit("func main() {\n\tpanic(1)\n")},
-		"what ends without runs": {Name: "odd", Simulator: Nodes, Profile: "calm", Seeds: 1, Edits: edit("func main() {\n\tos.Exit(0)\n")},
-		"what says it ran":       {Name: "odd", Simulator: Nodes, Profile: "calm", Seeds: 2, Edits: edit("func main() {\n\tfmt.Println(`{\"runs\":1}`)\n\tos.Exit(0)\n")},
+		"no such profile":        {Name: "odd", Profile: "nothing", Seeds: 1, Edits: harmless.Edits},
+		"no such strategy":       {Name: "odd", Profile: "calm", Strategy: "nothing", Seeds: 1, Edits: harmless.Edits},
+		"what does not compile":  {Name: "odd", Profile: "calm", Seeds: 1, Edits: edit("func main( {\n")},
+		"what fails as a whole":  {Name: "odd", Profile: "calm", Seeds: 1, Edits: edit("func main() {\n\tpanic(1)\n")},
+		"what ends without runs": {Name: "odd", Profile: "calm", Seeds: 1, Edits: edit("func main() {\n\tos.Exit(0)\n")},
+		"what says it ran":       {Name: "odd", Profile: "calm", Seeds: 2, Edits: edit("func main() {\n\tfmt.Println(`{\"runs\":1}`)\n\tos.Exit(0)\n")},
 	} {
 		found, err := h.Find(t.Context(), &m)
 		if err == nil || errors.Is(err, ErrMissed) || errors.Is(err, ErrWrongRule) || errors.Is(err, ErrUnclean) {
@@ -140,8 +137,8 @@ func TestFindDemandsACleanOriginal(t *testing.T) {
 	h := newHarness(t)
 	blind := named(t, "blind-follow")[0]
 	broken := filepath.Join(h.dir, "broken")
-	h.originals[blind.Simulator] = broken
-	if err := h.build(t.Context(), &blind, broken, programs[blind.Simulator]); err != nil {
+	h.original = broken
+	if err := h.build(t.Context(), &blind, broken, program); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // what was not clean is not remembered as clean

@@ -23,12 +23,6 @@ const (
 	MaxRareSeeds = 10000
 )
 
-// The simulators.
-const (
-	Core  = "core"
-	Nodes = "nodes"
-)
-
 // ErrMalformed is returned for a mutant that breaks the form that the package comment
 // gives.
 var ErrMalformed = errors.New("malformed mutant")
@@ -37,8 +31,6 @@ var ErrMalformed = errors.New("malformed mutant")
 type Mutant struct {
 	Name string // of its file, without ".txtar"
 	What string // what goes wrong, in words
-	// Simulator is the program that shows it: Core, or Nodes.
-	Simulator string
 	// Profile and Strategy are of the runs that show it: the seeds from 0 on, below
 	// Seeds. Strategy, unless it is empty, is that of all faulty replicas.
 	Profile, Strategy string
@@ -84,7 +76,7 @@ func load(dir fs.FS) ([]Mutant, error) {
 // that breaks the form.
 func Parse(name string, text []byte) (Mutant, error) {
 	archive := txtar.Parse(text)
-	m := Mutant{Name: name, Simulator: Core}
+	m := Mutant{Name: name}
 	if err := m.header(archive.Comment); err != nil {
 		return Mutant{}, fmt.Errorf("%w %s: %w", ErrMalformed, name, err)
 	}
@@ -124,10 +116,6 @@ func (m *Mutant) set(key, value string) (err error) {
 	switch key {
 	case "what":
 		m.What = value
-	case "simulator":
-		if m.Simulator = value; value != Nodes {
-			return fmt.Errorf("the simulator %q is none: it is %s or left out", value, Nodes)
-		}
 	case "profile":
 		m.Profile = value
 	case "strategy":

@@ -8,7 +8,6 @@ import (
 	"testing/fstest"
 
 	"github.com/decube/decube/testnet/sim"
-	"github.com/decube/decube/testnet/sim/nodes"
 )
 
 const header = "what: it fails\nprofile: calm\nrules: S1 L2\nseeds: 20\n"
@@ -49,7 +48,6 @@ func TestParseRefuses(t *testing.T) {
 		"no reason":                    swap("what: it fails\n", ""),
 		"an empty reason":              swap("what: it fails", "what:"),
 		"no profile":                   swap("profile: calm\n", ""),
-		"no such simulator":            swap("profile: calm\n", "profile: calm\nsimulator: core\n"),
 		"no rules":                     swap("rules: S1 L2\n", ""),
 		"no seeds":                     swap("seeds: 20\n", ""),
 		"a key twice":                  swap("seeds: 20\n", "seeds: 20\nseeds: 30\n"),
@@ -108,22 +106,9 @@ func TestMutantsCanBeRun(t *testing.T) {
 
 // drawn draws the first run that a mutant asks for.
 func drawn(m *Mutant) error {
-	var corrupt func(strategy string) error
-	if m.Simulator == Nodes {
-		c, err := nodes.Draw(m.Profile, 0)
-		if err != nil {
-			return err
-		}
-		corrupt = c.Corrupt
-	} else {
-		c, err := sim.Draw(m.Profile, 0)
-		if err != nil {
-			return err
-		}
-		corrupt = c.Corrupt
+	c, err := sim.Draw(m.Profile, 0)
+	if err != nil || m.Strategy == "" {
+		return err
 	}
-	if m.Strategy == "" {
-		return nil
-	}
-	return corrupt(m.Strategy)
+	return c.Corrupt(m.Strategy)
 }

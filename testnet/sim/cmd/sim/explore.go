@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,13 +18,16 @@ type options struct {
 	runs     int
 	profile  string
 	strategy string
+	bug      string
 	json     bool
 	verbose  bool
 	each     bool
+	brief    bool
 	workers  int
 	failures int
-	ed25519  bool
 	out      io.Writer
+
+	planted *sim.Bug
 }
 
 // job is one run to make.
@@ -40,6 +44,14 @@ func (o *options) explore() (failed int, err error) {
 	}
 	if err := o.corrupt(&sim.Config{}); err != nil {
 		return 0, err
+	}
+	if o.bug != "" {
+		bugs := sim.Bugs()
+		i := slices.IndexFunc(bugs, func(b sim.Bug) bool { return b.Name == o.bug })
+		if i < 0 {
+			return 0, fmt.Errorf("no bug %q", o.bug)
+		}
+		o.planted = &bugs[i]
 	}
 	workers := o.workers
 	if workers == 0 {
@@ -74,9 +86,8 @@ func (o *options) explore() (failed int, err error) {
 // feed hands out jobs until there are enough, or a stop.
 func (o *options) feed(profiles []string, jobs chan<- job, stop <-chan struct{}) {
 	for i := range o.runs {
-		seed := o.seed + uint64(i/len(profiles))
 		select {
-		case jobs <- job{profiles[i%len(profiles)], seed}:
+		case jobs <- job{profiles[i%len(profiles)], o.seed + uint64(i/len(profiles))}:
 		case <-stop:
 			return
 		}
@@ -103,14 +114,14 @@ func (o *options) run(j job) sim.Report {
 	if err != nil {
 		return sim.Report{Config: c, Violation: &sim.Violation{Rule: "simulator", What: err.Error()}}
 	}
-	c.Ed25519 = o.ed25519
+	c.Bug = o.planted
 	if o.verbose {
 		c.Trace = o.out
 	}
 	return sim.Run(c)
 }
 
-// corrupt makes the faulty replicas follow the one strategy that was asked for, if any.
+// corrupt makes the faulty nodes follow the one strategy that was asked for, if any.
 func (o *options) corrupt(c *sim.Config) error {
 	if o.strategy == "" {
 		return nil
@@ -124,17 +135,19 @@ func (o *options) replay(c *sim.Config) string {
 	if o.strategy != "" {
 		text += " -strategy " + o.strategy
 	}
+	if o.bug != "" {
+		text += " -bug " + o.bug
+	}
 	return text + " -v"
 }
 
 // collect prints what is found, and how fast.
 func (o *options) collect(reports <-chan sim.Report, stop chan<- struct{}) (failed int, err error) {
-	began := time.Now()
+	began, total := time.Now(), sim.Stats{}
 	out := o.out
 	if o.json {
 		out = io.Discard
 	}
-	total := sim.Stats{}
 	result := summary{Found: []finding{}}
 	for r := range reports {
 		result.Runs++
@@ -148,7 +161,10 @@ func (o *options) collect(reports <-chan sim.Report, stop chan<- struct{}) (fail
 		result.Found = append(result.Found, finding{r.Config.Profile, r.Config.Seed, r.Violation.Rule, r.Violation.What})
 		failed++
 		if failed <= o.failures {
-			fmt.Fprintf(out, "%s\n%s\nreplay it with: %s\n", r.Trace, r.String(), o.replay(&r.Config))
+			if !o.brief {
+				fmt.Fprintln(out, r.Trace)
+			}
+			fmt.Fprintf(out, "%s\nreplay it with: %s\n", r.String(), o.replay(&r.Config))
 		}
 		if failed == o.failures {
 			close(stop)

@@ -9,9 +9,9 @@ import (
 
 func TestExplores(t *testing.T) {
 	var b strings.Builder
-	o := options{seed: 1, runs: 15, profile: "all", failures: 1, out: &b, each: true}
+	o := options{seed: 1, runs: 4, profile: "all", failures: 1, out: &b, each: true}
 	failed, err := o.explore()
-	if err != nil || failed != 0 || !strings.Contains(b.String(), "runs, 0 bad") || !strings.Contains(b.String(), "profile byzantine") {
+	if err != nil || failed != 0 || !strings.Contains(b.String(), "4 runs, 0 bad") || !strings.Contains(b.String(), "profile crash") {
 		t.Errorf("%d bad, %v\n%s", failed, err, &b)
 	}
 }
@@ -19,30 +19,37 @@ func TestExplores(t *testing.T) {
 func TestReplaysEventByEvent(t *testing.T) {
 	var b strings.Builder
 	o := options{seed: 7, runs: 1, profile: "calm", failures: 1, verbose: true, out: &b}
-	if _, err := o.explore(); err != nil || !strings.Contains(b.String(), "says PRE-PREPARE 1/0/1:") {
+	if _, err := o.explore(); err != nil || !strings.Contains(b.String(), "PRE-PREPARE 0/0/1:") {
 		t.Errorf("%v\n%.2000s", err, &b)
 	}
 }
 
-func TestUnknownProfile(t *testing.T) {
-	o := options{runs: 1, profile: "nothing", out: &strings.Builder{}}
-	if _, err := o.explore(); err == nil {
-		t.Error("explored")
+func TestSaysHowToReplay(t *testing.T) {
+	var b strings.Builder
+	o := options{seed: 1, runs: 5, profile: "crash", bug: "never-syncs", failures: 1, out: &b, brief: true}
+	failed, err := o.explore()
+	if err != nil || failed == 0 || !strings.Contains(b.String(), "-profile crash -bug never-syncs -v") {
+		t.Errorf("%d bad, %v\n%s", failed, err, &b)
 	}
 }
 
-func TestUnknownStrategy(t *testing.T) {
-	o := options{runs: 1, profile: "calm", strategy: "nothing", out: &strings.Builder{}}
-	if _, err := o.explore(); err == nil {
-		t.Error("explored")
+func TestUnknown(t *testing.T) {
+	for _, o := range []options{
+		{runs: 1, profile: "nothing", out: &strings.Builder{}},
+		{runs: 1, profile: "calm", bug: "nothing", out: &strings.Builder{}},
+		{runs: 1, profile: "calm", strategy: "nothing", out: &strings.Builder{}},
+	} {
+		if _, err := o.explore(); err == nil {
+			t.Errorf("explored: %+v", o)
+		}
 	}
 }
 
 // Programs are given one object, and nothing beside it.
 func TestSummaryOfGoodRuns(t *testing.T) {
 	var b strings.Builder
-	o := options{runs: 3, profile: "views", strategy: "forger", failures: 1, each: true, json: true, out: &b}
-	if failed, err := o.explore(); err != nil || failed != 0 || b.String() != `{"runs":3,"found":[]}`+"\n" {
+	o := options{runs: 2, profile: "views", strategy: "forger", failures: 1, each: true, json: true, out: &b}
+	if failed, err := o.explore(); err != nil || failed != 0 || b.String() != `{"runs":2,"found":[]}`+"\n" {
 		t.Errorf("%d bad, %v: %s", failed, err, &b)
 	}
 }
