@@ -47,8 +47,9 @@ type chain struct {
 	since           time.Duration
 	waits           bool // an archived block is not durable; since says since when
 	syncing         bool
-	again           bool // there is more to be made durable than what is on its way
-	replacing       bool // the archive is about to begin with another state; installing is set, too
+	top             *pbft.Decision // the highest of what is being made durable
+	again           bool           // there is more to be made durable than what is on its way
+	replacing       bool           // the archive is about to begin with another state; installing is set, too
 	installing      bool
 	installs        uint64 // how many states of others were installed
 	passed          uint64 // transactions committed since the start
@@ -232,7 +233,7 @@ func (d *Driver) makeDurable() {
 		c.again = true
 		return
 	}
-	c.syncing, c.again, c.waits = true, false, false
+	c.syncing, c.again, c.waits, c.top = true, false, false, d.shown.head.Decision
 	e := SyncStore{Seq: c.archived}
 	if keep := d.cfg.KeepBlocks; keep > 0 && c.archived > keep {
 		e.Bodies = c.archived - keep + 1
@@ -257,14 +258,14 @@ func (d *Driver) stored(seq uint64) {
 
 // cut has the log drop what the archive has by now. What is left of it says up to where
 // nothing need be known that was signed: blocks that were fetched are in the log otherwise
-// only where a core stands on them.
+// only where a core stands on them, or is about to.
 func (d *Driver) cut(seq uint64) {
 	if !d.stand.able {
 		return
 	}
-	if head := d.chain.head; seq > d.stand.decided {
-		d.stand.decided = head.Header.Seq
-		d.log([]codec.LogRecord{codec.Decided{Decision: head.Decision}}, false)
+	if top := d.chain.top; seq > d.stand.decided && top != nil && top.Header.Seq == seq {
+		d.decided(seq, top.Header.Count == 0)
+		d.log([]codec.LogRecord{codec.Decided{Decision: top}}, false)
 	}
 	d.do(Cut{Stored: seq})
 }
@@ -352,7 +353,7 @@ func (d *Driver) apply(a *application) {
 			d.do(Execute{Job: d.jobs.add(func(e Event) { d.redone(a, installs, e) }), Parent: &parent, Task: RedoBlock{f}})
 			return
 		}
-		d.advance(decision, done, 0)
+		d.obtain(decision, done)
 	}
 	d.caughtUp(a)
 }
@@ -386,7 +387,7 @@ func (d *Driver) redone(a *application, installs uint64, e Event) {
 	decision := a.blocks[a.at].Decision()
 	if x.Block.Header.Seq == d.chain.seq()+1 && x.Block.Header.Parent == d.chain.head.Digest && !d.chain.installing {
 		a.at++
-		d.advance(decision, &result{block: x.Block, params: x.Params}, 0)
+		d.obtain(decision, &result{block: x.Block, params: x.Params})
 	}
 	d.apply(a)
 }

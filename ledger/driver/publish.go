@@ -40,8 +40,7 @@ func (d *Driver) recovering() bool { return d.voter != nil && d.stand.lost }
 
 // catchingUp reports whether this peer is a validator that is about to vote.
 func (d *Driver) catchingUp() bool {
-	_, member := d.chain.head.Next.Replica(d.self)
-	return member && d.voter == nil && d.stand.able && d.stand.halted == ""
+	return d.member() && d.voter == nil && d.stand.able && d.stand.halted == ""
 }
 
 func (d *Driver) coreView() *CoreView {

@@ -72,9 +72,13 @@ func (d *Driver) knows(decision *pbft.Decision) bool {
 
 // mayVote reports whether this peer takes part in the epoch of the next block.
 func (d *Driver) mayVote() bool {
-	h := d.chain.head
-	_, member := h.Next.Replica(d.self)
-	return member && d.stand.able && d.stand.halted == "" && h.Header.Seq >= d.stand.decided && !d.chain.installing && d.informed()
+	return d.member() && d.stand.able && d.stand.halted == "" && d.chain.seq() >= d.stand.decided && !d.chain.installing && d.informed()
+}
+
+// member reports whether this peer is one of the validators of the next block.
+func (d *Driver) member() bool {
+	_, member := d.chain.head.Next.Replica(d.self)
+	return member
 }
 
 // listening is how long a replica that begins listens for what it may have said before,
@@ -116,8 +120,7 @@ func (d *Driver) informed() bool {
 // others before it does.
 func (d *Driver) committee() {
 	h := d.chain.head
-	_, member := h.Next.Replica(d.self)
-	c := Committee{Epoch: h.Epoch, Set: h.Next, Start: h.Start, Voting: member && d.stand.able && d.stand.halted == ""}
+	c := Committee{Epoch: h.Epoch, Set: h.Next, Start: h.Start, Voting: d.member() && d.stand.able && d.stand.halted == ""}
 	t := &d.stand.told
 	if d.stand.ever && t.Epoch == c.Epoch && t.Voting == c.Voting && t.Start == c.Start {
 		return

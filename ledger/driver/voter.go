@@ -72,8 +72,11 @@ func (d *Driver) turnEpoch() bool {
 		d.leaveEpoch()
 	}
 	if d.mayVote() {
-		d.startEpoch()
-		return true
+		d.footing.near = true
+		if d.rests() {
+			d.startEpoch()
+			return true
+		}
 	}
 	d.committee()
 	return false
@@ -212,18 +215,6 @@ func blockOf(rec pbft.Record) *pbft.Header {
 	}
 }
 
-// standOn logs the last block below the votes that are to come, unless the log has a
-// decision as high. A block that was fetched leaves no other trace in the log, and the
-// archive may be behind after a crash: whoever starts from both must know then that it
-// stands on what it lacks.
-func (d *Driver) standOn(decision *pbft.Decision) {
-	if decision == nil || decision.Header.Seq <= d.stand.decided || !d.stand.able {
-		return
-	}
-	d.stand.decided = decision.Header.Seq
-	d.log([]codec.LogRecord{codec.Decided{Decision: decision}}, true)
-}
-
 // tick has the core know how much time has passed.
 func (d *Driver) tick() {
 	v := d.voter
@@ -327,7 +318,7 @@ func (d *Driver) persist(records []pbft.Record, commits bool) {
 			encoded, depends = d.encodedOf(&rec.Header), true
 		case pbft.DecidedRecord:
 			encoded = d.encodedOf(&rec.Decision.Header)
-			d.stand.decided = max(d.stand.decided, rec.Decision.Header.Seq)
+			d.decided(rec.Decision.Header.Seq, encoded != nil || rec.Decision.Header.Count == 0)
 		case pbft.EnteredRecord:
 			depends = true
 			d.do(Keep{rec.NewView})

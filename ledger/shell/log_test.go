@@ -168,6 +168,27 @@ func TestLostLog(t *testing.T) {
 	}
 }
 
+// What the archive has is cut off the log, and with it what this peer has signed. A log that
+// has no decision as high, since the blocks were fetched, knows of all the same: it is none
+// of before, however often it is opened.
+func TestLogBehindTheArchiveIsNoOldOne(t *testing.T) {
+	w := newWorld(t)
+	w.commits(3)
+	p := w.peer()
+	for i := range 3 {
+		h := &w.blocks[i].decision.Header
+		lock := codec.Prepared{Lock: pbft.Lock{Header: *h, Cert: w.certify(pbft.Prepare, h)}}
+		p.do(driver.Append{Records: []codec.LogRecord{lock}, Mark: driver.Mark(i + 1)})
+	}
+	p.take(3)
+	for range 3 {
+		p.reopen()
+		if r := &p.r; r.Lost || !r.Votes || r.Head.Header.Seq != 3 || r.Decided != 3 {
+			t.Fatalf("%+v", r)
+		}
+	}
+}
+
 // A log that cannot be trusted is nothing to stop for: the peer may follow.
 func TestBrokenLog(t *testing.T) {
 	w := newWorld(t)

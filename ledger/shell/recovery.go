@@ -7,6 +7,7 @@ import (
 
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/body"
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/journal"
@@ -47,11 +48,23 @@ func (s *Shell) reopen(ctx context.Context) (driver.Recovered, error) {
 	}
 	if s.journal != nil {
 		// The archive is durable as far as the log has helped it.
-		if err := s.journal.Cut(r.Stored); err != nil {
+		if err := s.cutLog(&r); err != nil {
 			s.giveUpLog(&r, err)
 		}
 	}
 	return r, s.recoverArchive(&r)
+}
+
+// cutLog has the log drop what the archive has. What is left of it says up to where nothing
+// need be known that was signed: the next start would take it for an old one otherwise.
+func (s *Shell) cutLog(r *driver.Recovered) error {
+	if d := r.Head.Decision; d != nil && d.Header.Seq > r.Decided {
+		if err := s.journal.Append(codec.Decided{Decision: d}); err != nil {
+			return err
+		}
+		r.Decided = d.Header.Seq
+	}
+	return s.journal.Cut(r.Stored)
 }
 
 // recoverLog opens the log and stores what it says is committed and the archive does

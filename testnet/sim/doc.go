@@ -53,7 +53,8 @@
 //	S4   a crash at any time leaves a log and an archive that bind the node to all that has
 //	     left it, and accounts for each COMMIT that has (looked at with each crash, and for
 //	     one in 48 of the messages that leave); who says CHECKPOINT has the block durably,
-//	     who votes for a block its body; a log that no disk has damaged opens
+//	     who votes for a block its body; a log that no disk has damaged opens,
+//	     and gives, with the archive, all blocks that its votes stand on
 //	S5   nothing else is prepared after a block was committed; no COMMIT unprepared
 //	S6   each transaction is executed once, signed by its owner, under a nonce that was not
 //	     used; what was acknowledged can be read, is where it was said to be, for good
@@ -74,7 +75,8 @@
 //	     second; and what was found out about the network counts in the next epoch
 //	key  of two nodes with one key one votes, and who is told that it is in use does not
 //	form honest nodes send only what can be read
-//	halt honest nodes do not give up, but for a disk that fails
+//	halt honest nodes do not give up, but for a disk that fails, and disown no log that is
+//	     whole
 //	answer nobody is refused for a good transaction; each ticket is answered, once
 //	panic  the program does not fail
 //

@@ -234,7 +234,7 @@ func (f *faults) wipe() {
 	if n == nil {
 		return
 	}
-	f.faulty[n.id] = true
+	f.faulty[n.id], n.deprived = true, true
 	n.crash()
 	f.w.stats.Wipes++
 	fs := faultfs.New(f.w.rnd.disk.Uint64())
@@ -276,7 +276,7 @@ func (f *faults) staleDisk() {
 	old := n.disk.whole()
 	f.w.after(between(f.w.rnd.faults, TickLength, 2*Second), func() {
 		n.crash()
-		n.disk = old
+		n.disk, n.deprived = old, true
 		n.trace("is back to an old copy of its disk", nil)
 		f.crashed(n)
 	})

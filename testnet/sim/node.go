@@ -30,8 +30,9 @@ type node struct {
 
 	program *program // nil while it is down
 
-	crashAt  int // boundaries until it crashes, 0 for never
-	renewals int // how often its operator has had it take its place anew
+	crashAt  int  // boundaries until it crashes, 0 for never
+	renewals int  // how often its operator has had it take its place anew
+	deprived bool // its log was lost once, or an old one was put back
 	strategy *corrupted
 
 	twin        *node // that runs with the same key, nil for none
@@ -220,9 +221,7 @@ func (p *program) perform(effects []driver.Effect) {
 		if n.strategy != nil && n.strategy.performs(effects[i]) {
 			continue
 		}
-		if a, ok := effects[i].(driver.Append); ok && n.w.oracle.honest(n) {
-			n.w.oracle.appended(n, &a)
-		}
+		n.w.oracle.does(n, effects[i])
 		p.shell.Do([]driver.Effect{p.spoil(effects[i])})
 	}
 }

@@ -173,6 +173,16 @@ func (o *oracle) booted(n *node, r *driver.Recovered) {
 	if r.Broken != nil && o.honest(n) && !o.w.faults.excuses(n) {
 		o.broken("halt", "honest node %d cannot use its log: %v", n.id, r.Broken)
 	}
+	if r.Lost {
+		o.disowned(n)
+	}
+}
+
+// disowned checks that a node which holds its log for lost, or for an old one, is right.
+func (o *oracle) disowned(n *node) {
+	if !n.deprived && o.honest(n) {
+		o.broken("halt", "honest node %d disowns its log, which is whole", n.id)
+	}
 }
 
 // learn takes from a node's archive the blocks of which it was about to tell observers

@@ -140,13 +140,21 @@ func (o *oracle) archived(n *node, v *pbft.Vote) {
 	}
 }
 
-// appended checks that a node which votes for a block has its body in the log: if others
-// have prepared it, they must be able to get it.
-func (o *oracle) appended(n *node, a *driver.Append) {
-	for _, r := range a.Records {
-		if r, ok := r.(codec.Accepted); ok && r.Header.Count > 0 && r.Body == nil {
-			o.broken("S4", "node %d votes for %v, whose body is not in its log", n.id, &r.Header)
+// does looks at what a node does with its log. One that votes for a block must have its
+// body there: if others have prepared it, they must be able to get it.
+func (o *oracle) does(n *node, e driver.Effect) {
+	if !o.honest(n) {
+		return
+	}
+	switch e := e.(type) {
+	case driver.Append:
+		for _, r := range e.Records {
+			if r, ok := r.(codec.Accepted); ok && r.Header.Count > 0 && r.Body == nil {
+				o.broken("S4", "node %d votes for %v, whose body is not in its log", n.id, &r.Header)
+			}
 		}
+	case driver.Disown:
+		o.disowned(n)
 	}
 }
 
@@ -173,6 +181,9 @@ func (o *oracle) survives(n *node, d *disk) {
 		o.broken("S4", "the log of node %d does not open after a crash: %v", n.id, err)
 		return
 	}
+	if own := gives(m, head); own < m.Decided() && o.w.cfg.wholeDisks() {
+		o.broken("S4", "the log of node %d stands on block %d, and after a crash its disk gives it none above %d", n.id, m.Decided(), own)
+	}
 	known := o.promised(m, max(head, m.Decided()), said.Epoch)
 	err = said.Within(&known)
 	if err == nil {
@@ -181,6 +192,16 @@ func (o *oracle) survives(n *node, d *disk) {
 	if err != nil {
 		o.broken("S4", "node %d forgets in a crash what it has said: %v\nit said  %v\nit knows %v", n.id, err, &said.Promise, &known)
 	}
+}
+
+// gives returns up to which block a log gives all above an archive's, with what is in them.
+func gives(m *journal.Memory, archived uint64) uint64 {
+	for _, b := range m.Blocks() {
+		if h := &b.Decision.Header; h.Seq == archived+1 && (h.Count == 0 || b.Body != nil) {
+			archived = h.Seq
+		}
+	}
+	return archived
 }
 
 // promised returns what a log and an archive up to base bind a node to in an epoch, in
