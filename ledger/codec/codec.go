@@ -35,6 +35,8 @@ const (
 	kindTransactions = 0x43
 	kindWant         = 0x44
 	kindBody         = 0x45
+	kindRemind       = 0x46
+	kindReminded     = 0x47
 
 	kindBlock = 0x51
 	kindHop   = 0x52

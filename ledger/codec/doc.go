@@ -34,6 +34,8 @@
 //	            | 0x43 body                transactions handed on
 //	            | 0x44 root (32 bytes), seq    a question for a body
 //	            | 0x45 root, body          the answer
+//	            | 0x46 epoch               a question for what the asker has said
+//	            | 0x47 epoch               the end of the answer
 //	block       = 0x51 header, cert, length, body, set   the set only where other validators come next
 //	hop         = 0x52 header, cert, set   a block that hands over to other validators, without its body
 //	head        = 0x53 header, cert, earliest, 0 | 1 header, cert, 0 | 1 header, cert,

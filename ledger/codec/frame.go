@@ -41,11 +41,20 @@ type Body struct {
 	Encoded []byte
 }
 
+// Remind asks the others what they have of what the asker has said in an epoch. What they
+// have follows as messages, and Reminded behind them, all in one class.
+type Remind struct{ Epoch uint64 }
+
+// Reminded says that there is no more.
+type Reminded struct{ Epoch uint64 }
+
 func (Message) frame()      {}
 func (Proposal) frame()     {}
 func (Transactions) frame() {}
 func (Want) frame()         {}
 func (Body) frame()         {}
+func (Remind) frame()       {}
+func (Reminded) frame()     {}
 
 // AppendFrame appends the encoding of f to b. It panics for a frame without what it
 // is about, which no decoder would return.
@@ -67,6 +76,10 @@ func AppendFrame(b []byte, f Frame) []byte {
 		return appendUints(append(append(b, kindWant), f.Root[:]...), f.Seq)
 	case Body:
 		return appendContent(append(append(b, kindBody), f.Root[:]...), f.Encoded)
+	case Remind:
+		return appendUints(append(b, kindRemind), f.Epoch)
+	case Reminded:
+		return appendUints(append(b, kindReminded), f.Epoch)
 	default:
 		panic(fmt.Sprintf("codec: no encoding for frame %T", f))
 	}
@@ -98,6 +111,10 @@ func (d *decoder) frame(kind byte) Frame {
 		return Want{Root: d.digest(), Seq: d.uint()}
 	case kindBody:
 		return Body{Root: d.digest(), Encoded: d.content()}
+	case kindRemind:
+		return Remind{d.uint()}
+	case kindReminded:
+		return Reminded{d.uint()}
 	case kindProposal:
 		d.Fail(fmt.Errorf("%w: a proposal without its body", wire.ErrMalformed))
 		return nil

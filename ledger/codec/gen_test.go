@@ -280,6 +280,8 @@ var (
 			return codec.Want{Root: drawDigest(t), Seq: numbers.Draw(t, "seq")}
 		},
 		func(t *rapid.T) codec.Frame { return codec.Body{Root: drawDigest(t), Encoded: drawContent(t)} },
+		func(t *rapid.T) codec.Frame { return codec.Remind{Epoch: numbers.Draw(t, "epoch")} },
+		func(t *rapid.T) codec.Frame { return codec.Reminded{Epoch: numbers.Draw(t, "epoch")} },
 	}
 	evidence = []func(*rapid.T) *pbft.Evidence{
 		func(t *rapid.T) *pbft.Evidence {

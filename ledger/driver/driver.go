@@ -19,20 +19,21 @@ type Driver struct {
 	next time.Duration // when to look again
 	over bool
 
-	jobs    jobs
-	marks   marks
-	chain   chain
-	voter   *voter // nil while this peer only follows
-	stand   stand
-	plan    plan
-	bodies  bodies
-	inbox   inbox
-	market  market
-	sync    syncer
-	hand    hand
-	renew   renewal
-	shown   shown
-	footing footing
+	jobs      jobs
+	marks     marks
+	chain     chain
+	voter     *voter // nil while this peer only follows
+	stand     stand
+	plan      plan
+	bodies    bodies
+	inbox     inbox
+	market    market
+	sync      syncer
+	hand      hand
+	renew     renewal
+	shown     shown
+	footing   footing
+	reminders reminders
 }
 
 // New returns a driver that begins where the disk ends, and what there is to do at once.

@@ -46,6 +46,7 @@ type sender struct {
 	votes     int     // bytes of these and of those being verified
 	proposals int
 	bulk      int
+	reminded  time.Duration // when it was last shown what it has said itself
 	early     []Frame
 	waits     int // bytes of early
 }
@@ -163,7 +164,12 @@ func (s *sender) release(f *Frame) {
 // arrived takes a frame.
 func (d *Driver) arrived(a *Arrived) {
 	d.inbox.saw(a.From, d.now.Mono)
+	if asked, ok := a.Frame.Frame.(codec.Remind); ok {
+		d.remind(a.From, asked)
+		return
+	}
 	if d.voter == nil {
+		d.shownOwn(a)
 		if m := messageOf(&a.Frame); m != nil {
 			d.otherEpoch(a, m)
 		}

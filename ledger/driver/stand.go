@@ -53,9 +53,15 @@ func (d *Driver) recognise(decision *pbft.Decision) {
 	if !member || set.Digest() != h.Committee || !slices.ContainsFunc(decision.Cert.Sigs, signed) || d.knows(decision) {
 		return
 	}
-	s.lost = true
+	d.disown(h.Seq)
+}
+
+// disown has this replica's log count as lost, for it has signed what the log knows nothing
+// of, at or behind a block.
+func (d *Driver) disown(seq uint64) {
+	d.stand.lost = true
 	d.renew.void()
-	d.notice(Odd{What: "the log of votes is an old one: this validator's place is taken anew", Seq: h.Seq})
+	d.notice(Odd{What: "the log of votes is an old one: this validator's place is taken anew", Seq: seq})
 	d.marks.last++
 	d.do(Disown{d.marks.last})
 }
@@ -92,10 +98,26 @@ const listening = time.Second
 const withheld = 10 * time.Second
 
 // informed reports whether this replica has heard what there is, or has listened for long
-// enough: what others have committed shows whether its log knows of all that it has signed.
+// enough: what others have committed, and what they show it of its own, tells whether its
+// log knows of all that it has signed.
 func (d *Driver) informed() bool {
 	s := &d.stand
-	if alone := len(d.chain.head.Next) == 1; alone || s.began || (s.lost && d.renew.done == 0) || d.sync.follower.AtHead() {
+	if alone := len(d.chain.head.Next) == 1; alone || s.began || (s.lost && d.renew.done == 0) {
+		return true
+	}
+	caughtUp := d.caughtUpWith()
+	if s.lost {
+		return caughtUp
+	}
+	// It may ask while it finds out what is committed, but not for as long as it is behind.
+	return (caughtUp || d.now.Mono < s.since+listening) && d.reminded() && caughtUp
+}
+
+// caughtUpWith reports whether this replica has what others have committed, or knows of
+// nobody who would give it more.
+func (d *Driver) caughtUpWith() bool {
+	s := &d.stand
+	if d.sync.follower.AtHead() {
 		return true
 	}
 	if at := s.since + listening; d.now.Mono < at {
