@@ -43,7 +43,8 @@ type chain struct {
 	onTheWay        map[tx.ID]struct{} // their transactions
 	parked          *application       // that waits for the archive to have fewer
 	unstored        int                // transactions since the last block whose state was stored
-	states          []uint64           // archived blocks whose state is stored, those that others may be fetching
+	states          []storedState      // those that others may be fetching
+	shed            uint64             // the last durable one when Prune was last asked for
 	since           time.Duration
 	waits           bool // an archived block is not durable; since says since when
 	syncing         bool
@@ -53,6 +54,12 @@ type chain struct {
 	installing      bool
 	installs        uint64 // how many states of others were installed
 	passed          uint64 // transactions committed since the start
+}
+
+// storedState is a block in the archive whose state is stored.
+type storedState struct {
+	seq uint64
+	at  time.Duration // when it was there
 }
 
 // committed is a block on its way to the archive.
@@ -151,7 +158,7 @@ func (d *Driver) archived(seq uint64) {
 		d.notice(BlockCommitted{Decision: k.head.Decision, Block: k.block, Latency: k.latency})
 		d.shown.head = k.head
 		if k.state {
-			c.states = append(c.states, h.Seq)
+			c.states = append(c.states, storedState{h.Seq, d.now.Mono})
 		}
 		if !c.waits {
 			c.waits, c.since = true, d.now.Mono
@@ -270,18 +277,29 @@ func (d *Driver) cut(seq uint64) {
 	d.do(Cut{Stored: seq})
 }
 
-// prune lets go of the states before the last but one that is durable: that one may be
-// on its way to somebody.
+// prune lets go, once a state more is durable, of those that were served for as long as is promised, or are too many. The
+// last two that are durable stay. How long others take to fetch one, and how many ask, moves
+// nothing: none can have it stay longer, nor take another's place.
 func (d *Driver) prune() {
 	c := &d.chain
-	n := 0
-	for n < len(c.states) && c.states[n] <= c.synced {
-		n++
+	durable := 0
+	for durable < len(c.states) && c.states[durable].seq <= c.synced {
+		durable++
 	}
-	if n > 2 {
-		c.states = c.states[n-2:]
-		d.do(Prune{Below: c.states[0], Head: &c.head.Tip})
+	if durable == 0 || c.states[durable-1].seq == c.shed {
+		return
 	}
+	c.shed = c.states[durable-1].seq
+	gone := 0
+	for gone < durable-2 && (len(c.states)-gone > MaxStates || d.now.Mono-c.states[gone+1].at >= d.cfg.StateLife) {
+		gone++
+	}
+	e := Prune{Head: &c.head.Tip}
+	if gone > 0 {
+		c.states = c.states[gone:]
+		e.Below = c.states[0].seq
+	}
+	d.do(e)
 }
 
 // certified takes note of a checkpoint.

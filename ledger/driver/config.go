@@ -40,6 +40,10 @@ type Config struct {
 	// many blocks change is then written once. After a start, as many are executed again at
 	// most. 0 means DefaultStateEvery.
 	StateEvery int
+	// StateLife is how long a state is served after the next one was stored, as long as there
+	// are no more than MaxStates: who fetches one has as much time for it. 0 means
+	// DefaultStateLife.
+	StateLife time.Duration
 	// Seed is drawn from the system by whoever ships the driver.
 	Seed [32]byte
 }
@@ -73,6 +77,15 @@ type Recovered struct {
 
 // DefaultStateEvery has a start take part of a second.
 const DefaultStateEvery = 20_000
+
+const (
+	// DefaultStateLife is enough for a state of 1 GiB at 2 MiB a second.
+	DefaultStateLife = 10 * time.Minute
+	// MaxStates bounds the states that are served, whatever their age: what is written
+	// meanwhile stays on the disk. Of a ledger that orders 5,000 transactions a second they
+	// are those of the last four minutes.
+	MaxStates = 64
+)
 
 // tick is the unit of the core's time.
 const tick = 10 * time.Millisecond

@@ -44,6 +44,9 @@ func New(cfg Config, from Recovered, now Instant) (*Driver, []Effect, error) {
 	if cfg.StateEvery == 0 {
 		cfg.StateEvery = DefaultStateEvery
 	}
+	if cfg.StateLife == 0 {
+		cfg.StateLife = DefaultStateLife
+	}
 	d := &Driver{
 		cfg: cfg, self: cfg.Key.Public(), chance: rand.NewChaCha8(cfg.Seed), now: now,
 		jobs:   jobs{open: map[JobID]func(Event){}},

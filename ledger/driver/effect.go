@@ -48,8 +48,8 @@ type (
 	SyncStore struct{ Seq, Bodies uint64 }
 	// Certify keeps the certificate of the last stable checkpoint.
 	Certify struct{ Cert *pbft.Certificate }
-	// Prune lets go of the states before a block's, and then of what the head's state has
-	// in memory and need not.
+	// Prune lets go of the states before a block's, of none if it is 0, and then of what the
+	// head's state has in memory and need not.
 	Prune struct {
 		Below uint64
 		Head  *exec.Tip

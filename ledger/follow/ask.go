@@ -197,6 +197,7 @@ func (f *Follower) ended(e Ended) {
 	case Chunk:
 		if t := f.transfer; e.Why == Absent && t != nil {
 			a.source.missing = placeOf(t.checkpoint)
+			t.absent = append(without(t.absent, a.source), a.source)
 		} else {
 			f.fail(a.source, false)
 		}

@@ -37,6 +37,14 @@
 // between two of its backoffs. The tests hold any mixture of hostile sources to
 // 2 x Patience for each of them on top of what the slowest honest line needs.
 //
+// # States
+//
+// Where the blocks would take too long, or are gone, the state at a certified checkpoint
+// is fetched, chunk by chunk, and blocks from there. A source shows its latest state only,
+// and serves those before for a while. So one that shows a later state is asked for the one
+// that is being fetched until it says that it is Absent there: a state that takes longer
+// than the ledger needs for the next one is not begun anew.
+//
 // # At the tip
 //
 // A follower has one source stream blocks and asks the others for their heads, one each

@@ -27,7 +27,7 @@ func nothing() {}
 func (p *peer) ends(w *world, ask AskID, why End) { w.after(p.latency, func() { w.end(ask, why) }) }
 
 func newPeer(name string, answers func(*world, *peer, Ask)) *peer {
-	return &peer{name: name, latency: 20 * time.Millisecond, rate: 10 << 20, answers: answers}
+	return &peer{name: name, latency: 20 * time.Millisecond, rate: 10 << 20, retains: 2, answers: answers}
 }
 
 // honest answers as a peer should.
@@ -79,7 +79,7 @@ func (p *peer) stream(w *world, ask AskID, r Stream, seq uint64, sent int) {
 }
 
 func (p *peer) chunk(w *world, ask AskID, r Chunk) {
-	if c := p.checkpoint(w); r.Seq > c || c-r.Seq > 2*w.interval {
+	if c := p.checkpoint(w); r.Seq > c || c-r.Seq > p.retains*w.interval {
 		w.end(ask, Absent)
 		return
 	}

@@ -17,10 +17,11 @@ type transfer struct {
 	adding     *ask // whose chunk is being added
 	installing bool
 
-	asks  []*ask
-	tried []*source
-	round int
-	asked time.Duration
+	asks   []*ask
+	tried  []*source
+	absent []*source // that have said that they do not have it
+	round  int
+	asked  time.Duration
 }
 
 // moveState fetches the state where blocks would take too long, or cannot be had.
@@ -126,17 +127,26 @@ func (s *source) shares(c *pbft.Decision) bool {
 	return s.checkpoint != nil && placeOf(s.checkpoint) == placeOf(c) && placeOf(c) != s.missing
 }
 
+// mayHave reports whether a source may have the state that is being fetched: it serves that
+// one, or a later one, and has not said that the one before is gone. While a large state is
+// on its way the ledger goes on, and heads show the latest state only.
+func (t *transfer) mayHave(s *source) bool {
+	if s.shares(t.checkpoint) {
+		return true
+	}
+	return s.checkpoint != nil && s.checkpoint.Header.Seq > t.checkpoint.Header.Seq && !slices.Contains(t.absent, s)
+}
+
 // askChunk asks a source for the next chunk, and further ones while it does not come.
 func (f *Follower) askChunk() {
 	t := f.transfer
-	shares := func(x *source) bool { return x.shares(t.checkpoint) }
 	pending := len(t.asks) > 0
 	if pending && f.now-t.asked < stretched(SlowAfter, t.round) {
 		return
 	}
-	to := f.best(!pending, func(x *source) bool { return shares(x) && !slices.Contains(t.tried, x) })
+	to := f.best(!pending, func(x *source) bool { return t.mayHave(x) && !slices.Contains(t.tried, x) })
 	if to == nil {
-		if f.best(false, shares) != nil && (!pending || len(t.tried) > len(t.asks)) {
+		if f.best(false, t.mayHave) != nil && (!pending || len(t.tried) > len(t.asks)) {
 			t.round++
 			t.tried = nil
 			for _, a := range t.asks {
@@ -146,7 +156,7 @@ func (f *Follower) askChunk() {
 		}
 		switch {
 		case !pending:
-			f.abandonCheckpoint(shares)
+			f.abandonCheckpoint()
 		case f.now-t.asked >= stretched(Patience, t.round):
 			// There is nobody to ask beside. Others may serve a later checkpoint by now, and
 			// if not, the same source may answer when it is asked anew.
@@ -164,16 +174,17 @@ func (f *Follower) askChunk() {
 
 // abandonCheckpoint goes over to another checkpoint when nobody serves this one any
 // more, or else waits for one of those who did.
-func (f *Follower) abandonCheckpoint(shares func(*source) bool) {
+func (f *Follower) abandonCheckpoint() {
+	t := f.transfer
 	if other := f.bestCheckpoint(); other != nil {
 		f.dropTransfer()
 		return
 	}
-	if !slices.ContainsFunc(f.sources, shares) {
+	if !slices.ContainsFunc(f.sources, t.mayHave) {
 		f.dropTransfer()
 		return
 	}
-	f.destitute(shares)
+	f.destitute(t.mayHave)
 }
 
 func (f *Follower) dropTransfer() {

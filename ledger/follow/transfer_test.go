@@ -126,6 +126,26 @@ func TestNewerCheckpointWhenTheOldOneIsGone(t *testing.T) {
 	}
 }
 
+// A state that takes longer than the ledger needs for the next one is not begun anew as
+// long as somebody has it, though heads show later ones.
+func TestLargeStateIsFetchedWhileTheLedgerGoesOn(t *testing.T) {
+	a, b := newPeer("a", honest), newPeer("b", honest)
+	for _, p := range []*peer{a, b} {
+		p.rate, p.retains = 1<<20, 20
+	}
+	w := newWorld(t, a, b)
+	w.interval = 5
+	w.height = func(now time.Duration) uint64 { return 5000 + uint64(now/(100*time.Millisecond)) }
+	w.start(1000, 0)
+	took := w.until(40*time.Second, "a state is installed", func() bool { return w.head.Seq > 0 })
+	if w.builds != 1 {
+		t.Errorf("%d builds: what had come was thrown away", w.builds)
+	}
+	if next := 500 * time.Millisecond; took < 4*next {
+		t.Errorf("the state came within %v: nothing is shown", took)
+	}
+}
+
 // One source alone serves a checkpoint, and does not: it has begun when nobody else was
 // heard, and the others have gone on to later ones.
 func TestLoneSourceDoesNotHoldATransfer(t *testing.T) {

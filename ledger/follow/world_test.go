@@ -57,6 +57,7 @@ type peer struct {
 	answers func(w *world, p *peer, a Ask)
 	prunes  uint64        // the first block that it has
 	lags    uint64        // how many blocks it is behind
+	retains uint64        // how many checkpoints before its last one it has the state of
 	turns   time.Duration // when it stops serving what it was asked for before
 }
 

@@ -23,9 +23,10 @@ type Config struct {
 	// MaxBatch and BatchTimeout are the drivers'.
 	MaxBatch     int
 	BatchTimeout Time
-	// TransferAfter, KeepBlocks and StateEvery are the drivers'.
+	// TransferAfter, KeepBlocks, StateEvery and StateLife are the drivers'.
 	TransferAfter, KeepBlocks uint64
 	StateEvery                int
+	StateLife                 Time
 	// SegmentSize and Segments are those of the logs.
 	SegmentSize int64
 	Segments    int

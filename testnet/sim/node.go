@@ -118,7 +118,7 @@ func (p *program) open() error {
 	cfg := driver.Config{
 		Genesis: w.genesis, Core: w.core, Key: n.key, MaxBatch: w.cfg.MaxBatch, BatchTimeout: duration(w.cfg.BatchTimeout),
 		Fanout: 2, TransferAfter: w.cfg.TransferAfter, KeepBlocks: w.cfg.KeepBlocks,
-		StateEvery: w.cfg.StateEvery,
+		StateEvery: w.cfg.StateEvery, StateLife: duration(w.cfg.StateLife),
 	}
 	if n.strategy.censors() {
 		cfg.MaxBatch = mostCandidates

@@ -83,6 +83,7 @@ func base(rnd *rand.Rand, seed uint64) Config {
 		},
 		Faults: Faults{MaxDown: Second, MaxPartition: Second, MaxPaused: Second},
 	}
+	c.StateLife = Time(c.StateEvery) * 20 * Millisecond
 	c.Params.Window = 1 + rnd.Uint64N(8)
 	c.Params.CheckpointInterval = c.Params.Window + rnd.Uint64N(12)
 	c.Params.MaxBlockBytes = 128 << 10
