@@ -14,8 +14,12 @@ type Contents struct {
 	// first is, for each sequence number, the lowest index of what is needed to know
 	// of it: its records, and the bodies that they refer to.
 	first map[uint64]uint64
+	// slots are, for each of those, the records that are needed, without the bodies.
+	slots map[uint64]*slot
 	// bodies is where the log has the body with a root.
-	bodies map[pbft.Digest]uint64
+	bodies map[pbft.Digest]logged
+	// cut is the sequence number up to which the log was cut.
+	cut uint64
 	// decided is the highest sequence number with a decision.
 	decided uint64
 
@@ -24,10 +28,17 @@ type Contents struct {
 	renewal noted // the last renewal that is not over
 }
 
-// noted is a record with its index; none if record is nil.
+// noted is a record with its index, without its body; none if record is nil.
 type noted struct {
 	record codec.LogRecord
 	index  uint64
+	size   int // in bytes
+}
+
+// logged is where a body is, and how many bytes it has.
+type logged struct {
+	index uint64
+	size  int
 }
 
 // HasBody reports whether the log has the body with a root, so that it need not be
@@ -41,42 +52,51 @@ func (c *Contents) HasBody(root pbft.Digest) bool {
 // 0 for none.
 func (c *Contents) Decided() uint64 { return c.decided }
 
-// Add takes note of a record. Those of one log are added in the order of their
-// indices.
-func (c *Contents) Add(index uint64, rec codec.LogRecord) {
+// Add takes note of a record that has so many bytes. Those of one log are added in the
+// order of their indices.
+func (c *Contents) Add(index uint64, size int, rec codec.LogRecord) {
 	switch rec := rec.(type) {
 	case codec.Accepted:
-		c.addBlock(index, &rec.Header, rec.Body)
+		body := rec.Body
+		rec.Body = nil
+		c.addBlock(noted{rec, index, size - len(body)}, &rec.Header, body)
 	case codec.Prepared:
 		// A lock's body came with the vote for the block, or with the decision of it.
-		c.addBlock(index, &rec.Lock.Header, nil)
+		c.addBlock(noted{rec, index, size}, &rec.Lock.Header, nil)
 	case codec.Decided:
-		c.addBlock(index, &rec.Decision.Header, rec.Body)
+		body := rec.Body
+		rec.Body = nil // if it is to be written again, the archive has it
+		n := noted{rec, index, size - len(body)}
+		c.addBlock(n, &rec.Decision.Header, body)
 		if seq := rec.Decision.Header.Seq; seq >= c.decided {
-			rec.Body = nil // if it is to be written again, the archive has it
-			c.decided, c.last = seq, noted{rec, index}
+			c.decided, c.last = seq, n
 		}
 	case codec.Change, codec.Entered:
 		if c.view.record == nil || !placeOf(rec).below(placeOf(c.view.record)) {
-			c.view = noted{rec, index}
+			c.view = noted{rec, index, size}
 		}
 	case codec.Renewal:
-		c.renewal = noted{rec, index}
+		c.renewal = noted{rec, index, size}
 	}
 }
 
-func (c *Contents) addBlock(index uint64, h *pbft.Header, body []byte) {
+func (c *Contents) addBlock(n noted, h *pbft.Header, body []byte) {
 	if c.first == nil {
-		c.first, c.bodies = map[uint64]uint64{}, map[pbft.Digest]uint64{}
+		c.first, c.slots, c.bodies = map[uint64]uint64{}, map[uint64]*slot{}, map[pbft.Digest]logged{}
 	}
+	index := n.index
 	if _, known := c.bodies[h.Body]; !known && body != nil {
-		c.bodies[h.Body] = index
+		c.bodies[h.Body] = logged{index, len(body)}
 	}
 	// A block that is proposed again, at another place too, has its body where it was
 	// logged first.
 	if at, known := c.bodies[h.Body]; known {
-		index = min(index, at)
+		index = min(index, at.index)
 	}
+	if c.slots[h.Seq] == nil {
+		c.slots[h.Seq] = &slot{}
+	}
+	c.slots[h.Seq].add(n)
 	if at, known := c.first[h.Seq]; !known || index < at {
 		c.first[h.Seq] = index
 	}
@@ -90,7 +110,8 @@ func (c *Contents) RenewalOver() { c.renewal = noted{} }
 // number: the records to append again, and the index below which nothing is needed
 // once those are synced. next is the index of the first of them.
 func (c *Contents) Cut(stored, next uint64) (again []codec.LogRecord, before uint64) {
-	before = next
+	before, c.cut = next, max(c.cut, stored)
+	maps.DeleteFunc(c.slots, func(seq uint64, _ *slot) bool { return seq <= stored })
 	maps.DeleteFunc(c.first, func(seq, index uint64) bool {
 		if seq > stored {
 			before = min(before, index) // the least of all: their order does not show
@@ -107,7 +128,7 @@ func (c *Contents) Cut(stored, next uint64) (again []codec.LogRecord, before uin
 
 // Dropped takes note of a cut that was made: what lay below an index may be gone.
 func (c *Contents) Dropped(before uint64) {
-	maps.DeleteFunc(c.bodies, func(_ pbft.Digest, index uint64) bool { return index < before })
+	maps.DeleteFunc(c.bodies, func(_ pbft.Digest, at logged) bool { return at.index < before })
 }
 
 // Needed returns the sequence numbers about which records are needed, ascending.

@@ -33,4 +33,10 @@
 // any record that refers to it is. Records about blocks of earlier views are not
 // dropped early: nobody's vote depends on them, but a block that another replica has
 // prepared may have its last bodies here.
+//
+// Views in which nothing is committed would have the log grow by that for ever. So where
+// it has outgrown its segments, and less than half of it is needed still, Tidy writes that
+// half again: what was decided and is not archived, at each number the newest accepted
+// block and the lock of the highest view, with their bodies, the view, the renewal. That is
+// what a replica has in memory; bodies that it has voted for in earlier views alone go.
 package journal

@@ -31,6 +31,7 @@ type Journal struct {
 	fs       durable.FS
 	dir      string
 	wal      *wal.Log
+	segments int // that the log may grow to before it is tidied
 	contents Contents
 	lost     bool
 	renewals []byte // IDs of all in the log
@@ -89,7 +90,7 @@ func Open(o Options) (*Journal, *Memory, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the log: %w", err)
 	}
-	j := &Journal{fs: o.FS, dir: o.Dir, wal: l}
+	j := &Journal{fs: o.FS, dir: o.Dir, wal: l, segments: o.wal().Segments}
 	m, err := j.load(mark)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("reading the log: %w", err), l.Close())
@@ -114,7 +115,7 @@ func (j *Journal) load(mark string) (*Memory, error) {
 		if err != nil {
 			return nil, fmt.Errorf("record %d: %w", r.Index, err)
 		}
-		if j.add(r.Index, rec); !isVoid(rec, void) {
+		if j.add(r.Index, len(r.Data), rec); !isVoid(rec, void) {
 			records = append(records, rec)
 		}
 	}
@@ -122,8 +123,8 @@ func (j *Journal) load(mark string) (*Memory, error) {
 }
 
 // add takes note of a record of the log.
-func (j *Journal) add(index uint64, rec codec.LogRecord) {
-	j.contents.Add(index, rec)
+func (j *Journal) add(index uint64, size int, rec codec.LogRecord) {
+	j.contents.Add(index, size, rec)
 	if r, ok := rec.(codec.Renewal); ok {
 		j.renewals = append(j.renewals, r.ID[:]...)
 	}
@@ -170,7 +171,7 @@ func (j *Journal) Append(rec codec.LogRecord) error {
 	if err != nil {
 		return fmt.Errorf("writing the log: %w", err)
 	}
-	j.add(index, rec)
+	j.add(index, len(j.buf), rec)
 	if cap(j.buf) > maxBuffer {
 		j.buf = nil
 	}

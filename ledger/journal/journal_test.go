@@ -292,10 +292,11 @@ func TestDamagedLogs(t *testing.T) {
 		t.Errorf("two decisions at one place: %v", err)
 	}
 	m := newModel(t, 3)
-	for range 30 {
-		m.step()
+	for range 3 {
+		m.accept()
+		m.prepare()
+		m.sync()
 	}
-	m.sync()
 	names, err := m.fs.ReadDir(dir + "/wal")
 	if err != nil {
 		t.Fatal(err)
@@ -350,5 +351,49 @@ func TestCutLogKnowsTheLastDecision(t *testing.T) {
 	}
 	if m.Decided() != last || again.Decided() != last {
 		t.Errorf("the last decision is %d and %d, not %d", m.Decided(), again.Decided(), last)
+	}
+}
+
+// Views that nothing is committed in leave no trace but that of the last one, whatever is
+// in flight meanwhile.
+func TestViewsWithoutCommitsDoNotGrowTheLog(t *testing.T) {
+	const views, most = 10_000, 8 * 32 << 10
+	m := newModel(t, 1)
+	for i := range views {
+		if i%3 == 0 {
+			m.accept()
+			m.prepare()
+		}
+		m.change()
+		m.sync()
+		m.enter()
+		m.sync()
+		m.accept()
+		m.prepare()
+		m.sync()
+		if err := m.j.Tidy(); err != nil {
+			t.Fatal(err)
+		}
+		if i%2500 == 2499 {
+			m.check(m.fs.Image(faultfs.Model{}, faultfs.Oldest), "all that was not synced is lost")
+		}
+	}
+	if m.base() > 0 {
+		t.Fatal("something was committed")
+	}
+	size := int64(0)
+	names, err := m.fs.ReadDir(dir + "/wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		b, err := m.fs.ReadFile(dir + "/wal/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += int64(len(b))
+	}
+	if size > most {
+		t.Errorf("the log has %d bytes after %d views, %d are in order", size, views, most)
 	}
 }

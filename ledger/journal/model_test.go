@@ -149,6 +149,9 @@ func (m *model) step() {
 		m.enter()
 	case 10:
 		m.sync()
+		if m.rnd.IntN(3) == 0 {
+			m.tidy()
+		}
 	default:
 		m.store()
 	}
@@ -265,6 +268,14 @@ func (m *model) store() {
 	m.t.Helper()
 	m.stored = m.base()
 	if err := m.j.Cut(m.stored); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// tidy has the log written again, whether it has grown or not.
+func (m *model) tidy() {
+	m.t.Helper()
+	if err := m.j.tidy(); err != nil {
 		m.t.Fatal(err)
 	}
 }

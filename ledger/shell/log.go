@@ -56,6 +56,9 @@ func (s *Shell) writeLog(_ context.Context, jobs []Job, results [][]driver.Event
 		}
 		s.written = false
 	}
+	if err := s.journal.Tidy(); err != nil {
+		return err
+	}
 	if mark > 0 {
 		results[len(jobs)-1] = []driver.Event{driver.Durable{Mark: mark}}
 	}

@@ -156,6 +156,12 @@ func (l *Log) TruncateBefore(index uint64) error {
 // Next returns the index that the next record will have.
 func (l *Log) Next() uint64 { return l.index }
 
+// Live returns how many bytes the segments have that hold records which were not cut off,
+// and how many segments that are.
+func (l *Log) Live() (bytes int64, segments int) {
+	return int64(len(l.live)) * l.segmentSize, len(l.live)
+}
+
 // Recovery returns what was found when the log was opened.
 func (l *Log) Recovery() Recovery { return l.recovery }
 
