@@ -62,9 +62,11 @@
 // the others stays. A change of the validators, or a renewal, ends the epoch: the
 // block takes no more transactions.
 //
-// Growth: a transaction costs the bytes of its encoding in a body, the bytes that
-// each entry grows by, and EntryCost for each entry that is new. What is deleted gives
-// nothing back. The cost comes out of a token bucket that fills by the parameter
+// Growth: a transaction costs the bytes of its encoding in a body and IndexCost, the
+// bytes that each entry grows by, and EntryCost for each entry that is new. The first one
+// of a block costs what the archive has of the block besides: BlockCost, and SignatureCost
+// for each signature of a quorum; one that ends the epoch as much again, and 64 bytes for
+// each validator that comes next. What is deleted gives nothing back. The cost comes out of a token bucket that fills by the parameter
 // growth_bytes_per_day of block time and holds a quarter of it; a transaction that
 // costs more than is left is refused, so a block with one is not valid, whoever leads.
 // Votes on validators and parameters come out of a bucket of each validator's own, of

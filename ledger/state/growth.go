@@ -13,6 +13,15 @@ const (
 	// EntryCost is what a new entry costs beyond its bytes: what the authenticated map
 	// and its store hold of it besides.
 	EntryCost = 512
+	// IndexCost is what the archive needs to find a transaction.
+	IndexCost = 20
+	// BlockCost is what a block costs beside its transactions and its certificate: its
+	// header, with the record that the archive has of it. The first transaction is charged.
+	BlockCost = 512
+	// SignatureCost is what each signature costs that a block's certificate needs.
+	SignatureCost = 66
+	// memberCost is what each validator of the next epoch costs in a proof of who they are.
+	memberCost = 64
 	// GovernanceBytesPerDay is how much each validator's votes may add to the ledger,
 	// whatever others have added: votes must go through when nothing else does.
 	GovernanceBytesPerDay = 16 << 20
@@ -131,10 +140,24 @@ func (s *step) charge() error {
 }
 
 // cost returns what the transaction adds to the ledger, in bytes: its encoding in a
-// body, what each entry grows by, and EntryCost for each that is new. What goes or
-// shrinks gives nothing back: the archive has it for good.
+// body, its place in the index, what each entry grows by, and EntryCost for each that is
+// new; for the first one of a block, what there is of the block itself. The last block of
+// an epoch is stored once more, to prove who comes next. What goes or shrinks gives nothing
+// back: the archive has it for good.
 func (s *step) cost() (uint64, error) {
-	cost := uint64(tx.EncodedSize(s.tx))
+	cost := uint64(tx.EncodedSize(s.tx)) + IndexCost
+	if s.block.count == 0 || s.newSet != nil {
+		block, err := s.block.cost()
+		if err != nil {
+			return 0, err
+		}
+		if s.block.count == 0 {
+			cost += block
+		}
+		if s.newSet != nil {
+			cost += block + memberCost*uint64(len(s.newSet))
+		}
+	}
 	for i := range s.changes {
 		c := &s.changes[i]
 		if c.Delete {
@@ -151,4 +174,17 @@ func (s *step) cost() (uint64, error) {
 		}
 	}
 	return cost, nil
+}
+
+// cost returns what a block costs beside its transactions.
+func (b *Block) cost() (uint64, error) {
+	set, err := b.validators()
+	if err != nil {
+		return 0, err
+	}
+	committee, err := set.Committee()
+	if err != nil {
+		return 0, fmt.Errorf("state: the validators: %w", err)
+	}
+	return BlockCost + SignatureCost*uint64(committee.Quorum()), nil
 }

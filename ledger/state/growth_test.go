@@ -68,10 +68,14 @@ func sizes(tb rapid.TB, s state.State) map[string]int {
 	return out
 }
 
-// costs returns what a transaction costs that leads from one state to another.
+// blockCost is what a block of n validators costs beside its transactions.
+func blockCost(n int) int { return 512 + 66*(n-(n-1)/3) }
+
+// costs returns what a transaction costs that leads from one state to another, in a block
+// of its own.
 func costs(tb rapid.TB, before, after state.State, t *tx.Transaction) uint64 {
 	tb.Helper()
-	was, cost := sizes(tb, before), tx.EncodedSize(t)
+	was, cost := sizes(tb, before), tx.EncodedSize(t)+20+blockCost(len(must(before.Validators())(tb)))
 	for key, n := range sizes(tb, after) {
 		if old, ok := was[key]; ok {
 			cost += max(0, n-old)
@@ -227,7 +231,7 @@ func TestGrowthToTheLastByte(t *testing.T) {
 		return transaction(t, keys[5], nonce, tx.RecordPut{Key: "last", Value: make([]byte, n)})
 	}
 	entry := len(state.RecordKey("", "last", keys[5])) + len(state.Encode(state.Record{})) + 512
-	cost := func(n int) uint64 { return uint64(tx.EncodedSize(put(n)) + entry + n) }
+	cost := func(n int) uint64 { return uint64(tx.EncodedSize(put(n)) + 20 + blockCost(1) + entry + n) }
 	room := func(now int64) uint64 {
 		left, bounded, err := w.state.Growth(now)
 		if err != nil || !bounded {
@@ -246,6 +250,45 @@ func TestGrowthToTheLastByte(t *testing.T) {
 	var code tx.Code
 	if w.state, code = try(t, w.state, 100, now, put(n)); code != tx.CodeOK || room(now) != 0 {
 		t.Errorf("all that is left: %v, and %d bytes are left", code, room(now))
+	}
+}
+
+// Blocks grow the archive by themselves: what they have besides transactions is charged,
+// once to each block.
+func TestBlocksAreCharged(t *testing.T) {
+	for _, n := range []int{1, 4, 31} {
+		s := genesisState(t, n)
+		left := func(s state.State) int {
+			l, bounded, err := s.Growth(0)
+			if err != nil || !bounded {
+				t.Fatal(bounded, err)
+			}
+			return int(l)
+		}
+		run := func(s state.State, blocks, each int) (after state.State, cost int) {
+			nonce := must(s.NextNonce(keys[5]))(t)
+			before := left(s)
+			for seq := range blocks {
+				b := s.Begin(uint64(seq)+1, 0)
+				for range each {
+					if err := b.Apply(transaction(t, keys[5], nonce, tx.RecordPut{Key: "k", Value: []byte("value")})); err != nil {
+						t.Fatal(err)
+					}
+					nonce++
+				}
+				var err error
+				if s, _, err = b.Finish(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return s, before - left(s)
+		}
+		s, _ = run(s, 1, 1) // the entries are there
+		_, together := run(s, 1, 50)
+		_, apart := run(s, 50, 1)
+		if want := 49 * blockCost(n); apart-together != want {
+			t.Errorf("%d validators: 50 blocks of one cost %d, one of 50 costs %d: %d more, want %d", n, apart, together, apart-together, want)
+		}
 	}
 }
 
