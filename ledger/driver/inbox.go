@@ -48,7 +48,8 @@ type sender struct {
 	bulk      int
 	reminded  time.Duration // when it was last shown what it has said itself
 	early     []Frame
-	waits     int // bytes of early
+	waits     int           // bytes of early
+	helped    time.Duration // when it was last helped over the end of an epoch; 0 for never
 }
 
 func newInbox() inbox { return inbox{senders: map[sig.PublicKey]*sender{}} }
@@ -280,10 +281,16 @@ func (d *Driver) otherEpoch(a *Arrived, m pbft.Message) {
 
 // helpOver sends a validator that has not left the epoch before the proof that its last
 // block is a checkpoint. The votes that it has missed come no more: those who sent them
-// are in this epoch, or gone, and without it there may be no quorum here.
+// are in this epoch, or gone, and without it there may be no quorum here. What it says is
+// not verified: so, as in the core, nobody is helped more often than messages are repeated.
 func (d *Driver) helpOver(to sig.PublicKey, s *pbft.Status) {
 	stable := d.chain.stable
 	if d.voter != nil && stable != nil && stable.Epoch == s.Epoch && stable.Seq > s.Stable {
+		who, again := d.inbox.sender(to), time.Duration(d.cfg.Core.ResendInterval)*tick/2
+		if who == nil || (who.helped > 0 && d.now.Mono-who.helped < again) {
+			return
+		}
+		who.helped = max(1, d.now.Mono)
 		d.do(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Message{Message: &pbft.Certified{Cert: *stable}}})
 	}
 }
