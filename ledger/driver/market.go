@@ -343,8 +343,14 @@ func (d *Driver) judgeThese(ts []*tx.Transaction) {
 		verdicts := make([]intake.Verdict, len(ts))
 		for i, t := range ts {
 			verdicts[i].ID = t.ID()
-			if r := judged.Rejections[i]; r != nil {
-				verdicts[i].Err = r
+			r := judged.Rejections[i]
+			if r == nil {
+				continue
+			}
+			verdicts[i].Err = r
+			if r.Code == tx.CodeGrowth {
+				// It waits, and the ledger is full: blocks of what fits are made now and then.
+				d.plan.idle = max(d.plan.idle, d.now.Mono+grown)
 			}
 		}
 		invalid := m.pool.Judged(d.now.Mono, tip.Header.Seq, verdicts)

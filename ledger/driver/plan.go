@@ -324,6 +324,10 @@ func (d *Driver) build() {
 	})
 }
 
+// grown is how long nothing is built after a transaction was found not to fit into how fast
+// the ledger may grow. It waits for room, and others that may fit are behind it.
+const grown = 50 * time.Millisecond
+
 // rest is how long nothing is built after a block that none of the candidates was for:
 // what they stand on may be in flight.
 const rest = tick

@@ -68,14 +68,18 @@ func Build(parent *Tip, l Limits, candidates []*tx.Transaction, now int64) (buil
 	return &Block{Tip: Tip{Header: h, Digest: h.Digest(), State: after}, Body: content, Next: next}, doubtful, nil
 }
 
+// tooMuch is how many candidates a ledger that grows as fast as it may has no room for
+// before no more are tried: they wait, and would be tried again and again.
+const tooMuch = 64
+
 // choose applies candidates until the block is full or ends its epoch, and returns those
 // that apply and those that do not. A candidate for which there is no room may be
 // followed by a smaller one for which there is.
 func choose(applying *state.Block, l Limits, candidates []*tx.Transaction) (batch tx.Batch, doubtful []*tx.Transaction, err error) {
 	batch = make(tx.Batch, 0, min(len(candidates), max(0, l.Transactions)))
-	left := l.Bytes - BodyHead
+	left, grown := l.Bytes-BodyHead, 0
 	for _, t := range candidates {
-		if len(batch) >= l.Transactions {
+		if len(batch) >= l.Transactions || grown >= tooMuch {
 			break
 		}
 		if tx.EncodedSize(t) > left {
@@ -90,6 +94,9 @@ func choose(applying *state.Block, l Limits, candidates []*tx.Transaction) (batc
 		case noRoom(err):
 		case isRefusal(err):
 			doubtful = append(doubtful, t)
+			if code, _ := tx.CodeOf(err); code == tx.CodeGrowth {
+				grown++
+			}
 		default:
 			return nil, nil, err
 		}

@@ -71,6 +71,23 @@ func TestBuildKeepsLimits(t *testing.T) {
 }
 
 // Time goes on along the chain, whatever the leader's clock says.
+// Where the ledger grows as fast as it may, what has no room waits, and is not tried
+// without end.
+func TestBuildOnAFullLedger(t *testing.T) {
+	tip := tipOf(t, document(t, 4, func(p *genesis.Params) { p.GrowthBytesPerDay = genesis.MinGrowth }), smt.Map{})
+	var candidates []*tx.Transaction
+	for nonce := range uint64(200) {
+		candidates = append(candidates, record(t, 5, nonce, 50_000))
+	}
+	b, doubtful, err := exec.Build(tip, exec.Limits{Transactions: 1000, Bytes: 8 << 20}, candidates, created)
+	if err != nil || b == nil {
+		t.Fatal(b, err)
+	}
+	if fit := len(b.Body.Batch()); fit == 0 || fit > 20 || len(doubtful) != 64 {
+		t.Errorf("%d fit, %d are doubtful", fit, len(doubtful))
+	}
+}
+
 func TestBuildTime(t *testing.T) {
 	first := built(t, genesisTip(t), created+1000, record(t, 5, 0, 1))
 	if got := built(t, &first.Tip, created-5000, record(t, 5, 1, 1)).Header.Time; got != created+1000 {

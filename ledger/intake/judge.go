@@ -85,7 +85,8 @@ func (p *Pool) early(it *item) bool {
 
 // Judged gives the verdicts that were found on the state after the block of a sequence
 // number. What is not valid leaves, and is returned with why; only what the owner's
-// transaction before it may still make valid goes to the end of its queues instead.
+// transaction before it may still make valid, or more room in the ledger, goes to the end
+// of its queues instead.
 func (p *Pool) Judged(now time.Duration, seq uint64, verdicts []Verdict) (invalid []Verdict) {
 	for _, v := range verdicts {
 		it := p.byID[v.ID]
@@ -99,7 +100,7 @@ func (p *Pool) Judged(now time.Duration, seq uint64, verdicts []Verdict) (invali
 			// a verdict count that was found before the transaction left and came again.
 		case code == tx.CodeOK:
 			p.confirm(now, seq, it)
-		case code != tx.CodeNonceUsed && (it.early || p.early(it)):
+		case code == tx.CodeGrowth, code != tx.CodeNonceUsed && (it.early || p.early(it)):
 			p.postpone(now, it)
 		default:
 			p.doubt(it)

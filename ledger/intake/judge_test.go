@@ -104,6 +104,31 @@ func TestSuccessorsAreJudgedAgain(t *testing.T) {
 	}
 }
 
+// What has no room in the ledger waits for it, behind what may have, and nobody is
+// suspected for it.
+func TestGrowthIsWaitedFor(t *testing.T) {
+	p := newPool(1, intake.Limits{})
+	large, other := put(t, 4, 10), put(t, 9, 10)
+	mustAdd(t, p, 0, 0, large, other)
+	full := func(x *tx.Transaction) error {
+		if x == large {
+			return tx.Reject(tx.CodeGrowth, "")
+		}
+		return nil
+	}
+	if bad := judge(p, 0, 1, 8, full); len(bad) > 0 {
+		t.Fatal("it was dropped")
+	}
+	wantNext(t, p, 9, 4)
+	p.Committed(100*ms, 2, block(1, other))
+	if bad := judge(p, time.Second, 2, 8, full); len(bad) > 0 {
+		t.Fatal("it was dropped as the only one that waits")
+	}
+	wantOldest(t, p, time.Second, 0)
+	judge(p, 2*time.Second, 2, 8, valid)
+	wantNext(t, p, 4)
+}
+
 func TestUsedNoncesLeave(t *testing.T) {
 	p := newPool(1, intake.Limits{})
 	mustAdd(t, p, 0, 0, puts(t, 4, 2)...)
