@@ -122,7 +122,7 @@ func statusOf(code tx.Code) int {
 	switch code {
 	case tx.CodeMalformed, tx.CodeTooLarge, tx.CodeWrongNetwork, tx.CodeBadSignature, tx.CodeInvalid:
 		return http.StatusUnprocessableEntity
-	case tx.CodeQueueFull, tx.CodeUnavailable, tx.CodeGrowth:
+	case tx.CodeQueueFull, tx.CodeUnavailable, tx.CodeGrowth, tx.CodeExpired:
 		return http.StatusServiceUnavailable
 	default:
 		return http.StatusConflict

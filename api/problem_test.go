@@ -102,7 +102,7 @@ func TestRejectionsTravel(t *testing.T) {
 	for code, status := range map[tx.Code]int{
 		tx.CodeMalformed: 422, tx.CodeBadSignature: 422, tx.CodeInvalid: 422,
 		tx.CodeNonceUsed: 409, tx.CodeNameTaken: 409, tx.CodeNotFound: 409,
-		tx.CodeRenewals: 409, tx.CodeQueueFull: 503, tx.CodeUnavailable: 503, tx.CodeGrowth: 503,
+		tx.CodeRenewals: 409, tx.CodeQueueFull: 503, tx.CodeUnavailable: 503, tx.CodeGrowth: 503, tx.CodeExpired: 503,
 	} {
 		t.Run(code.String(), func(t *testing.T) {
 			raw, err := json.Marshal(api.NewProblem(fmt.Errorf("submitting: %w", tx.Reject(code, "this one"))))

@@ -103,3 +103,26 @@ func TestNoncesOfWhatIsRefusedAreUsedByOthers(t *testing.T) {
 		all.Wait()
 	}
 }
+
+// A nonce is given out again at once when its transaction will not be committed, and not
+// before long when others may still have it ordered.
+func TestNonceOfWhatHasExpired(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		again bool
+	}{
+		{tx.Reject(tx.CodeNotFound, ""), true},
+		{tx.Reject(tx.CodeQueueFull, ""), true},
+		{tx.Reject(tx.CodeNonceUsed, ""), false},
+		{tx.Reject(tx.CodeExpired, ""), false},
+		{ErrUndecided, false},
+	} {
+		var n nonces
+		now := time.Now()
+		nonce := n.choose(7, now)
+		n.unused(nonce, final(c.err))
+		if got := n.choose(7, time.Now()); (got == nonce) != c.again {
+			t.Errorf("%v: nonce %d after %d", c.err, got, nonce)
+		}
+	}
+}

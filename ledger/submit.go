@@ -106,8 +106,8 @@ func (l *Ledger) knows(owner sig.PublicKey) bool {
 // refused returns what a refused transaction's client is told: handing in again
 // what is committed changes nothing, and is no error.
 func (l *Ledger) refused(id tx.ID, err error) (Committed, error) {
-	code, final := tx.CodeOf(err)
-	if final && (code == tx.CodeNonceUsed || code == tx.CodeDuplicate) {
+	code, _ := tx.CodeOf(err)
+	if code == tx.CodeNonceUsed || code == tx.CodeDuplicate || code == tx.CodeExpired {
 		if at, err := l.find(id); err == nil {
 			return at, nil
 		}
@@ -130,8 +130,8 @@ func (l *Ledger) Do(ctx context.Context, op tx.Op) (*tx.Transaction, Committed, 
 		if err == nil {
 			return t, at, nil
 		}
-		code, final := tx.CodeOf(err)
-		l.nonces.unused(t.Nonce, final && code != tx.CodeNonceUsed)
+		code, _ := tx.CodeOf(err)
+		l.nonces.unused(t.Nonce, final(err))
 		if code != tx.CodeNonceUsed {
 			return t, at, err
 		}
@@ -150,6 +150,13 @@ func (l *Ledger) Do(ctx context.Context, op tx.Op) (*tx.Transaction, Committed, 
 			return t, Committed{ID: t.ID()}, errStopping
 		}
 	}
+}
+
+// final reports whether a transaction that was not committed will not be, as far as is
+// known: of one that has only waited for too long, other validators may know more.
+func final(err error) bool {
+	code, refused := tx.CodeOf(err)
+	return refused && code != tx.CodeNonceUsed && code != tx.CodeExpired
 }
 
 // signAttempts is how often Do signs with another nonce before it waits for a block.

@@ -53,7 +53,7 @@ var codes = [...]struct{ name, explain string }{
 	CodeLimitExceeded:     {"limit_exceeded", "The owner or the network has as many of these as are allowed; retire some first, or have the limit raised."},
 	CodeNotAllowed:        {"not_allowed", "The owner may not do this, or not yet; see the details for what stands against it."},
 	CodeQueueFull:         {"queue_full", "Too many transactions are waiting; send this one again in a few seconds."},
-	CodeExpired:           {"expired", "The transaction waited too long and was dropped; send it again."},
+	CodeExpired:           {"expired", "The transaction waited too long, and this node waits for it no more; others may still have it ordered, so send this very one again."},
 	CodeDuplicate:         {"duplicate", "This very transaction is already waiting; wait for it to be committed."},
 	CodeUnavailable:       {"unavailable", "The node cannot have transactions ordered at the moment; try again, or ask another node."},
 	CodeRenewals:          {"renewals", "The validator has taken its place anew as often as it may for now; it may again once 10 minutes have passed."},
