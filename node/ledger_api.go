@@ -10,6 +10,7 @@ import (
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
+	"github.com/decube/decube/node/host"
 )
 
 // live returns the ledger, or an error once it has stopped by itself: then nothing
@@ -30,8 +31,32 @@ func (r *ledgerRoom) Submit(ctx context.Context, t *tx.Transaction) (ledger.Comm
 	return l.Submit(ctx, t)
 }
 
-// Do implements ledger.API.
+// signable returns a *tx.Rejection for an operation that this node does not sign, though a
+// block may have it: one that gives a validator an address at which nobody can reach it.
+func signable(op tx.Op) error {
+	add, ok := op.(tx.ValidatorAdd)
+	if !ok || add.Address == "" {
+		return nil
+	}
+	id, err := peerOf(add.Key)
+	if err != nil {
+		return tx.Reject(tx.CodeInvalid, "key: %v", err)
+	}
+	infos, err := host.ParsePeers([]string{withID(add.Address, id)})
+	switch {
+	case err != nil:
+		return tx.Reject(tx.CodeInvalid, "address: %v", err)
+	case infos[0].ID != id:
+		return tx.Reject(tx.CodeInvalid, "address: %q is that of another peer than %v", add.Address, id)
+	}
+	return nil
+}
+
+// Do implements ledger.API. What it does not sign is a *tx.Rejection.
 func (r *ledgerRoom) Do(ctx context.Context, op tx.Op) (*tx.Transaction, ledger.Committed, error) {
+	if err := signable(op); err != nil {
+		return nil, ledger.Committed{}, err
+	}
 	l, err := r.live()
 	if err != nil {
 		return nil, ledger.Committed{}, err

@@ -242,6 +242,10 @@ it the signer itself. A validator signs this; the vote that makes a quorum for t
 same change carries it out. What is printed says whether this one did, or how many are
 missing. Votes do not expire.
 
+The address is a part of the change: votes for the same key with different addresses,
+or with and without one, do not add up. Agree on the words, or leave the address out.
+The node does not sign one that is no multiaddr, or another peer's.
+
 A validator that names its own key for KEY and --replaces takes its place anew, for
 which nobody else votes: the committee stays, its epoch ends, and --address is where
 it is reached from then on. It can do so three times in a row, and once more for each
