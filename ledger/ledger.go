@@ -103,7 +103,7 @@ func (l *Ledger) open(ctx context.Context, o *Options) error {
 	core := o.Genesis.Config(o.Config.core())
 	s, recovered, err := shell.Open(ctx, shell.Options{
 		Genesis: o.Genesis, Core: core, Self: o.Key.Public(), FS: durable.OS, Dir: o.Dir, Store: store,
-		Votes: o.Transport != nil, Log: l.log, Sigs: sig.NewVerifier(0), Ballots: sig.NewVerifier(0),
+		StateEvery: o.StateEvery, Votes: o.Transport != nil, Log: l.log, Sigs: sig.NewVerifier(0), Ballots: sig.NewVerifier(0),
 		Workers: o.Config.ParallelWorkers, Lanes: l.newLane, Deliver: l.inbox.completed, Outside: l.outside,
 	})
 	switch {

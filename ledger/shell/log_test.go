@@ -101,6 +101,24 @@ func TestLogFailsOnce(t *testing.T) {
 	}
 }
 
+// What is carried out again has its state stored as often as it had before: a crash that
+// follows costs no more than the first one.
+func TestCatchUpStoresStates(t *testing.T) {
+	w := newWorld(t)
+	w.commits(5) // of two transactions each
+	p := w.newPeer()
+	p.every = 4
+	p.open()
+	for seq := 1; seq <= 5; seq++ {
+		p.do(w.logged(seq, driver.Mark(seq)))
+	}
+	p.crash()
+	p.open()
+	if at, ok := p.shell.Archive().StateSeq(); !ok || at != 4 || p.r.Head.Header.Seq != 5 || p.r.Unstored != 2 {
+		t.Errorf("the last state stored is that of block %d, %t, of %d; %d transactions come after it", at, ok, p.r.Head.Header.Seq, p.r.Unstored)
+	}
+}
+
 // What the log has and the archive has not is stored again, up to a gap.
 func TestCatchUp(t *testing.T) {
 	w := newWorld(t)

@@ -25,6 +25,7 @@ type peer struct {
 	store archive.Store // over mem, unless a test puts another in its place
 	real  bool          // lanes have goroutines
 	self  int
+	every int // transactions after which the state is stored
 
 	shell *shell.Shell
 	r     driver.Recovered
@@ -72,7 +73,7 @@ func (p *peer) tryOpen() error {
 	p.lanes, p.events = map[string]*inline{}, nil
 	s, r, err := shell.Open(p.t.Context(), shell.Options{
 		Genesis: p.w.genesis, Core: p.w.core, Self: key(p.self).Public(), FS: p.fs, Dir: "peer", Store: p.store,
-		SegmentSize: segmentSize, Segments: 2, Votes: true, Sigs: p.w.sigs, Ballots: p.w.sigs, Workers: 2,
+		SegmentSize: segmentSize, Segments: 2, StateEvery: p.every, Votes: true, Sigs: p.w.sigs, Ballots: p.w.sigs, Workers: 2,
 		Lanes: p.lane, Deliver: p.deliver, Outside: &p.out,
 	})
 	p.shell, p.r, p.head = s, r, r.Head

@@ -126,7 +126,7 @@ func (s *Shell) catchUp(ctx context.Context, tip *exec.Tip, memory *journal.Memo
 			return tip, fmt.Errorf("block %d of the log: %w", h.Seq, err)
 		}
 		*unstored += int(h.Count)
-		stateful := done.Next != nil || *unstored >= driver.DefaultStateEvery
+		stateful := done.Next != nil || *unstored >= s.o.StateEvery
 		if err := s.archive.Append(entryOf(b.Decision, done, !stateful)); err != nil {
 			return tip, fmt.Errorf("storing block %d of the log: %w", h.Seq, err)
 		}

@@ -85,6 +85,9 @@ type Options struct {
 	// Segments, if not 0, makes a small log: for tests.
 	SegmentSize int64
 	Segments    int
+	// StateEvery is the driver's: after so many transactions the state is stored. 0 means
+	// driver.DefaultStateEvery.
+	StateEvery int
 	// Votes says that this peer has a transport, and may be a validator.
 	Votes bool
 	Log   *slog.Logger
@@ -127,6 +130,9 @@ type Shell struct {
 func Open(ctx context.Context, o Options) (*Shell, driver.Recovered, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.StateEvery == 0 {
+		o.StateEvery = driver.DefaultStateEvery
 	}
 	s := &Shell{o: o, network: o.Genesis.ID(), quiet: quiet.New(o.Log)}
 	r, err := s.reopen(ctx)

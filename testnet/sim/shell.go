@@ -19,7 +19,7 @@ func openShell(ctx context.Context, p *program) (*shell.Shell, driver.Recovered,
 	return shell.Open(ctx, shell.Options{
 		Genesis: w.genesis, Core: w.core, Self: n.key.Public(),
 		FS: n.disk.fs, Dir: replicaDir, Store: storeOf(n), SegmentSize: w.cfg.SegmentSize, Segments: w.cfg.Segments,
-		Votes: n.votes, Log: logOf(n), Sigs: w.verifier, Ballots: w.verifier, Workers: 2,
+		StateEvery: w.cfg.StateEvery, Votes: n.votes, Log: logOf(n), Sigs: w.verifier, Ballots: w.verifier, Workers: 2,
 		Lanes:   p.newLane,
 		Deliver: func(events []driver.Event) { p.post(events...) },
 		Outside: outside{p},
