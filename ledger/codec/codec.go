@@ -6,7 +6,6 @@ import (
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Kinds of what can stand alone. See the package comment.
@@ -51,7 +50,6 @@ const (
 	minCert    = minSubject + 1
 	minLock    = pbft.HeaderSize + minCert
 	minClaims  = 1 + 1 + 1 + len(pbft.Signature{})
-	minHop     = minLock + 2 + sig.PublicKeySize
 )
 
 // malformed makes err, of a value of some name, a pbft.ErrMalformed. A nil err

@@ -38,10 +38,10 @@
 //	            | 0x47 epoch               the end of the answer
 //	block       = 0x51 header, cert, length, body, set   the set only where other validators come next
 //	hop         = 0x52 header, cert, set   a block that hands over to other validators, without its body
-//	head        = 0x53 header, cert, earliest, 0 | 1 header, cert, 0 | 1 header, cert,
-//	              n, n x ( header, cert, set )   the last block, the first one kept, the
+//	head        = 0x53 header, cert, earliest, 0 | 1 header, cert, 0 | 1 header, cert
+//	                                       the last block, the first one kept, the
 //	                                       checkpoint whose state is there with the last
-//	                                       block of the epoch before it, hops
+//	                                       block of the epoch before it
 //
 // Integers are varints of at most 63 bits in shortest form (package
 // internal/wire), except within a header. A replica is a varint below

@@ -217,9 +217,6 @@ func drawHead(t *rapid.T) *codec.Head {
 			h.End = drawDecision(t)
 		}
 	}
-	for range rapid.IntRange(0, 3).Draw(t, "hops") {
-		h.Hops = append(h.Hops, drawHop(t))
-	}
 	return h
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/receipt"
 )
 
 // Head is how far a peer is, as it answers who asks. All of it can be proved: what
@@ -22,9 +21,6 @@ type Head struct {
 	// votes behind the checkpoint begins. It is nil without a checkpoint, for one in
 	// the first epoch, and where the peer does not know it.
 	End *pbft.Decision
-	// Hops lead from the validators whom the asker trusts towards those of Tip. They
-	// are as many as fit: who is further behind asks for the rest by itself.
-	Hops []receipt.Hop
 }
 
 // MaxHead is the most bytes of a head.
@@ -42,10 +38,6 @@ func AppendHead(b []byte, h *Head) []byte {
 			b = appendProven(b, &h.End.Header, &h.End.Cert)
 		}
 	}
-	b = appendCount(b, len(h.Hops))
-	for i := range h.Hops {
-		b = appendHop(b, &h.Hops[i])
-	}
 	return b
 }
 
@@ -62,15 +54,6 @@ func DecodeHead(b []byte) (*Head, error) {
 		h.Checkpoint = d.decision()
 		if d.bool() {
 			h.End = d.decision()
-		}
-	}
-	if n := d.count(MaxHead/minHop, minHop); n > 0 {
-		h.Hops = make([]receipt.Hop, n)
-		for i := range h.Hops {
-			h.Hops[i] = d.hop()
-			if d.Err() != nil {
-				break
-			}
 		}
 	}
 	if err := d.Finish(); err != nil {

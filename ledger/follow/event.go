@@ -65,9 +65,6 @@ type (
 		Standing Standing
 		// Lie says that a signature or the form was wrong: the source knew better.
 		Lie bool
-		// More says that the head has led to a later set of validators than the one that
-		// was named, and not yet to its tip: the source is to be asked again.
-		More bool
 		// Fork is not nil when the head contradicts a block that is stored.
 		Fork *Fork
 	}

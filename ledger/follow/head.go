@@ -120,8 +120,6 @@ func (f *Follower) headChecked(e HeadChecked) {
 			f.fail(h.source, true)
 		case e.Lie:
 			f.fail(h.source, true)
-		case e.More:
-			f.askHead(h.source)
 		default:
 			f.stand(&h, &e.Standing)
 		}

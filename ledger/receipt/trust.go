@@ -38,9 +38,6 @@ func FromSet(g *genesis.Genesis, digest pbft.Digest, validators genesis.Validato
 	return Trust{genesis: g, set: digest, validators: validators}, nil
 }
 
-// Set returns the digest of the validator set that is believed.
-func (t *Trust) Set() pbft.Digest { return t.set }
-
 // anchor returns where verification of a receipt begins: the trusted set, and the hops
 // of the receipt from there on. Those before it are not looked at.
 func (t *Trust) anchor(r *Receipt) (anchor, []Hop, error) {
