@@ -11,7 +11,10 @@ import (
 const (
 	// MaxVoteSize is the largest frame of class Votes in bytes.
 	MaxVoteSize = 64 << 10
-	// MaxMessageSize is the largest frame of the other classes in bytes.
+	// MaxMessageSize is the largest frame of the other classes in bytes: more than any
+	// ledger may have by a vote, and not what this one has now. A replica that is behind
+	// does not know what was voted on since, and would refuse the very blocks that it
+	// lacks. Memory is reserved for a frame when it begins, and taken as it comes.
 	MaxMessageSize = 10 << 20
 )
 
