@@ -107,7 +107,7 @@
 // a log record at most [MaxLogRecord]. A proposal's frame has its message, without the
 // kind, and its body besides.
 //
-// The largest NEW-VIEW, and the largest record of one, have [MaxNewView] bytes: for
+// The largest NEW-VIEW, and the largest record of one, have [pbft.MaxNewView] bytes: for
 // a window of 8
 //
 //	n        4      7      31      64      128      256

@@ -210,7 +210,3 @@ func (d *decoder) reference(size int) int {
 	}
 	return ref
 }
-
-// MaxNewView returns how many bytes the largest NEW-VIEW, and the largest record of
-// one, take for n replicas and a window of slots: see [pbft.MaxNewView].
-func MaxNewView(n, window int) int { return pbft.MaxNewView(n, window) }

@@ -138,8 +138,8 @@ func TestTheLargestNewView(t *testing.T) {
 		for _, window := range []int{1, 8, pbft.MaxWindow} {
 			v := largest(n, window)
 			b := codec.AppendMessage(nil, v)
-			if len(b) != codec.MaxNewView(n, window) {
-				t.Errorf("%d replicas, window %d: %d bytes, want %d", n, window, len(b), codec.MaxNewView(n, window))
+			if len(b) != pbft.MaxNewView(n, window) {
+				t.Errorf("%d replicas, window %d: %d bytes, want %d", n, window, len(b), pbft.MaxNewView(n, window))
 			}
 			if r := codec.AppendLogRecord(nil, codec.Entered{NewView: v}); len(r) != len(b) {
 				t.Errorf("%d replicas, window %d: a record of %d bytes, a message of %d", n, window, len(r), len(b))

@@ -87,13 +87,6 @@ func TestQuickSet(t *testing.T) {
 			dumbB[r] = r < MaxReplicas
 		}
 		compareSets(t, c, a, b, dumbA, dumbB)
-		code, err := a.Encode(c)
-		if err != nil {
-			t.Errorf("encode: %v", err)
-		}
-		if back, err := Decode(c, code); err != nil || back != a {
-			t.Errorf("%x decodes to %v, %v", code, back, err)
-		}
 	})
 }
 

@@ -1,15 +1,9 @@
 package quorum
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"iter"
 	"math/bits"
 )
-
-// ErrEncoding is returned for bytes that are not the encoding of a set.
-var ErrEncoding = errors.New("malformed replica set")
 
 // Set is a set of replicas. It is a comparable value; the zero value is empty.
 type Set struct{ words [MaxReplicas / 64]uint64 }
@@ -87,36 +81,4 @@ func (s Set) below(n int) int {
 		count += bits.OnesCount64(w)
 	}
 	return count
-}
-
-// Encode returns the set as certificates carry it for committee c: one bit per
-// replica, lowest first, in ceil(n/8) bytes. It returns ErrReplica for a set
-// with members that the committee does not have.
-func (s Set) Encode(c Committee) ([]byte, error) {
-	if s.below(c.n) != s.Len() {
-		return nil, fmt.Errorf("%w: encoding a set for %d replicas", ErrReplica, c.n)
-	}
-	var b [MaxReplicas / 8]byte
-	for i, w := range s.words {
-		binary.LittleEndian.PutUint64(b[i*8:], w)
-	}
-	return append([]byte(nil), b[:(c.n+7)/8]...), nil
-}
-
-// Decode reads what [Set.Encode] wrote for the same committee. There is one
-// encoding per set: wrong lengths and bits beyond the committee are ErrEncoding.
-func Decode(c Committee, data []byte) (Set, error) {
-	if want := (c.n + 7) / 8; len(data) != want {
-		return Set{}, fmt.Errorf("%w: %d bytes, %d replicas take %d", ErrEncoding, len(data), c.n, want)
-	}
-	var b [MaxReplicas / 8]byte
-	copy(b[:], data)
-	var s Set
-	for i := range s.words {
-		s.words[i] = binary.LittleEndian.Uint64(b[i*8:])
-	}
-	if s.below(c.n) != s.Len() {
-		return Set{}, fmt.Errorf("%w: names a replica at or above %d", ErrEncoding, c.n)
-	}
-	return s, nil
 }

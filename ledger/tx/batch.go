@@ -119,16 +119,16 @@ func AppendIDs(b []byte, ids []ID) []byte {
 // *Rejection for anything else.
 func DecodeIDs(b []byte) ([]ID, error) {
 	d := wire.NewDecoder(b)
-	ids := idsOf(&d, MaxBatch)
+	ids := idsOf(&d)
 	if err := d.Finish(); err != nil {
 		return nil, rejectWire(err)
 	}
 	return ids, nil
 }
 
-// idsOf reads a list of at most so many IDs.
-func idsOf(d *wire.Decoder, most uint64) []ID {
-	count := int(d.Uvarint(most)) // most is small
+// idsOf reads a list of IDs.
+func idsOf(d *wire.Decoder) []ID {
+	count := int(d.Uvarint(MaxBatch)) // it is small
 	b := d.Bytes(count * len(ID{}))
 	if d.Err() != nil {
 		return nil

@@ -44,12 +44,13 @@
 // block's transaction root is the RFC 6962 tree head of its transactions' IDs.
 //
 // The body of a block, of at most [MaxBatch] transactions and [MaxBatchSize]
-// bytes, the list of its IDs, and a proof of inclusion, of at most [MaxProof]
-// hashes from the leaf upwards, are
+// bytes, and the list of its IDs are
 //
 //	body   varint count | count * ( varint length | transaction )
 //	IDs    varint count | count * 32 bytes
-//	proof  varint count | count * 32 bytes
+//
+// A proof of inclusion has at most [MaxProof] hashes, from the leaf upwards; package
+// receipt says how it looks.
 //
 // # Text
 //

@@ -8,8 +8,6 @@ import (
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
-
-	"github.com/decube/decube/internal/wire"
 )
 
 // MaxProof is the most hashes of a proof of inclusion: the height of the tree of
@@ -110,9 +108,3 @@ func VerifyInclusion(id ID, index, size uint64, p Proof, root [32]byte) error {
 	}
 	return nil
 }
-
-// AppendProof appends the encoding of a proof to b.
-func AppendProof(b []byte, p Proof) []byte { return AppendIDs(b, p) }
-
-// DecodeProof reads a proof. The error is the decoder's.
-func DecodeProof(d *wire.Decoder) Proof { return idsOf(d, MaxProof) }
