@@ -58,6 +58,8 @@ var errStopping = errors.New("this peer is stopping")
 
 // Submit implements API. At a validator the transaction goes to all validators at
 // once; at a follower, to one of its peers after another until it is seen in a block.
+// Whoever calls is trusted as this machine's own programs are, and has no budget: the
+// HTTP API takes who has its token, over loopback alone.
 func (l *Ledger) Submit(ctx context.Context, t *tx.Transaction) (Committed, error) {
 	return l.submit(ctx, intake.Local(), t)
 }
