@@ -157,6 +157,9 @@ func (f *Follower) askChunk() {
 		switch {
 		case !pending:
 			f.abandonCheckpoint()
+		case !t.asks[0].source.shares(t.checkpoint) && f.bestCheckpoint() != nil:
+			// Who alone has an earlier state than others show, and is slow, holds nobody.
+			f.fail(t.asks[0].source, false)
 		case f.now-t.asked >= stretched(Patience, t.round):
 			// There is nobody to ask beside. Others may serve a later checkpoint by now, and
 			// if not, the same source may answer when it is asked anew.
