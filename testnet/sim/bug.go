@@ -114,7 +114,7 @@ func storeOf(n *node) archive.Store {
 	if n.w.has(losesBlocks) {
 		return forgetful{n.disk.store}
 	}
-	return n.disk.store
+	return storeOn{n.disk.store, n.disk}
 }
 
 // forgetful is a store that does not sync.

@@ -92,6 +92,7 @@ type Faults struct {
 	FullDisks, FailedSyncs  int
 	Wipes, StaleDisks       int
 	LostArchives            int
+	Rots, Lies              int     // disks that flip a bit of a log, or say that they have synced what they have not
 	Rounds                  int     // divide the time before GST, each with other links cut
 	Groups                  int     // into which each round divides the nodes, 0 for single links
 	Links                   float64 // share of the links that is cut then

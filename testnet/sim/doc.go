@@ -41,7 +41,8 @@
 // are bad sources (sources.go); what they propose beside is carried out on real states.
 //
 // Until GST things go wrong, as the profile has it; at most f validators are faulty at a
-// time, wiped disks counted until their places are taken anew. At GST the network settles
+// time, wiped and rotten disks counted until their places are taken anew, and those that
+// have said that they had synced what they had not for good. At GST the network settles
 // and everybody comes back. Clients go on for a while; then all that they wanted must be
 // committed and everybody honest must be where the first is, within a bound.
 //
@@ -53,8 +54,9 @@
 //	S4   a crash at any time leaves a log and an archive that bind the node to all that has
 //	     left it, and accounts for each COMMIT that has (looked at with each crash, and for
 //	     one in 48 of the messages that leave); who says CHECKPOINT has the block durably,
-//	     who votes for a block its body; a log that no disk has damaged opens,
-//	     and gives, with the archive, all blocks that its votes stand on
+//	     who votes for a block its body; a log that no disk has damaged opens, one that has
+//	     lost a record of what has left does not, and it gives, with the archive, all blocks
+//	     that its votes stand on
 //	S5   nothing else is prepared after a block was committed; no COMMIT unprepared
 //	S6   each transaction is executed once, signed by its owner, under a nonce that was not
 //	     used; what was acknowledged can be read, is where it was said to be, for good

@@ -1,10 +1,6 @@
 package sim
 
 import (
-	"errors"
-
-	"github.com/decube/decube/internal/durable/faultfs"
-	"github.com/decube/decube/ledger/archive/memstore"
 	"github.com/decube/decube/ledger/genesis"
 )
 
@@ -15,12 +11,14 @@ type faults struct {
 	// faulty are the nodes that count as faulty now; amnesiac those whose disk has gone
 	// back in time, so that their signatures prove nothing any more.
 	faulty, amnesiac []bool
-	// hurt are those whose disk has refused to write: they may give up.
-	hurt []bool
+	// hurt are those whose disk has refused to write: they may give up. rotten are those
+	// whose log may be damaged, until it has been opened.
+	hurt, rotten []bool
 }
 
 func newFaults(w *world) *faults {
-	f := &faults{w: w, faulty: make([]bool, len(w.nodes)), amnesiac: make([]bool, len(w.nodes)), hurt: make([]bool, len(w.nodes))}
+	all := len(w.nodes)
+	f := &faults{w: w, faulty: make([]bool, all), amnesiac: make([]bool, all), hurt: make([]bool, all), rotten: make([]bool, all)}
 	for _, x := range w.cfg.Faulty {
 		f.faulty[x.Node] = true
 		w.nodes[x.Node].strategy = newCorrupted(w.nodes[x.Node], x.Strategy)
@@ -96,6 +94,8 @@ func (f *faults) schedule() {
 		{c.FullDisks, f.fullDisk},
 		{c.FailedSyncs, f.failedSync},
 		{c.Wipes, f.wipe},
+		{c.Rots, f.rot},
+		{c.Lies, f.lie},
 		{c.StaleDisks, f.staleDisk},
 		{c.LostArchives, f.loseArchive},
 	} {
@@ -181,107 +181,6 @@ func (f *faults) clock() {
 	}
 }
 
-// fullDisk leaves no space for a while.
-func (f *faults) fullDisk() {
-	n := f.someone()
-	f.hurt[n.id] = true
-	n.disk.fs.SetCapacity(0)
-	n.trace("has no space left", nil)
-	f.repair(n)
-}
-
-// failedSync has a disk fail to write, once.
-func (f *faults) failedSync() {
-	n := f.someone()
-	f.hurt[n.id] = true
-	n.disk.fs.Inject(func(op faultfs.Op) error {
-		if op.Kind == faultfs.OpSync {
-			return errDisk
-		}
-		return nil
-	})
-	n.trace("has a disk that fails", nil)
-	f.repair(n)
-}
-
-var errDisk = errors.New("input/output error")
-
-// unlimited is the capacity of a disk that is not full.
-const unlimited = 1 << 40
-
-// repair makes good what is wrong with a disk after a while, and starts the program again,
-// as its operator would who sees that it does not vote.
-func (f *faults) repair(n *node) {
-	f.w.after(between(f.w.rnd.faults, TickLength, max(TickLength, f.w.cfg.Faults.MaxDown)), func() { f.repaired(n) })
-}
-
-func (f *faults) repaired(n *node) {
-	if !f.hurt[n.id] {
-		return
-	}
-	n.trace("has a good disk again", nil)
-	n.crash()
-	n.dead = nil
-	n.disk.fs.SetCapacity(unlimited)
-	n.disk.fs.Inject(nil)
-	f.hurt[n.id] = false
-	n.start()
-}
-
-// wipe takes a node's disk away, or only its log.
-func (f *faults) wipe() {
-	n := f.victim()
-	if n == nil {
-		return
-	}
-	f.faulty[n.id], n.deprived = true, true
-	n.crash()
-	f.w.stats.Wipes++
-	fs := faultfs.New(f.w.rnd.disk.Uint64())
-	if err := fs.MkdirAll(replicaDir, 0o700); err != nil {
-		f.w.oracle.broken("simulator", "%v", err)
-	}
-	n.disk.fs = fs
-	if all := f.w.rnd.faults.IntN(2) == 0; all {
-		n.disk.store = memstore.New(memstore.DefaultLimits)
-		n.trace("has lost its disk", nil)
-	} else {
-		n.trace("has lost its log", nil)
-	}
-	// What it said before is void once it has taken its place anew, in a later epoch.
-	delete(f.w.oracle.left, n)
-	f.crashed(n)
-}
-
-// loseArchive takes a node's archive away and leaves the log, which binds it as before: its
-// last decision says what it lacks.
-func (f *faults) loseArchive() {
-	n := f.victim()
-	if n == nil {
-		return
-	}
-	n.crash()
-	n.disk.store = memstore.New(memstore.DefaultLimits)
-	n.trace("has lost its archive", nil)
-	f.crashed(n)
-}
-
-// staleDisk brings an old copy of a disk back.
-func (f *faults) staleDisk() {
-	n := f.victim()
-	if n == nil {
-		return
-	}
-	f.faulty[n.id], f.amnesiac[n.id] = true, true
-	old := n.disk.whole()
-	f.w.after(between(f.w.rnd.faults, TickLength, 2*Second), func() {
-		n.crash()
-		n.disk, n.deprived = old, true
-		n.trace("is back to an old copy of its disk", nil)
-		f.crashed(n)
-	})
-}
-
 // forgive takes nodes that have made good their loss from the books.
 func (f *faults) forgive() {
 	for _, n := range f.w.nodes {
@@ -289,18 +188,6 @@ func (f *faults) forgive() {
 			f.faulty[n.id] = false
 			f.w.stats.Recovered++
 			n.trace("has recovered", nil)
-		}
-	}
-}
-
-// restart has an operator start a node again that votes no more, because it has seen a vote
-// of its own that its old disk does not know of.
-func (f *faults) restart() {
-	for _, n := range f.w.nodes {
-		if f.amnesiac[n.id] && n.program != nil && n.program.view != nil && n.program.view.Halted != "" && !n.host.Paused() {
-			n.trace("is started again by its operator", nil)
-			n.crash()
-			f.crashed(n)
 		}
 	}
 }
@@ -316,8 +203,12 @@ func (f *faults) halted(n *node) {
 	}
 }
 
-// excuses reports whether a fault that was made explains why a node gave up.
-func (f *faults) excuses(n *node) bool { return f.hurt[n.id] || f.amnesiac[n.id] || f.w.cfg.Fork }
+// excuses reports whether a fault that was made explains why a node votes no more.
+func (f *faults) excuses(n *node) bool { return f.rotten[n.id] || f.excusesHalt(n) }
+
+// excusesHalt reports whether a fault that was made explains why a node gave up. A log that
+// cannot be read is no reason: who has none can follow.
+func (f *faults) excusesHalt(n *node) bool { return f.hurt[n.id] || f.amnesiac[n.id] || f.w.cfg.Fork }
 
 // settle ends all faults: it is GST.
 func (f *faults) settle() {

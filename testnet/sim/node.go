@@ -43,6 +43,7 @@ type node struct {
 type program struct {
 	n      *node
 	life   int
+	broken bool // it could not use its log
 	shell  *shellOf
 	driver *driver.Driver
 	alarm  *kernel.Alarm

@@ -153,7 +153,7 @@ func (o *oracle) forge(id tx.ID) { o.forged[id] = true }
 
 // halted looks at why a node gave up.
 func (o *oracle) halted(n *node) {
-	if o.honest(n) && !o.w.faults.excuses(n) {
+	if o.honest(n) && !o.w.faults.excusesHalt(n) {
 		o.broken("halt", "honest node %d halts: %v", n.id, n.dead)
 	}
 }

@@ -170,6 +170,7 @@ func (o *oracle) booted(n *node, r *driver.Recovered) {
 		o.learn(n, r.Head.Header.Seq)
 		o.sameAs(n, &r.Head.Header)
 	}
+	o.w.faults.opened(n, r.Broken != nil)
 	if r.Broken != nil && o.honest(n) && !o.w.faults.excuses(n) {
 		o.broken("halt", "honest node %d cannot use its log: %v", n.id, r.Broken)
 	}

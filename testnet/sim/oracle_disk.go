@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/wal"
 )
 
 // bond is what a node is bound by in an epoch.
@@ -177,6 +179,9 @@ func (o *oracle) survives(n *node, d *disk) {
 		return
 	}
 	m, err := d.remember(o.w)
+	if o.w.faults.rotten[n.id] && errors.Is(err, wal.ErrCorrupt) {
+		return // it knows that it does not know
+	}
 	if err != nil {
 		o.broken("S4", "the log of node %d does not open after a crash: %v", n.id, err)
 		return

@@ -23,7 +23,7 @@ func Profiles() []Profile {
 		{"network", "frames are lost, late and twice there, partitions of all shapes", network},
 		{"crash", "crashes at all boundaries, also of all at once", crashes},
 		{"wipe", "lost disks and lost logs: places are taken anew", wipes},
-		{"disk", "full disks, failing syncs, slow disks", disks},
+		{"disk", "disks that are full, fail, rot, lie, or are slow", disks},
 		{"stale", "old copies of disks", stale},
 		{"clock", "long pauses, clocks that run wrong or jump", clocks},
 		{"wrong-clocks", "clocks of f or f+1 nodes that are wrong by more than a block's may be, while views change", wrongClocks},
@@ -162,6 +162,15 @@ func disks(c *Config, rnd *rand.Rand) {
 	c.Faults.FullDisks = rnd.IntN(3)
 	c.Faults.FailedSyncs = rnd.IntN(3)
 	c.Faults.Crashes = rnd.IntN(4)
+	switch rnd.IntN(4) {
+	case 0, 1:
+		c.Faults.Rots = 1 + rnd.IntN(3)
+	case 2:
+		c.Faults.Lies = 1 + rnd.IntN(2)
+	}
+	if c.Faults.Rots > 0 || c.Faults.Lies > 0 {
+		c.GST = 5 * Second
+	}
 	if rnd.IntN(2) == 0 {
 		c.Work.Log, c.Work.Sync, c.Work.Store = between(rnd, 5*Millisecond, 60*Millisecond), between(rnd, 50*Millisecond, 500*Millisecond), 20*Millisecond
 	}
