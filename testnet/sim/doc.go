@@ -60,7 +60,9 @@
 //	S5   nothing else is prepared after a block was committed; no COMMIT unprepared
 //	S6   each transaction is executed once, signed by its owner, under a nonce that was not
 //	     used; what was acknowledged can be read, is where it was said to be, for good
-//	S7   blocks name their epoch and their committee; no CHECKPOINT of what is not committed
+//	S7   blocks name their epoch and their committee; no CHECKPOINT of what is not committed;
+//	     who votes in an epoch goes on to the next one when a quorum has stored the last
+//	     block, or has been waited for
 //	S9   nobody honest is accused, or called a liar; no fork is shown that there is not.
 //	     After a fork (profile fork) evidence names more validators than may be faulty,
 //	     and everybody honest tells of it and votes no more
@@ -71,7 +73,8 @@
 //	L1   what clients want is executed in time, what a leader leaves out too
 //	L2   no more than f+1 good leaders in a row are given up, besides the view that fails
 //	     while the network settles
-//	L3   who lags, or has lost everything, catches up and votes again
+//	L3   who lags, or has lost everything, catches up and votes again; who has voted all the
+//	     while has what others have within two seconds
 //	L5   a slow leader does not stay
 //	L6   timeouts shrink back: a leader's death in calm weather is dealt with within a
 //	     second; and what was found out about the network counts in the next epoch

@@ -43,6 +43,7 @@ type node struct {
 type program struct {
 	n      *node
 	life   int
+	began  Time // when it was started
 	broken bool // it could not use its log
 	shell  *shellOf
 	driver *driver.Driver
@@ -95,7 +96,7 @@ func (n *node) start() {
 	n.life++
 	n.surrendered = false
 	p := &program{
-		n: n, life: n.life, linked: map[int]bool{}, sources: map[int]bool{}, asks: map[driver.AskID]*ask{},
+		n: n, life: n.life, began: n.w.now(), linked: map[int]bool{}, sources: map[int]bool{}, asks: map[driver.AskID]*ask{},
 	}
 	n.program = p
 	p.alarm = n.clock.NewAlarm(func() { n.host.Run(func() { p.post(driver.Alarm{}) }) })

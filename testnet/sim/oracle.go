@@ -39,14 +39,14 @@ type oracle struct {
 	patience patience
 	pace     pace
 
-	epochs    map[*node]uint64 // in which each says that it votes
+	roles     map[*node]role // what each says of its part
 	convicted map[convicted]bool
 }
 
 func newOracle(w *world) *oracle {
 	o := &oracle{
 		w: w, left: map[*node]*bond{}, forged: map[tx.ID]bool{}, patience: newPatience(),
-		forks: newForks(), epochs: map[*node]uint64{}, convicted: map[convicted]bool{},
+		forks: newForks(), roles: map[*node]role{}, convicted: map[convicted]bool{},
 	}
 	o.votes = newVotes(o)
 	o.chain = newChain(o)
@@ -123,7 +123,7 @@ func (o *oracle) noted(n *node, what driver.Notice) {
 	case driver.BlockCommitted:
 		o.delivered(n, x)
 	case driver.RoleChanged:
-		o.epochs[n] = x.Epoch
+		o.turned(n, x)
 	case driver.Misbehaved:
 		o.w.stats.Evidence++
 		if o.honest(n) && (x.Kind == pbft.Equivocation.String() || x.Kind == pbft.Amnesia.String()) {

@@ -115,7 +115,7 @@ type convicted struct {
 // once checks that there is one piece of evidence against a validator in an epoch, and not
 // one for each time that it contradicts itself (S10).
 func (o *oracle) once(n *node, x *driver.Misbehaved) {
-	c := convicted{n.program, o.epochs[n], x.Key}
+	c := convicted{n.program, o.roles[n].epoch, x.Key}
 	if o.convicted[c] {
 		o.broken("S10", "node %d convicts %x a second time: %v", n.id, x.Key[:4], x.Err)
 	}

@@ -19,6 +19,7 @@ func (o *oracle) watch() {
 	o.censored()
 	for _, n := range o.w.nodes {
 		o.bounded(n)
+		o.lags(n)
 	}
 }
 
@@ -140,5 +141,23 @@ func (o *oracle) floor() {
 	most := floorPeriods * Time(c.Core.FloorPeriod) * TickLength
 	if c.Floor && p.slow && p.measured && o.w.settled && !o.w.loadOver() && o.w.now()-max(p.since, c.GST) > most {
 		o.broken("L5", "the slow leader of view %d has been leading for %v ms", p.view.View, o.w.now()-p.since)
+	}
+}
+
+// promptly is how long a validator may lack a block that others have committed, once the
+// network has settled: it learns from votes and reports that it is behind, asks, and has it.
+// Who only looks around now and then, as followers do, needs longer.
+const promptly = 2 * Second
+
+// lags checks that a validator which was there when the network settled gets without delay
+// what others have committed (L3). One whose clock is wrong may be waiting for it to be right.
+func (o *oracle) lags(n *node) {
+	w := o.w
+	if !w.settled || len(w.cfg.Wrong) > 0 || !o.honest(n) || !n.voting() || n.host.Paused() || n.program.began > w.cfg.GST {
+		return
+	}
+	head := n.program.view.Head.Header.Seq
+	if next := o.chain.at(head + 1); next != nil && w.now()-max(next.at, w.cfg.GST) > promptly {
+		o.broken("L3", "node %d votes at %d, and has lacked %v since %v ms", n.id, head, &next.header, max(next.at, w.cfg.GST))
 	}
 }

@@ -34,6 +34,7 @@ type choice struct {
 type formed struct {
 	epoch, view, seq uint64
 	digest, state    pbft.Digest
+	at               Time
 }
 
 func newVotes(o *oracle) votes {
@@ -199,7 +200,7 @@ func (o *oracle) justified(s pbft.Subject, r quorum.Replica, who sig.PublicKey) 
 
 // formed takes note of a certificate that could be put together now.
 func (v *votes) formed(s pbft.Subject) {
-	f := &formed{s.Epoch, s.View, s.Seq, s.Digest, s.State}
+	f := &formed{s.Epoch, s.View, s.Seq, s.Digest, s.State, v.o.w.now()}
 	switch s.Phase {
 	case pbft.Prepare:
 		v.prepared[s.Seq] = append(v.prepared[s.Seq], f)
