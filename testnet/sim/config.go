@@ -149,7 +149,3 @@ func (c *Config) Corrupt(strategy string) error {
 	}
 	return nil
 }
-
-// wholeDisks reports whether log and archive of a disk belong together in this run: neither
-// is lost alone, or put back from before.
-func (c *Config) wholeDisks() bool { return c.Faults.StaleDisks+c.Faults.LostArchives == 0 }

@@ -17,6 +17,10 @@ type disk struct {
 	fs    *faultfs.FS
 	store *memstore.Store
 	lies  bool // it says that it has synced what it has not, until the next crash
+
+	synced int  // writes of this life that are durable
+	covers *int // writes that a sync reaches, nil for all
+	wrote  bool // something was written since covers was set
 }
 
 func newDisk(seed uint64) (*disk, error) {
@@ -30,18 +34,43 @@ func (d *disk) lie() {
 	d.fs.SetLying(true)
 }
 
-// storeOn is the store of an archive, on a disk that may lie.
+// storeOn is the store of an archive, on a disk that may lie, and that takes its time: what
+// is written while a sync is on its way is not durable when it is over.
 type storeOn struct {
 	*memstore.Store
 	disk *disk
 }
 
+// Write implements archive.Store.
+func (s storeOn) Write(version uint64, changes []archive.Change) error {
+	s.disk.wrote = true
+	return s.Store.Write(version, changes)
+}
+
 // Sync implements archive.Store.
 func (s storeOn) Sync() error {
-	if s.disk.lies {
+	d := s.disk
+	if d.lies {
 		return nil
 	}
-	return s.Store.Sync()
+	n := s.Unsynced()
+	if d.covers != nil && !d.wrote {
+		n = min(max(*d.covers-d.synced, 0), n)
+	}
+	d.synced += n
+	return s.SyncFirst(n)
+}
+
+// begun returns how many writes there have been, which is as far as a sync reaches that
+// begins now.
+func (d *disk) begun() int { return d.synced + d.store.Unsynced() }
+
+// since has syncs reach as far as they did when they began, but for those of what is
+// written itself here.
+func (d *disk) since(begun int, do func() error) error {
+	d.covers, d.wrote = &begun, false
+	defer func() { d.covers = nil }()
+	return do()
 }
 
 // logOptions are those of a log on a file system.

@@ -50,13 +50,16 @@
 //
 //	S1   no two blocks are certified for one sequence number
 //	S2   everybody has the same blocks, transactions and states, without gaps
-//	S3   no honest key signs two digests for one place, across crashes
+//	S3   no honest key signs two digests for one place, across crashes, nor does one whose
+//	     disk was put back by an old one where others have committed something since; who
+//	     has lost its log votes in no epoch before one that a renewal made since begins
 //	S4   a crash at any time leaves a log and an archive that bind the node to all that has
-//	     left it, and accounts for each COMMIT that has (looked at with each crash, and for
-//	     one in 48 of the messages that leave); who says CHECKPOINT has the block durably,
-//	     who votes for a block its body; a log that no disk has damaged opens, one that has
-//	     lost a record of what has left does not, and it gives, with the archive, all blocks
-//	     that its votes stand on
+//	     left it, account for each COMMIT that has, and have the block that it was for
+//	     (looked at with each crash, for the first message after each cut of the log, and
+//	     for one in 48 of the others); who says CHECKPOINT has the block durably, who votes
+//	     for a block its body; a log that no disk has damaged opens, one that has lost a
+//	     record of what has left does not, and it gives, with the archive, all blocks that
+//	     its votes stand on
 //	S5   nothing else is prepared after a block was committed; no COMMIT unprepared
 //	S6   each transaction is executed once, signed by its owner, under a nonce that was not
 //	     used; what was acknowledged can be read, is where it was said to be, for good

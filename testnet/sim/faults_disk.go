@@ -86,6 +86,7 @@ func (f *faults) loseLog(n *node) {
 	}
 	n.disk.fs, n.deprived = fs, true
 	delete(f.w.oracle.left, n)
+	f.w.oracle.loses(n)
 }
 
 // rot has a disk flip a bit of what it has of a log, while the program is down. A node
@@ -171,6 +172,10 @@ func (f *faults) loseArchive() {
 	n.crash()
 	n.disk.store = memstore.New(memstore.DefaultLimits)
 	n.trace("has lost its archive", nil)
+	f.w.oracle.unarchived[n] = f.w.oracle.chain.head()
+	if said := f.w.oracle.left[n]; said != nil {
+		clear(said.bodies)
+	}
 	f.crashed(n)
 }
 
@@ -185,6 +190,7 @@ func (f *faults) staleDisk() {
 	f.w.after(between(f.w.rnd.faults, TickLength, 2*Second), func() {
 		n.crash()
 		n.disk, n.deprived = old, true
+		f.w.oracle.aged[n] = f.w.oracle.chain.head()
 		n.trace("is back to an old copy of its disk", nil)
 		f.crashed(n)
 	})

@@ -15,6 +15,18 @@ type simLane struct {
 	n    *node
 	name string
 	work lane.Work[shell.Job, []driver.Event]
+	// begun is how much had been written when a batch began.
+	begun map[*shell.Job]int
+}
+
+// do does the work of a batch.
+func (l *simLane) do(ctx context.Context, jobs []shell.Job, results [][]driver.Event) error {
+	begun := l.begun[&jobs[0]]
+	delete(l.begun, &jobs[0])
+	if l.name != "sync" {
+		return l.work(ctx, jobs, results)
+	}
+	return l.n.disk.since(begun, func() error { return l.work(ctx, jobs, results) })
 }
 
 // newLane makes a lane of one life of a program.
@@ -26,8 +38,9 @@ func (p *program) newLane(name string, o lane.Options[shell.Job], work lane.Work
 		work = w.spoilLog(p.n, work, &o)
 	}
 	most := w.cfg.Work.of(name)
-	l := &simLane{n: p.n, name: name, work: work}
-	l.Lane = kernel.NewLane(p.n.host, o, work, func(jobs []shell.Job) Time {
+	l := &simLane{n: p.n, name: name, work: work, begun: map[*shell.Job]int{}}
+	l.Lane = kernel.NewLane(p.n.host, o, l.do, func(jobs []shell.Job) Time {
+		l.begun[&jobs[0]] = p.n.disk.begun()
 		return between(w.rnd.work, most/4, most) + p.n.strategy.delay(jobs)
 	}, func(done []lane.Completion[[]driver.Event]) {
 		if p == p.n.program {
@@ -76,6 +89,6 @@ func (l *simLane) crash() {
 			return
 		}
 		// Nobody hears what came of it.
-		_ = l.work(context.Background(), jobs, make([][]driver.Event, len(jobs)))
+		_ = l.do(context.Background(), jobs, make([][]driver.Event, len(jobs)))
 	})
 }

@@ -223,7 +223,7 @@ func (p *program) perform(effects []driver.Effect) {
 		if n.strategy != nil && n.strategy.performs(effects[i]) {
 			continue
 		}
-		n.w.oracle.does(n, effects[i])
+		n.w.oracle.logs(n, effects[i])
 		p.shell.Do([]driver.Effect{p.spoil(effects[i])})
 	}
 }

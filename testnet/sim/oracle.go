@@ -36,6 +36,12 @@ type oracle struct {
 	acks   []ack // of blocks that are still to be shown
 	forged map[tx.ID]bool
 
+	// aged is up to where blocks were committed when an old disk was put back, unarchived
+	// when an archive was lost.
+	aged, unarchived map[*node]uint64
+
+	losses map[*node]*loss
+
 	patience patience
 	pace     pace
 
@@ -46,7 +52,7 @@ type oracle struct {
 func newOracle(w *world) *oracle {
 	o := &oracle{
 		w: w, left: map[*node]*bond{}, forged: map[tx.ID]bool{}, patience: newPatience(),
-		forks: newForks(), roles: map[*node]role{}, convicted: map[convicted]bool{},
+		forks: newForks(), roles: map[*node]role{}, convicted: map[convicted]bool{}, aged: map[*node]uint64{}, unarchived: map[*node]uint64{}, losses: map[*node]*loss{},
 	}
 	o.votes = newVotes(o)
 	o.chain = newChain(o)
@@ -112,6 +118,9 @@ func (o *oracle) says(n *node, m pbft.Message) {
 		if vc, ok := m.(*pbft.ViewChange); ok {
 			o.wantsView(n, vc)
 		}
+	}
+	if n.strategy == nil && n.twin == nil {
+		o.anew(n, m)
 	}
 	o.votes.message(m)
 }

@@ -74,6 +74,22 @@ func (o *oracle) delivered(n *node, b driver.BlockCommitted) {
 		o.chain.extend(h, b.Block.Body.Batch(), b.Block.Next)
 	}
 	o.sameAs(n, h)
+	o.counted(n, &b.Decision.Cert)
+}
+
+// counted has a node be bound by its own COMMIT where it has shown a block that it took for
+// committed because of it. What it has signed before it lost its log, or its archive, is
+// shown to it by others.
+func (o *oracle) counted(n *node, c *pbft.Certificate) {
+	if !o.losses[n].over(c.Epoch) || c.Seq <= o.unarchived[n] {
+		return
+	}
+	self, member := o.votes.known[c.Epoch].Replica(n.key.Public())
+	for _, s := range c.Sigs {
+		if member && s.Replica == self && o.left[n] != nil {
+			o.bind(n, &pbft.Vote{Subject: c.Subject, Replica: self, Sig: s.Sig})
+		}
+	}
 }
 
 // sameAs compares a node's block with everybody's.
@@ -117,6 +133,7 @@ func (c *chain) extend(h *pbft.Header, batch tx.Batch, next genesis.ValidatorSet
 	for i, t := range batch {
 		id := t.ID()
 		ids = append(ids, id)
+		o.renewed(h, id)
 		if old, twice := c.placed[id]; twice {
 			o.broken("S6", "%s is executed twice, in %d and now in %v", t.Summary(), old.seq, h)
 		}

@@ -17,6 +17,9 @@ import (
 type bond struct {
 	pbft.Promise
 	commits []pbft.Claim // each COMMIT of the highest view, ascending by sequence number
+	// bodies are the blocks that the COMMITs of all views are for, by sequence number.
+	bodies map[uint64]pbft.Digest
+	cut    bool // its log was, and has not been looked at since
 }
 
 // bind adds to what a node is bound by what it says now, with its own signature.
@@ -29,7 +32,7 @@ func (o *oracle) bind(n *node, m pbft.Message) {
 	}
 	p := o.left[n]
 	if p == nil || p.Epoch < epoch {
-		p = &bond{Promise: pbft.Promise{Epoch: epoch, Entered: true}}
+		p = &bond{Promise: pbft.Promise{Epoch: epoch, Entered: true}, bodies: p.inheritance()}
 		o.left[n] = p
 	}
 	if p.Epoch > epoch {
@@ -44,6 +47,7 @@ func (o *oracle) bind(n *node, m pbft.Message) {
 		if m.Replica == self {
 			bindVote(&p.Promise, m.Subject)
 			if m.Phase == pbft.Commit {
+				p.bodies[m.Seq] = m.Digest
 				p.commits = withLock(p.commits, pbft.Claim{View: m.View, Seq: m.Seq, Digest: m.Digest})
 			}
 		}
@@ -62,6 +66,14 @@ func (o *oracle) bind(n *node, m pbft.Message) {
 			bindView(&p.Promise, m.View)
 		}
 	}
+}
+
+// inheritance are the bodies that a node must have, in whatever epoch it is.
+func (b *bond) inheritance() map[uint64]pbft.Digest {
+	if b == nil {
+		return map[uint64]pbft.Digest{}
+	}
+	return b.bodies
 }
 
 func bindView(p *pbft.Promise, view uint64) {
@@ -117,7 +129,7 @@ func (b *bond) owes(known *pbft.Promise) error {
 const sampled = 48
 
 // recorded checks that a crash now would not have the node forget what it says. It looks
-// at one of many, and at a checkpoint always.
+// at one of many, at the first after each cut of the log, and at a checkpoint always.
 func (o *oracle) recorded(n *node, m pbft.Message) {
 	if v, ok := m.(*pbft.Vote); ok && v.Phase == pbft.Checkpoint {
 		if self, member := o.votes.known[v.Epoch].Replica(n.key.Public()); member && self == v.Replica {
@@ -125,7 +137,8 @@ func (o *oracle) recorded(n *node, m pbft.Message) {
 		}
 		return
 	}
-	if o.sends++; o.sends%sampled == 0 {
+	said := o.left[n]
+	if o.sends++; o.sends%sampled == 0 || (said != nil && said.cut) {
 		o.survives(n, n.disk.clone(o.w))
 	}
 }
@@ -142,21 +155,32 @@ func (o *oracle) archived(n *node, v *pbft.Vote) {
 	}
 }
 
-// does looks at what a node does with its log. One that votes for a block must have its
-// body there: if others have prepared it, they must be able to get it.
-func (o *oracle) does(n *node, e driver.Effect) {
+// logs looks at what a node does to its log.
+func (o *oracle) logs(n *node, e driver.Effect) {
+	o.renews(n, e)
 	if !o.honest(n) {
 		return
 	}
 	switch e := e.(type) {
 	case driver.Append:
-		for _, r := range e.Records {
-			if r, ok := r.(codec.Accepted); ok && r.Header.Count > 0 && r.Body == nil {
-				o.broken("S4", "node %d votes for %v, whose body is not in its log", n.id, &r.Header)
-			}
+		o.appended(n, &e)
+	case driver.Cut:
+		if said := o.left[n]; said != nil {
+			said.cut = true
 		}
 	case driver.Disown:
 		o.disowned(n)
+	default:
+	}
+}
+
+// appended checks that a node which votes for a block has its body in the log: if others
+// have prepared it, they must be able to get it.
+func (o *oracle) appended(n *node, a *driver.Append) {
+	for _, r := range a.Records {
+		if r, ok := r.(codec.Accepted); ok && r.Header.Count > 0 && r.Body == nil {
+			o.broken("S4", "node %d votes for %v, whose body is not in its log", n.id, &r.Header)
+		}
 	}
 }
 
@@ -173,6 +197,7 @@ func (o *oracle) survives(n *node, d *disk) {
 	if said == nil || !n.votes {
 		return
 	}
+	said.cut = false
 	head, err := d.archived(o.w)
 	if err != nil {
 		o.broken("S4", "the archive of node %d does not open after a crash: %v", n.id, err)
@@ -186,8 +211,14 @@ func (o *oracle) survives(n *node, d *disk) {
 		o.broken("S4", "the log of node %d does not open after a crash: %v", n.id, err)
 		return
 	}
-	if own := gives(m, head); own < m.Decided() && o.w.cfg.wholeDisks() {
+	if own := gives(m, head); own < m.Decided() && !n.deprived && o.w.cfg.Faults.LostArchives == 0 {
 		o.broken("S4", "the log of node %d stands on block %d, and after a crash its disk gives it none above %d", n.id, m.Decided(), own)
+	}
+	for seq := head + 1; seq <= o.chain.head(); seq++ {
+		if b := o.chain.at(seq); said.bodies[seq] == b.digest && m.Body(b.header.Body) == nil {
+			o.broken("S4", "node %d has sent COMMIT for %v, and after a crash neither its archive nor its log has the block", n.id, &b.header)
+			return
+		}
 	}
 	known := o.promised(m, max(head, m.Decided()), said.Epoch)
 	err = said.Within(&known)

@@ -135,7 +135,7 @@ func (v *votes) vote(s pbft.Subject, r quorum.Replica, signature pbft.Signature)
 		return
 	}
 	for i := range p.choices {
-		if p.choices[i].by>>r&1 == 1 && v.o.trusted(who) {
+		if p.choices[i].by>>r&1 == 1 && (v.o.trusted(who) || v.o.shown(who, s.Seq)) {
 			v.o.broken("S3", "honest replica %d signed %v, and before that another digest: %s", r, s, p.choices[i].digest.Short())
 		}
 	}
@@ -148,6 +148,13 @@ func (v *votes) vote(s pbft.Subject, r quorum.Replica, signature pbft.Signature)
 	if bits.OnesCount32(x.by) == quorumOf(len(set)) {
 		v.formed(s)
 	}
+}
+
+// shown reports whether others could show a node that had its disk put back by an old one
+// what it had voted for at a place: they had committed it by then.
+func (o *oracle) shown(key sig.PublicKey, seq uint64) bool {
+	n := o.w.byKey[key]
+	return n != nil && n.strategy == nil && n.twin == nil && seq <= o.aged[n]
 }
 
 func (p *place) find(digest, state pbft.Digest) int {
