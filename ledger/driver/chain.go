@@ -41,7 +41,7 @@ type chain struct {
 	unarchived      []*committed       // given to the archive or about to be, and not there yet
 	unarchivedBytes int                // their bytes
 	onTheWay        map[tx.ID]struct{} // their transactions
-	parked          *application       // that waits for the archive to have fewer
+	parked          *application       // that waits, see parks
 	unstored        int                // transactions since the last block whose state was stored
 	states          []storedState      // those that others may be fetching
 	shed            uint64             // the last durable one when Prune was last asked for
@@ -174,9 +174,15 @@ func (d *Driver) archived(seq uint64) {
 	d.unpark()
 }
 
-// unpark goes on applying blocks for which there was no room.
+// parks reports whether no blocks from sources are to be applied now: sources may be faster
+// than the disk, or this peer is about to vote above what its disk has by then.
+func (d *Driver) parks() bool {
+	return d.chain.unarchivedBytes > MaxUnarchived || (d.footing.near && d.voter == nil)
+}
+
+// unpark goes on applying blocks, if there is no reason any more to wait.
 func (d *Driver) unpark() {
-	if a := d.chain.parked; a != nil && d.chain.unarchivedBytes <= MaxUnarchived {
+	if a := d.chain.parked; a != nil && !d.parks() {
 		d.chain.parked = nil
 		d.apply(a)
 	}
@@ -361,8 +367,8 @@ func (d *Driver) apply(a *application) {
 			d.inform(follow.Failed{Job: a.job})
 			return
 		}
-		if d.chain.unarchivedBytes > MaxUnarchived {
-			d.chain.parked = a // sources may be faster than the disk
+		if d.parks() {
+			d.chain.parked = a
 			return
 		}
 		done := d.plan.find(decision.Cert.Digest)

@@ -33,11 +33,12 @@ func putBack(t *testing.T, records func(own []codec.LogRecord) []codec.LogRecord
 	return w, old, driver.Recovered{Votes: true, Memory: memory, Decided: memory.Decided()}
 }
 
-// votes returns the votes for blocks that a node has sent.
+// votes returns the votes for blocks that a node has sent, of its own.
 func (n *node) votes() (out []*pbft.Vote) {
+	self, _ := n.w.genesis.Set().Replica(key(n.at).Public())
 	for _, s := range n.sent {
 		if m, ok := s.Frame.(codec.Message); ok {
-			if v, ok := m.Message.(*pbft.Vote); ok && v.Phase != pbft.Checkpoint {
+			if v, ok := m.Message.(*pbft.Vote); ok && v.Phase != pbft.Checkpoint && v.Replica == self {
 				out = append(out, v)
 			}
 		}

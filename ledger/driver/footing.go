@@ -9,11 +9,14 @@ import (
 // that were fetched are in the archive, which is made durable seldom: a crash takes them.
 // Whoever has voted above such a block does not vote again before somebody gives it the
 // block once more, and where only a faulty validator has it, that may be never: three of
-// four would wait. So what a voter stands on is durable in its archive, or in its log with
-// its transactions.
+// four would wait. So who starts to vote has made durable what it stands on, and who votes
+// logs what it fetches, with the transactions.
 type footing struct {
 	from, to uint64 // the log has the blocks from the one to the other; none if to is 0
-	near     bool   // it could have voted: what it fetches from then on goes to the log, too
+	// near says that this peer has heard all that it must before it votes, and waits for
+	// its disk. Meanwhile its head stays where it is: in a swarm that goes on all the time
+	// the disk would never be there.
+	near bool
 }
 
 // logged takes note of a block that the log has, with its transactions.
@@ -33,8 +36,8 @@ func (f *footing) holds(seq, synced uint64) bool {
 	return seq <= synced || (seq <= f.to && f.from <= synced+1)
 }
 
-// rests reports whether this peer's disk can give it the head. If not, it has the archive
-// made durable: what is fetched from now on is logged, so that the two meet.
+// rests reports whether this peer's disk can give it the head, and has it made durable if
+// not.
 func (d *Driver) rests() bool {
 	c := &d.chain
 	if d.footing.holds(c.seq(), c.synced) {
@@ -48,7 +51,7 @@ func (d *Driver) rests() bool {
 
 // obtain makes a block the head that came from a source.
 func (d *Driver) obtain(decision *pbft.Decision, done *result) {
-	if d.stand.able && d.stand.halted == "" && (d.voter != nil || d.footing.near) && d.member() {
+	if d.voter != nil {
 		rec := codec.Decided{Decision: decision}
 		if decision.Header.Count > 0 {
 			rec.Body = done.block.Body.Encoded()
@@ -67,10 +70,8 @@ func (d *Driver) decided(seq uint64, whole bool) {
 	}
 }
 
-// standOn has the votes that are to come wait until the log has the last block below them.
-// One that was fetched left no trace in the log before this peer was about to vote, and
-// the archive may be behind after a crash: whoever starts from both must know then that it
-// stands on what it lacks.
+// standOn has the votes that are to come wait until the log has a decision as high as the
+// last block below them. It says up to where this replica's own log goes: see Resume.
 func (d *Driver) standOn(decision *pbft.Decision) {
 	switch {
 	case decision == nil || !d.stand.able:

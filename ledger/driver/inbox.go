@@ -270,12 +270,26 @@ func (d *Driver) otherEpoch(a *Arrived, m pbft.Message) {
 		return
 	case epoch == now+1, epoch == now: // the latter while this peer is not in it yet
 		s := d.inbox.sender(a.From)
-		if _, vote := m.(*pbft.Vote); vote && s != nil && s.waits+a.Frame.Size <= maxEarly {
+		if waits(m, epoch == now) && s != nil && s.waits+a.Frame.Size <= maxEarly {
 			s.early, s.waits = append(s.early, a.Frame), s.waits+a.Frame.Size
 		}
 	}
 	if epoch > now {
 		d.sync.behind(d)
+	}
+}
+
+// waits reports whether a message is kept for a replica that has not started: a vote, and a
+// proposal too if it is about to start. Who misses the first blocks of others is behind them
+// until it has fetched them.
+func waits(m pbft.Message, about bool) bool {
+	switch m.(type) {
+	case *pbft.Vote:
+		return true
+	case *pbft.Proposal:
+		return about
+	default:
+		return false
 	}
 }
 

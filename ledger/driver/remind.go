@@ -24,8 +24,9 @@ type reminders struct {
 
 // reminder is what one other shows.
 type reminder struct {
-	shown   int // messages
-	pending int // those whose signatures are being looked at
+	asked   bool // because it was there, and not because time had passed
+	shown   int  // messages
+	pending int  // those whose signatures are being looked at
 	ended   bool
 }
 
@@ -78,6 +79,27 @@ func (d *Driver) remind(to sig.PublicKey, asked codec.Remind) {
 		d.leaveSend(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Message{Message: m}})
 	}
 	d.leaveSend(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Reminded{Epoch: h.Epoch}})
+	// Who asks can be reached, which it may not have been a moment ago: where all start at
+	// once, they do so together.
+	if r := d.reminderOf(to); r != nil && !r.asked && !r.ended {
+		r.asked = true
+		d.do(Send{To: []sig.PublicKey{to}, Class: Votes, Frame: codec.Remind{Epoch: h.Epoch}})
+	}
+}
+
+// reminderOf returns what a validator shows this replica, nil if it has asked nobody.
+func (d *Driver) reminderOf(from sig.PublicKey) *reminder {
+	x := &d.reminders
+	if d.stand.began || !d.stand.able || x.epoch != d.chain.head.Epoch || x.since == 0 || from == d.self {
+		return nil
+	}
+	if _, member := d.chain.head.Next.Replica(from); !member {
+		return nil
+	}
+	if x.from[from] == nil {
+		x.from[from] = &reminder{}
+	}
+	return x.from[from]
 }
 
 // saidBy returns what this peer has of what a validator has said.
@@ -95,16 +117,9 @@ func (d *Driver) saidBy(who quorum.Replica) []pbft.Message {
 
 // shownOwn takes what another shows this replica before it votes.
 func (d *Driver) shownOwn(a *Arrived) {
-	r := d.reminders.from[a.From]
-	if d.stand.began || !d.stand.able || d.reminders.epoch != d.chain.head.Epoch || d.reminders.from == nil {
-		return
-	}
-	if _, member := d.chain.head.Next.Replica(a.From); !member || a.From == d.self {
-		return
-	}
+	r := d.reminderOf(a.From)
 	if r == nil {
-		r = &reminder{}
-		d.reminders.from[a.From] = r
+		return
 	}
 	if f, end := a.Frame.Frame.(codec.Reminded); end {
 		if f.Epoch == d.reminders.epoch && !r.ended {

@@ -78,7 +78,8 @@ func (d *Driver) knows(decision *pbft.Decision) bool {
 
 // mayVote reports whether this peer takes part in the epoch of the next block.
 func (d *Driver) mayVote() bool {
-	return d.member() && d.stand.able && d.stand.halted == "" && d.chain.seq() >= d.stand.decided && !d.chain.installing && d.informed()
+	able := d.member() && d.stand.able && d.stand.halted == "" && d.chain.seq() >= d.stand.decided && !d.chain.installing
+	return able && (d.footing.near || d.informed())
 }
 
 // member reports whether this peer is one of the validators of the next block.

@@ -71,12 +71,14 @@ func (d *Driver) turnEpoch() bool {
 		d.plan.carried = v.core.Carried()
 		d.leaveEpoch()
 	}
-	if d.mayVote() {
-		d.footing.near = true
-		if d.rests() {
+	if d.footing.near = d.mayVote(); !d.footing.near || d.rests() {
+		if d.footing.near {
 			d.startEpoch()
-			return true
 		}
+		d.unpark()
+	}
+	if d.voter != nil {
+		return true
 	}
 	d.committee()
 	return false
@@ -97,7 +99,7 @@ func (d *Driver) leaveEpoch() {
 		return
 	}
 	epoch := d.voter.epoch
-	d.voter = nil
+	d.voter, d.footing.near = nil, false
 	d.plan.clear()
 	d.inbox.clear()
 	d.committee()

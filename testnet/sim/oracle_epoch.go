@@ -12,9 +12,9 @@ type role struct {
 	voting bool
 }
 
-// waitsAtEnd is how long who has the last block of an epoch waits for a quorum to have
-// stored it.
-const waitsAtEnd = Second
+// waitsAtEnd is how long who has the last block of an epoch waits at least for a quorum to
+// have stored it: a second, less what passes until a block that is committed is shown.
+const waitsAtEnd = 900 * Millisecond
 
 // turned looks at what a node says of its part. Who has voted in an epoch goes on to the
 // next one when a quorum has said that it has stored the last block, or has committed one
