@@ -3,6 +3,7 @@ package sim
 import (
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
 )
 
 // role is what a life of a node has last said of its part in consensus.
@@ -33,7 +34,11 @@ func (o *oracle) turned(n *node, x driver.RoleChanged) {
 	}
 	h := &last.header
 	stored := pbft.Subject{Phase: pbft.Checkpoint, Epoch: h.Epoch, Seq: h.Seq, Digest: last.digest, State: h.State}
-	if o.votes.certified(stored) || o.chain.head() > h.Seq {
+	var own []quorum.Replica // its own vote may be waiting for its log
+	if r, member := o.votes.known[h.Epoch].Replica(n.key.Public()); member {
+		own = append(own, r)
+	}
+	if o.votes.certified(stored, own...) || o.chain.head() > h.Seq {
 		return
 	}
 	if waited := o.w.now() - o.votes.committed[h.Seq].at; waited < waitsAtEnd {

@@ -173,10 +173,17 @@ func (v *votes) voted(s pbft.Subject, r quorum.Replica) bool {
 	return p != nil && p.choices[p.find(s.Digest, s.State)].by>>r&1 == 1
 }
 
-// certified reports whether a quorum has voted so.
-func (v *votes) certified(s pbft.Subject) bool {
+// certified reports whether a quorum has voted so, with those who are about to.
+func (v *votes) certified(s pbft.Subject, about ...quorum.Replica) bool {
 	set, p := v.known[s.Epoch], v.cast[s.Place()]
-	return set != nil && p != nil && bits.OnesCount32(p.choices[p.find(s.Digest, s.State)].by) >= quorumOf(len(set))
+	if set == nil || p == nil {
+		return false
+	}
+	by := p.choices[p.find(s.Digest, s.State)].by
+	for _, r := range about {
+		by |= 1 << r
+	}
+	return bits.OnesCount32(by) >= quorumOf(len(set))
 }
 
 // justified checks that an honest replica has a reason for a vote: a quorum's PREPAREs
