@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/pbft"
 )
 
 // An old copy of a validator's log is put back, and nothing else. What the archive has of
@@ -57,5 +60,86 @@ func TestOldLogBesideANewArchive(t *testing.T) {
 	}
 	if ids, _ := s.renewals(ctx, s.all[1], m.key.Public()); len(ids) != 1 {
 		t.Errorf("it has taken its place anew %d times", len(ids))
+	}
+}
+
+// An old copy of a validator's directory is put back since which nothing was committed: two
+// of four are down. The others show it what it has said meanwhile, as soon as they are
+// enough.
+func TestOldDirectorySinceWhichNothingWasCommitted(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s := newSwarm(t, 4, 0, nil)
+	old, witness, away := s.all[3], s.all[0], s.all[1:3]
+	asked := make(chan struct{}, 1)
+	times := 0
+	s.tap = func(from *member, _ Class, frame []byte) {
+		f, err := codec.DecodeFrame(frame, codec.Limits{})
+		if err != nil || from != old {
+			return
+		}
+		m, _ := f.(codec.Message)
+		if _, ok := m.Message.(*pbft.ViewChange); !ok {
+			return
+		}
+		// What it repeats has reached those who are there.
+		if times++; times == 4*len(s.all) {
+			asked <- struct{}{}
+		}
+	}
+	votes := func(m *member) bool { v := m.live().view.Load(); return v.Core != nil && !v.Core.Changing }
+	s.startAll()
+	for _, m := range s.all { // so that nobody gives a leader up that is late
+		s.until(ctx, "all take part", func() bool { return votes(m) })
+	}
+	_, c, err := old.put(ctx, "before")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.agree(ctx, c.Block, s.all...)
+	old.halt()
+	if times > 0 {
+		t.Fatal("it has asked for a view already")
+	}
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(copied, os.DirFS(old.dir)); err != nil {
+		t.Fatal(err)
+	}
+	old.start()
+	s.until(ctx, "it votes again", func() bool { return votes(old) })
+	for _, m := range away {
+		m.halt()
+	}
+	stop, cancelPut := context.WithCancel(ctx)
+	put := make(chan struct{})
+	go func() {
+		defer close(put)
+		_, _, _ = witness.put(stop, "meanwhile") //nolint:errcheck // nothing is committed meanwhile
+	}()
+	select {
+	case <-asked:
+	case <-ctx.Done():
+		t.Fatal("it wants no other view")
+	}
+	cancelPut()
+	<-put
+	old.halt()
+	if err := os.RemoveAll(old.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(old.dir, os.DirFS(copied)); err != nil {
+		t.Fatal(err)
+	}
+	old.start()
+	s.until(ctx, "it knows that its log is an old one", func() bool { return old.live().view.Load().Recovering })
+	for _, m := range away {
+		m.start()
+	}
+	s.until(ctx, "it has taken its place anew", func() bool {
+		st, err := old.live().Status(ctx)
+		return err == nil && st.Role == RoleValidator && st.Epoch == 1
+	})
+	if _, _, err := old.put(ctx, "in the end"); err != nil {
+		t.Error(err)
 	}
 }

@@ -16,8 +16,8 @@ import (
 // vote against that. What is committed since tells it as well, but not what is in flight.
 type reminders struct {
 	epoch    uint64
-	since    time.Duration // when it asked first; 0 for not yet
-	asked    time.Duration // when it asked last
+	any      bool          // it has asked
+	asked    time.Duration // when it did last
 	from     map[sig.PublicKey]*reminder
 	complete int // so many have shown all that they have
 }
@@ -41,8 +41,9 @@ const (
 // votes in two phases, and one in the certificate of a lock; and two of view changes.
 func mostShown(window uint64) int { return int(3*2*window) + 2 }
 
-// reminded reports whether somebody honest has shown all that it has, or nobody does for as
-// long as a replica listens that begins. It asks.
+// reminded reports whether somebody honest has shown all that it has, and asks if not. There
+// is no end to that: as many others are there as must answer whenever a vote could come to
+// something.
 func (d *Driver) reminded() bool {
 	r, h := &d.reminders, d.chain.head
 	if r.epoch != h.Epoch || r.from == nil {
@@ -52,14 +53,8 @@ func (d *Driver) reminded() bool {
 	if err != nil || r.complete >= committee.Weak() {
 		return true
 	}
-	if r.since > 0 && d.now.Mono-r.since >= listening {
-		return true
-	}
-	if r.since == 0 || d.now.Mono-r.asked >= remindEvery {
-		r.asked = max(1, d.now.Mono)
-		if r.since == 0 {
-			r.since = r.asked
-		}
+	if !r.any || d.now.Mono-r.asked >= remindEvery {
+		r.any, r.asked = true, d.now.Mono
 		others := slices.DeleteFunc(slices.Clone(h.Next), func(k sig.PublicKey) bool { return k == d.self })
 		d.do(Send{To: others, Class: Votes, Frame: codec.Remind{Epoch: h.Epoch}})
 	}
@@ -67,18 +62,21 @@ func (d *Driver) reminded() bool {
 	return false
 }
 
-// remind shows a validator what it has said in this epoch, as far as this peer knows.
+// remind shows a validator what it has said in this epoch, as far as this peer knows. Of a
+// later one it knows nothing. Who is in an earlier one has blocks to fetch first.
 func (d *Driver) remind(to sig.PublicKey, asked codec.Remind) {
 	h, s := d.chain.head, d.inbox.sender(to)
 	who, member := h.Next.Replica(to)
-	if asked.Epoch != h.Epoch || !member || s == nil || (s.reminded > 0 && d.now.Mono-s.reminded < remindRest) {
+	if asked.Epoch < h.Epoch || !member || s == nil || (s.reminded > 0 && d.now.Mono-s.reminded < remindRest) {
 		return
 	}
 	s.reminded = max(1, d.now.Mono)
-	for _, m := range d.saidBy(who) {
-		d.leaveSend(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Message{Message: m}})
+	if asked.Epoch == h.Epoch {
+		for _, m := range d.saidBy(who) {
+			d.leaveSend(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Message{Message: m}})
+		}
 	}
-	d.leaveSend(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Reminded{Epoch: h.Epoch}})
+	d.leaveSend(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Reminded{Epoch: asked.Epoch}})
 	// Who asks can be reached, which it may not have been a moment ago: where all start at
 	// once, they do so together.
 	if r := d.reminderOf(to); r != nil && !r.asked && !r.ended {
@@ -90,7 +88,7 @@ func (d *Driver) remind(to sig.PublicKey, asked codec.Remind) {
 // reminderOf returns what a validator shows this replica, nil if it has asked nobody.
 func (d *Driver) reminderOf(from sig.PublicKey) *reminder {
 	x := &d.reminders
-	if d.stand.began || !d.stand.able || x.epoch != d.chain.head.Epoch || x.since == 0 || from == d.self {
+	if d.stand.began || !d.stand.able || x.epoch != d.chain.head.Epoch || !x.any || from == d.self {
 		return nil
 	}
 	if _, member := d.chain.head.Next.Replica(from); !member {
@@ -150,8 +148,11 @@ func (d *Driver) shownOwn(a *Arrived) {
 
 // endReminder counts one who has shown all.
 func (d *Driver) endReminder(r *reminder) {
-	if r.ended && r.pending == 0 {
-		d.reminders.complete++
+	if !r.ended || r.pending > 0 {
+		return
+	}
+	if d.reminders.complete++; !d.stand.began {
+		d.stand.since = d.now.Mono // only now it can be told what is committed
 	}
 }
 

@@ -177,7 +177,8 @@ func TestForgedRemindersCountForNothing(t *testing.T) {
 	}) {
 		t.Error("nobody is named")
 	}
-	w.until("it votes, having listened", 2*time.Second, func() bool { return n.view.Core != nil && !n.view.Recovering })
+	w.lost = nil
+	w.until("it votes, having been answered", 2*time.Second, func() bool { return n.view.Core != nil && !n.view.Recovering })
 }
 
 // Who asks all the time is answered now and then: an answer may be as large as a NEW-VIEW.

@@ -173,6 +173,9 @@ func TestTimeAwayIsNotHeldAgainstABlock(t *testing.T) {
 		}
 		away.wall, away.sent = 30*time.Minute.Milliseconds(), nil
 		w.startAgain(away)
+		for _, n := range w.others(away) {
+			away.hears(n.at, driver.Proposals, codec.Reminded{})
+		}
 		w.run(1100 * time.Millisecond)
 		away.hears(leader.at, driver.Proposals, p)
 		w.run(50 * time.Millisecond)

@@ -72,6 +72,13 @@ func (m *model) checkBodies(what string, p *pbft.Promise, memory *Memory) {
 			m.t.Errorf("%s: the body of committed block %v is missing", what, h)
 		}
 	}
+	// Also of an earlier view: others may have prepared the block, and nobody else its body.
+	for _, rec := range m.all[:m.left] {
+		a, ok := rec.(codec.Accepted)
+		if ok && a.Header.Seq > m.stored && !bytes.Equal(memory.Body(a.Header.Body), m.bodies[a.Header.Body]) {
+			m.t.Errorf("%s: the body of %v, which it has voted for in view %d, is missing", what, &a.Header, a.View)
+		}
+	}
 	for _, c := range append(slices.Clone(p.Accepted), p.Locks...) {
 		if h := m.headers[c.Digest]; !bytes.Equal(memory.Body(h.Body), m.bodies[h.Body]) {
 			m.t.Errorf("%s: the body of %v, which it has voted for, is missing", what, &h)

@@ -83,7 +83,10 @@ func (j *Journal) fetch(bodies map[pbft.Digest][]byte) error {
 
 // slot is what is needed of the records about one sequence number.
 type slot struct {
-	accepted noted // in the latest view
+	// accepted are the votes for each block that was proposed there, in the latest view in
+	// which it was. Nobody is bound by those of earlier views; but if another replica has
+	// prepared the block, the last who can hand its body out may be here.
+	accepted []noted
 	lock     noted // of the latest view
 	decided  noted
 }
@@ -92,8 +95,14 @@ type slot struct {
 func (s *slot) add(n noted) {
 	switch rec := n.record.(type) {
 	case codec.Accepted:
-		if old, ok := s.accepted.record.(codec.Accepted); !ok || !votedIn(&rec).below(votedIn(&old)) {
-			s.accepted = n
+		at := slices.IndexFunc(s.accepted, func(n noted) bool {
+			old, ok := n.record.(codec.Accepted)
+			return ok && old.Header == rec.Header
+		})
+		if at < 0 {
+			s.accepted = append(s.accepted, n)
+		} else if old, ok := s.accepted[at].record.(codec.Accepted); ok && old.View <= rec.View {
+			s.accepted[at] = n
 		}
 	case codec.Prepared:
 		if old, ok := s.lock.record.(codec.Prepared); !ok || !lockedIn(&rec).below(lockedIn(&old)) {
@@ -103,8 +112,6 @@ func (s *slot) add(n noted) {
 		s.decided = n
 	}
 }
-
-func votedIn(a *codec.Accepted) place { return place{a.Header.Epoch, a.View, true} }
 
 func lockedIn(p *codec.Prepared) place { return place{p.Lock.Header.Epoch, p.Lock.Cert.View, true} }
 
@@ -116,7 +123,7 @@ func (c *Contents) needed() []noted {
 	}
 	for _, seq := range c.Needed() {
 		s := c.slots[seq]
-		all = append(all, s.decided, s.accepted, s.lock)
+		all = append(append(all, s.decided, s.lock), s.accepted...)
 	}
 	return slices.DeleteFunc(all, func(n noted) bool { return n.record == nil })
 }

@@ -83,8 +83,9 @@ func recallsVote(records []Record, v *Vote) bool {
 				}
 			}
 		case PreparedRecord:
-			// The lock's certificate may have this replica's PREPARE in it, too.
-			if c := &rec.Lock.Cert; c.View == v.View && c.Seq == v.Seq && c.Digest == v.Digest {
+			// The lock's certificate may have this replica's PREPARE in it, too. One of a later
+			// view binds in its place.
+			if c := &rec.Lock.Cert; c.Seq == v.Seq && (c.View > v.View || (c.View == v.View && c.Digest == v.Digest)) {
 				return true
 			}
 		}
