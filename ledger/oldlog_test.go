@@ -114,7 +114,7 @@ func TestOldDirectorySinceWhichNothingWasCommitted(t *testing.T) {
 	put := make(chan struct{})
 	go func() {
 		defer close(put)
-		_, _, _ = witness.put(stop, "meanwhile") //nolint:errcheck // nothing is committed meanwhile
+		_, _, _ = witness.put(stop, "meanwhile") // which is not committed
 	}()
 	select {
 	case <-asked:

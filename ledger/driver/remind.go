@@ -76,7 +76,7 @@ func (d *Driver) remind(to sig.PublicKey, asked codec.Remind) {
 			d.leaveSend(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Message{Message: m}})
 		}
 	}
-	d.leaveSend(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Reminded{Epoch: asked.Epoch}})
+	d.leaveSend(Send{To: []sig.PublicKey{to}, Class: Proposals, Frame: codec.Reminded(asked)})
 	// Who asks can be reached, which it may not have been a moment ago: where all start at
 	// once, they do so together.
 	if r := d.reminderOf(to); r != nil && !r.asked && !r.ended {
