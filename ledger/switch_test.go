@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/tx"
@@ -50,12 +49,10 @@ func TestFloodAtTheEndOfAnEpoch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, m := range honest {
-		attempt, done := context.WithTimeout(ctx, 8*time.Second)
-		if _, _, err := m.put(attempt, fmt.Sprint("after ", i)); err != nil {
-			st, _ := m.live().Status(ctx)
+		if _, _, err := m.put(ctx, fmt.Sprint("after ", i)); err != nil {
+			st, _ := m.live().Status(t.Context())
 			t.Errorf("%v: %+v", err, st)
 		}
-		done()
 	}
 }
 

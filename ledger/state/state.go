@@ -218,6 +218,18 @@ func validatorsOf(from source) (genesis.ValidatorSet, error) {
 	return need(from, ValidatorsKey(), ParseValidators)
 }
 
+// validatorCount returns how many validators there are.
+func validatorCount(from source) (int, error) {
+	return need(from, ValidatorsKey(), func(value []byte) (int, error) {
+		d := decoder(value)
+		b := d.Bytes(2)
+		if b == nil {
+			return 0, fmt.Errorf("%w: validators: %w", ErrMalformed, d.Err())
+		}
+		return int(binary.BigEndian.Uint16(b)), nil
+	})
+}
+
 func paramsOf(from source) (genesis.Params, error) { return need(from, ParamsKey(), ParseParams) }
 
 // ParseValidators reads the validator set's entry, and returns ErrMalformed for

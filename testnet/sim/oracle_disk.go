@@ -125,8 +125,10 @@ func (b *bond) owes(known *pbft.Promise) error {
 	return nil
 }
 
-// sampled is how many messages leave between two looks at a disk.
-const sampled = 48
+// sampled is how many messages leave between two looks at a disk. A look opens the log and
+// the archive, and finds what a crash there would find: with one of 48, looks took a third
+// of a run's time.
+const sampled = 144
 
 // recorded checks that a crash now would not have the node forget what it says. It looks
 // at one of many, at the first after each cut of the log, and at a checkpoint always.
