@@ -31,7 +31,8 @@ type oracle struct {
 	forks  forks
 	left   map[*node]*bond // what binds each node by what has left it
 	last   *byte           // the frame that was looked at last
-	sends  int
+	sends  int             // messages that have left
+	cuts   int             // logs that were cut
 	wants  []*request
 	acks   []ack // of blocks that are still to be shown
 	forged map[tx.ID]bool

@@ -60,7 +60,7 @@ func (o *options) explore() (failed int, err error) {
 	if o.verbose {
 		workers = 1
 	}
-	debug.SetGCPercent(400) // runs make much garbage and keep little
+	debug.SetGCPercent(1000) // runs make much garbage and keep little
 	var (
 		jobs    = make(chan job)
 		reports = make(chan sim.Report)
