@@ -122,6 +122,9 @@ func (f *Follower) bestCheckpoint() *pbft.Decision {
 	return best
 }
 
+// begun reports whether there is something of the state that would be thrown away.
+func (t *transfer) begun() bool { return t.next != [32]byte{} }
+
 // shares reports whether a source serves the state at a checkpoint.
 func (s *source) shares(c *pbft.Decision) bool {
 	return s.checkpoint != nil && placeOf(s.checkpoint) == placeOf(c) && placeOf(c) != s.missing
@@ -129,12 +132,13 @@ func (s *source) shares(c *pbft.Decision) bool {
 
 // mayHave reports whether a source may have the state that is being fetched: it serves that
 // one, or a later one, and has not said that the one before is gone. While a large state is
-// on its way the ledger goes on, and heads show the latest state only.
+// on its way the ledger goes on, and heads show the latest state only. As long as nothing
+// of it has come, the later one is as good.
 func (t *transfer) mayHave(s *source) bool {
 	if s.shares(t.checkpoint) {
 		return true
 	}
-	return s.checkpoint != nil && s.checkpoint.Header.Seq > t.checkpoint.Header.Seq && !slices.Contains(t.absent, s)
+	return t.begun() && s.checkpoint != nil && s.checkpoint.Header.Seq > t.checkpoint.Header.Seq && !slices.Contains(t.absent, s)
 }
 
 // askChunk asks a source for the next chunk, and further ones while it does not come.
@@ -146,6 +150,14 @@ func (f *Follower) askChunk() {
 	}
 	to := f.best(!pending, func(x *source) bool { return t.mayHave(x) && !slices.Contains(t.tried, x) })
 	if to == nil {
+		if pending && f.elsewhere() && (!t.begun() || f.now-t.asks[0].started >= Patience) {
+			// Those who alone have a state that others have no more, and do not give it, hold
+			// nobody.
+			for _, a := range slices.Clone(t.asks) {
+				f.fail(a.source, false)
+			}
+			return
+		}
 		if f.best(false, t.mayHave) != nil && (!pending || len(t.tried) > len(t.asks)) {
 			t.round++
 			t.tried = nil
@@ -157,9 +169,6 @@ func (f *Follower) askChunk() {
 		switch {
 		case !pending:
 			f.abandonCheckpoint()
-		case !t.asks[0].source.shares(t.checkpoint) && f.bestCheckpoint() != nil:
-			// Who alone has an earlier state than others show, and is slow, holds nobody.
-			f.fail(t.asks[0].source, false)
 		case f.now-t.asked >= stretched(Patience, t.round):
 			// There is nobody to ask beside. Others may serve a later checkpoint by now, and
 			// if not, the same source may answer when it is asked anew.
@@ -173,6 +182,21 @@ func (f *Follower) askChunk() {
 	}
 	a := f.open(to, Chunk{Seq: t.checkpoint.Header.Seq, Start: t.next}, 0, MaxChunk)
 	t.asks, t.tried, t.asked = append(t.asks, a), append(t.tried, to), f.now
+}
+
+// elsewhere reports whether somebody who is not asked for a chunk serves another state.
+func (f *Follower) elsewhere() bool {
+	t := f.transfer
+	for _, s := range f.sources {
+		c := s.checkpoint
+		if c == nil || c.Header.Seq <= f.head.Seq || !s.rested(f.now) || !s.shares(c) || s.shares(t.checkpoint) {
+			continue
+		}
+		if !slices.ContainsFunc(t.asks, func(a *ask) bool { return a.source == s }) {
+			return true
+		}
+	}
+	return false
 }
 
 // abandonCheckpoint goes over to another checkpoint when nobody serves this one any

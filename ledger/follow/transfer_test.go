@@ -161,6 +161,23 @@ func TestLoneSourceDoesNotHoldATransfer(t *testing.T) {
 	w.until(time.Minute, "the follower is at the head", func() bool { return w.head.Seq+20 >= w.height(w.now) })
 }
 
+// Several that show a state and do not give it, which the others have no more, do not hold
+// one either, nor longer the more of them there are.
+func TestBoastersDoNotHoldATransferTogether(t *testing.T) {
+	late := func(w *world, p *peer, a Ask) {
+		if w.now > 30*time.Second {
+			honest(w, p, a)
+		}
+	}
+	a, b := newPeer("late", late), newPeer("late too", late)
+	a.retains, b.retains = 8, 8
+	w := newWorld(t, newPeer("boaster", boaster), newPeer("boaster too", boaster), newPeer("a third", boaster), a, b)
+	w.interval = 20
+	w.height = func(now time.Duration) uint64 { return 5000 + uint64(now/(100*time.Millisecond)) }
+	w.start(1000, 0)
+	w.until(45*time.Second, "the follower is at the head", func() bool { return w.head.Seq+20 >= w.height(w.now) })
+}
+
 func TestHostileSourcesDoNotHoldATransfer(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		hostile := rapid.IntRange(0, 6).Draw(rt, "hostile")
