@@ -451,6 +451,7 @@ func (d *Driver) installed(e *Installed) {
 	c.given, c.archived, c.synced, c.lowest = e.Head, e.Head.Header.Seq, e.Head.Header.Seq, e.Head.Header.Seq
 	c.waits, c.unstored, c.due, c.states = false, 0, nil, nil
 	c.forget(nil)
+	d.renew.seated(e.Seat)
 	d.setHead(e.Head)
 	c.remember(&e.Head.Tip)
 	d.shown.head = e.Head

@@ -9,6 +9,7 @@ import (
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/ledger/tx"
 )
 
 var (
@@ -73,6 +74,14 @@ type Recovered struct {
 	Stable      *pbft.Certificate
 	Checkpoints []*pbft.Decision
 	Fork        *Fork
+}
+
+// Seat is how a validator came to its place, as a state has it: By is the transaction that
+// made it one or took its place anew the last time, and Since the block of that. Both are
+// zero for a peer that is none, and for a validator of the genesis document.
+type Seat struct {
+	Since uint64
+	By    tx.ID
 }
 
 // DefaultStateEvery has a start take part of a second.

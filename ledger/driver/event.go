@@ -165,11 +165,13 @@ type (
 	// *Fetched as blocks, follow.Building, follow.ChunkRefused, follow.Failed.
 	ChainChecked struct{ Event follow.Event }
 	// Installed answers Install: the archive begins with a state that was fetched. Verified
-	// is the decision of its block. Err says that nothing was replaced.
+	// is the decision of its block, Seat what the state says of this peer. Err says that
+	// nothing was replaced.
 	Installed struct {
 		Job      follow.JobID
 		Head     *Head
 		Verified pbft.Verified
+		Seat     Seat
 		Err      error
 	}
 	// Accused answers Keep of a fork: the fork with those who are to blame for it.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/genesis"
@@ -88,5 +89,47 @@ func TestFollowerBelievesNoOK(t *testing.T) {
 	w.run(follow.HandOverExpiry)
 	if a, ok := follower.answers[1]; !ok || !errors.Is(a.Err, driver.ErrUndecided) {
 		t.Errorf("in the end the client is told %+v, %t", a, ok)
+	}
+}
+
+// A validator that has lost its log gets behind the block that has its renewal by a state,
+// and never sees that block. The state says which renewal it was: the validator votes again
+// without another, of which it has few.
+func TestRenewalPassedByAStateCounts(t *testing.T) {
+	w := newWorldOf(t, 4, 0, func(c *driver.Config, _ *genesis.Params) { c.TransferAfter = 2 })
+	w.states = true
+	w.run(1100 * time.Millisecond)
+	w.nodes[0].submit(1, 10, 0, put(1))
+	w.run(200 * time.Millisecond)
+	lost := w.others(w.leader(0, 0), w.leader(1, 0))[0]
+	others := w.others(lost)
+	lost.stop()
+	lost.loseLog()
+	lost.start(lost.recovered())
+	lost.begin()
+	w.hold = func(n *node, e driver.Effect) bool {
+		_, install := e.(driver.Install)
+		return install && n == lost
+	}
+	w.lost = func(_, to int, _ codec.Frame) bool { return to == lost.at }
+	w.until("its renewal is committed", 20*time.Second, func() bool { return others[0].view.Head.Epoch == 1 })
+	seat := driver.Seat{Since: others[0].view.Head.Start.Seq, By: lost.renewing()[0]}
+	for i := range 4 {
+		others[0].submit(intake.Ticket(i+2), 10, uint64(i+1), put(i+2))
+		w.run(time.Second)
+	}
+	w.lost = nil
+	lost.sources(others[0].at, others[1].at, others[2].at)
+	w.until("a state is to be installed", 10*time.Second, func() bool { return len(lost.waiting) > 0 })
+	head := others[0].disk.head()
+	verified, _ := lost.judge.Verify(head.Decision)
+	install, ok := lost.waiting[0].(driver.Install)
+	if !ok {
+		t.Fatalf("%T is to be done", lost.waiting[0])
+	}
+	lost.take(driver.Installed{Job: install.Job, Head: head, Verified: verified[0], Seat: seat})
+	w.until("it votes again", 10*time.Second, func() bool { return lost.view.Core != nil && !lost.view.Recovering })
+	if made := lost.renewing(); len(made) != 1 || lost.view.Core.Epoch != 1 {
+		t.Errorf("it votes in epoch %d, and made %d renewals", lost.view.Core.Epoch, len(made))
 	}
 }

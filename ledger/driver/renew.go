@@ -171,6 +171,15 @@ func (r *renewal) failed(d *Driver) {
 	r.next, r.pause = d.now.Mono+r.pause, min(2*r.pause, maxRenewPause)
 }
 
+// seated is told how this peer came to its place, by a state that has taken the place of
+// blocks which it never saw. A renewal of its own may be in one of them: it would make
+// another one, and there are few.
+func (r *renewal) seated(s Seat) {
+	if slices.Contains(r.ids, s.By) {
+		r.done = s.Since
+	}
+}
+
 // committed is told of the transactions of each block before anybody else is: the epoch
 // after the renewal's may begin at once. Only renewals that the log has count: they are
 // younger than the loss.

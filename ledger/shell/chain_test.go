@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/decube/decube/internal/durable/faultfs"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
@@ -256,6 +257,23 @@ func (p *peer) fetch(s *peer, d *pbft.Decision) {
 	}
 }
 
+// learn gives a peer the changes of the validators that another has.
+func (p *peer) learn(s *peer) {
+	p.t.Helper()
+	for b, err := range s.shell.Hops(0) {
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		hop, err := codec.DecodeHop(b)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if err := p.shell.Learn(*hop); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
 // The state at a checkpoint goes from one peer to another, over a change of the
 // validators or a renewal, and the ledger goes on from there.
 func TestTransfer(t *testing.T) {
@@ -275,18 +293,7 @@ func TestTransfer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for b, err := range s.shell.Hops(0) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				hop, err := codec.DecodeHop(b)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := p.shell.Learn(*hop); err != nil {
-					t.Fatal(err)
-				}
-			}
+			p.learn(s)
 			head := checked[follow.HeadChecked](p, follow.CheckHead{Blob: blob})
 			if head.Lie || head.Standing.Checkpoint == nil {
 				t.Fatalf("%+v", head)
@@ -369,5 +376,35 @@ func TestServe(t *testing.T) {
 	}
 	if _, err := s.shell.Chunk(5, nil); !errors.Is(err, archive.ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+// A state says by which transaction this peer last took its place: also of a block that
+// it never saw, at once and when it starts again.
+func TestTransferSaysWhichRenewalItWas(t *testing.T) {
+	w := newWorld(t)
+	w.commits(5)
+	id := w.renew(2) // 6
+	w.commits(4)
+	s, p := w.source(), w.newPeer()
+	p.self, p.fs = 2, faultfs.New(2) // without its log
+	if err := p.fs.MkdirAll("peer", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.open()
+	p.do(driver.Append{Records: []codec.LogRecord{codec.Renewal{Salt: [16]byte{1}, ID: id}}, Mark: 1})
+	p.learn(s)
+	blob, err := s.shell.Head()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.fetch(s, checked[follow.HeadChecked](p, follow.CheckHead{Blob: blob}).Standing.Checkpoint)
+	got := one[driver.Installed](p, driver.Install{Job: 9})
+	if want := (driver.Seat{Since: 6, By: id}); got.Err != nil || got.Seat != want {
+		t.Errorf("%v, %+v", got.Err, got.Seat)
+	}
+	p.reopen()
+	if r := &p.r; r.Renewed != 6 || len(r.Renewals) != 1 {
+		t.Errorf("block %d, %v", r.Renewed, r.Renewals)
 	}
 }

@@ -141,6 +141,12 @@ func (s *Shell) headOf(tip *exec.Tip) (*driver.Head, error) {
 	return h, err
 }
 
+// seatIn returns how this peer came to its place among the validators of a head, if it is one.
+func (s *Shell) seatIn(h *driver.Head) (driver.Seat, error) {
+	v, _, err := h.State.Validator(s.o.Self)
+	return driver.Seat{Since: v.Since, By: v.By}, err
+}
+
 // startOf returns the last block before the epoch of the block that comes next.
 func (s *Shell) startOf(tip *exec.Tip) (pbft.Header, error) {
 	switch {

@@ -185,10 +185,18 @@ func (s *Shell) recoverArchive(r *driver.Recovered) error {
 }
 
 // recoverRenewals has the renewals of the log count that were made after its loss, by
-// this process or an earlier one, whether they are committed already or yet to be.
+// this process or an earlier one, whether they are committed already or yet to be. The
+// block of one may have been passed by a state that was fetched: that names the last one.
 func (s *Shell) recoverRenewals(r *driver.Recovered) error {
+	seat, err := s.seatIn(r.Head)
+	if err != nil {
+		return err
+	}
 	for _, renewal := range r.Memory.Renewals() {
 		r.Renewals = append(r.Renewals, renewal)
+		if renewal.ID == seat.By {
+			r.Renewed = max(r.Renewed, seat.Since)
+		}
 		switch seq, _, err := s.archive.Find(renewal.ID); {
 		case err == nil:
 			r.Renewed = max(r.Renewed, seq)

@@ -102,7 +102,11 @@ func (s *Shell) install(e driver.Install) ([]driver.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the state of block %d, which was installed: %w", seq, err)
 	}
-	return []driver.Event{driver.Installed{Job: e.Job, Head: h, Verified: verified}}, nil
+	seat, err := s.seatIn(h)
+	if err != nil {
+		return nil, err
+	}
+	return []driver.Event{driver.Installed{Job: e.Job, Head: h, Verified: verified, Seat: seat}}, nil
 }
 
 // replace puts a state, with all that proves it, in the place of what is stored.

@@ -105,6 +105,7 @@
 //	validators     number of keys 2 | keys 32 each, in order (see package genesis)
 //	parameters     8 each, in the order of genesis.Params
 //	validator      sequence number of the block since which it is one 8, 0 for the genesis document's
+//	               | ID 32 of the transaction that made it one or took its place anew, 0 likewise
 //	               | renewals left 1 | block time up to which those that come back are counted 8,
 //	                 in two's complement, 0 when none is missing
 //	               | number of addresses | address text each

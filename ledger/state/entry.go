@@ -89,6 +89,8 @@ type Validator struct {
 	// Since is the sequence number of the block that made it one, or in which it
 	// last took its place anew, and 0 for those of the genesis document.
 	Since uint64
+	// By is the transaction that did so, and zero for those of the genesis document.
+	By tx.ID
 	// Renewals are how often it may take its place anew.
 	Renewals Renewals
 	// Addresses are multiaddrs where it said to be reachable, as text.
@@ -241,6 +243,7 @@ func ParseRecord(value []byte) (Record, error) {
 func (v Validator) appendTo(b []byte) []byte {
 	b = append(b, version)
 	b = appendFixed(b, v.Since)
+	b = append(b, v.By[:]...)
 	b = v.Renewals.appendTo(b)
 	b = wire.AppendUvarint(b, uint64(len(v.Addresses)))
 	for _, a := range v.Addresses {
@@ -252,7 +255,9 @@ func (v Validator) appendTo(b []byte) []byte {
 // ParseValidator reads a validator's entry, and returns ErrMalformed for what no such entry is.
 func ParseValidator(value []byte) (Validator, error) {
 	d := decoder(value)
-	v := Validator{Since: fixed(&d), Renewals: renewals(&d)}
+	v := Validator{Since: fixed(&d)}
+	copy(v.By[:], d.Bytes(len(v.By)))
+	v.Renewals = renewals(&d)
 	for range d.Uvarint(genesis.MaxAddresses) {
 		v.Addresses = append(v.Addresses, text(&d, genesis.MaxAddress))
 	}

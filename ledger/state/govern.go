@@ -216,7 +216,7 @@ func (s *step) enact(change tx.Op, set genesis.ValidatorSet, next outcome, own v
 // seat puts the entry of a validator that is new, or that takes its place anew: then
 // its addresses stay unless it gives another, and one of its renewals is used.
 func (s *step) seat(c tx.ValidatorAdd) error {
-	v := Validator{Since: s.block.seq, Renewals: fullRenewals()}
+	v := Validator{Since: s.block.seq, By: s.tx.ID(), Renewals: fullRenewals()}
 	switch {
 	case c.Renews():
 		old, err := need(s.block, ValidatorKey(c.Key), ParseValidator)
