@@ -124,7 +124,9 @@ func (o *oracle) untold() (out []int) {
 }
 
 // forkTold reports whether all honest nodes have noticed a fork, if honest nodes have
-// committed both sides of one, and know together whose fault the lowest is.
+// committed both sides of one, and have together what shows whose fault the lowest is. One
+// alone may not: who has seen one side only stops before it hears how a view on the other
+// side began.
 func (o *oracle) forkTold() bool {
 	if o.forks.split == 0 {
 		return true
@@ -133,14 +135,25 @@ func (o *oracle) forkTold() bool {
 		return false
 	}
 	guilty, lowest := map[sig.PublicKey]bool{}, false
-	for _, f := range o.forks.told {
-		lowest = lowest || (f.First != nil && f.First.Header.Seq == f.Second.Header.Seq && f.Second.Header.Seq == o.forks.lowest)
+	for _, n := range o.w.nodes {
+		f := o.forks.told[n]
+		if f == nil {
+			continue
+		}
 		for _, key := range f.Guilty {
 			guilty[key] = true
 		}
+		if f.First == nil || f.First.Header.Seq != f.Second.Header.Seq || f.Second.Header.Seq != o.forks.lowest {
+			continue
+		}
+		lowest = true
+		set := o.votes.known[f.First.Header.Epoch]
+		for _, e := range pbft.Blame(&f.First.Cert, &f.Second.Cert, o.newViews(f.First.Header.Epoch)) {
+			guilty[set[e.Guilty()]] = true
+		}
 	}
 	if lowest && len(guilty) <= faulty(o.w.cfg.Validators) {
-		o.broken("S9", "nodes blame %d validators for a fork at %d: too few", len(guilty), o.forks.lowest)
+		o.broken("S9", "what nodes have shows %d to be guilty of a fork at %d: too few", len(guilty), o.forks.lowest)
 	}
 	return true
 }

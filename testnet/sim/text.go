@@ -6,6 +6,7 @@ import (
 
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/intake"
 )
 
@@ -157,7 +158,7 @@ func (t effectText) String() string {
 	case driver.Execute:
 		return fmt.Sprintf("execute %d %T on %v", e.Job, e.Task, &e.Parent.Header)
 	case driver.Ask:
-		return fmt.Sprintf("ask %d of %s: %T %+v", e.Ask, e.Source, e.Request, e.Request)
+		return fmt.Sprintf("ask %d of %s: %T %s", e.Ask, e.Source, e.Request, brief(e.Request))
 	default:
 		return fmt.Sprintf("%T", e)
 	}
@@ -170,4 +171,16 @@ func (n *node) traceEffect(e driver.Effect) {
 		return
 	}
 	n.trace("does", effectText{e})
+}
+
+// brief prints a request without the bytes in it.
+func brief(r follow.Request) string {
+	switch r := r.(type) {
+	case follow.Submit:
+		return fmt.Sprintf("%d bytes", len(r.Raw))
+	case follow.Chunk:
+		return fmt.Sprintf("of %d from %x", r.Seq, r.Start[:4])
+	default:
+		return fmt.Sprintf("%+v", r)
+	}
 }
