@@ -151,3 +151,43 @@ func TestRecoveringReplicaCastsNoVote(t *testing.T) {
 		t.Error("it keeps no decisions")
 	}
 }
+
+// A replica whose log is an old one says nothing of it again: what it has voted, wished
+// for and locked may be followed by what the log does not know.
+func TestRecoveringReplicaRepeatsNothing(t *testing.T) {
+	f := newFixture(t, 4)
+	a := f.block(&f.start.Header)
+	b := f.block(a)
+	entered := EnteredRecord{f.newView(1, f.change(0, 1, f.first()), f.change(1, 1, f.first()), f.change(2, 1, f.first()))}
+	for name, records := range map[string][]Record{
+		"a lock":               {AcceptedRecord{0, *a}, PreparedRecord{f.lock(0, a, 0, 1, 2)}},
+		"a lock above a block": {DecidedRecord{f.decision(0, a, 0, 1, 2)}, AcceptedRecord{0, *b}, PreparedRecord{f.lock(0, b, 0, 1, 2)}},
+		"a vote":               {AcceptedRecord{0, *a}},
+		"a vote of view 1":     {entered, AcceptedRecord{1, *a}},
+		"a view change":        {ChangeRecord{f.change(2, 1, f.first())}},
+	} {
+		start := f.start
+		start.Self, start.Recovering = 2, true
+		start.Sign = func(st []byte) Signature { return signAs(2, st) }
+		cfg := f.cfg
+		cfg.ResendInterval = 2
+		r, out, err := New(cfg, start, Resume{Records: records})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for range 20 {
+			for _, c := range out.Check {
+				next := r.Step(Checked{View: c.View, Vouched: c.Vouched, Digest: c.Header.Digest(), Valid: true})
+				out.Join(&next)
+			}
+			for _, e := range out.Send {
+				switch e.Message.(type) {
+				case *Status, *Decision:
+				default:
+					t.Errorf("%s: it says %v", name, e.Message)
+				}
+			}
+			out = r.Step(Tick{})
+		}
+	}
+}

@@ -94,9 +94,10 @@ type Start struct {
 	// Header is the block before the epoch's first: the genesis block, or the last
 	// one of the epoch before.
 	Header Header
-	// Recovering is set for a replica whose log is gone. It may have voted in this
-	// epoch for things that it does not remember, and others may still hold what it
-	// said: it takes part without a vote until the epoch is over.
+	// Recovering is set for a replica whose log is gone, or an old one. It may have
+	// voted in this epoch for things that it does not remember, and others may still
+	// hold what it said: it takes part without a vote until the epoch is over, whatever
+	// the records bind it to.
 	Recovering bool
 	// Carried is what the replica of the epoch before had learned about time, if
 	// this process ran it. See [Replica.Carried].

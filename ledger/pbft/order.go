@@ -91,7 +91,7 @@ func (r *Replica) castVotes(s *slot, told bool) {
 	// COMMIT goes out in order: whoever helps to commit a block vouches for all below
 	// it. That is why a view change may end at the first gap among the locks, and why
 	// a VIEW-CHANGE with a gap below a COMMIT is evidence.
-	if s.lock != nil && !s.commitSent && told {
+	if s.lock != nil && !s.commitSent && told && r.voting() {
 		s.commitSent = true
 		v := r.sign(subject(Commit, r.view, s.header, s.digest))
 		s.commits.add(v)

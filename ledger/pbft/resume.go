@@ -158,6 +158,12 @@ func (p places) into(b *bonds) {
 // restore binds the replica to what the log says. It votes after a restart as it
 // would have without one.
 func (r *Replica) restore(b *bonds) error {
+	if !r.voting() {
+		// The log is an old one: what else this replica has voted for, nobody knows. What is
+		// left is for others to see, and is not said again. A COMMIT of before could follow a
+		// VIEW-CHANGE that is forgotten.
+		b = &bonds{entered: b.entered, decisions: b.decisions, locks: b.locks}
+	}
 	if b.entered != nil {
 		r.setView(b.entered)
 	}
