@@ -143,7 +143,7 @@ func (o *oracle) recorded(n *node, m pbft.Message) {
 	}
 	said := o.left[n]
 	if o.sends++; o.sends%sampled == 0 || (said != nil && said.cut) {
-		o.survives(n, n.disk.clone(o.w))
+		o.survives(n, n.disk.clone(o.w), n.durable())
 	}
 }
 
@@ -193,22 +193,28 @@ func (o *oracle) appended(n *node, a *driver.Append) {
 // crashed checks what a crash has left.
 func (o *oracle) crashed(n *node) {
 	if o.honest(n) {
-		o.survives(n, n.disk)
+		o.survives(n, n.disk, 0)
 	}
 }
 
-// survives checks that what a disk gives binds the node to all that has left it (S4).
-func (o *oracle) survives(n *node, d *disk) {
+// durable returns a block up to which the archive of a node survives a crash.
+func (n *node) durable() uint64 {
+	head, _ := n.program.shell.Archive().Head()
+	for head > 0 && n.disk.store.Dirty(head+1) { // a version is a block's number plus one
+		head--
+	}
+	return head
+}
+
+// survives checks that what a disk gives binds the node to all that has left it (S4), with
+// an archive that goes up to a block at least. What is known with less of the archive is
+// known with more, so that it need not be opened as a rule, which takes longest.
+func (o *oracle) survives(n *node, d *disk, least uint64) {
 	said := o.left[n]
 	if said == nil || !n.votes {
 		return
 	}
 	said.cut = false
-	head, err := d.archived(o.w)
-	if err != nil {
-		o.broken("S4", "the archive of node %d does not open after a crash: %v", n.id, err)
-		return
-	}
 	m, err := d.remember(o.w)
 	if o.w.faults.rotten[n.id] && errors.Is(err, wal.ErrCorrupt) {
 		return // it knows that it does not know
@@ -217,23 +223,40 @@ func (o *oracle) survives(n *node, d *disk) {
 		o.broken("S4", "the log of node %d does not open after a crash: %v", n.id, err)
 		return
 	}
+	if least > 0 && o.forgotten(n, m, least) == "" {
+		return
+	}
+	head, err := d.archived(o.w)
+	if err != nil {
+		o.broken("S4", "the archive of node %d does not open after a crash: %v", n.id, err)
+		return
+	}
+	if what := o.forgotten(n, m, head); what != "" {
+		o.broken("S4", "%s", what)
+	}
+}
+
+// forgotten returns what a node would not know any more of what it has said, with a log and
+// an archive up to a block; nothing if it knows all.
+func (o *oracle) forgotten(n *node, m *journal.Memory, head uint64) string {
+	said := o.left[n]
 	if own := gives(m, head); own < m.Decided() && !n.deprived && o.w.cfg.Faults.LostArchives == 0 {
-		o.broken("S4", "the log of node %d stands on block %d, and after a crash its disk gives it none above %d", n.id, m.Decided(), own)
+		return fmt.Sprintf("the log of node %d stands on block %d, and after a crash its disk gives it none above %d", n.id, m.Decided(), own)
 	}
 	for seq := head + 1; seq <= o.chain.head(); seq++ {
 		if b := o.chain.at(seq); said.bodies[seq] == b.digest && m.Body(b.header.Body) == nil {
-			o.broken("S4", "node %d has sent COMMIT for %v, and after a crash neither its archive nor its log has the block", n.id, &b.header)
-			return
+			return fmt.Sprintf("node %d has sent COMMIT for %v, and after a crash neither its archive nor its log has the block", n.id, &b.header)
 		}
 	}
 	known := o.promised(m, max(head, m.Decided()), said.Epoch)
-	err = said.Within(&known)
+	err := said.Within(&known)
 	if err == nil {
 		err = said.owes(&known)
 	}
 	if err != nil {
-		o.broken("S4", "node %d forgets in a crash what it has said: %v\nit said  %v\nit knows %v", n.id, err, &said.Promise, &known)
+		return fmt.Sprintf("node %d forgets in a crash what it has said: %v\nit said  %v\nit knows %v", n.id, err, &said.Promise, &known)
 	}
+	return ""
 }
 
 // gives returns up to which block a log gives all above an archive's, with what is in them.
