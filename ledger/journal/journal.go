@@ -1,10 +1,13 @@
 package journal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/ledger/codec"
@@ -22,7 +25,8 @@ const (
 	logDir = "wal"
 	// markLost is the file that says that this replica's log was lost. It is there from
 	// before the new log is made until the replica has taken its place anew. It has the
-	// IDs of the log's renewals from before the loss, which make good nothing.
+	// IDs of the log's renewals from before the loss, which make good nothing, and their
+	// CRC-32C 4: of a mark that is damaged, all of the log's renewals are from before.
 	markLost = "recovering"
 )
 
@@ -82,8 +86,8 @@ func Open(o Options) (*Journal, *Memory, error) {
 	mark := filepath.Join(o.Dir, markLost)
 	l, err := wal.Open(o.wal())
 	if errors.Is(err, wal.ErrNotExist) {
-		if err = o.FS.WriteFile(mark, nil, 0o600); err != nil {
-			return nil, nil, fmt.Errorf("noting that the log was lost: %w", err)
+		if err = putMark(o.FS, mark, nil); err != nil {
+			return nil, nil, err
 		}
 		l, err = wal.Create(o.wal())
 	}
@@ -99,11 +103,13 @@ func Open(o Options) (*Journal, *Memory, error) {
 }
 
 func (j *Journal) load(mark string) (*Memory, error) {
-	void, err := j.fs.ReadFile(mark)
+	void, intact, err := readMark(j.fs, mark)
 	switch {
 	case err == nil:
 		j.lost = true
-	case !errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
+		intact = true
+	default:
 		return nil, err
 	}
 	var records []codec.LogRecord
@@ -115,12 +121,43 @@ func (j *Journal) load(mark string) (*Memory, error) {
 		if err != nil {
 			return nil, fmt.Errorf("record %d: %w", r.Index, err)
 		}
-		if j.add(r.Index, len(r.Data), rec); !isVoid(rec, void) {
-			records = append(records, rec)
+		j.add(r.Index, len(r.Data), rec)
+		if _, renewal := rec.(codec.Renewal); renewal && !intact || isVoid(rec, void) {
+			continue
+		}
+		records = append(records, rec)
+	}
+	if !intact {
+		if err := j.Lose(); err != nil {
+			return nil, err
 		}
 	}
 	return Fold(records)
 }
+
+// putMark writes the mark of a loss with the IDs of renewals, durably.
+func putMark(to durable.FS, name string, ids []byte) error {
+	b := binary.BigEndian.AppendUint32(slices.Clone(ids), crc32.Checksum(ids, castagnoli))
+	if err := to.WriteFile(name, b, 0o600); err != nil {
+		return fmt.Errorf("noting that the log was lost: %w", err)
+	}
+	return nil
+}
+
+// readMark returns the IDs in the mark of a loss, or that it is not as it was written.
+func readMark(from durable.FS, name string) (ids []byte, intact bool, err error) {
+	b, err := from.ReadFile(name)
+	if err != nil {
+		return nil, false, err
+	}
+	n := len(b) - crc32.Size
+	if n < 0 || binary.BigEndian.Uint32(b[n:]) != crc32.Checksum(b[:n], castagnoli) {
+		return nil, false, nil
+	}
+	return b[:n], true, nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // add takes note of a record of the log.
 func (j *Journal) add(index uint64, size int, rec codec.LogRecord) {
@@ -215,8 +252,8 @@ func (j *Journal) Cut(stored uint64) error {
 // as good as lost. Whatever renewals it has are of before. The mark is durable when it
 // returns nil.
 func (j *Journal) Lose() error {
-	if err := j.fs.WriteFile(filepath.Join(j.dir, markLost), j.renewals, 0o600); err != nil {
-		return fmt.Errorf("noting that the log was lost: %w", err)
+	if err := putMark(j.fs, filepath.Join(j.dir, markLost), j.renewals); err != nil {
+		return err
 	}
 	j.lost = true
 	j.contents.RenewalOver()

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -259,6 +260,45 @@ func TestLostLog(t *testing.T) {
 	}
 	if _, m = open(old.Image(faultfs.Model{}, faultfs.Oldest)); !slices.Equal(m.Renewals(), []codec.Renewal{three}) {
 		t.Errorf("renewals %v", m.Renewals())
+	}
+}
+
+// A mark of which the disk has lost a bit, or that is not there to the end, may have lost
+// the ID of a renewal from before the loss: none that the log has counts, and of those that
+// are made afterwards each.
+func TestDamagedMark(t *testing.T) {
+	before, after := codec.Renewal{ID: tx.ID{1}}, codec.Renewal{ID: tx.ID{2}}
+	name := filepath.Join(dir, markLost)
+	for what, damage := range map[string]func(b []byte) []byte{
+		"a bit":     func(b []byte) []byte { b[0] ^= 1; return b },
+		"its end":   func(b []byte) []byte { return b[:len(b)-len(before.ID)] },
+		"all of it": func([]byte) []byte { return nil },
+	} {
+		fs := faultfs.New(1)
+		if err := fs.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		j, _, err := Open(options(fs))
+		if err := errors.Join(err, j.Append(before), j.Lose(), j.Close()); err != nil {
+			t.Fatal(err)
+		}
+		b, err := fs.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := fs.WriteFile(name, damage(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, m, err := Open(options(fs))
+		if err != nil || !j.Lost() || len(m.Renewals()) > 0 {
+			t.Fatalf("%s: lost %t, %v, renewals %v", what, j.Lost(), err, m.Renewals())
+		}
+		if err := errors.Join(j.Append(after), j.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if j, m, err = Open(options(fs)); err != nil || !j.Lost() || !slices.Equal(m.Renewals(), []codec.Renewal{after}) {
+			t.Errorf("%s: lost %t, %v, renewals %v", what, j.Lost(), err, m.Renewals())
+		}
 	}
 }
 
