@@ -12,7 +12,7 @@ type faults struct {
 	// back in time, so that their signatures prove nothing any more.
 	faulty, amnesiac []bool
 	// hurt are those whose disk has refused to write: they may give up. rotten are those
-	// whose log may be damaged, until it has been opened.
+	// whose log is damaged somewhere, until it is taken away.
 	hurt, rotten []bool
 }
 

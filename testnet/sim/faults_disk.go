@@ -84,7 +84,7 @@ func (f *faults) loseLog(n *node) {
 	if err := fs.MkdirAll(replicaDir, 0o700); err != nil {
 		f.w.oracle.broken("simulator", "%v", err)
 	}
-	n.disk.fs, n.deprived = fs, true
+	n.disk.fs, n.deprived, f.rotten[n.id] = fs, true, false
 	delete(f.w.oracle.left, n)
 	f.w.oracle.loses(n)
 }
@@ -138,11 +138,9 @@ func (f *faults) written(fs *faultfs.FS) (name string, at int64) {
 }
 
 // opened takes note of whether a program could use its log. What has rotted of one that it
-// can use was not needed, and is overwritten.
-func (f *faults) opened(n *node, broken bool) {
-	n.program.broken = broken
-	f.rotten[n.id] = f.rotten[n.id] && broken
-}
+// can use was not needed, behind the end of a group, say: it may come to light once the
+// segment has been used again, and look like the trace of a later group.
+func (f *faults) opened(n *node, broken bool) { n.program.broken = broken }
 
 // lie has a disk say that it has synced what it has not, until a crash takes it away. Its
 // node may vote again for what it has voted for: it is one of those that the committee must
@@ -209,7 +207,6 @@ func (f *faults) restart() {
 		if broken {
 			f.w.stats.Wipes++
 			f.loseLog(n)
-			f.rotten[n.id] = false
 			n.trace("has its log taken away by its operator", nil)
 		}
 		n.trace("is started again by its operator", nil)
