@@ -48,7 +48,10 @@ func (c *checksummer) finish(sector []byte, index int, group uint64) {
 }
 
 // belongs reports whether a sector is undamaged and belongs to a group. The
-// number written in the sector is not looked at: the checksum implies it.
+// number written in the sector is not looked at: the checksum implies it. If it were,
+// a bit of it that is lost could make the last group look like a torn one, or an old one.
+// As it is, such a bit may be noticed only after the segment was used again, as the trace
+// of a group that never was.
 func (c *checksummer) belongs(sector []byte, index int, group uint64) bool {
 	return le.Uint32(sector[sectorData:]) == c.sum(sector, index, group)
 }
