@@ -62,6 +62,7 @@ type program struct {
 	serving    []*stream
 	view       *driver.View
 	jumped     Time // when a state was fetched
+	mute       Time // when it was last seen not to take part
 }
 
 func newNode(w *world, id int, votes bool) (*node, error) {

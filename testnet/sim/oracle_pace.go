@@ -150,14 +150,22 @@ func (o *oracle) floor() {
 const promptly = 2 * Second
 
 // lags checks that a validator which was there when the network settled gets without delay
-// what others have committed (L3). One whose clock is wrong may be waiting for it to be right.
+// what others have committed (L3). One whose clock is wrong may be waiting for it to be right,
+// and one that has only begun to take part may have waited for a slow disk until then.
 func (o *oracle) lags(n *node) {
 	w := o.w
+	if n.program != nil && !n.voting() {
+		n.program.mute = w.now()
+	}
 	if !w.settled || len(w.cfg.Wrong) > 0 || !o.honest(n) || !n.voting() || n.host.Paused() || n.program.began > w.cfg.GST {
 		return
 	}
 	head := n.program.view.Head.Header.Seq
-	if next := o.chain.at(head + 1); next != nil && w.now()-max(next.at, w.cfg.GST) > promptly {
-		o.broken("L3", "node %d votes at %d, and has lacked %v since %v ms", n.id, head, &next.header, max(next.at, w.cfg.GST))
+	next := o.chain.at(head + 1)
+	if next == nil {
+		return
+	}
+	if since := max(next.at, w.cfg.GST, n.program.mute); w.now()-since > promptly {
+		o.broken("L3", "node %d votes at %d, and has lacked %v since %v ms", n.id, head, &next.header, since)
 	}
 }
