@@ -61,8 +61,9 @@ type program struct {
 	asks       map[driver.AskID]*ask
 	serving    []*stream
 	view       *driver.View
-	jumped     Time // when a state was fetched
-	mute       Time // when it was last seen not to take part
+	jumped     Time            // when a state was fetched
+	mute       Time            // when it was last seen not to take part
+	since      map[uint64]Time // from when on it has had each block
 }
 
 func newNode(w *world, id int, votes bool) (*node, error) {

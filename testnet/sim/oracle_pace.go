@@ -151,7 +151,8 @@ const promptly = 2 * Second
 
 // lags checks that a validator which was there when the network settled gets without delay
 // what others have committed (L3). One whose clock is wrong may be waiting for it to be right,
-// and one that has only begun to take part may have waited for a slow disk until then.
+// and one that has only begun to take part may have waited for a slow disk until then. What
+// those who had committed it have lost in a crash has to be committed once more.
 func (o *oracle) lags(n *node) {
 	w := o.w
 	if n.program != nil && !n.voting() {
@@ -161,11 +162,29 @@ func (o *oracle) lags(n *node) {
 		return
 	}
 	head := n.program.view.Head.Header.Seq
-	next := o.chain.at(head + 1)
-	if next == nil {
-		return
+	for _, other := range w.nodes {
+		if !o.honest(other) || other.program == nil {
+			continue
+		}
+		had, has := other.program.since[head+1]
+		if since := max(had, w.cfg.GST, n.program.mute); has && w.now()-since > promptly {
+			o.broken("L3", "node %d votes at %d, and has lacked %v since %v ms", n.id, head, &o.chain.at(head+1).header, since)
+		}
 	}
-	if since := max(next.at, w.cfg.GST, n.program.mute); w.now()-since > promptly {
-		o.broken("L3", "node %d votes at %d, and has lacked %v since %v ms", n.id, head, &next.header, since)
+}
+
+// has takes note of the blocks that a program shows to have.
+func (p *program) has(v *driver.View) {
+	from := uint64(1)
+	if p.view != nil {
+		from = p.view.Head.Header.Seq + 1
+	}
+	if p.since == nil {
+		p.since = map[uint64]Time{}
+	}
+	for seq := from; seq <= v.Head.Header.Seq; seq++ {
+		if _, had := p.since[seq]; !had {
+			p.since[seq] = p.n.w.now()
+		}
 	}
 }

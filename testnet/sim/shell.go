@@ -73,6 +73,7 @@ func (o outside) Answer(a driver.Answer) {
 func (o outside) Publish(v *driver.View) {
 	p := o.p
 	p.n.w.oracle.published(p.n, v)
+	p.has(v)
 	p.view = v
 	for _, s := range p.serving {
 		s.wake()
