@@ -446,12 +446,12 @@ func (d *Driver) installed(e *Installed) {
 	// What was carried out stands on the state that is replaced. Blocks that wait to be
 	// checked do not.
 	c.installs++
+	d.renew.seated(e.Seat)
 	d.recognise(e.Head.Decision)
 	d.plan.forget()
 	c.given, c.archived, c.synced, c.lowest = e.Head, e.Head.Header.Seq, e.Head.Header.Seq, e.Head.Header.Seq
 	c.waits, c.unstored, c.due, c.states = false, 0, nil, nil
 	c.forget(nil)
-	d.renew.seated(e.Seat)
 	d.setHead(e.Head)
 	c.remember(&e.Head.Tip)
 	d.shown.head = e.Head

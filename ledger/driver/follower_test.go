@@ -2,6 +2,7 @@ package driver_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
+	"github.com/decube/decube/ledger/pbft"
 )
 
 // A job stands on a state that is replaced by one of others meanwhile, and cannot read it
@@ -92,16 +94,17 @@ func TestFollowerBelievesNoOK(t *testing.T) {
 	}
 }
 
-// A validator that has lost its log gets behind the block that has its renewal by a state,
-// and never sees that block. The state says which renewal it was: the validator votes again
-// without another, of which it has few.
-func TestRenewalPassedByAStateCounts(t *testing.T) {
-	w := newWorldOf(t, 4, 0, func(c *driver.Config, _ *genesis.Params) { c.TransferAfter = 2 })
+// passedByState returns a validator that has lost its log, whose renewal is committed in a
+// block that it has not seen, and what installs the state of the last block there, with a
+// certificate.
+func passedByState(t *testing.T) (w *world, lost *node, head *driver.Head, install func(*pbft.Decision)) {
+	t.Helper()
+	w = newWorldOf(t, 4, 0, func(c *driver.Config, _ *genesis.Params) { c.TransferAfter = 2 })
 	w.states = true
 	w.run(1100 * time.Millisecond)
 	w.nodes[0].submit(1, 10, 0, put(1))
 	w.run(200 * time.Millisecond)
-	lost := w.others(w.leader(0, 0), w.leader(1, 0))[0]
+	lost = w.others(w.leader(0, 0), w.leader(1, 0))[0]
 	others := w.others(lost)
 	lost.stop()
 	lost.loseLog()
@@ -121,15 +124,53 @@ func TestRenewalPassedByAStateCounts(t *testing.T) {
 	w.lost = nil
 	lost.sources(others[0].at, others[1].at, others[2].at)
 	w.until("a state is to be installed", 10*time.Second, func() bool { return len(lost.waiting) > 0 })
-	head := others[0].disk.head()
-	verified, _ := lost.judge.Verify(head.Decision)
-	install, ok := lost.waiting[0].(driver.Install)
+	asked, ok := lost.waiting[0].(driver.Install)
 	if !ok {
 		t.Fatalf("%T is to be done", lost.waiting[0])
 	}
-	lost.take(driver.Installed{Job: install.Job, Head: head, Verified: verified[0], Seat: seat})
+	head = others[0].disk.head()
+	return w, lost, head, func(d *pbft.Decision) {
+		behind := *head
+		behind.Decision = d
+		verified, _ := lost.judge.Verify(d)
+		lost.take(driver.Installed{Job: asked.Job, Head: &behind, Verified: verified[0], Seat: seat})
+	}
+}
+
+// A validator that has lost its log gets behind the block that has its renewal by a state,
+// and never sees that block. The state says which renewal it was: the validator votes again
+// without another, of which it has few.
+func TestRenewalPassedByAStateCounts(t *testing.T) {
+	w, lost, head, install := passedByState(t)
+	install(head.Decision)
 	w.until("it votes again", 10*time.Second, func() bool { return lost.view.Core != nil && !lost.view.Recovering })
 	if made := lost.renewing(); len(made) != 1 || lost.view.Core.Epoch != 1 {
+		t.Errorf("it votes in epoch %d, and made %d renewals", lost.view.Core.Epoch, len(made))
+	}
+}
+
+// If the block of that state has the validator's own signature, it has voted behind the
+// renewal, and its log is a copy of before.
+func TestStateShowsALogOfBeforeARenewal(t *testing.T) {
+	w, lost, head, install := passedByState(t)
+	d := *head.Decision
+	self, _ := w.genesis.Set().Replica(key(lost.at).Public())
+	d.Cert.Sigs = append(slices.DeleteFunc(slices.Clone(d.Cert.Sigs), func(s pbft.Signed) bool { return s.Replica >= self }),
+		pbft.Signed{Replica: self, Sig: pbft.Signature(key(lost.at).Sign(d.Cert.Statement(w.genesis.ID())))})
+	for _, s := range head.Decision.Cert.Sigs {
+		if s.Replica > self {
+			d.Cert.Sigs = append(d.Cert.Sigs, s)
+		}
+	}
+	install(&d)
+	w.until("it is an old log", 10*time.Second, func() bool { return lost.disowned })
+	for _, v := range lost.votes() {
+		if v.Epoch == 1 {
+			t.Errorf("it has voted: %v", v)
+		}
+	}
+	w.until("it votes again", time.Minute, func() bool { return lost.view.Core != nil && !lost.view.Recovering })
+	if made := lost.renewing(); len(made) != 2 || lost.view.Core.Epoch != 2 {
 		t.Errorf("it votes in epoch %d, and made %d renewals", lost.view.Core.Epoch, len(made))
 	}
 }

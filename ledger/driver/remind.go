@@ -157,10 +157,10 @@ func (d *Driver) endReminder(r *reminder) {
 }
 
 // recalls reports whether this replica's log has a message, if it is its own. One that has
-// disowned its log already learns nothing more.
+// lost its log already learns nothing more before it has taken its place anew.
 func (d *Driver) recalls(m pbft.Message) bool {
 	self, member := d.chain.head.Next.Replica(d.self)
-	if m == nil || !member || d.stand.lost || pbft.EpochOf(m) != d.chain.head.Epoch {
+	if m == nil || !member || (d.stand.lost && d.renew.done == 0) || pbft.EpochOf(m) != d.chain.head.Epoch {
 		return true
 	}
 	var records []pbft.Record

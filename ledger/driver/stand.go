@@ -100,16 +100,14 @@ const withheld = 10 * time.Second
 
 // informed reports whether this replica has heard what there is, or has listened for long
 // enough: what others have committed, and what they show it of its own, tells whether its
-// log knows of all that it has signed.
+// log knows of all that it has signed. That goes for one that has taken its place anew as
+// well: its disk may be a copy of before, and it may have voted since.
 func (d *Driver) informed() bool {
 	s := &d.stand
 	if alone := len(d.chain.head.Next) == 1; alone || s.began || (s.lost && d.renew.done == 0) {
 		return true
 	}
 	caughtUp := d.caughtUpWith()
-	if s.lost {
-		return caughtUp
-	}
 	// It may ask while it finds out what is committed, but not for as long as it is behind.
 	return (caughtUp || d.now.Mono < s.since+listening) && d.reminded() && caughtUp
 }

@@ -384,10 +384,10 @@ func TestServe(t *testing.T) {
 func TestTransferSaysWhichRenewalItWas(t *testing.T) {
 	w := newWorld(t)
 	w.commits(5)
-	id := w.renew(2) // 6
+	id := w.renew(3) // 6; the certificates are of the others
 	w.commits(4)
 	s, p := w.source(), w.newPeer()
-	p.self, p.fs = 2, faultfs.New(2) // without its log
+	p.self, p.fs = 3, faultfs.New(2) // without its log
 	if err := p.fs.MkdirAll("peer", 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -186,6 +186,37 @@ func TestLostLog(t *testing.T) {
 	}
 }
 
+// The log and its mark are put back as they were before the renewal that they have was
+// committed, and the archive is not: it has blocks behind that renewal which this peer has
+// signed. The renewal counts no more, however often the log is opened.
+func TestLogOfBeforeARenewal(t *testing.T) {
+	w := newWorld(t)
+	w.commits(2)
+	p := w.newPeer()
+	p.fs = faultfs.New(2)
+	if err := p.fs.MkdirAll("peer", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.open()
+	p.do(driver.Append{Records: []codec.LogRecord{codec.Renewal{Salt: [16]byte{1}, ID: w.renew(0)}}, Mark: 1})
+	w.commits(2)
+	p.take(5)
+	for range 2 {
+		p.reopen()
+		if r := &p.r; !r.Lost || !r.Votes || r.Renewed != 0 || len(r.Renewals) > 0 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	// One that is made from here on does.
+	renewal := codec.Renewal{Salt: [16]byte{2}, ID: w.renew(0)}
+	p.do(driver.Append{Records: []codec.LogRecord{renewal}, Mark: 2})
+	p.take(6)
+	p.reopen()
+	if r := &p.r; !r.Lost || r.Renewed != 6 || !slices.Equal(r.Renewals, []codec.Renewal{renewal}) {
+		t.Fatalf("%+v", r)
+	}
+}
+
 // What the archive has is cut off the log, and with it what this peer has signed. A log that
 // has no decision as high, since the blocks were fetched, knows of all the same: it is none
 // of before, however often it is opened.

@@ -28,7 +28,7 @@ func (s *Shell) openLog() (*journal.Journal, *journal.Memory, error) {
 		return j, memory, nil
 	}
 	if err == nil {
-		s.o.Log.Warn("the log of votes is an old one: this validator's place is taken anew", "block", seq)
+		s.oldLog(seq)
 		err = j.Lose()
 	}
 	if err = errors.Join(err, j.Close()); err != nil {
@@ -37,8 +37,13 @@ func (s *Shell) openLog() (*journal.Journal, *journal.Memory, error) {
 	return journal.Open(o)
 }
 
-// forgotten returns the last archived block beyond the decisions of the log that this peer
-// has signed and that the log knows nothing of, 0 for none. A record of what was signed is
+// oldLog tells that the log knows nothing of a block that this peer has signed.
+func (s *Shell) oldLog(seq uint64) {
+	s.o.Log.Warn("the log of votes is an old one: this validator's place is taken anew", "block", seq)
+}
+
+// forgotten returns the last archived block beyond a decision of the log that this peer has
+// signed and that the log knows nothing of, 0 for none. A record of what was signed is
 // durable before the signature leaves, and stays in the log until the block's decision is
 // there.
 func (s *Shell) forgotten(memory *journal.Memory, decided uint64) (uint64, error) {

@@ -204,5 +204,25 @@ func (s *Shell) recoverRenewals(r *driver.Recovered) error {
 			return err
 		}
 	}
+	return s.checkRenewed(r)
+}
+
+// checkRenewed looks for this peer's own signatures behind a renewal. Before the first of
+// them leaves, the mark of the loss is gone: where it is there, the log with it is a copy of
+// before, and what else this peer has signed since nobody knows. The renewal makes that
+// good no more.
+func (s *Shell) checkRenewed(r *driver.Recovered) error {
+	if !r.Lost || r.Renewed == 0 {
+		return nil
+	}
+	seq, err := s.forgotten(r.Memory, r.Renewed)
+	if err != nil || seq == 0 {
+		return err
+	}
+	s.oldLog(seq)
+	if err := s.journal.Lose(); err != nil {
+		return err
+	}
+	r.Renewals, r.Renewed = nil, 0
 	return nil
 }
