@@ -27,6 +27,7 @@ type reminder struct {
 	asked   bool // because it was there, and not because time had passed
 	shown   int  // messages
 	pending int  // those whose signatures are being looked at
+	cut     bool // there was no room for some of it: it is not all
 	ended   bool
 }
 
@@ -120,9 +121,13 @@ func (d *Driver) shownOwn(a *Arrived) {
 		return
 	}
 	if f, end := a.Frame.Frame.(codec.Reminded); end {
-		if f.Epoch == d.reminders.epoch && !r.ended {
+		switch {
+		case f.Epoch != d.reminders.epoch || r.ended:
+		case r.cut:
+			r.cut = false // it is asked again
+		default:
 			r.ended = true
-			d.endReminder(r)
+			d.endReminder(a.From, r)
 		}
 		return
 	}
@@ -130,10 +135,16 @@ func (d *Driver) shownOwn(a *Arrived) {
 	if r.ended || r.shown >= mostShown(d.cfg.Core.Window) || d.recalls(m) {
 		return
 	}
+	s := d.inbox.sender(a.From)
+	if s == nil || !s.reserve(&a.Frame, d.chain.head.Params.MaxFrame()) {
+		r.cut = true
+		return
+	}
 	r.shown, r.pending = r.shown+1, r.pending+1
 	epoch := d.chain.head.Epoch
 	d.do(CheckVotes{Messages: []pbft.Message{m}, Job: d.jobs.add(func(e Event) {
 		r.pending--
+		s.release(&a.Frame)
 		checked, _ := e.(VotesChecked)
 		switch err := checked.Errs[0]; {
 		case errors.Is(err, pbft.ErrEpoch):
@@ -142,13 +153,13 @@ func (d *Driver) shownOwn(a *Arrived) {
 		case epoch == d.chain.head.Epoch && !d.stand.began && !d.recalls(m):
 			d.disown(d.chain.seq())
 		}
-		d.endReminder(r)
+		d.endReminder(a.From, r)
 	})})
 }
 
-// endReminder counts one who has shown all.
-func (d *Driver) endReminder(r *reminder) {
-	if !r.ended || r.pending > 0 {
+// endReminder counts one who has shown all, unless it was of an epoch that is over.
+func (d *Driver) endReminder(from sig.PublicKey, r *reminder) {
+	if !r.ended || r.pending > 0 || d.reminders.from[from] != r {
 		return
 	}
 	if d.reminders.complete++; !d.stand.began {

@@ -7,7 +7,10 @@ import (
 
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
+	"github.com/decube/decube/ledger/quorum"
+	"github.com/decube/decube/ledger/tx"
 )
 
 // backup copies a node's disk, and returns what puts the copy back.
@@ -201,4 +204,102 @@ func TestRemindersAreRare(t *testing.T) {
 	if answers == 0 || answers > 6 {
 		t.Errorf("%d answers to 100 questions in a second", answers)
 	}
+}
+
+// An epoch ends while the signatures of what a hostile validator has shown of it are being
+// looked at. That answer does not count in the next one, where it would be a second one of
+// his: f+1 answers are of f+1.
+func TestReminderOfAnEpochThatIsOverDoesNotCount(t *testing.T) {
+	w := newWorld(t, 4)
+	w.run(1100 * time.Millisecond)
+	renews := w.leader(0, 0)
+	n, hostile := w.others(renews)[0], w.others(renews)[1]
+	n.stop()
+	own := key(renews.at).Public()
+	renews.submit(1, renews.at, 0, tx.ValidatorAdd{Key: own, Replaces: own, Salt: [16]byte{1}})
+	w.run(3 * time.Second)
+	renews.committed(1)
+	w.lost = func(_, to int, _ codec.Frame) bool { return to == n.at }
+	w.hold = func(at *node, e driver.Effect) bool {
+		_, ok := e.(driver.CheckVotes)
+		return ok && at == n
+	}
+	n.start(n.recovered())
+	n.begin()
+	self, _ := w.genesis.Set().Replica(key(n.at).Public())
+	n.hears(hostile.at, driver.Proposals, codec.Message{Message: &pbft.Vote{Subject: pbft.Subject{Phase: pbft.Prepare, Seq: 1, Digest: pbft.Digest{1}}, Replica: self}})
+	n.hears(hostile.at, driver.Proposals, codec.Reminded{})
+	w.run(100 * time.Millisecond)
+	if len(n.waiting) != 1 {
+		t.Fatalf("%d jobs wait", len(n.waiting))
+	}
+	n.sources(renews.at)
+	w.until("it is in the next epoch", 5*time.Second, func() bool { return n.view.Head.Epoch == 1 })
+	w.run(100 * time.Millisecond)
+	w.hold = nil
+	n.release()
+	w.run(100 * time.Millisecond)
+	for range 3 {
+		n.hears(hostile.at, driver.Proposals, codec.Reminded{Epoch: 1})
+		w.run(time.Second)
+	}
+	if n.view.Core != nil {
+		t.Fatalf("it votes, and one validator has answered:\n%s", w)
+	}
+	w.lost = nil
+	w.until("it votes, having been answered", 2*time.Second, func() bool { return n.view.Core != nil && !n.view.Recovering })
+}
+
+// What is shown is bounded in bytes while its signatures are looked at. Who has shown more
+// than there is room for has not shown all.
+func TestRemindersAreBoundedInBytes(t *testing.T) {
+	w := newWorldOf(t, 4, 0, func(c *driver.Config, p *genesis.Params) {
+		p.Window, p.CheckpointInterval, p.MaxBlockBytes = pbft.MaxWindow, pbft.MaxWindow, 128<<10
+	})
+	w.run(1100 * time.Millisecond)
+	n, hostile := w.nodes[0], w.nodes[1]
+	w.lost = func(_, to int, _ codec.Frame) bool { return to == n.at }
+	n.stop()
+	n.start(n.recovered())
+	n.begin()
+	bytes := 0
+	w.hold = func(at *node, e driver.Effect) bool {
+		c, ok := e.(driver.CheckVotes)
+		if ok && at == n {
+			bytes += len(codec.AppendFrame(nil, codec.Message{Message: c.Messages[0]}))
+		}
+		return ok && at == n
+	}
+	self, _ := w.genesis.Set().Replica(key(n.at).Public())
+	show := func(view uint64) {
+		vc := &pbft.ViewChange{View: view, Replica: self, Base: pbft.Certificate{Subject: pbft.Subject{Phase: pbft.Commit}}}
+		for i := range pbft.MaxWindow {
+			l := pbft.Lock{Header: pbft.Header{Seq: uint64(i + 1)}}
+			l.Cert.Subject = pbft.Subject{Phase: pbft.Prepare, Seq: l.Header.Seq, Digest: l.Header.Digest()}
+			for r := range 4 {
+				l.Cert.Sigs = append(l.Cert.Sigs, pbft.Signed{Replica: quorum.Replica(r)})
+			}
+			vc.Locks = append(vc.Locks, l)
+		}
+		n.hears(hostile.at, driver.Proposals, codec.Message{Message: vc})
+	}
+	for i := range 200 {
+		show(uint64(i + 1))
+	}
+	n.hears(hostile.at, driver.Proposals, codec.Reminded{})
+	w.run(100 * time.Millisecond)
+	if most := 2 * w.genesis.Params.MaxFrame(); bytes == 0 || bytes > most {
+		t.Errorf("%d bytes are looked at, at most %d are to be", bytes, most)
+	}
+	if f := n.driver.Footprint(); !slices.ContainsFunc(f.Peers, func(p driver.PeerFootprint) bool { return p.Proposals >= bytes }) {
+		t.Errorf("of %d bytes these are counted: %+v", bytes, f.Peers)
+	}
+	w.hold = nil
+	n.release()
+	w.run(100 * time.Millisecond)
+	if f := n.driver.Footprint(); slices.ContainsFunc(f.Peers, func(p driver.PeerFootprint) bool { return p.Proposals > 0 }) {
+		t.Errorf("nothing is looked at any more, and these are counted: %+v", f.Peers)
+	}
+	w.lost = nil
+	w.until("it votes, having been answered", 2*time.Second, func() bool { return n.view.Core != nil && !n.view.Recovering })
 }
