@@ -36,7 +36,7 @@ type Frame struct {
 	codec.Frame
 	Content *body.Content // of a codec.Proposal or codec.Body
 	Batch   tx.Batch      // of codec.Transactions
-	Size    int           // in bytes, encoded
+	Size    int           // in bytes, encoded; of a NEW-VIEW also what its claims take besides
 }
 
 // Fetched is a committed block from a source: its certificate, its transaction root and

@@ -23,6 +23,10 @@ func Read(class Class, frame []byte, limits codec.Limits) (Frame, error) {
 	}
 	out := Frame{Frame: f, Size: len(frame)}
 	switch f := f.(type) {
+	case codec.Message:
+		if n, ok := f.Message.(*pbft.NewView); ok {
+			out.Size += pbft.ClaimBytes(n)
+		}
 	case codec.Proposal:
 		if f.Encoded == nil {
 			out.Content = body.FromIDs(f.IDs)

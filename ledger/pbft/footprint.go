@@ -42,6 +42,17 @@ func MessageBytes(m Message) int {
 	}
 }
 
+// ClaimBytes returns about how many bytes the claims of a new view's view changes take in
+// memory, without the signatures under them. An encoding has a claim that is proved as a
+// byte, which refers to the proof.
+func ClaimBytes(n *NewView) int {
+	bytes := 0
+	for _, vc := range n.Changes {
+		bytes += 128 + certBytes + len(vc.Locks)*(headerBytes+certBytes)
+	}
+	return bytes
+}
+
 func (c *Certificate) bytes() int { return certBytes + len(c.Sigs)*signedBytes }
 
 func (l *Lock) bytes() int { return headerBytes + l.Cert.bytes() }
