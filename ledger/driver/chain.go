@@ -340,10 +340,10 @@ func (d *Driver) deliver(decision *pbft.Decision) {
 	d.advance(decision, done, latency)
 }
 
-// application is a run of blocks from sources that is being carried out.
+// application is a run of blocks from sources, or of the log, that is being carried out.
 type application struct {
 	of     *follow.Follower // who wants it
-	job    follow.JobID
+	job    follow.JobID     // 0 for one of the log
 	blocks []*Fetched
 	at     int
 }
@@ -364,7 +364,7 @@ func (d *Driver) apply(a *application) {
 		}
 		d.recognise(decision)
 		if h.Seq != d.chain.seq()+1 || h.Parent != d.chain.head.Digest || d.chain.installing {
-			d.inform(follow.Failed{Job: a.job})
+			d.gaveUp(a)
 			return
 		}
 		if d.parks() {
@@ -380,6 +380,13 @@ func (d *Driver) apply(a *application) {
 		d.obtain(decision, done)
 	}
 	d.caughtUp(a)
+}
+
+// gaveUp tells that blocks cannot be applied.
+func (d *Driver) gaveUp(a *application) {
+	if a.job > 0 {
+		d.inform(follow.Failed{Job: a.job})
+	}
 }
 
 // unread is told that a job could not read the state that it stood on, and of how many
@@ -403,7 +410,7 @@ func (d *Driver) redone(a *application, installs uint64, e Event) {
 		d.fail(fmt.Errorf("%w: block %d: %w", pbft.ErrDiverged, a.blocks[a.at].Decision().Header.Seq, x.Err))
 		return
 	case errors.Is(x.Err, exec.ErrBody), x.Err != nil && d.unread(installs, x.Err):
-		d.inform(follow.Failed{Job: a.job})
+		d.gaveUp(a)
 		return
 	case x.Err != nil:
 		return

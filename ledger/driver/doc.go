@@ -17,7 +17,7 @@
 //	chain.go    the head; what is archived, durable, certified
 //	stand.go    whether this peer may vote, and whether its disk knows of all that it signed
 //	remind.go   what others have of what this replica has said, before it votes
-//	footing.go  up to where the disk can give what is voted on
+//	footing.go  up to where the disk can give what is voted on, and what the log gives
 //	market.go   transactions: admission, verification, the pool, passing on
 //	sync.go     blocks and states from sources, for who follows or is behind
 //	hand.go     a follower's clients' transactions, for peers that are closer

@@ -161,6 +161,7 @@ func (d *Driver) proceed() {
 		if d.turnEpoch() || d.check() {
 			continue
 		}
+		d.redoLogged()
 		d.fly()
 		d.build()
 		d.askBodies()

@@ -1,7 +1,12 @@
 package driver
 
 import (
+	"cmp"
+	"slices"
+
+	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 )
 
@@ -17,6 +22,8 @@ type footing struct {
 	// its disk. Meanwhile its head stays where it is: in a swarm that goes on all the time
 	// the disk would never be there.
 	near bool
+	// again is the last block that was to be carried out again from the log.
+	again uint64
 }
 
 // logged takes note of a block that the log has, with its transactions.
@@ -49,7 +56,57 @@ func (d *Driver) rests() bool {
 	return false
 }
 
-// obtain makes a block the head that came from a source.
+// redoLogged carries out the next block again if this peer's own log has it, with the
+// transactions. Where the archive ends below what the log has, others give what is between,
+// and nobody may have the rest: a block can be committed here alone, and those who wait for
+// it wait for this peer.
+func (d *Driver) redoLogged() {
+	c, next := &d.chain, d.chain.seq()+1
+	if d.voter != nil || d.plan.memory == nil || !d.stand.able || d.stand.halted != "" || next > d.stand.decided ||
+		d.footing.again >= next || c.installing || c.parked != nil || d.parks() {
+		return
+	}
+	decision, content := d.loggedBlock(next)
+	if decision == nil || decision.Header.Epoch != c.head.Epoch {
+		return
+	}
+	d.footing.again = next
+	d.do(CheckVotes{Messages: []pbft.Message{decision}, Job: d.jobs.add(func(e Event) {
+		checked, _ := e.(VotesChecked)
+		switch {
+		case checked.Errs[0] != nil:
+			d.notice(Odd{What: "the log has a block that is not certified", Seq: next, Err: checked.Errs[0]})
+		case c.parked != nil:
+			d.footing.again = 0 // those of a source come first
+		default:
+			d.apply(&application{of: d.sync.follower, blocks: []*Fetched{{Verified: checked.Verified[0], Content: content}}})
+		}
+	})})
+}
+
+// loggedBlock returns a block that the log has a decision of, nil if there is none, or
+// without its transactions.
+func (d *Driver) loggedBlock(seq uint64) (*pbft.Decision, *body.Content) {
+	blocks := d.plan.memory.Blocks()
+	at, found := slices.BinarySearchFunc(blocks, seq, func(b journal.Block, seq uint64) int { return cmp.Compare(b.Decision.Header.Seq, seq) })
+	if !found {
+		return nil, nil
+	}
+	decision := blocks[at].Decision
+	if decision.Header.Count == 0 {
+		return decision, body.Empty()
+	}
+	if blocks[at].Body == nil {
+		return nil, nil
+	}
+	content, err := body.Decode(blocks[at].Body)
+	if err != nil || content.Root() != decision.Header.Body {
+		return nil, nil
+	}
+	return decision, content
+}
+
+// obtain makes a block the head that came from a source, or from the log.
 func (d *Driver) obtain(decision *pbft.Decision, done *result) {
 	if d.voter != nil {
 		rec := codec.Decided{Decision: decision}

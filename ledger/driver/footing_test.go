@@ -8,6 +8,7 @@ import (
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/intake"
+	"github.com/decube/decube/ledger/pbft"
 )
 
 // archiveStaysVolatile has the archive of a node not become durable until it is released.
@@ -102,4 +103,42 @@ func TestLogsWhatItFetches(t *testing.T) {
 			t.Errorf("its log cannot give block %d", seq)
 		}
 	}
+}
+
+// A validator has committed a block alone, and loses its archive, but not its log, which
+// has that block. It has the blocks below from others, who cannot go on without its vote,
+// and the block from its log: nobody else has it as committed.
+func TestLogGivesWhatIsBehindALostArchive(t *testing.T) {
+	w := newWorld(t, 4)
+	w.run(1100 * time.Millisecond)
+	leader := w.leader(0, 0)
+	alone, away := w.others(leader)[0], w.others(leader)[1]
+	other := w.others(leader)[2]
+	for i := range 2 {
+		leader.submit(intake.Ticket(i+1), 10, uint64(i), put(i))
+		w.run(200 * time.Millisecond)
+	}
+	w.run(time.Second)
+	away.stop()
+	w.lost = func(_, to int, f codec.Frame) bool { return voteIn(f, pbft.Commit) != nil && to != alone.at }
+	leader.submit(3, 10, 2, put(3))
+	w.until("one commits alone", time.Second, func() bool { return len(alone.chain) == 3 })
+	if len(leader.chain) != 2 || len(other.chain) != 2 {
+		t.Fatalf("others have committed as well:\n%s", w)
+	}
+	alone.disk.synced = len(alone.disk.records)
+	alone.stop()
+	alone.loseArchive(2)
+	w.lost = nil
+	alone.start(alone.recovered())
+	alone.begin()
+	alone.sources(leader.at, other.at)
+	w.until("they are all at the block", time.Minute, func() bool {
+		return len(leader.chain) == 3 && len(other.chain) == 3 && len(alone.chain) == 3
+	})
+	leader.submit(4, 10, 3, put(4))
+	w.run(5 * time.Second)
+	leader.committed(4)
+	w.agree()
+	w.voting(leader, other, alone)
 }

@@ -117,3 +117,24 @@ func (n *node) redo(b *journal.Block) {
 	n.chain, n.bodies = append(n.chain, b.Decision), append(n.bodies, content)
 	n.disk.add(t, b.Decision, block)
 }
+
+// loseArchive takes the archive of a node away that is down, and leaves the log, which was
+// cut up to a block.
+func (n *node) loseArchive(cut uint64) {
+	d := &n.disk
+	d.heads, d.ids, d.stable = d.heads[:1], nil, nil
+	n.chain, n.bodies = nil, nil
+	d.records = slices.DeleteFunc(d.records, func(rec codec.LogRecord) bool {
+		switch rec := rec.(type) {
+		case codec.Accepted:
+			return rec.Header.Seq <= cut
+		case codec.Prepared:
+			return rec.Lock.Header.Seq <= cut
+		case codec.Decided:
+			return rec.Decision.Header.Seq <= cut
+		default:
+			return false
+		}
+	})
+	d.synced = len(d.records)
+}
