@@ -2,6 +2,7 @@ package driver
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	"github.com/decube/decube/ledger/body"
@@ -73,11 +74,11 @@ func (d *Driver) redoLogged() {
 	d.footing.again = next
 	d.do(CheckVotes{Messages: []pbft.Message{decision}, Job: d.jobs.add(func(e Event) {
 		checked, _ := e.(VotesChecked)
-		switch {
-		case checked.Errs[0] != nil:
-			d.notice(Odd{What: "the log has a block that is not certified", Seq: next, Err: checked.Errs[0]})
-		case c.parked != nil:
-			d.footing.again = 0 // those of a source come first
+		switch err := checked.Errs[0]; {
+		case errors.Is(err, pbft.ErrEpoch), c.parked != nil:
+			d.footing.again = 0 // those of a source were faster, or come first
+		case err != nil:
+			d.notice(Odd{What: "the log has a block that is not certified", Seq: next, Err: err})
 		default:
 			d.apply(&application{of: d.sync.follower, blocks: []*Fetched{{Verified: checked.Verified[0], Content: content}}})
 		}
