@@ -57,18 +57,23 @@ func (d *Driver) rests() bool {
 	return false
 }
 
-// redoLogged carries out the next block again if this peer's own log has it, with the
-// transactions. Where the archive ends below what the log has, others give what is between,
-// and nobody may have the rest: a block can be committed here alone, and those who wait for
-// it wait for this peer.
+// redoLogged carries out the next block if this peer's own log has its transactions, and a
+// decision of it, or a source has shown one. Where the archive ends below what the log has,
+// others give what is between, and nobody may have the rest: a block can be committed here
+// alone, and those who wait for it wait for this peer. And who has shown a decision need not
+// give the block: he may have lost it since.
 func (d *Driver) redoLogged() {
 	c, next := &d.chain, d.chain.seq()+1
-	if d.voter != nil || d.plan.memory == nil || !d.stand.able || d.stand.halted != "" || next > d.stand.decided ||
+	if d.voter != nil || d.plan.memory == nil || !d.stand.able || d.stand.halted != "" ||
 		d.footing.again >= next || c.installing || c.parked != nil || d.parks() {
 		return
 	}
-	decision, content := d.loggedBlock(next)
+	decision := d.decisionOf(next)
 	if decision == nil || decision.Header.Epoch != c.head.Epoch {
+		return
+	}
+	content := d.loggedBody(&decision.Header)
+	if content == nil {
 		return
 	}
 	d.footing.again = next
@@ -85,26 +90,30 @@ func (d *Driver) redoLogged() {
 	})})
 }
 
-// loggedBlock returns a block that the log has a decision of, nil if there is none, or
-// without its transactions.
-func (d *Driver) loggedBlock(seq uint64) (*pbft.Decision, *body.Content) {
+// decisionOf returns the log's decision of a block, or what a source has shown last, if it is
+// one; nil for none.
+func (d *Driver) decisionOf(seq uint64) *pbft.Decision {
 	blocks := d.plan.memory.Blocks()
 	at, found := slices.BinarySearchFunc(blocks, seq, func(b journal.Block, seq uint64) int { return cmp.Compare(b.Decision.Header.Seq, seq) })
-	if !found {
-		return nil, nil
+	if found {
+		return blocks[at].Decision
 	}
-	decision := blocks[at].Decision
-	if decision.Header.Count == 0 {
-		return decision, body.Empty()
+	if proof := d.sync.follower.Proof(); proof != nil && proof.Header.Seq == seq {
+		return proof
 	}
-	if blocks[at].Body == nil {
-		return nil, nil
+	return nil
+}
+
+// loggedBody returns the transactions that a header names if the log has them, else nil.
+func (d *Driver) loggedBody(h *pbft.Header) *body.Content {
+	if h.Count == 0 {
+		return body.Empty()
 	}
-	content, err := body.Decode(blocks[at].Body)
-	if err != nil || content.Root() != decision.Header.Body {
-		return nil, nil
+	c, err := body.Decode(d.plan.memory.Body(h.Body))
+	if err != nil || c.Root() != h.Body {
+		return nil
 	}
-	return decision, content
+	return c
 }
 
 // obtain makes a block the head that came from a source, or from the log.

@@ -45,6 +45,39 @@ func TestCertificateThatIsHiddenHoldsNobodyUp(t *testing.T) {
 	w.agree()
 }
 
+// If the one who is back has voted for the block, its own log gives it: the certificate is
+// all that it lacks, and that is shown. Nobody waits for who has the certificate.
+func TestCertificateIsEnoughForWhoHasTheBlock(t *testing.T) {
+	w := newWorld(t, 4)
+	w.run(1100 * time.Millisecond)
+	leader := w.leader(0, 0)
+	faulty, back := w.others(leader)[0], w.others(leader)[1]
+	other := w.others(leader)[2]
+	leader.submit(1, 10, 0, put(1))
+	w.run(200 * time.Millisecond)
+	leader.committed(1)
+	w.lost = func(_, to int, f codec.Frame) bool { return to != faulty.at && voteIn(f, pbft.Commit) != nil }
+	leader.submit(2, 10, 1, put(2))
+	w.until("it commits alone", time.Second, func() bool { return len(faulty.chain) == 2 })
+	w.lost = func(from, _ int, _ codec.Frame) bool { return from == faulty.at }
+	w.hold = func(_ *node, e driver.Effect) bool {
+		a, ok := e.(driver.Ask)
+		if !ok || int(a.Source[0]-'0') != faulty.at {
+			return false
+		}
+		_, head := a.Request.(follow.Head)
+		return !head
+	}
+	w.startAgain(back)
+	back.sources(faulty.at, leader.at, other.at)
+	w.until("it has the block", 2*time.Second, func() bool { return len(back.chain) == 2 && back.view.Core != nil })
+	leader.submit(3, 10, 2, put(3))
+	w.run(10 * time.Second)
+	w.voting(leader, other, back)
+	leader.committed(3)
+	w.agree()
+}
+
 // An old disk is noticed by a head that shows the replica's signature, where nobody gives
 // the block.
 func TestOldDiskIsNoticedByAHeadAlone(t *testing.T) {
