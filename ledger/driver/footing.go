@@ -80,8 +80,8 @@ func (d *Driver) redoLogged() {
 	d.do(CheckVotes{Messages: []pbft.Message{decision}, Job: d.jobs.add(func(e Event) {
 		checked, _ := e.(VotesChecked)
 		switch err := checked.Errs[0]; {
-		case errors.Is(err, pbft.ErrEpoch), c.parked != nil:
-			d.footing.again = 0 // those of a source were faster, or come first
+		case errors.Is(err, pbft.ErrEpoch), c.parked != nil, c.installing:
+			d.footing.again = 0 // what comes from a source was faster, or comes first
 		case err != nil:
 			d.notice(Odd{What: "the log has a block that is not certified", Seq: next, Err: err})
 		default:
