@@ -8,23 +8,23 @@
 // such as the bodies of all but small blocks, go to Badger's value log and are written
 // once; all else lies in its tree, which writes it again whenever it compacts.
 //
+// What is damaged on the disk is archive.ErrCorrupt, whether Badger finds it by a checksum
+// or panics over it, unless that happens in a goroutine of its own while it compacts or
+// writes tables: the process ends then.
+//
 // All methods may be called concurrently.
 package badgerstore
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
-	"github.com/dgraph-io/badger/v4/y"
 
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/ledger/archive"
@@ -70,7 +70,8 @@ type Store struct {
 }
 
 // Open opens or creates the store in a directory. Only one process may have it open.
-// The error is archive.ErrNoSpace when the disk is full.
+// The error is archive.ErrNoSpace when the disk is full, and archive.ErrCorrupt, with the
+// name of a file, when that is damaged.
 func Open(o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -81,11 +82,20 @@ func Open(o Options) (*Store, error) {
 	if err := o.room(); err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	db, err := badger.OpenManaged(tuned(&o))
-	if err != nil {
+	if err := o.inspect(); err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	return &Store{opts: o, db: db}, nil
+	s := &Store{opts: o}
+	err := o.guarded("open the store", func() (err error) {
+		if s.db, err = badger.OpenManaged(tuned(&o)); err != nil {
+			return fmt.Errorf("open the store: %s", printable(err.Error())) // Badger wraps nothing
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // tuned returns Badger's options.
@@ -122,87 +132,23 @@ func (s *Store) Limits() archive.Limits {
 }
 
 // Get implements archive.Store.
-func (s *Store) Get(key []byte, upTo uint64) ([]byte, uint64, error) {
+func (s *Store) Get(key []byte, upTo uint64) (value []byte, version uint64, err error) {
 	if err := s.users.enter(); err != nil {
 		return nil, 0, err
 	}
 	defer s.users.leave()
-	txn := s.db.NewTransactionAt(upTo, false)
-	defer txn.Discard()
-	item, err := txn.Get(key)
-	if err != nil {
-		return nil, 0, reading(err)
-	}
-	value, err := item.ValueCopy(nil)
-	if err != nil {
-		// A key whose value is not where the key says was not written like that.
-		return nil, 0, fmt.Errorf("read the store: %w: %w", archive.ErrCorrupt, err)
-	}
-	return value, item.Version(), nil
-}
-
-// Scan implements archive.Store.
-func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
-	return func(yield func(archive.Item, error) bool) {
-		if err := s.users.enter(); err != nil {
-			yield(archive.Item{}, err)
-			return
-		}
-		defer s.users.leave()
-		txn := s.db.NewTransactionAt(math.MaxUint64, false)
+	err = s.opts.guarded("read the store", func() error {
+		txn := s.db.NewTransactionAt(upTo, false)
 		defer txn.Discard()
-		opts := badger.DefaultIteratorOptions
-		opts.Prefix, opts.Reverse, opts.PrefetchValues = r.Prefix, r.Reverse, false
-		it := txn.NewIterator(opts)
-		defer it.Close()
-		for it.Seek(start(&r)); it.Valid(); it.Next() {
-			item, err := read(it.Item(), r.KeysOnly)
-			if !yield(item, err) || err != nil {
-				return
-			}
-			if s.users.ending() {
-				yield(archive.Item{}, archive.ErrClosed)
-				return
-			}
+		item, err := txn.Get(key)
+		if err != nil {
+			return s.reading(err)
 		}
-	}
-}
-
-// last comes after all that an archive's keys have after a prefix.
-var last = bytes.Repeat([]byte{0xff}, 64)
-
-// start returns where to seek the first key of a range. Nil is Badger's word for the
-// beginning, which in reverse order is the end of the whole store, and not that of a
-// prefix.
-func start(r *archive.Range) []byte {
-	if r.From != nil || !r.Reverse {
-		return r.From
-	}
-	return append(slices.Clone(r.Prefix), last...)
-}
-
-func read(it *badger.Item, keyOnly bool) (archive.Item, error) {
-	item := archive.Item{Key: it.KeyCopy(nil), Version: it.Version()}
-	if keyOnly {
-		return item, nil
-	}
-	var err error
-	if item.Value, err = it.ValueCopy(nil); err != nil {
-		return archive.Item{}, fmt.Errorf("read the store: key %x: %w: %w", item.Key, archive.ErrCorrupt, err)
-	}
-	return item, nil
-}
-
-// reading translates an error of Badger's.
-func reading(err error) error {
-	switch {
-	case errors.Is(err, badger.ErrKeyNotFound):
-		return archive.ErrNotFound
-	case errors.Is(err, y.ErrChecksumMismatch):
-		return fmt.Errorf("read the store: %w: %w", archive.ErrCorrupt, err)
-	default:
-		return fmt.Errorf("read the store: %w", err)
-	}
+		value, err = s.valueOf(item)
+		version = item.Version()
+		return err
+	})
+	return value, version, err
 }
 
 // Write implements archive.Store.
@@ -219,26 +165,31 @@ func (s *Store) Write(version uint64, changes []archive.Change) error {
 	}
 	s.dropping.RLock()
 	defer s.dropping.RUnlock()
-	txn := s.db.NewTransactionAt(version, true)
-	defer txn.Discard()
 	size := 0
-	for i := range changes {
-		size += changes[i].Size()
-		var err error
-		if c := &changes[i]; c.Delete {
-			err = txn.Delete(c.Key)
-		} else {
-			err = txn.SetEntry(badger.NewEntry(c.Key, c.Value))
+	err := s.opts.guarded("write the store", func() error {
+		txn := s.db.NewTransactionAt(version, true)
+		defer txn.Discard()
+		for i := range changes {
+			size += changes[i].Size()
+			var err error
+			if c := &changes[i]; c.Delete {
+				err = txn.Delete(c.Key)
+			} else {
+				err = txn.SetEntry(badger.NewEntry(c.Key, c.Value))
+			}
+			if err != nil {
+				return fmt.Errorf("write the store: %w", err)
+			}
 		}
-		if err != nil {
+		if err := txn.CommitAt(version, nil); err != nil {
 			return fmt.Errorf("write the store: %w", err)
 		}
+		return nil
+	})
+	if err == nil {
+		s.written.Add(int64(size))
 	}
-	if err := txn.CommitAt(version, nil); err != nil {
-		return fmt.Errorf("write the store: %w", err)
-	}
-	s.written.Add(int64(size))
-	return nil
+	return err
 }
 
 // Discard implements archive.Store. Badger drops versions as it compacts.
@@ -253,10 +204,12 @@ func (s *Store) Drop(prefix []byte) error {
 	if err := s.Sync(); err != nil {
 		return err
 	}
-	if err := s.db.DropPrefix(slices.Clone(prefix)); err != nil {
-		return fmt.Errorf("drop keys %x of the store: %w", prefix, err)
-	}
-	return nil
+	return s.opts.guarded("drop keys of the store", func() error {
+		if err := s.db.DropPrefix(slices.Clone(prefix)); err != nil {
+			return fmt.Errorf("drop keys %x of the store: %w", prefix, err)
+		}
+		return nil
+	})
 }
 
 // reclaimFrom is the part of a log of values that must be of no use any more before
@@ -271,7 +224,7 @@ func (s *Store) Reclaim() (more bool, err error) {
 	}
 	s.dropping.RLock()
 	defer s.dropping.RUnlock()
-	err = s.db.RunValueLogGC(reclaimFrom)
+	err = s.opts.guarded("reclaim room of the store", func() error { return s.db.RunValueLogGC(reclaimFrom) })
 	if errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, badger.ErrRejected) {
 		return false, nil
 	}
@@ -286,7 +239,7 @@ func (s *Store) Close() error {
 	if err := s.users.close(); err != nil {
 		return fmt.Errorf("close the store in %s: %w", s.opts.Dir, errors.Join(err, s.Sync()))
 	}
-	if err := errors.Join(s.Sync(), s.db.Close()); err != nil {
+	if err := errors.Join(s.Sync(), s.opts.guarded("close the store", s.db.Close)); err != nil {
 		return fmt.Errorf("close the store in %s: %w", s.opts.Dir, err)
 	}
 	return durable.SyncDir(s.opts.Dir)

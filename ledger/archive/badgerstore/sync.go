@@ -97,5 +97,5 @@ func (l logger) Infof(format string, args ...any) {
 func (l logger) Debugf(string, ...any) {}
 
 func text(format string, args []any) string {
-	return strings.TrimSpace(fmt.Sprintf(format, args...))
+	return printable(fmt.Sprintf(format, args...))
 }
