@@ -95,10 +95,10 @@ func (l *Ledger) open(ctx context.Context, o *Options) error {
 	if err := makeDir(o.Dir, o.Genesis); err != nil {
 		return err
 	}
-	dir := filepath.Join(o.Dir, "archive")
+	dir := filepath.Join(o.Dir, archiveDir)
 	store, err := badgerstore.Open(badgerstore.Options{Dir: dir, Log: l.log})
 	if err != nil {
-		return fmt.Errorf("open the archive in %s: %w", dir, err)
+		return mendArchive(dir, fmt.Errorf("open the archive in %s: %w", dir, err))
 	}
 	core := o.Genesis.Config(o.Config.core())
 	s, recovered, err := shell.Open(ctx, shell.Options{
@@ -110,7 +110,7 @@ func (l *Ledger) open(ctx context.Context, o *Options) error {
 	case errors.Is(err, shell.ErrOther):
 		return fmt.Errorf("%w: %w, %s", ErrGenesis, err, dir)
 	case errors.Is(err, archive.ErrCorrupt):
-		return fmt.Errorf("open the archive in %s: %w", dir, err)
+		return mendArchive(dir, fmt.Errorf("open the archive in %s: %w", dir, err))
 	case err != nil:
 		return err
 	}

@@ -1,18 +1,24 @@
 package ledger
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/journal"
+	"github.com/decube/decube/ledger/pbft"
 )
 
 // genesisFile is the name of the file that says which ledger a directory is of.
 const genesisFile = "genesis.id"
+
+// archiveDir is the name of the directory of the archive, in the ledger's.
+const archiveDir = "archive"
 
 // Init makes dir the directory of a peer's part of a ledger: one that has not
 // voted yet. Only for a key that has never been used it is true, so that a
@@ -60,12 +66,28 @@ func noteOf(g *genesis.Genesis) string { return g.ID().String() + "\n" }
 
 // noted reports whether it is noted that a directory is a ledger's.
 func noted(dir string, g *genesis.Genesis) (bool, error) {
-	got, err := os.ReadFile(filepath.Join(dir, genesisFile))
+	name := filepath.Join(dir, genesisFile)
+	got, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
-	if want := noteOf(g); err == nil && string(got) != want {
-		return false, fmt.Errorf("%w: %s is of genesis %.16s, the document given has %.16s", ErrGenesis, dir, got, want)
+	if err != nil {
+		return false, err
 	}
-	return err == nil, err
+	want := noteOf(g)
+	if string(got) == want {
+		return true, nil
+	}
+	const mend = "stop the node, delete the directory %s and start the node again: it fetches the ledger from its peers, and a validator takes its place anew"
+	if !isNote(got) {
+		return false, fmt.Errorf("%s is damaged: it has no genesis ID in it, which is %.16s...; "+mend, name, want, dir)
+	}
+	return false, fmt.Errorf("%w: %s is of genesis %.16s..., and the document given has %.16s...; give this node the document of that ledger or, "+
+		"where the file %s is damaged or that ledger of no use any more, "+mend, ErrGenesis, dir, got, want, name, dir)
+}
+
+// isNote reports whether a file that says which ledger a directory is of has a genesis ID in it.
+func isNote(b []byte) bool {
+	id, err := hex.DecodeString(strings.TrimSuffix(string(b), "\n"))
+	return err == nil && len(id) == len(pbft.Digest{})
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -52,7 +53,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	g.Go(func() error { return l.loop(ctx) })
 	g.Go(func() error { return l.listSources(ctx) })
 	g.Go(func() error { return l.watchDisk(ctx) })
-	err := g.Wait()
+	err := mendArchive(filepath.Join(l.outside.dir, archiveDir), g.Wait())
 	return errors.Join(err, l.Close())
 }
 

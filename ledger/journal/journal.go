@@ -21,8 +21,8 @@ import (
 var ErrContradiction = errors.New("the log contradicts itself")
 
 const (
-	// logDir is the log's directory in the replica's.
-	logDir = "wal"
+	// LogDir is the log's directory in the replica's.
+	LogDir = "wal"
 	// markLost is the file that says that this replica's log was lost. It is there from
 	// before the new log is made until the replica has taken its place anew. It has the
 	// IDs of the log's renewals from before the loss, which make good nothing, and their
@@ -52,7 +52,7 @@ type Options struct {
 }
 
 func (o Options) wal() wal.Options {
-	w := wal.Default(filepath.Join(o.Dir, logDir))
+	w := wal.Default(filepath.Join(o.Dir, LogDir))
 	w.FS, w.MaxRecord = o.FS, codec.MaxLogRecord
 	if o.SegmentSize != 0 {
 		w.SegmentSize, w.MaxRecord = o.SegmentSize, int(min(int64(codec.MaxLogRecord), o.SegmentSize/2))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/body"
@@ -13,6 +14,7 @@ import (
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/tx"
+	"github.com/decube/decube/ledger/wal"
 )
 
 // reopen opens the files and returns what they hold.
@@ -91,8 +93,21 @@ func (s *Shell) giveUpLog(r *driver.Recovered, why error) {
 		why = errors.Join(why, s.journal.Close())
 		s.journal = nil
 	}
+	why = s.mendLog(why)
 	s.o.Log.Error("the log of votes cannot be used", "err", why)
 	r.Votes, r.Memory, r.Decided, r.Lost, r.Broken = false, nil, 0, false, why
+}
+
+// mendLog tells what to do about a log that is damaged. One that cannot be read or written
+// for another reason, or that a later program has written, may be as good as ever.
+func (s *Shell) mendLog(why error) error {
+	for _, damage := range []error{wal.ErrCorrupt, journal.ErrContradiction, pbft.ErrMalformed, errBadLog} {
+		if errors.Is(why, damage) {
+			return fmt.Errorf("%w; stop the node, delete the directory %s and start the node again: this validator then takes its place anew, and votes",
+				why, filepath.Join(s.o.Dir, journal.LogDir))
+		}
+	}
+	return why
 }
 
 // errBadLog is returned for a log that holds what no replica writes into one.

@@ -38,7 +38,7 @@ type CorruptError struct {
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("%v: %s at %d: %s", ErrCorrupt, e.File, e.Offset, e.Reason)
+	return fmt.Sprintf("%v: %s, at byte %d: %s", ErrCorrupt, e.File, e.Offset, e.Reason)
 }
 
 // Unwrap makes the error match ErrCorrupt.

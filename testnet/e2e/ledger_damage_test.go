@@ -29,7 +29,8 @@ func TestLedgerDamagedLog(t *testing.T) {
 	restart(t, victim)
 	a := ask(t, victim, "ledger", "status")
 	a.ends(t, 0)
-	for _, want := range []string{`Role: +halted`, `Halted: +the log of votes cannot be used: .*\S`} {
+	wal := filepath.Join(repo.Dir(victim.Repo()).Ledger(), "wal")
+	for _, want := range []string{`Role: +halted`, `Halted: +the log of votes cannot be used: .*damaged log: ` + regexp.QuoteMeta(wal) + `/\d+\.wal, at byte \d+: .*; stop the node, delete the directory ` + regexp.QuoteMeta(wal) + ` and start`} {
 		if !regexp.MustCompile(want).MatchString(a.out) {
 			t.Errorf("the status does not say %q:\n%s", want, a.out)
 		}
@@ -42,6 +43,38 @@ func TestLedgerDamagedLog(t *testing.T) {
 	until(t, victim, "follows", func(st api.LedgerStatus) bool {
 		return st.Role == api.RoleHalted && st.Committed >= status(t, l.Validators[0]).Committed
 	})
+
+	// As it says: it takes its place anew.
+	if err := victim.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(wal); err != nil {
+		t.Fatal(err)
+	}
+	restart(t, victim)
+	keepsUp(t, victim, l.Validators[0], api.RoleValidator)
+}
+
+// TestLedgerDamagedNote damages what says which ledger a directory is of.
+func TestLedgerDamagedNote(t *testing.T) {
+	t.Parallel()
+	l := testnet(t, 1, 0, cluster.NodeOptions{})
+	n := l.Validators[0]
+	if err := n.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dir := repo.Dir(n.Repo()).Ledger()
+	note := filepath.Join(dir, "genesis.id")
+	for content, want := range map[string]string{
+		"\x00\xff\x1b[2J of a torn write": regexp.QuoteMeta(note) + " is damaged: .*delete the directory " + regexp.QuoteMeta(dir),
+		"":                                regexp.QuoteMeta(note) + " is damaged: .*delete the directory " + regexp.QuoteMeta(dir),
+		strings.Repeat("0123456789abcdef", 4) + "\n": "the directory holds another ledger: .* is of genesis 0123456789abcdef.*delete the directory " + regexp.QuoteMeta(dir),
+	} {
+		if err := os.WriteFile(note, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		program(t, "decube-node", []string{"daemon", "--repo", n.Repo(), "--api", "127.0.0.1:0"}, nil).ends(t, 1, want)
+	}
 }
 
 // TestLedgerDamagedArchive flips bits of the blocks and the state that a validator
@@ -58,8 +91,23 @@ func TestLedgerDamagedArchive(t *testing.T) {
 	}
 	archive := filepath.Join(repo.Dir(victim.Repo()).Ledger(), "archive")
 	flip(t, archive, ".sst")
-	program(t, "decube-node", []string{"daemon", "--repo", victim.Repo(), "--api", "127.0.0.1:0"}, nil).
-		ends(t, 1, "opening the ledger: open the archive in "+archive, "checksum mismatch|corrupt")
+	fails := func() {
+		t.Helper()
+		program(t, "decube-node", []string{"daemon", "--repo", victim.Repo(), "--api", "127.0.0.1:0"}, nil).
+			ends(t, 1, "opening the ledger: open the archive in "+archive, "the archive is damaged: "+archive+"/[0-9]+.sst",
+				"delete the directory "+archive+" and start the node again")
+	}
+	fails()
+	tables, err := filepath.Glob(filepath.Join(archive, "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatal(tables, err)
+	}
+	for _, size := range []int64{1000, 0} { // cut off, which once was a panic
+		if err := os.Truncate(tables[0], size); err != nil {
+			t.Fatal(err)
+		}
+		fails()
+	}
 	l.goesOnWithout(t, victim)
 
 	// Its votes are noted elsewhere: without the archive it gets from the others what
