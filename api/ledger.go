@@ -28,7 +28,10 @@ type Submitted struct {
 	Index     int           `json:"index" doc:"Its place in the block, from 0"`
 	Time      *time.Time    `json:"time,omitempty" doc:"Time of the block"`
 	Seconds   float64       `json:"seconds" doc:"How long the node waited for the block"`
-	Vote      *Vote         `json:"vote,omitempty" doc:"How the change stands that was voted for, where the operation is a committed vote: validator.add, validator.remove or params.set"`
+	// Transaction is set while Committed is not: whoever hands it in again has the node
+	// wait for the same transaction.
+	Transaction []byte `json:"transaction,omitempty" doc:"The encoding of the transaction, base64, while it is undecided: handed in again it is the same one, and is waited for"`
+	Vote        *Vote  `json:"vote,omitempty" doc:"How the change stands that was voted for, where the operation is a committed vote: validator.add, validator.remove or params.set"`
 }
 
 // Vote is how a change stands that validators vote on.

@@ -152,7 +152,9 @@ func (s *Server) submit(ctx context.Context, in *submitInput) (api.Submitted, er
 		return api.Submitted{}, err
 	}
 	out := api.Submitted{ID: t.ID(), Owner: t.Owner, Nonce: t.Nonce, Seconds: time.Since(begun).Seconds()}
-	if err == nil {
+	if err != nil {
+		out.Transaction = t.Raw()
+	} else {
 		out.Committed, out.Block, out.Index, out.Time = true, at.Block, at.Index, &at.Time
 		out.Vote = s.voteOf(ctx, t.Op)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -100,15 +101,15 @@ func (a *app) submit(cmd *cobra.Command, f *submitFlags, op tx.Op) error {
 	// The daemon gives up a little before the context does, so that it can still say
 	// which transaction it is.
 	wait := client.Wait{Not: f.noWait, Timeout: a.timeout * 9 / 10}
-	var done api.Submitted
-	if key.IsZero() {
-		done, err = c.SubmitOp(ctx, op, wait)
-	} else {
-		done, err = submitSigned(ctx, c, key, op, wait)
-	}
+	req, err := requestFor(ctx, c, key, op)
 	if err != nil {
 		return err
 	}
+	done, err := handIn(ctx, c, req, wait)
+	if err != nil {
+		return err
+	}
+	done.Transaction = nil // it is of use to programs that hand it in again
 	if err := a.print(done, func(w io.Writer) { showSubmitted(w, op, &done) }); err != nil {
 		return err
 	}
@@ -119,25 +120,34 @@ func (a *app) submit(cmd *cobra.Command, f *submitFlags, op tx.Op) error {
 	return a.undecided(ctx, c, &done)
 }
 
-// submitSigned signs an operation here, for the ledger that the daemon has.
-func submitSigned(ctx context.Context, c *client.Client, key sig.PrivateKey, op tx.Op, wait client.Wait) (api.Submitted, error) {
+// requestFor returns what to hand in to have an operation ordered: the operation itself,
+// for the node to sign, or with a key a transaction that is signed here, for the ledger
+// that the daemon has.
+func requestFor(ctx context.Context, c *client.Client, key sig.PrivateKey, op tx.Op) (api.SubmitRequest, error) {
+	if key.IsZero() {
+		raw, err := json.Marshal(op)
+		if err != nil {
+			return api.SubmitRequest{}, fmt.Errorf("encoding an operation: %w", err)
+		}
+		return api.SubmitRequest{Operation: raw}, nil
+	}
 	st, err := c.LedgerStatus(ctx)
 	if err != nil {
-		return api.Submitted{}, err
+		return api.SubmitRequest{}, err
 	}
 	network, err := tx.ParseID(st.Genesis)
 	if err != nil {
-		return api.Submitted{}, fmt.Errorf("the daemon's genesis ID: %w", err)
+		return api.SubmitRequest{}, fmt.Errorf("the daemon's genesis ID: %w", err)
 	}
 	account, err := c.Account(ctx, key.Public())
 	if err != nil {
-		return api.Submitted{}, err
+		return api.SubmitRequest{}, err
 	}
 	t, err := tx.Sign(key, [32]byte(network), account.NextNonce, op)
 	if err != nil {
-		return api.Submitted{}, err
+		return api.SubmitRequest{}, err
 	}
-	return c.Submit(ctx, api.SubmitRequest{Transaction: t.Raw()}, wait)
+	return api.SubmitRequest{Transaction: t.Raw()}, nil
 }
 
 func showSubmitted(w io.Writer, op tx.Op, done *api.Submitted) {

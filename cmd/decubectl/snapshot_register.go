@@ -140,7 +140,11 @@ func (a *app) submitRegistration(ctx context.Context, c *client.Client, op tx.Sn
 	if left := a.timeout * 9 / 10; left > 0 && (wait.Timeout == 0 || left < wait.Timeout) {
 		wait.Timeout = left
 	}
-	done, err := c.SubmitOp(ctx, op, wait)
+	req, err := requestFor(ctx, c, sig.PrivateKey{}, op)
+	if err != nil {
+		return nil, err
+	}
+	done, err := handIn(ctx, c, req, wait)
 	if err != nil {
 		return nil, err
 	}
