@@ -107,7 +107,8 @@ type LedgerStatus struct {
 	Validators    int           `json:"validators" doc:"Validators of the epoch"`
 	Quorum        int           `json:"quorum" doc:"How many of them it takes to commit"`
 	Faulty        int           `json:"faulty" doc:"How many of them may fail in any way"`
-	Problem       string        `json:"problem,omitempty" doc:"Why nothing is committed"`
+	Problem       string        `json:"problem,omitempty" doc:"Why nothing is committed, or what is wrong with the peers: that they are of another ledger, or that two processes have one key"`
+	Stuck         bool          `json:"stuck,omitempty" doc:"Whether the node commits nothing for that problem, as far as it can tell"`
 	Evidence      []string      `json:"evidence,omitempty" doc:"Proved misbehaviour of validators"`
 	Fork          *LedgerFork   `json:"fork,omitempty" doc:"Two chains that this node has seen; it does not vote any more"`
 }

@@ -185,8 +185,10 @@ type Status struct {
 	Quorum     int
 	Faulty     int // how many may fail
 	// Problem says in one line why nothing commits, if so: how many validators are
-	// out of reach and how many are needed.
-	Problem  string
+	// out of reach and how many are needed. A node adds what is wrong with its peers.
+	Problem string
+	// Stuck says that, as far as this peer can tell, it commits nothing for the problem.
+	Stuck    bool
 	Evidence []string // proved misbehaviour
 	// Fork is not nil when this peer has seen two chains.
 	Fork *ForkStatus

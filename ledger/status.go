@@ -68,6 +68,7 @@ func (l *Ledger) Status(context.Context) (Status, error) {
 	}
 	s.Validators = l.validatorStatus(v)
 	s.Problem = l.problem(&s)
+	s.Stuck = s.Problem != ""
 	s.Evidence, err = l.evidence()
 	return s, err
 }

@@ -177,9 +177,24 @@ func (r *ledgerRoom) committee(ctx context.Context) []sig.PublicKey {
 	return keys
 }
 
+// problems returns what is wrong with the peers, as far as the ledger does not know.
+func (r *ledgerRoom) problems() (all []string) {
+	if t := r.twin.Load(); t != nil && time.Since(t.at) < twinMemory {
+		all = append(all, fmt.Sprintf("key in use: a second process has come with the key of validator %s and was kept out: stop it", t.key))
+	}
+	if foreign := r.peers.warning(); foreign != "" {
+		all = append(all, foreign)
+	}
+	return all
+}
+
 // warnings returns what an operator should know of the ledger.
 func (r *ledgerRoom) warnings(ctx context.Context) []string {
-	st, err := r.Status(ctx)
+	l, err := r.live()
+	var st ledger.Status
+	if err == nil {
+		st, err = l.Status(ctx)
+	}
 	if err != nil {
 		return []string{fmt.Sprintf("ledger: %v", err)}
 	}
@@ -190,14 +205,11 @@ func (r *ledgerRoom) warnings(ctx context.Context) []string {
 	if st.Problem != "" {
 		w = append(w, "ledger: "+st.Problem)
 	}
-	if t := r.twin.Load(); t != nil && time.Since(t.at) < twinMemory {
-		w = append(w, fmt.Sprintf("ledger: a second process has come with the key of validator %s and was kept out: stop it", t.key))
+	for _, problem := range r.problems() {
+		w = append(w, "ledger: "+problem)
 	}
 	if count := len(st.Evidence); count > 0 {
 		w = append(w, fmt.Sprintf("ledger: %d proofs that a validator misbehaved, the last: %s", count, st.Evidence[count-1]))
-	}
-	if foreign := r.peers.warning(); foreign != "" {
-		w = append(w, "ledger: "+foreign)
 	}
 	return w
 }

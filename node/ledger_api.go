@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/ledger"
@@ -64,13 +65,23 @@ func (r *ledgerRoom) Do(ctx context.Context, op tx.Op) (*tx.Transaction, ledger.
 	return l.Do(ctx, op)
 }
 
-// Status implements ledger.API.
+// Status implements ledger.API. To the problem that the ledger knows of it adds what is
+// wrong with the peers.
 func (r *ledgerRoom) Status(ctx context.Context) (ledger.Status, error) {
 	l, err := r.live()
 	if err != nil {
 		return ledger.Status{}, err
 	}
-	return l.Status(ctx)
+	st, err := l.Status(ctx)
+	if err != nil {
+		return ledger.Status{}, err
+	}
+	all := r.problems()
+	if st.Problem != "" {
+		all = append([]string{st.Problem}, all...)
+	}
+	st.Problem = strings.Join(all, "; ")
+	return st, nil
 }
 
 // Block implements ledger.API.

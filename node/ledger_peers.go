@@ -198,7 +198,7 @@ func (p *ledgerPeers) warning() string {
 	}
 	for id, reason := range p.strangers {
 		if hinders || slices.Contains(p.validators, id) {
-			return fmt.Sprintf("%d peers are of another ledger, such as %s: %v", len(p.strangers), id, reason)
+			return fmt.Sprintf("%d peers are of another ledger, such as %s: %v; give this node and its peers the same genesis document", len(p.strangers), id, reason)
 		}
 	}
 	return ""

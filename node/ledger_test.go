@@ -198,8 +198,8 @@ func TestPeersOfAnotherGenesisAreToldApart(t *testing.T) {
 	follower := startIn(t, newcomer(t, &other), slog.New(log), nodes[0])
 	eventually(ctx, t, "the follower is warned", func() bool { return warned(ctx, follower, g.ID().String()) })
 	await(ctx, t, log, "a peer is of another ledger")
-	if st := status(ctx, t, follower); st.Committed != 0 {
-		t.Errorf("the follower follows: %+v", st)
+	if st := status(ctx, t, follower); st.Committed != 0 || st.Stuck || !strings.Contains(st.Problem, "peers are of another ledger") {
+		t.Errorf("the follower follows, or does not say why not: %+v", st)
 	}
 	if n := len(follower.ledger.peers.Sources(10)); n > 0 {
 		t.Errorf("the follower has %d sources", n)
@@ -337,6 +337,9 @@ func TestTwinsAreWarnedOf(t *testing.T) {
 	n.ledger.duplicate(n.key(t))
 	if !warned(t.Context(), n, "a second process has come with the key of validator "+n.ID().String()) {
 		t.Errorf("warnings %q", n.warnings(t.Context()))
+	}
+	if st := status(t.Context(), t, n); st.Stuck || !strings.Contains(st.Problem, "key in use: a second process") {
+		t.Errorf("the status says %q", st.Problem)
 	}
 	n.ledger.twin.Store(&twin{n.key(t), time.Now().Add(-twinMemory)})
 	if warned(t.Context(), n, "a second process") {

@@ -130,7 +130,7 @@ func newLedgerGauges(status func(context.Context) (ledger.Status, error)) *ledge
 		{"oldest_waiting_seconds", "How long the oldest of them has waited.", func(s *ledger.Status) float64 { return s.Oldest.Seconds() }},
 		{"validators", "Validators of the epoch.", func(s *ledger.Status) float64 { return float64(len(s.Validators)) }},
 		{"quorum", "Votes that commit.", func(s *ledger.Status) float64 { return float64(s.Quorum) }},
-		{"stuck", "1 while nothing can be committed.", func(s *ledger.Status) float64 { return oneIf(s.Problem != "") }},
+		{"stuck", "1 while nothing can be committed.", func(s *ledger.Status) float64 { return oneIf(s.Stuck) }},
 		{"evidence", "Proofs of misbehaviour held.", func(s *ledger.Status) float64 { return float64(len(s.Evidence)) }},
 	} {
 		g.values = append(g.values, ledgerGauge{desc(v.name, v.help), v.of})

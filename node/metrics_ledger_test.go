@@ -81,7 +81,7 @@ func TestLedgerGaugesShowTheStatus(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	st := ledger.Status{
 		Role: ledger.RoleRecovering, Epoch: 2, View: 3, Changing: true, Committed: 40, Stable: 32, Time: time.UnixMilli(1500),
-		Waiting: 7, Oldest: 2 * time.Second, Validators: make([]ledger.ValidatorStatus, 4), Quorum: 3, Problem: "alone", Evidence: []string{"x"},
+		Waiting: 7, Oldest: 2 * time.Second, Validators: make([]ledger.ValidatorStatus, 4), Quorum: 3, Problem: "alone", Stuck: true, Evidence: []string{"x"},
 	}
 	var failed error
 	registry.MustRegister(newLedgerGauges(func(context.Context) (ledger.Status, error) { return st, failed }))

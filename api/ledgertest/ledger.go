@@ -250,7 +250,7 @@ func (l *Ledger) Status(context.Context) (ledger.Status, error) {
 	defer l.mu.Unlock()
 	st := ledger.Status{
 		Network: l.Genesis.Network, Genesis: l.Genesis.ID(), Role: ledger.RoleFollower, Leader: l.committee[0].Public(),
-		Committed: uint64(len(l.blocks)), Time: l.Genesis.Created, Quorum: 3, Faulty: 1, Problem: l.problem,
+		Committed: uint64(len(l.blocks)), Time: l.Genesis.Created, Quorum: 3, Faulty: 1, Problem: l.problem, Stuck: l.problem != "",
 	}
 	if n := len(l.blocks); n > 0 {
 		last := l.blocks[n-1]

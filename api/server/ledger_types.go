@@ -20,7 +20,7 @@ func ledgerStatusOf(st *ledger.Status) api.LedgerStatus {
 		Committed: st.Committed, Digest: st.Block.String(), StateRoot: st.State.String(), Time: st.Time.UTC(), Stable: st.Stable,
 		Waiting: st.Waiting, OldestSeconds: st.Oldest.Seconds(),
 		Validators: len(st.Validators), Quorum: st.Quorum, Faulty: st.Faulty,
-		Problem: st.Problem, Evidence: st.Evidence, Fork: forkOf(st.Fork),
+		Problem: st.Problem, Stuck: st.Stuck, Evidence: st.Evidence, Fork: forkOf(st.Fork),
 	}
 }
 

@@ -27,7 +27,8 @@ func (a *app) ledgerStatus() *cobra.Command {
 		Short: "Show how the ledger is, and why nothing is committed",
 		Long: `Shows what the node is to the ledger, who leads, how far the chain has come and what
 waits. Where nothing is committed, the problem says why: how many validators are out
-of reach, and how many are needed.`,
+of reach, and how many are needed. It says too that peers are of another ledger, or that
+a second process has come with a validator's key.`,
 		Example: "  decubectl ledger status\n  decubectl ledger status --json | jq -r .problem",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -104,7 +104,7 @@ func (a *app) tryRegister(ctx context.Context, x *access, res snapshot.Result, f
 	if err != nil {
 		return nil, err
 	}
-	if st.Problem != "" && f.register == registerAuto {
+	if st.Stuck && f.register == registerAuto {
 		return nil, errors.New(st.Problem)
 	}
 	op := tx.SnapshotRegister{Root: res.ID.Bytes(), Size: uint64(max(res.Bytes, 0)), Label: f.Label, RetainUntil: f.retainUntil}
