@@ -39,7 +39,8 @@ func (a *app) command() *cobra.Command {
 		Long: `decubectl takes, fetches and restores snapshots, and controls a DeCube node.
 
 It finds the node's daemon by the repository, $DECUBE_PATH or ~/.decube. Data goes
-to standard output, progress and messages to standard error.
+to standard output, progress and messages to standard error. With --json an error is
+one line there too: a problem as the API has it, with the exit code.
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 done in part, 10 no repository,
 11 repository in use, 12 not authorised, 13 daemon unreachable, 14 timed out.`,

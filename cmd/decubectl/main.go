@@ -31,6 +31,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	return exitcode.Report(stderr, explain(ctx, err))
+	err := explain(ctx, root.ExecuteContext(ctx))
+	if a.json || wantsJSON(args) {
+		return reportJSON(stderr, err)
+	}
+	return exitcode.Report(stderr, err)
 }
