@@ -112,7 +112,7 @@ func TestStrangerIsRefusedUntilItIsAValidator(t *testing.T) {
 	meet(ha, hb)
 	a, b := join(t, ha), join(t, hb)
 	b.c.SetValidators([]sig.PublicKey{a.key, b.key})
-	b.events.says(t, "level=WARN", "validator refuses this one", ErrStranger.Error())
+	b.events.says(t, "level=INFO", "validator does not know yet that this one is a validator", ErrStranger.Error())
 	a.events.wait(t, func() bool { return errors.Is(a.events.refused[hb.ID()], ErrStranger) })
 	committee(a, b)
 	b.opened(t, a)

@@ -29,6 +29,9 @@ type outlet struct {
 	queue *queue
 	kick  chan struct{} // holds a token when the validator is known to be there
 	told  string        // what the log was told last
+	// strange is since when the validator has said that this one is none, zero if it does
+	// not.
+	strange time.Time
 	// denied is how often in a row it was said that another process has the place.
 	denied int
 }
@@ -79,9 +82,36 @@ func (o *outlet) tell(err error) {
 	if errors.Is(err, ErrKeyInUse) || errors.Is(err, ErrSuperseded) {
 		return // what comes of it is told once, and not of each validator: see place
 	}
+	if errors.Is(err, ErrStranger) {
+		o.tellStrange(time.Now(), err)
+		return
+	}
 	if text := err.Error(); text != o.told && o.class == Votes {
 		o.told = text
 		o.to.c.quiet.Write(slog.LevelWarn, o.to.key.String(), "validator refuses this one", "class", o.class.String(), "err", err)
+	}
+}
+
+// strangerPatience is how long a validator may take one for a stranger before that is
+// worth a warning: who has just been voted in, or starts, is often ahead of those whom it
+// greets, and they know better with the next block.
+const strangerPatience = time.Minute
+
+// tellStrange logs that a validator takes this one for none: once when it begins, and as
+// a warning when it goes on.
+func (o *outlet) tellStrange(now time.Time, err error) {
+	level, message := slog.LevelInfo, "validator does not know yet that this one is a validator"
+	switch {
+	case o.strange.IsZero():
+		o.strange = now
+	case now.Sub(o.strange) < strangerPatience || o.told == err.Error():
+		return
+	default:
+		o.told = err.Error()
+		level, message = slog.LevelWarn, "validator refuses this one"
+	}
+	if o.class == Votes {
+		o.to.c.quiet.Write(level, o.to.key.String(), message, "class", o.class.String(), "err", err)
 	}
 }
 
@@ -107,7 +137,7 @@ func (o *outlet) session(ctx context.Context) error {
 	if err := o.greet(stream, r); err != nil {
 		return err
 	}
-	o.told = ""
+	o.told, o.strange = "", time.Time{}
 	closed := o.opened(stream)
 	watched := make(chan struct{})
 	w := &stepWriter{stream: stream, timeout: o.to.c.o.Limits.StallTimeout, moved: make(chan struct{}, 1), asked: make(chan struct{}, 1), to: o.to}
