@@ -49,8 +49,25 @@ func (o *outside) Note(n driver.Notice) {
 	case driver.Stopped:
 		l.log.Error("this replica does not vote any more; it goes on following", "err", n.Why)
 	case driver.Odd:
-		l.quiet.Write(slog.LevelWarn, n.Peer.String(), n.What, "block", n.Seq, "err", n.Err)
+		l.odd(n)
 	}
+}
+
+// odd logs what is worth a line, with what is known of it: not all of it is about a peer,
+// has a block, or is an error.
+func (l *Ledger) odd(n driver.Odd) {
+	var about string
+	var args []any
+	if !n.Peer.IsZero() {
+		about = n.Peer.String()
+	}
+	if n.Seq > 0 {
+		args = append(args, "block", n.Seq)
+	}
+	if n.Err != nil {
+		args = append(args, "err", n.Err)
+	}
+	l.quiet.Write(slog.LevelWarn, about, n.What, args...)
 }
 
 func (l *Ledger) viewChanged(n driver.ViewChanged) {

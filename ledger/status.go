@@ -55,13 +55,16 @@ func (l *Ledger) Status(context.Context) (Status, error) {
 	if stable, err := l.shell.Archive().Stable(); err == nil && stable != nil {
 		s.Stable = stable.Seq
 	}
-	if c := v.Core; c != nil {
+	// Who is voted out speaks for its place until the epoch has ended everywhere, and has
+	// no vote on what comes.
+	_, member := tip.Next.Replica(l.key.Public())
+	if c := v.Core; c != nil && member {
 		s.Role, s.View, s.Changing, s.Leader, s.Stable = RoleValidator, c.View, c.Changing, c.Leader, max(s.Stable, c.Stable)
 	}
 	switch {
 	case v.Halted != "":
 		s.Role = RoleHalted
-	case v.Recovering:
+	case v.Recovering && member:
 		s.Role = RoleRecovering
 	case v.CatchingUp:
 		s.Role = RoleCatchingUp

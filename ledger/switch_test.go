@@ -84,9 +84,17 @@ func TestFloodAtTheEndOfATerm(t *testing.T) {
 		})
 	}
 	t.Cleanup(leaves.halt)
-	if _, _, err := leaves.live().Do(ctx, tx.ValidatorRemove{Key: leaves.key.Public()}); err != nil {
+	_, at, err := leaves.live().Do(ctx, tx.ValidatorRemove{Key: leaves.key.Public()})
+	if err != nil {
 		t.Fatal(err)
 	}
+	s.until(ctx, "it is no validator from that block on", func() bool {
+		st, err := leaves.live().Status(ctx)
+		if err != nil || st.Committed >= at.Block && (st.Role != RoleFollower || !st.Leader.IsZero()) {
+			t.Errorf("after block %d of %d: %s, leader %v, %v", st.Committed, at.Block, st.Role, st.Leader, err)
+		}
+		return st.Committed >= at.Block
+	})
 	s.until(ctx, "it follows", func() bool { return leaves.live().view.Load().Core == nil })
 	before := taken.Load()
 	s.until(ctx, "frames go on being taken off the streams", func() bool { return taken.Load() > before+2000 })

@@ -29,8 +29,9 @@ type Log struct {
 // New returns a log that writes to another one.
 func New(log *slog.Logger) *Log { return &Log{log: log, lines: limiter.New(interval, most)} }
 
-// Write logs a message about a peer, unless the same one was logged about it less than
-// a minute ago. The message is the kind: what differs from line to line is in args.
+// Write logs a message about a peer, or with an empty one about none, unless the same one
+// was logged about it less than a minute ago. The message is the kind: what differs from
+// line to line is in args.
 func (l *Log) Write(level slog.Level, peer, message string, args ...any) {
 	ctx := context.Background()
 	if !l.log.Enabled(ctx, level) {
@@ -43,7 +44,9 @@ func (l *Log) Write(level slog.Level, peer, message string, args ...any) {
 		return
 	}
 	r := slog.NewRecord(time.Now(), level, message, 0)
-	r.Add("peer", peer)
+	if peer != "" {
+		r.Add("peer", peer)
+	}
 	r.Add(args...)
 	if held > 0 {
 		r.Add("left_out", held)
