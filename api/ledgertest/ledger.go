@@ -176,8 +176,12 @@ func (l *Ledger) apply(t *tx.Transaction) error {
 	case tx.SnapshotRegister:
 		return l.register(t, op)
 	case tx.NameClaim:
-		if n, taken := l.names[op.Name]; taken && n.Owner != t.Owner {
+		n, taken := l.names[op.Name]
+		if taken && n.Owner != t.Owner {
 			return tx.Reject(tx.CodeNameTaken, "%s is held by %s", op.Name, n.Owner)
+		}
+		if op.Target == "" {
+			op.Target = n.Target
 		}
 		l.names[op.Name] = ledger.NameInfo{
 			Name: op.Name, Owner: t.Owner, Target: op.Target, Proof: []byte("proof"), Block: uint64(len(l.blocks)) + 1,

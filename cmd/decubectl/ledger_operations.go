@@ -139,8 +139,10 @@ func (a *app) submitRetire() *cobra.Command {
 
 func (a *app) submitClaim() *cobra.Command {
 	return a.operation(&cobra.Command{
-		Use:     "name.claim NAME [TARGET]",
-		Short:   "Take a name that nobody holds, or give one's own another target",
+		Use:   "name.claim NAME [TARGET]",
+		Short: "Take a name that nobody holds, or give one's own another target",
+		Long: `Takes a name that nobody holds, or gives one of the signer's another target. Without a
+target, a name that is the signer's already keeps the one that it has.`,
 		Example: "  decubectl ledger submit name.claim photos bafyrei...",
 		Args:    wants(1, 2, "a name, and what it is to stand for"),
 	}, func(_ *cobra.Command, args []string) (tx.Op, error) {

@@ -29,11 +29,12 @@
 // block's time has reached the end of the promise.
 //
 // Names: a name belongs to who claims it first, until somebody to whom that owner has
-// offered it accepts it. There is one offer of a name at a time; it stands until it is
-// taken back, replaced or accepted, whatever the holder does with the name meanwhile.
-// The records in its namespace go with it, and count for its holder: who would then
-// hold more than the limits allow, or than the acceptance says, is refused. An offer
-// counts for nobody.
+// offered it accepts it. It stands for a target, which its holder's next claim with one
+// replaces, and a claim without leaves as it is. There is one offer of a name at a time;
+// it stands until it is taken back, replaced or accepted, whatever the holder does with
+// the name meanwhile. The records in its namespace go with it, and count for its holder:
+// who would then hold more than the limits allow, or than the acceptance says, is
+// refused. An offer counts for nobody.
 //
 // Records: an owner writes to the owner's own namespace and to those of the names
 // that the owner holds. The ledger keeps no empty records: an empty value takes a

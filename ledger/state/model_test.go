@@ -204,6 +204,9 @@ func (m *model) claim(owner sig.PublicKey, op tx.NameClaim) tx.Code {
 	case !ok && m.countNames(owner) >= m.params["max_names_per_owner"]:
 		return tx.CodeLimitExceeded
 	}
+	if op.Target == "" {
+		op.Target = old.target
+	}
 	m.names[op.Name] = modelName{owner, op.Target, old.offer}
 	return tx.CodeOK
 }

@@ -21,7 +21,11 @@ func (s *step) claim(op tx.NameClaim) error {
 	case name.Holder != s.tx.Owner:
 		return tx.Reject(tx.CodeNameTaken, "%s is held by %s", op.Name, name.Holder)
 	}
-	name.Target = op.Target
+	// Without a target it says whose the name is, which may be so already, and nothing of
+	// what the name stands for.
+	if op.Target != "" {
+		name.Target = op.Target
+	}
 	putEntry(s, key, name)
 	return nil
 }

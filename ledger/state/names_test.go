@@ -19,6 +19,10 @@ func TestNames(t *testing.T) {
 	if n := found(w.state.Name("a"))(t); n.Target != "two" || n.Holder != keys[1] || n.Origin != claimed.Origin {
 		t.Errorf("name %+v", n)
 	}
+	w.ok(1, tx.NameClaim{Name: "a"})
+	if n := found(w.state.Name("a"))(t); n.Target != "two" {
+		t.Errorf("a claim without a target has taken the name's away: %+v", n)
+	}
 	w.ok(1, tx.NameClaim{Name: "b"})
 	w.refused(1, tx.NameClaim{Name: "c"}, tx.CodeLimitExceeded)
 }

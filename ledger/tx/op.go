@@ -50,6 +50,7 @@ type SnapshotRetire struct {
 }
 
 // NameClaim takes a name that nobody holds, or gives the owner's own a new target.
+// Without one, the owner's own keeps that which it has.
 type NameClaim struct {
 	Name   string `json:"name"`
 	Target string `json:"target"` // printable, may be empty
