@@ -46,9 +46,9 @@ func signable(op tx.Op) error {
 	infos, err := host.ParsePeers([]string{withID(add.Address, id)})
 	switch {
 	case err != nil:
-		return tx.Reject(tx.CodeInvalid, "address: %v", err)
+		return tx.Reject(tx.CodeInvalid, "address: this node does not sign it: %v", err)
 	case infos[0].ID != id:
-		return tx.Reject(tx.CodeInvalid, "address: %q is that of another peer than %v", add.Address, id)
+		return tx.Reject(tx.CodeInvalid, "address: this node does not sign it: %q is that of another peer than %v", add.Address, id)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func TestAddressesOfNewValidators(t *testing.T) {
 	} {
 		op := tx.ValidatorAdd{Key: keys[0], Address: address, Replaces: own}
 		_, _, err := n.ledger.Do(ctx, op)
-		if code, _ := tx.CodeOf(err); code != tx.CodeInvalid || !strings.HasPrefix(err.Error(), "invalid: address:") {
+		if code, _ := tx.CodeOf(err); code != tx.CodeInvalid || !strings.HasPrefix(err.Error(), "invalid: address: this node does not sign it: ") {
 			t.Errorf("%q: %v", address, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/exitcode"
+	"github.com/decube/decube/ledger/tx"
 )
 
 // codes gives the API's sentinels their exit codes.
@@ -39,7 +41,12 @@ func explain(ctx context.Context, err error) error {
 		return exitcode.With(errors.New("interrupted"), exitcode.Failed)
 	}
 	if p, ok := errors.AsType[*api.Problem](err); ok && p.Rejection != nil {
-		return exitcode.With(fmt.Errorf("the ledger rejected the transaction: %w; %s", err, p.Rejection.Explain), exitcode.Failed)
+		what := "the ledger rejected the transaction"
+		if p.Status == http.StatusUnprocessableEntity { // what the node sees by itself, before anybody is asked
+			what = "the operation was refused"
+		}
+		code, parseErr := tx.ParseCode(p.Rejection.Code)
+		return exitcode.With(fmt.Errorf("%s: %w%s", what, err, advice(code, parseErr == nil, p.Rejection.Explain)), exitcode.Failed)
 	}
 	if errors.Is(err, blocksession.ErrClosed) || errors.Is(err, api.ErrUnreachable) && errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("%w; the daemon went away or is stopping: start it and run the same command again to go on from there", err)
@@ -50,6 +57,15 @@ func explain(ctx context.Context, err error) error {
 		}
 	}
 	return err
+}
+
+// advice returns what to add to a rejection: what its code means and what to do, unless
+// that is no more than to look at the details, which are there.
+func advice(code tx.Code, known bool, explain string) string {
+	if known && (code == tx.CodeInvalid || code == tx.CodeNotAllowed) {
+		return ""
+	}
+	return "; " + explain
 }
 
 // usageError is a mistake in how cmd was called.

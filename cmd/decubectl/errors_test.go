@@ -11,6 +11,7 @@ import (
 	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/ledger/tx"
 )
 
 func TestExplain(t *testing.T) {
@@ -46,5 +47,28 @@ func TestExplain(t *testing.T) {
 	}
 	if err := explain(stopped, context.Canceled); errors.Is(err, context.Canceled) || err.Error() != "interrupted" {
 		t.Errorf("after a signal: %v", err)
+	}
+}
+
+// TestRefusalsAreExplained holds who is said to have refused an operation, and that what
+// is added to the details says more than they do.
+func TestRefusalsAreExplained(t *testing.T) {
+	for _, tc := range []struct {
+		rejection error
+		want      string
+	}{
+		{
+			tx.Reject(tx.CodeInvalid, "address: this node does not sign it"),
+			"the operation was refused: invalid: address: this node does not sign it",
+		},
+		{tx.Reject(tx.CodeNotAllowed, "it is promised until 2030"), "the ledger rejected the transaction: not_allowed: it is promised until 2030"},
+		{
+			tx.Reject(tx.CodeNotValidator, "12D3KooW"),
+			"the ledger rejected the transaction: not_validator: 12D3KooW; " + tx.CodeNotValidator.Explain(),
+		},
+	} {
+		if got := explain(t.Context(), api.NewProblem(tc.rejection)).Error(); got != tc.want {
+			t.Errorf("%q, want %q", got, tc.want)
+		}
 	}
 }

@@ -76,7 +76,7 @@ with exit code 14: it may still be committed, and "decubectl ledger tx" tells.`
 // rejectedUsage is a mistake in an operation that shows before anybody is asked.
 func rejectedUsage(cmd *cobra.Command, err error) error {
 	if code, ok := tx.CodeOf(err); ok {
-		return usageError(cmd, "%w; %s", err, code.Explain())
+		return usageError(cmd, "%w%s", err, advice(code, true, code.Explain()))
 	}
 	return usageError(cmd, "%w", err)
 }
@@ -190,14 +190,18 @@ func (a *app) undecided(ctx context.Context, c *client.Client, done *api.Submitt
 // readKey reads a private key as a repository keeps it.
 func readKey(path string) (_ sig.PrivateKey, err error) {
 	data, err := readFile(path, maxKey)
-	if err != nil {
+	if _, large := tx.CodeOf(err); err != nil && !large {
 		return sig.PrivateKey{}, fmt.Errorf("reading the private key: %w", err)
 	}
-	key, err := sig.ParsePrivateKey(data)
-	if err != nil {
-		return sig.PrivateKey{}, fmt.Errorf("reading the private key in %s: %w", path, err)
+	if err == nil {
+		var key sig.PrivateKey
+		if key, err = sig.ParsePrivateKey(data); err == nil {
+			return key, nil
+		}
+	} else {
+		err = fmt.Errorf("%w: it has more than %d bytes", sig.ErrPrivateKey, maxKey)
 	}
-	return key, nil
+	return sig.PrivateKey{}, fmt.Errorf("--key %s: %w; want a file such as the identity.key of a repository", path, err)
 }
 
 // readInput reads a file of at most so many bytes, or standard input for "-".

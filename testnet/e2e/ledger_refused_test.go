@@ -59,7 +59,7 @@ func TestLedgerRejections(t *testing.T) {
 		{"name.transfer photos " + l.Validators[0].ID() + " --key " + file, 1, []string{"not_owner", "sign with its owner's key"}},
 		{"name.transfer videos " + l.Validators[0].ID(), 1, []string{"not_found", "check the name"}},
 		{"record.put --namespace photos key value --key " + file, 1, []string{"not_owner", "sign with its owner's key"}},
-		{"snapshot.retire " + root, 1, []string{"not_allowed", "see the details"}},
+		{"snapshot.retire " + root, 1, []string{"not_allowed: the owner promised to retain it until [0-9]{4}"}},
 		{"snapshot.retire " + root + " --key " + file, 1, []string{"not_found|not_owner"}},
 		{"snapshot.register " + root + " --retain 30d", 1, []string{"already_registered|not_allowed"}},
 		{"validator.add " + n.ID(), 1, []string{"not_validator", "check the list of validators"}},
@@ -257,6 +257,9 @@ func TestLedgerOfOthers(t *testing.T) {
 		})
 	}
 	says(lost, "peers are of another ledger, such as 12D3Koo")
+	until(t, lost, "says so in the ledger's status", func(st api.LedgerStatus) bool {
+		return strings.Contains(st.Problem, "peers are of another ledger, such as 12D3Koo")
+	})
 	says(l.Validators[0], "peers are of another ledger, such as "+lost.ID())
 	if log, err := os.ReadFile(l.Validators[0].Log()); err != nil || !bytes.Contains(log, []byte("a peer is of another ledger")) {
 		t.Errorf("%v; the log says nothing of another ledger:\n%s", err, log)
