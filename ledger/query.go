@@ -36,7 +36,7 @@ func (l *Ledger) find(id tx.ID) (Committed, error) {
 	}
 	d, err := l.shell.Archive().Decision(seq)
 	if err != nil {
-		return Committed{}, stored(seq, err)
+		return Committed{}, l.stored(seq, err)
 	}
 	return Committed{ID: id, Block: seq, Index: index, Time: time.UnixMilli(d.Header.Time).UTC()}, nil
 }
@@ -56,14 +56,14 @@ func (l *Ledger) Block(_ context.Context, seq uint64) (*Block, error) {
 func (l *Ledger) block(seq uint64) (*Block, error) {
 	d, err := l.shell.Archive().Decision(seq)
 	if err != nil {
-		return nil, stored(seq, err)
+		return nil, l.stored(seq, err)
 	}
 	encoded, err := l.shell.Archive().Body(seq)
 	if errors.Is(err, archive.ErrPruned) {
 		return nil, fmt.Errorf("%w: of block %d it has the header and the IDs of transactions; blocks from %d on are whole", ErrPruned, seq, l.shell.Archive().Earliest())
 	}
 	if err != nil {
-		return nil, stored(seq, err)
+		return nil, l.stored(seq, err)
 	}
 	batch, err := tx.DecodeBatch(encoded)
 	if err != nil {
@@ -148,7 +148,7 @@ func (l *Ledger) Receipt(_ context.Context, id tx.ID) ([]byte, error) {
 	}
 	d, err := l.shell.Archive().Decision(at.Block)
 	if err != nil {
-		return nil, stored(at.Block, err)
+		return nil, l.stored(at.Block, err)
 	}
 	b, err := l.block(at.Block)
 	if err != nil {
@@ -156,7 +156,7 @@ func (l *Ledger) Receipt(_ context.Context, id tx.ID) ([]byte, error) {
 	}
 	hops, err := l.shell.Archive().Path(l.genesis.Set().Digest(), at.Block)
 	if err != nil {
-		return nil, stored(at.Block, err)
+		return nil, l.stored(at.Block, err)
 	}
 	r, err := receipt.New(l.genesis.ID(), hops, d, b.Transactions.IDs(), at.Index, b.Transactions[at.Index])
 	if err != nil {

@@ -30,6 +30,8 @@ func ledgerProblem(err error) error {
 	switch {
 	case errors.Is(err, ledger.ErrNotFound), errors.Is(err, ledger.ErrPruned):
 		return fmt.Errorf("%w: %w", api.ErrNotFound, err)
+	case errors.Is(err, ledger.ErrDamaged):
+		return fmt.Errorf("%w: %w", api.ErrCorrupt, err)
 	case errors.Is(err, ledger.ErrHalted):
 		return fmt.Errorf("%w: %w", api.ErrUnavailable, err)
 	case errors.Is(err, ledger.ErrUndecided):
