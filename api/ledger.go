@@ -42,6 +42,15 @@ type Vote struct {
 	Missing  int  `json:"missing" doc:"How many more it takes"`
 }
 
+// OpenVote is a change that validators have voted for and that has not taken effect.
+type OpenVote struct {
+	Operation json.RawMessage `json:"operation" doc:"The change: an object of the operation's type and its fields"`
+	Summary   string          `json:"summary" doc:"The change in words"`
+	Voters    []sig.PublicKey `json:"voters" doc:"Peer IDs of the validators that have voted for exactly this change"`
+	Needed    int             `json:"needed" doc:"How many it takes"`
+	Missing   int             `json:"missing" doc:"How many more it takes"`
+}
+
 // Transaction is a committed transaction.
 type Transaction struct {
 	ID        tx.ID           `json:"id" doc:"The transaction's ID: the RFC 6962 leaf hash of its encoding"`

@@ -227,6 +227,9 @@ type API interface {
 	// Standing returns how a change stands that validators vote on, as of the last
 	// block: a [tx.ValidatorAdd], [tx.ValidatorRemove] or [tx.ParamsSet].
 	Standing(ctx context.Context, change tx.Op) (state.Standing, error)
+	// Candidates returns the changes that validators have voted for, as of the last block,
+	// and that have not taken effect.
+	Candidates(ctx context.Context) ([]state.Candidate, error)
 	// Receipt returns the encoded receipt of a committed transaction.
 	Receipt(ctx context.Context, id tx.ID) ([]byte, error)
 	// NextNonce returns the lowest nonce that an owner can use.

@@ -135,6 +135,11 @@ func (l *Ledger) Standing(_ context.Context, change tx.Op) (state.Standing, erro
 	return l.head().State.Standing(change)
 }
 
+// Candidates implements API.
+func (l *Ledger) Candidates(context.Context) ([]state.Candidate, error) {
+	return l.head().State.Candidates()
+}
+
 // NextNonce implements API.
 func (l *Ledger) NextNonce(_ context.Context, owner sig.PublicKey) (uint64, error) {
 	return l.head().State.NextNonce(owner)

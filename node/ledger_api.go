@@ -129,6 +129,15 @@ func (r *ledgerRoom) Standing(ctx context.Context, change tx.Op) (state.Standing
 	return l.Standing(ctx, change)
 }
 
+// Candidates implements ledger.API.
+func (r *ledgerRoom) Candidates(ctx context.Context) ([]state.Candidate, error) {
+	l, err := r.live()
+	if err != nil {
+		return nil, err
+	}
+	return l.Candidates(ctx)
+}
+
 // Receipt implements ledger.API.
 func (r *ledgerRoom) Receipt(ctx context.Context, id tx.ID) ([]byte, error) {
 	l, err := r.live()

@@ -100,6 +100,11 @@ func (c *Client) Validators(ctx context.Context) (out []api.Validator, err error
 	return out, get(ctx, c, "/validators", &out)
 }
 
+// Votes returns the changes that validators have voted for and that have not taken effect.
+func (c *Client) Votes(ctx context.Context) (out []api.OpenVote, err error) {
+	return out, get(ctx, c, "/votes", &out)
+}
+
 // Blocks returns up to limit blocks without their transactions, the last first:
 // those before a sequence number, or the last where that is 0.
 func (c *Client) Blocks(ctx context.Context, limit int, before uint64) (out []api.LedgerBlock, err error) {

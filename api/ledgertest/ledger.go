@@ -336,6 +336,31 @@ func (l *Ledger) Standing(_ context.Context, change tx.Op) (state.Standing, erro
 	return state.Standing{InEffect: votes >= 3, Votes: votes % 3, Needed: 3}, nil
 }
 
+// Candidates implements [ledger.API].
+func (l *Ledger) Candidates(ctx context.Context) (open []state.Candidate, _ error) {
+	l.mu.Lock()
+	voters := map[tx.Op][]sig.PublicKey{}
+	var changes []tx.Op
+	for _, b := range l.blocks {
+		for _, t := range b.Transactions {
+			if !t.Op.Type().Governs() {
+				continue
+			}
+			if voters[t.Op] == nil {
+				changes = append(changes, t.Op)
+			}
+			voters[t.Op] = append(voters[t.Op], t.Owner)
+		}
+	}
+	l.mu.Unlock()
+	for _, change := range changes {
+		if st, err := l.Standing(ctx, change); err == nil && !st.InEffect {
+			open = append(open, state.Candidate{Change: change, Voters: voters[change]})
+		}
+	}
+	return open, nil
+}
+
 // Receipt implements [ledger.API].
 func (l *Ledger) Receipt(_ context.Context, id tx.ID) ([]byte, error) {
 	l.mu.Lock()

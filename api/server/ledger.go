@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -69,6 +70,7 @@ func (s *Server) registerLedger(a huma.API) {
 			st, err := l.Status(ctx)
 			return validatorsOf(&st), err
 		})
+	ofLedger(s, a, get("ledger-votes", "/votes", "Changes that validators have voted for and that have not taken effect", "ledger"), openVotes)
 	s.registerTransactions(a)
 	s.registerLedgerBlocks(a)
 	ofLedger(s, a, get("ledger-name", "/names/{name}", "Who holds a name, and what it stands for", "ledger"),
@@ -138,6 +140,28 @@ func (s *Server) registerTransactions(a huma.API) {
 			}
 			return transactionOf(t, at)
 		})
+}
+
+func openVotes(ctx context.Context, l ledger.API, _ *nothing) ([]api.OpenVote, error) {
+	st, err := l.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := l.Candidates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.OpenVote, len(all))
+	for i, c := range all {
+		op, err := json.Marshal(c.Change)
+		if err != nil {
+			return nil, fmt.Errorf("a change that was voted for: %w", err)
+		}
+		out[i] = api.OpenVote{
+			Operation: op, Summary: c.Change.Summary(), Voters: c.Voters, Needed: st.Quorum, Missing: max(0, st.Quorum-len(c.Voters)),
+		}
+	}
+	return out, nil
 }
 
 // submit hands in what a request holds, and waits as it asks.

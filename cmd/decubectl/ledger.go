@@ -18,7 +18,7 @@ import (
 func (a *app) ledgerCommand() *cobra.Command {
 	return group("ledger", "Have transactions ordered, and look at the ledger",
 		a.ledgerSubmit(), a.ledgerTx(), a.ledgerBlock(), a.ledgerWatch(), a.ledgerName(),
-		a.ledgerValidators(), a.ledgerStatus(), a.ledgerGenesis())
+		a.ledgerValidators(), a.ledgerVotes(), a.ledgerStatus(), a.ledgerGenesis())
 }
 
 func (a *app) ledgerStatus() *cobra.Command {
@@ -132,6 +132,40 @@ func (a *app) ledgerValidators() *cobra.Command {
 				}
 				printTable(w, row{"no", "key", "name", "heard", "committed", "note"}, rows)
 				fmt.Fprintf(w, "\n%s\n", committee(len(all)))
+			})
+		},
+	}
+}
+
+func (a *app) ledgerVotes() *cobra.Command {
+	return &cobra.Command{
+		Use:   "votes",
+		Short: "List the changes that validators have voted for",
+		Long: `Lists the changes of the committee and of parameters that validators have voted for and
+that have not taken effect, with how many votes each has and how many are missing. Who
+agrees with one submits the very same operation.`,
+		Example: "  decubectl ledger votes\n  decubectl ledger votes --json | jq .operation",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.daemon(cmd.Context())
+			if err != nil {
+				return err
+			}
+			all, err := c.Votes(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return printEach(a, all, func(w io.Writer) {
+				if len(all) == 0 {
+					a.note("No vote is open.")
+					return
+				}
+				var rows []row
+				for i := range all {
+					v := &all[i]
+					rows = append(rows, row{fmt.Sprintf("%d of %d", len(v.Voters), v.Needed), v.Missing, v.Summary})
+				}
+				printTable(w, row{"votes", "missing", "change"}, rows)
 			})
 		},
 	}
