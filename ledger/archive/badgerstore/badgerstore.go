@@ -19,12 +19,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/ristretto/v2/z"
 
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/ledger/archive"
@@ -87,8 +91,14 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{opts: o}
 	err := o.guarded("open the store", func() (err error) {
-		if s.db, err = badger.OpenManaged(tuned(&o)); err != nil {
-			return fmt.Errorf("open the store: %s", printable(err.Error())) // Badger wraps nothing
+		s.db, err = badger.OpenManaged(tuned(&o))
+		if err != nil && strings.Contains(err.Error(), z.NewFile.Error()) { // Badger wraps nothing
+			if err = o.removeEmpty(); err == nil {
+				s.db, err = badger.OpenManaged(tuned(&o))
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("open the store: %s", printable(err.Error()))
 		}
 		return nil
 	})
@@ -96,6 +106,28 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// removeEmpty removes logs of values that have nothing in them, not even their length: the
+// power failed when such a one was made. Badger, which does not open them, has had its lock
+// on the directory when it said so. If one was not empty once, reading shows what it lacks.
+func (o *Options) removeEmpty() error {
+	logs, err := filepath.Glob(filepath.Join(o.Dir, "*.vlog"))
+	if err != nil {
+		return err
+	}
+	for _, name := range logs {
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		if info.Size() == 0 {
+			if err := os.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // tuned returns Badger's options.

@@ -103,3 +103,17 @@ func TestDamage(t *testing.T) {
 		}
 	}
 }
+
+// The power fails when Badger has made a new log of values and not given it its length. It
+// has nothing in it, and the store opens with all that was written.
+func TestEmptyLogOfValues(t *testing.T) {
+	dir := stored(t)
+	for _, name := range []string{"000002.vlog", "000003.vlog"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := use(dir); err != nil {
+		t.Error(err)
+	}
+}

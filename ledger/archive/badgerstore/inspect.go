@@ -122,7 +122,7 @@ func inspectValues(name string) error {
 	var key [8]byte
 	switch _, err := io.ReadFull(f, key[:]); {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return damaged(name, "is too short for a log of values")
+		return nil // the power failed when it was made: Badger begins it anew
 	case err != nil:
 		return err
 	}
