@@ -90,7 +90,7 @@ func timedOut(t *testing.T, on *cluster.Node, fetch []string) answer {
 	t.Helper()
 	for patience := 300; ; patience *= 2 {
 		a := ask(t, on, append(fetch, "--timeout", fmt.Sprintf("%dms", patience))...)
-		if patience > 1000 || a.code != 14 || strings.Contains(a.errs, "provider") {
+		if patience > 1000 || a.code != 14 || strings.Contains(a.errs, "1 provider") {
 			return a
 		}
 	}
