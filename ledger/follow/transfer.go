@@ -230,7 +230,11 @@ func (f *Follower) built(e Building) {
 	}
 	t.job, t.next = 0, e.Next
 	if a := t.adding; a != nil {
-		a.source.succeed(len(a.items[0]), a.latest-a.started)
+		// Who has turned out to be a liar meanwhile has nothing under way any more: what it
+		// has sent was good, and is no credit to it.
+		if len(a.items) > 0 {
+			a.source.succeed(len(a.items[0]), a.latest-a.started)
+		}
 		t.adding = nil
 		f.endChunk(a)
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/decube/decube/ledger/pbft"
 )
 
 func TestFarBehindFetchesTheState(t *testing.T) {
@@ -212,5 +214,22 @@ func TestBusySourcesDoNotCostTheHistory(t *testing.T) {
 	w.reaches(w.now + time.Minute)
 	if w.builds > 0 {
 		t.Error("the state was fetched though all peers have the blocks")
+	}
+}
+
+// A source turns out to be a liar while the chunk that it has sent is being added: that one
+// is as good as anybody's.
+func TestLiarWhoseChunkIsBeingAdded(t *testing.T) {
+	f := New(Config{TransferAfter: 10, LargestBlock: 1 << 20}, Place{})
+	s := &source{name: "liar"}
+	f.sources = []*source{s}
+	f.transfer = &transfer{checkpoint: &pbft.Decision{Header: pbft.Header{Seq: 100}}, job: f.job()}
+	a := f.open(s, Chunk{Seq: 100}, 0, MaxChunk)
+	a.items, a.ended = [][]byte{{1}}, true
+	f.transfer.asks, f.transfer.adding = []*ask{a}, a
+	f.fail(s, true)
+	f.built(Building{Job: f.transfer.job, Next: [32]byte{1}, More: true})
+	if f.transfer == nil || f.transfer.job != 0 || f.transfer.adding != nil || s.good > 0 {
+		t.Errorf("%+v, %+v", f.transfer, s)
 	}
 }
