@@ -2,6 +2,7 @@ package sim
 
 import (
 	"github.com/decube/decube/ledger/driver"
+	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/testnet/sim/adversary"
 )
@@ -149,6 +150,17 @@ func (o *oracle) floor() {
 // Who only looks around now and then, as followers do, needs longer.
 const promptly = 2 * Second
 
+// kept returns how much longer sources may keep it that are asked for the block and drip or
+// stall: each of them for as long as one has before another is asked for the same.
+func (c *Config) kept() (sum Time) {
+	for _, x := range c.Faulty {
+		if x.Strategy == dripping || x.Strategy == stalling {
+			sum += ceil(follow.SlowAfter)
+		}
+	}
+	return sum
+}
+
 // lags checks that a validator which was there when the network settled gets without delay
 // what others have committed (L3). One whose clock is wrong may be waiting for it to be right,
 // and one that has only begun to take part may have waited for a slow disk until then. What
@@ -167,7 +179,8 @@ func (o *oracle) lags(n *node) {
 			continue
 		}
 		had, has := other.program.since[head+1]
-		if since := max(had, w.cfg.GST, n.program.mute); has && w.now()-since > promptly {
+		most := promptly + w.cfg.kept()
+		if since := max(had, w.cfg.GST, n.program.mute); has && w.now()-since > most {
 			o.broken("L3", "node %d votes at %d, and has lacked %v since %v ms", n.id, head, &o.chain.at(head+1).header, since)
 		}
 	}
