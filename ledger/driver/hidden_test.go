@@ -10,6 +10,20 @@ import (
 	"github.com/decube/decube/ledger/pbft"
 )
 
+// showsOnly has a node say nothing and give nothing, but show its head to who asks.
+func (n *node) showsOnly() {
+	w := n.w
+	w.lost = func(from, _ int, _ codec.Frame) bool { return from == n.at }
+	w.hold = func(_ *node, e driver.Effect) bool {
+		a, ok := e.(driver.Ask)
+		if !ok || int(a.Source[0]-'0') != n.at {
+			return false
+		}
+		_, head := a.Request.(follow.Head)
+		return !head
+	}
+}
+
 // One validator, the faulty one, has a certificate that nobody else has: it has withheld
 // its COMMIT while another was away. It shows it to that one when it is back, and gives the
 // block to nobody. The three others are a quorum, and go on.
@@ -26,15 +40,7 @@ func TestCertificateThatIsHiddenHoldsNobodyUp(t *testing.T) {
 	w.lost = func(from, _ int, f codec.Frame) bool { return from == faulty.at && voteIn(f, pbft.Commit) != nil }
 	leader.submit(2, 10, 1, put(2))
 	w.until("it commits alone", time.Second, func() bool { return len(faulty.chain) == 2 })
-	w.lost = func(from, _ int, _ codec.Frame) bool { return from == faulty.at }
-	w.hold = func(_ *node, e driver.Effect) bool {
-		a, ok := e.(driver.Ask)
-		if !ok || int(a.Source[0]-'0') != faulty.at {
-			return false
-		}
-		_, head := a.Request.(follow.Head)
-		return !head
-	}
+	faulty.showsOnly()
 	w.startAgain(back)
 	back.sources(faulty.at, leader.at, other.at)
 	w.run(30 * time.Second)
@@ -59,15 +65,7 @@ func TestCertificateIsEnoughForWhoHasTheBlock(t *testing.T) {
 	w.lost = func(_, to int, f codec.Frame) bool { return to != faulty.at && voteIn(f, pbft.Commit) != nil }
 	leader.submit(2, 10, 1, put(2))
 	w.until("it commits alone", time.Second, func() bool { return len(faulty.chain) == 2 })
-	w.lost = func(from, _ int, _ codec.Frame) bool { return from == faulty.at }
-	w.hold = func(_ *node, e driver.Effect) bool {
-		a, ok := e.(driver.Ask)
-		if !ok || int(a.Source[0]-'0') != faulty.at {
-			return false
-		}
-		_, head := a.Request.(follow.Head)
-		return !head
-	}
+	faulty.showsOnly()
 	w.startAgain(back)
 	back.sources(faulty.at, leader.at, other.at)
 	w.until("it has the block", 2*time.Second, func() bool { return len(back.chain) == 2 && back.view.Core != nil })

@@ -44,15 +44,21 @@ func damaged(name, why string) error {
 	return fmt.Errorf("%w: %s %s", archive.ErrCorrupt, name, why)
 }
 
+// openPresent opens a file to read, and returns nil for one that is not there.
+func openPresent(name string) (*os.File, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return f, err
+}
+
 // inspectManifest reads the list of tables, and each of them as far as Badger does. Tables
 // that are not listed are the remains of a crash, which Badger removes.
 func (o *Options) inspectManifest() error {
 	name := filepath.Join(o.Dir, badger.ManifestFilename)
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	f, err := openPresent(name)
+	if f == nil {
 		return err
 	}
 	defer f.Close() // it was only read
@@ -111,11 +117,8 @@ func (o *Options) inspectTable(name string, listed badger.TableManifest) error {
 // inspectValues reads the head of a log of values: which key it is encrypted with, that
 // is none, and a vector for that.
 func inspectValues(name string) error {
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	f, err := openPresent(name)
+	if f == nil {
 		return err
 	}
 	defer f.Close() // it was only read
