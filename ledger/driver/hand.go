@@ -14,11 +14,19 @@ import (
 // validators.
 type hand struct {
 	over    follow.HandOver
-	txs     map[follow.Ticket]*tx.Transaction
+	txs     map[follow.Ticket]handed
 	asks    map[follow.AskID]AskID
 	open    map[AskID]follow.AskID
 	judged  time.Duration
 	judging bool
+}
+
+// handed is a transaction that is handed over. What validators were passed on before may be
+// committed, whatever becomes of its being handed over.
+type handed struct {
+	*tx.Transaction
+
+	passedOn bool
 }
 
 // handJudgeEvery is how often it is looked at whether transactions on their way are still
@@ -27,18 +35,18 @@ const handJudgeEvery = time.Second
 
 func newHand(cfg *Config) hand {
 	return hand{
-		over: follow.HandOver{Fanout: cfg.Fanout}, txs: map[follow.Ticket]*tx.Transaction{},
+		over: follow.HandOver{Fanout: cfg.Fanout}, txs: map[follow.Ticket]handed{},
 		asks: map[follow.AskID]AskID{}, open: map[AskID]follow.AskID{},
 	}
 }
 
-func (h *hand) submit(d *Driver, ticket intake.Ticket, t *tx.Transaction) {
+func (h *hand) submit(d *Driver, ticket intake.Ticket, t handed) {
 	h.txs[follow.Ticket(ticket)] = t
 	h.do(d, h.over.Submit(d.now.Mono, follow.Ticket(ticket), follow.TxID(t.ID()), t.Raw()))
 }
 
 func (h *hand) withdraw(d *Driver, ticket intake.Ticket) {
-	if h.txs[follow.Ticket(ticket)] != nil {
+	if _, open := h.txs[follow.Ticket(ticket)]; open {
 		delete(h.txs, follow.Ticket(ticket))
 		h.do(d, h.over.Withdraw(d.now.Mono, follow.Ticket(ticket)))
 	}
@@ -48,10 +56,28 @@ func (h *hand) withdraw(d *Driver, ticket intake.Ticket) {
 // now: it is one.
 func (h *hand) recall(d *Driver) {
 	for _, ticket := range h.over.Tickets() {
-		t := h.txs[ticket]
+		t, open := h.txs[ticket]
 		h.withdraw(d, intake.Ticket(ticket))
-		if t != nil {
-			d.pool(intake.Ticket(ticket), t)
+		if open {
+			d.pool(intake.Ticket(ticket), t.Transaction)
+		}
+	}
+}
+
+// giveUpPool hands over what this peer's clients wait for in its pool, once it has no part
+// any more in ordering it: it was removed from the validators, or has stopped voting. The
+// others were passed it on when it came; but where they have lost it, or it them, nobody
+// would order it before it expires. What others have passed on they have themselves.
+func (d *Driver) giveUpPool() {
+	m := &d.market
+	if d.voter != nil || m.pool.Len() == 0 || (d.member() && d.stand.halted == "") {
+		return
+	}
+	left := m.pool.SetOrigins(d.now.Mono, nil)
+	m.origins = nil
+	for _, t := range left {
+		for _, ticket := range m.tickets.Of(t.ID()) {
+			d.hand.submit(d, ticket, handed{Transaction: t, passedOn: true})
 		}
 	}
 }
@@ -93,7 +119,7 @@ func (h *hand) judge(d *Driver) {
 	tickets := h.over.Tickets()
 	ts := make([]*tx.Transaction, len(tickets))
 	for i, ticket := range tickets {
-		ts[i] = h.txs[ticket]
+		ts[i] = h.txs[ticket].Transaction
 	}
 	tip, installs := d.chain.head.Tip, d.chain.installs
 	d.do(Judge{On: &tip, Txs: ts, Time: d.now.Wall, Job: d.jobs.add(func(e Event) {
@@ -104,7 +130,8 @@ func (h *hand) judge(d *Driver) {
 			return
 		}
 		for i, ticket := range tickets {
-			if r, t := judged.Rejections[i], h.txs[ticket]; r != nil && t != nil && !d.chain.committing(t.ID()) {
+			t, open := h.txs[ticket]
+			if r := judged.Rejections[i]; r != nil && open && !d.chain.committing(t.ID()) {
 				h.do(d, h.over.Refuse(d.now.Mono, ticket, r))
 			}
 		}
@@ -155,26 +182,24 @@ func (h *hand) do(d *Driver, actions []follow.Action) {
 // answer tells who waits what became of its transaction. Where it was committed, the block
 // has told.
 func (h *hand) answer(d *Driver, a follow.Answer) {
-	t := h.txs[a.Ticket]
+	t, open := h.txs[a.Ticket]
 	delete(h.txs, a.Ticket)
-	if t == nil {
+	if !open {
 		return
 	}
-	var err error
-	switch a.Outcome {
-	case follow.Included:
+	err := fmt.Errorf("transaction %v: %w", t.ID(), ErrUndecided)
+	switch {
+	case a.Outcome == follow.Included:
 		return
-	case follow.Rejected:
+	case a.Outcome == follow.Rejected:
 		err = a.Reason
-	case follow.Undecided:
-		err = fmt.Errorf("transaction %v: %w", t.ID(), ErrUndecided)
-	case follow.Unavailable:
-		err = tx.Reject(tx.CodeUnavailable, "no peer of the ledger is connected")
-		if a.Reason != nil {
-			err = tx.Reject(tx.CodeUnavailable, "no peer took the transaction: %v", a.Reason)
-		}
-	case follow.Overloaded:
+	case a.Outcome == follow.Undecided, t.passedOn:
+	case a.Outcome == follow.Overloaded:
 		err = tx.Reject(tx.CodeQueueFull, "this peer hands %d transactions over already", follow.HandOvers)
+	case a.Reason != nil:
+		err = tx.Reject(tx.CodeUnavailable, "no peer took the transaction: %v", a.Reason)
+	default:
+		err = tx.Reject(tx.CodeUnavailable, "no peer of the ledger is connected")
 	}
 	if code, ok := tx.CodeOf(err); ok {
 		d.notice(TxRejected{code})

@@ -3,6 +3,10 @@ package driver_test
 import (
 	"testing"
 	"time"
+
+	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/intake"
+	"github.com/decube/decube/ledger/tx"
 )
 
 // Who is about to vote takes what it was handed in meanwhile for its own.
@@ -16,5 +20,35 @@ func TestClientsOfAValidatorThatStarts(t *testing.T) {
 	w.run(1500 * time.Millisecond)
 	if a, ok := w.nodes[2].answers[1]; !ok || a.Block != 1 {
 		t.Errorf("%+v, %v", a, ok)
+	}
+}
+
+// What waits at a validator that the others never heard of does not wait there for ever
+// once it has been removed from them.
+func TestClientsOfAValidatorThatIsRemoved(t *testing.T) {
+	w := newWorld(t, 5)
+	w.run(1100 * time.Millisecond)
+	removed := w.nodes[4]
+	w.lost = func(from, _ int, f codec.Frame) bool {
+		_, transactions := f.(codec.Transactions)
+		return from == removed.at && transactions
+	}
+	removed.submit(1, 10, 0, put(1))
+	removed.submit(2, 10, 1, put(2))
+	w.run(0)
+	for i := range 4 {
+		w.nodes[i].submit(intake.Ticket(i+1), i, 0, tx.ValidatorRemove{Key: key(removed.at).Public()})
+	}
+	w.until("it votes no more", 5*time.Second, func() bool { return removed.view.Core == nil })
+	if len(removed.answers) > 0 {
+		t.Fatalf("%+v", removed.answers)
+	}
+	w.orders = true
+	removed.sources(0, 1)
+	w.until("its clients are answered", 2*time.Second, func() bool { return len(removed.answers) == 2 })
+	for ticket, a := range removed.answers {
+		if a.Err != nil || a.Block == 0 {
+			t.Errorf("%d: %+v", ticket, a)
+		}
 	}
 }

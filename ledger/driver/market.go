@@ -222,7 +222,7 @@ func (d *Driver) admitted(p *intake.Pending, err error) {
 		return
 	}
 	if d.voter == nil {
-		d.hand.submit(d, p.Ticket, p.Transaction)
+		d.hand.submit(d, p.Ticket, handed{Transaction: p.Transaction})
 		return
 	}
 	d.pool(p.Ticket, p.Transaction)

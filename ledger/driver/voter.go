@@ -81,6 +81,7 @@ func (d *Driver) turnEpoch() bool {
 		return true
 	}
 	d.committee()
+	d.giveUpPool()
 	return false
 }
 

@@ -43,6 +43,7 @@ type world struct {
 	lost    func(from, to int, f codec.Frame) bool
 	latency time.Duration
 	states  bool // each block is a checkpoint whose state sources serve
+	orders  bool // sources order what they are handed over
 	// hold, if not nil, says which effects are not carried out until they are released.
 	hold func(n *node, e driver.Effect) bool
 }
@@ -196,7 +197,14 @@ func (n *node) ask(a *driver.Ask) {
 		}
 		other.streams = append(other.streams, func(i int) { n.take(driver.Item{Ask: a.Ask, Blob: other.block(i)}) })
 		return
-	case follow.Submit: // a source says OK, and does nothing
+	case follow.Submit: // a source says OK, and does nothing unless it is said to
+		if n.w.orders {
+			t, err := tx.Decode(r.Raw)
+			if err != nil {
+				n.w.t.Fatal(err)
+			}
+			other.take(driver.Submitted{Ticket: intake.Ticket(a.Ask) << 32, Tx: t, From: intake.Local()})
+		}
 	default:
 		return // never answered
 	}

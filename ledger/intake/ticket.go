@@ -90,6 +90,10 @@ func (s *Tickets) Refuse(ticket Ticket, err error) (Answer, bool) {
 	return Answer{Ticket: ticket, Outcome: Outcome{Err: err}}, true
 }
 
+// Of returns the tickets that wait for a transaction, in the order in which they came.
+// They are the caller's.
+func (s *Tickets) Of(id tx.ID) []Ticket { return slices.Clone(s.byID[id]) }
+
 // Resolve returns the answers of those who wait for a transaction, in the order in which
 // they came, and has them wait no more.
 func (s *Tickets) Resolve(id tx.ID, o Outcome) []Answer {
