@@ -216,9 +216,15 @@ func (f *Follower) endedBlocks(a *ask, r Blocks, why End) {
 	switch {
 	case why == Absent:
 		// It is not asked for this again before its next head, and less and less when its
-		// heads say each time that it has the block.
-		a.source.denied = next + 1
-		f.fail(a.source, false)
+		// heads say each time that it has the block. Where its head was old, it may have
+		// dropped the block since: it is asked for the next one at once, and excused once.
+		s := a.source
+		s.denied = next + 1
+		if a.started-s.shown > Poll && !s.excused {
+			s.asked, s.excused = s.head != nil, true
+			return
+		}
+		f.fail(s, false)
 	case why == Oversize && next == f.head.Seq+1 && r.Largest >= f.cfg.LargestBlock:
 		// The state after the head says how large the next block may be.
 		f.fail(a.source, true)

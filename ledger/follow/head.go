@@ -97,7 +97,7 @@ func (f *Follower) checkHead(s *source, blob []byte) {
 	sum := sha256.Sum256(blob)
 	for _, other := range f.sources {
 		if other.heard() && bytes.Equal(other.headSum[:], sum[:]) && (other.compared || other.tip.Seq > f.head.Seq) {
-			s.headSum, s.tip, s.compared = sum, other.tip, other.compared
+			s.headSum, s.shown, s.tip, s.compared = sum, f.now, other.tip, other.compared
 			s.checkpoint, s.earliest, s.denied, s.missing = other.checkpoint, other.earliest, 0, Place{}
 			return
 		}
@@ -138,7 +138,7 @@ func (f *Follower) atRest() uint64 {
 
 func (f *Follower) stand(h *headCheck, proved *Standing) {
 	s := h.source
-	s.headSum, s.compared = h.sum, proved.Tip == nil || proved.Tip.Header.Seq <= h.below
+	s.headSum, s.shown, s.compared = h.sum, f.now, proved.Tip == nil || proved.Tip.Header.Seq <= h.below
 	s.checkpoint, s.earliest, s.denied, s.missing = proved.Checkpoint, proved.Earliest, 0, Place{}
 	if proved.Tip == nil {
 		return // nothing is committed there beyond the first block

@@ -83,10 +83,26 @@ func (f *Follower) startRound(s *stripe, need uint64) {
 		for _, a := range s.asks {
 			s.tried = append(s.tried, a.source)
 		}
+	case s.slow() && f.dropped(need) && f.bestCheckpoint() != nil:
+		// The others have dropped the block and have a state: it is not for those who drip
+		// to say when this peer is to have it. Until their next heads they have not got it.
+		for _, a := range s.asks {
+			if !a.ended {
+				a.source.denied = need + 1
+				f.fail(a.source, false)
+			}
+		}
 	case s.slow() && f.now-s.slowest().latest >= stretched(Patience, s.round):
 		s.round++
 		f.fail(s.slowest().source, false)
 	}
+}
+
+// dropped reports whether a source that is beyond a block says that it has not got it.
+func (f *Follower) dropped(seq uint64) bool {
+	return slices.ContainsFunc(f.sources, func(s *source) bool {
+		return s.tip.Seq >= seq && s.first() > seq && s.lies == 0
+	})
 }
 
 // others reports whether there is anybody to begin another round with.

@@ -16,10 +16,12 @@ type source struct {
 	checkpoint *pbft.Decision // whose state it serves; verified
 	earliest   uint64         // the first block that it says it has
 	denied     uint64         // it had no block below, though its head said so; until its next head
+	excused    bool           // for that, since it last served, because its head was old
 	missing    Place          // the checkpoint that it turned out not to serve; until its next head
 	headSum    [sha256.Size]byte
-	compared   bool // what the head shows was compared with what is stored here
-	head       *ask // the question for its head that is open
+	compared   bool          // what the head shows was compared with what is stored here
+	head       *ask          // the question for its head that is open
+	shown      time.Duration // when its last head was found good
 
 	rate     float64       // verified bytes a second; 0 while it is not known
 	stripe   time.Duration // how long its last stripe was under way; 0 while it is not known
@@ -46,6 +48,7 @@ func (s *source) first() uint64 { return max(s.earliest, s.denied) }
 // succeed notes verified bytes. A failure is made up for by several good answers, so
 // that nobody is trusted anew for serving one in two.
 func (s *source) succeed(bytes int, took time.Duration) {
+	s.excused = false
 	rate := float64(bytes) / max(took, Look).Seconds()
 	if s.rate == 0 {
 		s.rate = rate

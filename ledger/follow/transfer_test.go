@@ -128,6 +128,45 @@ func TestNewerCheckpointWhenTheOldOneIsGone(t *testing.T) {
 	}
 }
 
+// A replica waits for a while whether the others bring it what it lacks. Meanwhile all have
+// dropped the blocks that their heads said they had, which is nobody's fault: their next
+// heads say where to go on from.
+func TestBlocksAreDroppedBehindAHead(t *testing.T) {
+	a, b := newPeer("a", honest), newPeer("b", honest)
+	w := newWorld(t, a, b)
+	w.interval = 20
+	w.height = fixed(50)
+	w.start(1000, 0)
+	w.step(Role{Voting: true})
+	w.until(time.Second, "both are heard", func() bool { return w.f.Proven().Seq == 50 })
+	w.at(w.now+time.Second, func() {
+		w.height = fixed(500)
+		a.prunes, b.prunes = 400, 400
+	})
+	took := w.until(10*time.Second, "it has caught up", func() bool { return w.head.Seq == 500 })
+	if most := StalledAfter + MinBackoff; took > most {
+		t.Errorf("it took %v, more than %v\n%s", took, most, w.describe())
+	}
+	if len(w.notes) > 0 {
+		t.Errorf("blamed: %+v", w.notes)
+	}
+}
+
+// The only one that has a block still sends it byte by byte. The others have a state, and
+// this peer need not wait for as long as it pleases him.
+func TestWhoDripsDoesNotHoldATransfer(t *testing.T) {
+	a, b := newPeer("a", honest), newPeer("b", honest)
+	a.prunes, b.prunes = 400, 400
+	w := newWorld(t, newPeer("drips", trickler), newPeer("drips too", trickler), a, b)
+	w.interval = 20
+	w.height = fixed(500)
+	w.start(1000, 0)
+	took := w.until(time.Minute, "it has caught up", func() bool { return w.head.Seq == 500 })
+	if most := 2*SlowAfter + MinBackoff + time.Second; took > most {
+		t.Errorf("it took %v, more than %v\n%s", took, most, w.describe())
+	}
+}
+
 // A state that takes longer than the ledger needs for the next one is not begun anew as
 // long as somebody has it, though heads show later ones.
 func TestLargeStateIsFetchedWhileTheLedgerGoesOn(t *testing.T) {
