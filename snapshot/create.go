@@ -39,6 +39,7 @@ type creator struct {
 	pool   *pool
 	jobs   chan job
 	chunks chan chunkJob
+	links  *linker
 	nodes  nodeQueue
 	shares []*share // in walk order
 
@@ -124,6 +125,7 @@ func newCreator(sink Sink, opts CreateOptions) *creator {
 	c := &creator{
 		opts: opts, sink: sink, owners: newOwners(), started: time.Now(),
 		pool: newPool(bufferCount), jobs: make(chan job, 64), chunks: make(chan chunkJob, 4),
+		links: newLinker(),
 	}
 	c.nodes.sink = sink
 	return c

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"crypto/sha256"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -22,10 +21,7 @@ type item struct {
 	sub       *directory
 	dropped   bool // left out, because it could not be read
 	unsettled bool // changed while it was read, so never to be trusted by the cache
-
-	mu      sync.Mutex // for hard links: the other names, waiting for this one
-	done    bool
-	waiters []*item
+	names          // for a file with several names
 }
 
 // piece is a run of a file's bytes with the size of the chunk it lies in.

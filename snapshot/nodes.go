@@ -22,22 +22,6 @@ const (
 	indexPageOne  = 8192
 )
 
-// complete marks an item as done, and what waits for it.
-func (c *creator) complete(ctx context.Context, it *item) error {
-	it.mu.Lock()
-	it.done = true
-	waiters := it.waiters
-	it.waiters = nil
-	it.mu.Unlock()
-	for _, other := range waiters {
-		c.copyContent(other, it)
-		if err := c.complete(ctx, other); err != nil {
-			return err
-		}
-	}
-	return c.release(ctx, it.dir)
-}
-
 // release counts down what a directory waits for, and makes nodes of those that
 // are ready, upwards.
 func (c *creator) release(ctx context.Context, d *directory) error {

@@ -14,9 +14,11 @@ import (
 // readAttempts is how often a file is read that changes meanwhile.
 const readAttempts = 3
 
-// job is content to read: one file, a bundle of small ones, or a stream.
+// job is content to read: one file, a bundle of small ones, a further name of a file, or a
+// stream.
 type job struct {
 	items  []*item
+	before *item // the name before
 	stream io.Reader
 }
 
@@ -71,6 +73,8 @@ func (r *reader) job(ctx context.Context, j job) error {
 	switch {
 	case j.stream != nil:
 		return r.stream(ctx, it, j.stream)
+	case j.before != nil:
+		return r.further(ctx, it, j.before)
 	case len(j.items) == 1 && it.st.Size >= smallFile:
 		return r.large(ctx, it)
 	default:
@@ -217,6 +221,7 @@ func (r *reader) small(it *item, region []byte) (n int, op string, err error) {
 		return 0, "open", err
 	}
 	defer fsys.CloseRead(fd)
+	r.generation(fd, it)
 	for range readAttempts {
 		if it.st.Size > int64(len(region)) || it.st.Size >= smallFile {
 			return 0, "read", errGrown
@@ -236,6 +241,13 @@ func (r *reader) small(it *item, region []byte) (n int, op string, err error) {
 	it.unsettled = true
 	r.problem(it.path(), "read", ErrChanged)
 	return n, "", nil
+}
+
+// generation takes note of which file an inode number stands for, where it matters.
+func (r *reader) generation(fd int, it *item) {
+	if it.st.Nlink > 1 {
+		it.names.generation = fsys.GenerationOf(fd)
+	}
 }
 
 // attributes reads an open file's extended attributes.
@@ -260,9 +272,6 @@ func (r *reader) settle(fd int, it *item) (unchanged bool, err error) {
 	case !now.IsRegular():
 		return false, fmt.Errorf("%w: it is no regular file any more", ErrChanged)
 	}
-	link, attrs := it.entry.Link, it.entry.Xattrs
-	it.st = now
-	it.entry = entryOf(it.name, &now, r.owners)
-	it.entry.Link, it.entry.Xattrs = link, attrs
+	it.become(&now, r.owners)
 	return false, nil
 }

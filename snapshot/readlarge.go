@@ -69,7 +69,13 @@ func (r *reader) large(ctx context.Context, it *item) error {
 		return r.drop(ctx, it, "open", err)
 	}
 	defer fsys.CloseRead(fd)
+	return r.whole(ctx, it, fd)
+}
+
+// whole reads an open file until it has not changed meanwhile.
+func (r *reader) whole(ctx context.Context, it *item, fd int) error {
 	fsys.Sequential(fd)
+	r.generation(fd, it)
 	for attempt := 1; ; attempt++ {
 		c := newContent()
 		size, err := r.attempt(ctx, c, fd, &it.st)

@@ -3,7 +3,6 @@ package snapshot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sort"
 	"sync"
 
@@ -34,15 +33,11 @@ type walker struct {
 	slots   chan struct{} // bounds listings in progress
 	bundle  bundle
 	dev     uint64 // file system of the top
-	linked  map[inode]*item
 	looking sync.WaitGroup
 }
 
-// inode names a file with several names.
-type inode struct{ dev, ino uint64 }
-
 func (c *creator) walk(ctx context.Context, file string) error {
-	w := &walker{creator: c, slots: make(chan struct{}, 4), linked: make(map[inode]*item)}
+	w := &walker{creator: c, slots: make(chan struct{}, 4)}
 	defer w.looking.Wait()
 	var err error
 	if file != "" {
@@ -53,7 +48,10 @@ func (c *creator) walk(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	return w.flush(ctx)
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	return w.rest(ctx)
 }
 
 // single walks a tree of one regular file.
@@ -247,50 +245,6 @@ func (w *walker) subdirectories(ctx context.Context, d *directory, subs []*item)
 		l.items, l.xattrs = nil, nil
 	}
 	return nil
-}
-
-// item sends one entry that is no directory on its way.
-func (w *walker) item(ctx context.Context, it *item) error {
-	if it.st.Nlink > 1 {
-		key := inode{it.st.Dev, it.st.Ino}
-		first := w.linked[key]
-		if first == nil {
-			w.linked[key] = it
-			it.entry.Link = linkGroup(it.path())
-		} else {
-			it.entry.Link = first.entry.Link
-			if it.entry.Type == manifest.File {
-				return w.follow(ctx, first, it)
-			}
-		}
-	}
-	if it.entry.Type == manifest.File {
-		return w.file(ctx, it)
-	}
-	return w.complete(ctx, it)
-}
-
-// follow gives a further name of a hard link the content of the first.
-func (w *walker) follow(ctx context.Context, first, it *item) error {
-	first.mu.Lock()
-	if !first.done {
-		first.waiters = append(first.waiters, it)
-		first.mu.Unlock()
-		return nil
-	}
-	first.mu.Unlock()
-	w.copyContent(it, first)
-	return w.complete(ctx, it)
-}
-
-// copyContent takes over what was found out about another name of the same file.
-func (c *creator) copyContent(it, from *item) {
-	name := it.entry.Name
-	it.entry, it.st, it.dropped, it.pieces, it.unsettled = from.entry, from.st, from.dropped, from.pieces, from.unsettled
-	it.entry.Name = name
-	if it.dropped {
-		c.problem(it.path(), "read", fmt.Errorf("its other name %s could not be read", from.path()))
-	}
 }
 
 // file sends a regular file to be read, unless the cache knows its content.
