@@ -164,13 +164,14 @@ func (c *Config) kept() (sum Time) {
 // lags checks that a validator which was there when the network settled gets without delay
 // what others have committed (L3). One whose clock is wrong may be waiting for it to be right,
 // and one that has only begun to take part may have waited for a slow disk until then. What
-// those who had committed it have lost in a crash has to be committed once more.
+// those who had committed it have lost in a crash has to be committed once more. Where the
+// ledger may fork, who is on one side never gets the other's.
 func (o *oracle) lags(n *node) {
 	w := o.w
 	if n.program != nil && !n.voting() {
 		n.program.mute = w.now()
 	}
-	if !w.settled || len(w.cfg.Wrong) > 0 || !o.honest(n) || !n.voting() || n.host.Paused() || n.program.began > w.cfg.GST {
+	if !w.settled || w.cfg.Fork || len(w.cfg.Wrong) > 0 || !o.honest(n) || !n.voting() || n.host.Paused() || n.program.began > w.cfg.GST {
 		return
 	}
 	head := n.program.view.Head.Header.Seq
