@@ -40,7 +40,13 @@ func newHand(cfg *Config) hand {
 	}
 }
 
+// submit begins to hand a transaction over. Once is enough: one that has come with its
+// client and is being verified may be in the pool already, through another validator, and
+// be given up with it.
 func (h *hand) submit(d *Driver, ticket intake.Ticket, t handed) {
+	if _, open := h.txs[follow.Ticket(ticket)]; open {
+		return
+	}
 	h.txs[follow.Ticket(ticket)] = t
 	h.do(d, h.over.Submit(d.now.Mono, follow.Ticket(ticket), follow.TxID(t.ID()), t.Raw()))
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/ledger/codec"
+	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -33,9 +34,15 @@ func TestClientsOfAValidatorThatIsRemoved(t *testing.T) {
 		_, transactions := f.(codec.Transactions)
 		return from == removed.at && transactions
 	}
-	removed.submit(1, 10, 0, put(1))
+	first := removed.submit(1, 10, 0, put(1))
 	removed.submit(2, 10, 1, put(2))
 	w.run(0)
+	// One more comes with the first, and is verified until after the removal.
+	w.hold = func(n *node, e driver.Effect) bool {
+		check, ok := e.(driver.CheckTxs)
+		return n == removed && ok && len(check.Fresh) > 0 && check.Fresh[0]
+	}
+	removed.take(driver.Submitted{Ticket: 3, Tx: first, From: intake.Local()})
 	for i := range 4 {
 		w.nodes[i].submit(intake.Ticket(i+1), i, 0, tx.ValidatorRemove{Key: key(removed.at).Public()})
 	}
@@ -43,9 +50,15 @@ func TestClientsOfAValidatorThatIsRemoved(t *testing.T) {
 	if len(removed.answers) > 0 {
 		t.Fatalf("%+v", removed.answers)
 	}
+	for _, e := range removed.waiting {
+		if check, ok := e.(driver.CheckTxs); ok {
+			removed.take(driver.TxsChecked{Job: check.Job, Errs: make([]error, len(check.Txs))})
+		}
+	}
+	w.run(1200 * time.Millisecond) // what is on its way is judged
 	w.orders = true
 	removed.sources(0, 1)
-	w.until("its clients are answered", 2*time.Second, func() bool { return len(removed.answers) == 2 })
+	w.until("its clients are answered", 2*time.Second, func() bool { return len(removed.answers) == 3 })
 	for ticket, a := range removed.answers {
 		if a.Err != nil || a.Block == 0 {
 			t.Errorf("%d: %+v", ticket, a)
