@@ -34,15 +34,9 @@ func TestClientsOfAValidatorThatIsRemoved(t *testing.T) {
 		_, transactions := f.(codec.Transactions)
 		return from == removed.at && transactions
 	}
-	first := removed.submit(1, 10, 0, put(1))
+	removed.submit(1, 10, 0, put(1))
 	removed.submit(2, 10, 1, put(2))
 	w.run(0)
-	// One more comes with the first, and is verified until after the removal.
-	w.hold = func(n *node, e driver.Effect) bool {
-		check, ok := e.(driver.CheckTxs)
-		return n == removed && ok && len(check.Fresh) > 0 && check.Fresh[0]
-	}
-	removed.take(driver.Submitted{Ticket: 3, Tx: first, From: intake.Local()})
 	for i := range 4 {
 		w.nodes[i].submit(intake.Ticket(i+1), i, 0, tx.ValidatorRemove{Key: key(removed.at).Public()})
 	}
@@ -50,18 +44,49 @@ func TestClientsOfAValidatorThatIsRemoved(t *testing.T) {
 	if len(removed.answers) > 0 {
 		t.Fatalf("%+v", removed.answers)
 	}
+	w.orders = true
+	removed.sources(0, 1)
+	w.until("its clients are answered", 2*time.Second, func() bool { return len(removed.answers) == 2 })
+	for ticket, a := range removed.answers {
+		if a.Err != nil || a.Block == 0 {
+			t.Errorf("%d: %+v", ticket, a)
+		}
+	}
+}
+
+// A transaction is in the pool, through another validator, while its client's own copy is
+// still verified. When the pool is given up it is handed over once, and its client hears
+// once that another one has its place.
+func TestClientWhoIsVerifiedWhenThePoolIsGivenUp(t *testing.T) {
+	w := newWorld(t, 5)
+	w.run(1100 * time.Millisecond)
+	removed := w.nodes[4]
+	w.lost = func(from, _ int, f codec.Frame) bool {
+		_, transactions := f.(codec.Transactions)
+		return from == removed.at && transactions
+	}
+	first := removed.submit(1, 10, 0, put(1))
+	w.run(0)
+	w.hold = func(n *node, e driver.Effect) bool {
+		check, ok := e.(driver.CheckTxs)
+		return n == removed && ok && len(check.Fresh) > 0 && check.Fresh[0]
+	}
+	removed.take(driver.Submitted{Ticket: 2, Tx: first, From: intake.Local()})
+	for i := range 4 {
+		w.nodes[i].submit(intake.Ticket(i+1), i, 0, tx.ValidatorRemove{Key: key(removed.at).Public()})
+	}
+	w.until("it votes no more", 5*time.Second, func() bool { return removed.view.Core == nil })
 	for _, e := range removed.waiting {
 		if check, ok := e.(driver.CheckTxs); ok {
 			removed.take(driver.TxsChecked{Job: check.Job, Errs: make([]error, len(check.Txs))})
 		}
 	}
-	w.run(1200 * time.Millisecond) // what is on its way is judged
-	w.orders = true
 	removed.sources(0, 1)
-	w.until("its clients are answered", 2*time.Second, func() bool { return len(removed.answers) == 3 })
-	for ticket, a := range removed.answers {
-		if a.Err != nil || a.Block == 0 {
-			t.Errorf("%d: %+v", ticket, a)
+	w.nodes[0].submit(9, 10, 0, put(2))
+	w.run(5 * time.Second)
+	for _, ticket := range []intake.Ticket{1, 2} {
+		if code, _ := tx.CodeOf(removed.answers[ticket].Err); code != tx.CodeNonceUsed {
+			t.Errorf("%d: %+v", ticket, removed.answers[ticket])
 		}
 	}
 }
