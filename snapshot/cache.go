@@ -190,7 +190,7 @@ func (d *cachedDir) unchanged(items []*item) bool {
 	}
 	for i, it := range items {
 		e := &d.entries[i]
-		if it.dropped || it.unsettled || it.name != e.name || !e.matches(&it.st) {
+		if it.dropped || !it.cacheable() || it.name != e.name || !e.matches(&it.st) {
 			return false
 		}
 		if it.entry.User != e.user || it.entry.Group != e.group || !bytes.Equal(it.entry.Link, e.link) {

@@ -67,7 +67,7 @@ func appendDir(dst []byte, d *directory, startSec, startNsec int64) []byte {
 	e.uint(uint64(count))
 	for _, it := range d.items {
 		if !it.dropped {
-			e.item(it, table, !it.unsettled && settled(&it.st, startSec, startNsec))
+			e.item(it, table, it.cacheable() && settled(&it.st, startSec, startNsec))
 		}
 	}
 	return e.data

@@ -2,6 +2,8 @@ package snapshot
 
 import (
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -19,9 +21,11 @@ type item struct {
 	entry     manifest.Entry
 	pieces    []piece // content of a regular file, in order
 	sub       *directory
-	dropped   bool // left out, because it could not be read
-	unsettled bool // changed while it was read, so never to be trusted by the cache
-	names          // for a file with several names
+	dropped   bool  // left out, because it could not be read
+	unsettled bool  // changed while it was read, or is not what its size says
+	partial   bool  // lacks extended attributes
+	problem   error // with the attributes of what is neither file nor directory
+	names           // for a file with several names
 }
 
 // piece is a run of a file's bytes with the size of the chunk it lies in.
@@ -96,15 +100,47 @@ func entryOf(name string, st *fsys.Stat, owners *owners) manifest.Entry {
 	return e
 }
 
-func xattrsOf(list []fsys.Xattr) []manifest.Xattr {
-	if len(list) == 0 {
-		return nil
+// xattrsOf returns the attributes that have a place in a manifest, and why others have
+// not, or could not be read.
+func xattrsOf(list []fsys.Xattr, err error) ([]manifest.Xattr, error) {
+	var out []manifest.Xattr
+	bytes := 0
+	for _, x := range list {
+		size := len(x.Name) + len(x.Value)
+		if len(x.Name) > manifest.MaxXattrName || len(x.Value) > manifest.MaxXattrValue || bytes+size > manifest.MaxXattrBytes || len(out) == manifest.MaxXattrs {
+			err = errors.Join(err, fmt.Errorf("%w: %s, %d bytes", ErrAttributes, x.Name, len(x.Value)))
+			continue
+		}
+		bytes += size
+		out = append(out, manifest.Xattr{Name: x.Name, Value: x.Value})
 	}
-	out := make([]manifest.Xattr, len(list))
-	for i, x := range list {
-		out[i] = manifest.Xattr{Name: x.Name, Value: x.Value}
+	return out, err
+}
+
+// withoutAttributes takes note that an entry has not all of its extended attributes in the
+// snapshot. All else of it has; but the cache must not take it for whole.
+func (c *creator) withoutAttributes(it *item, path string, err error) {
+	if err != nil {
+		c.problem(path, "read attributes of", err)
+		it.partial = true
 	}
-	return out
+}
+
+// cacheable reports whether what is known of a complete item may stand for it next time.
+func (it *item) cacheable() bool { return !it.unsettled && !it.partial }
+
+// sized takes over how many bytes an unchanged file turned out to have. Files that the
+// kernel or a program makes up as they are read say any size, often 0, and are stored as
+// they are; but one that ends before its size may be a disk's failure as well.
+func (c *creator) sized(it *item, size int64) {
+	if size == it.st.Size {
+		return
+	}
+	it.entry.Size = uint64(size)
+	it.unsettled = true
+	if size < it.st.Size {
+		c.problem(it.path(), "read", fmt.Errorf("%w: %d bytes of %d", ErrShort, size, it.st.Size))
+	}
 }
 
 // linkGroup names a hard link group after its first path in walk order, which

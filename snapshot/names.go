@@ -63,6 +63,7 @@ func (w *walker) item(ctx context.Context, it *item) error {
 	}
 	switch {
 	case it.entry.Type != manifest.File:
+		w.withoutAttributes(it, it.path(), it.problem)
 		if before != nil && alike(&before.entry, &it.entry) {
 			it.entry.Link = before.entry.Link
 		}
@@ -115,7 +116,7 @@ func (c *creator) known(before, it *item) bool {
 // adopt gives a name what was read through another one of the same file.
 func (c *creator) adopt(it, from *item) {
 	name := it.entry.Name
-	it.entry, it.st, it.pieces, it.generation = from.entry, from.st, from.pieces, from.generation
+	it.entry, it.st, it.pieces, it.partial, it.generation = from.entry, from.st, from.pieces, from.partial, from.generation
 	it.entry.Name = name
 	c.files.Add(1)
 }

@@ -79,14 +79,16 @@ func TestNamesOfOneFileThatPart(t *testing.T) {
 			change func(a, b, c string) error
 			want   names
 		}{
-			"nothing":              {func(_, _, _ string) error { return nil }, names{"a": "old ", "b": "old ", "c": "old "}},
-			"the first replaced":   {func(a, _, _ string) error { return over(a, other) }, names{"a": "new ", "b": "old ", "c": "old "}},
-			"the second replaced":  {func(_, b, _ string) error { return over(b, other) }, names{"a": "old ", "b": "new ", "c": "old "}},
-			"the last replaced":    {func(_, _, c string) error { return over(c, other) }, names{"a": "old ", "b": "old ", "c": "new "}},
-			"the first gone":       {func(a, _, _ string) error { return os.Remove(a) }, names{"a": "", "b": "old ", "c": "old "}},
-			"the second gone":      {func(_, b, _ string) error { return os.Remove(b) }, names{"a": "old ", "b": "", "c": "old "}},
-			"written to":           {func(a, _, _ string) error { return write(a, other) }, names{"a": "new ", "b": "new ", "c": "new "}},
-			"swapped for symlinks": {func(a, b, _ string) error { return firstError(os.Remove(a), os.Symlink("c", a), os.Remove(b), os.Symlink("c", b)) }, names{"a": "", "b": "", "c": "old "}},
+			"nothing":             {func(_, _, _ string) error { return nil }, names{"a": "old ", "b": "old ", "c": "old "}},
+			"the first replaced":  {func(a, _, _ string) error { return over(a, other) }, names{"a": "new ", "b": "old ", "c": "old "}},
+			"the second replaced": {func(_, b, _ string) error { return over(b, other) }, names{"a": "old ", "b": "new ", "c": "old "}},
+			"the last replaced":   {func(_, _, c string) error { return over(c, other) }, names{"a": "old ", "b": "old ", "c": "new "}},
+			"the first gone":      {func(a, _, _ string) error { return os.Remove(a) }, names{"a": "", "b": "old ", "c": "old "}},
+			"the second gone":     {func(_, b, _ string) error { return os.Remove(b) }, names{"a": "old ", "b": "", "c": "old "}},
+			"written to":          {func(a, _, _ string) error { return write(a, other) }, names{"a": "new ", "b": "new ", "c": "new "}},
+			"swapped for symlinks": {func(a, b, _ string) error {
+				return firstError(os.Remove(a), os.Symlink("c", a), os.Remove(b), os.Symlink("c", b))
+			}, names{"a": "", "b": "", "c": "old "}},
 			"its number used again": {func(a, b, c string) error {
 				// The number of what is deleted is free at once on many file systems.
 				return firstError(os.Remove(a), os.Remove(b), os.Remove(c), write(c, other), os.Link(c, b))

@@ -110,6 +110,17 @@ var (
 	// ErrChanged is the cause of a Problem with a file that changed each time it was
 	// read: the snapshot holds what the last reading gave.
 	ErrChanged = errors.New("the file changed while it was read")
+	// ErrShort is the cause of a Problem with a file that ended before its size, unchanged:
+	// the snapshot holds what there was.
+	ErrShort = errors.New("the file ends before its size says")
+	// ErrEndless is the cause of a Problem with a file that has no size and no end.
+	ErrEndless = errors.New("the file says that it is empty, and goes on for more than 1 GiB")
+	// ErrLongName is the cause of a Problem with a name that is longer than the format
+	// and most file systems hold.
+	ErrLongName = errors.New("the name is longer than 255 bytes")
+	// ErrAttributes is the cause of a Problem with extended attributes that are more or
+	// larger than the format holds.
+	ErrAttributes = errors.New("too large an extended attribute")
 	// ErrTooDeep is the cause of a Problem with directories nested beyond the format's bound.
 	ErrTooDeep = errors.New("directories are nested too deeply")
 )

@@ -35,6 +35,8 @@ type reader struct {
 	buf *buffer   // being filled, or nil
 	dir *fsys.Dir // the directory of the file before, or nil
 	rel string    // its path
+
+	probe [1]byte
 }
 
 // read works on jobs until there are no more.
@@ -229,18 +231,31 @@ func (r *reader) small(it *item, region []byte) (n int, op string, err error) {
 		if n, err = fsys.ReadAt(fd, region[:it.st.Size], 0); err != nil {
 			return 0, "read", err
 		}
-		if op, err = r.attributes(fd, it); err != nil {
-			return 0, op, err
+		if it.st.Size == 0 && r.goesOn(fd) {
+			return 0, "read", errGrown
 		}
+		attrs := r.attributes(fd, it)
 		unchanged, err := r.settle(fd, it)
-		if err != nil || unchanged {
-			return n, "stat", err
+		if err != nil {
+			return 0, "stat", err
+		}
+		if unchanged {
+			r.sized(it, int64(n))
+			r.withoutAttributes(it, it.path(), attrs)
+			return n, "", nil
 		}
 	}
 	it.entry.Size = uint64(n)
 	it.unsettled = true
 	r.problem(it.path(), "read", ErrChanged)
 	return n, "", nil
+}
+
+// goesOn reports whether a file that says that it is empty has content. An error shows
+// when it is read.
+func (r *reader) goesOn(fd int) bool {
+	n, err := fsys.ReadAt(fd, r.probe[:], 0)
+	return n > 0 || err != nil
 }
 
 // generation takes note of which file an inode number stands for, where it matters.
@@ -250,14 +265,10 @@ func (r *reader) generation(fd int, it *item) {
 	}
 }
 
-// attributes reads an open file's extended attributes.
-func (r *reader) attributes(fd int, it *item) (op string, err error) {
-	attrs, err := fsys.Xattrs(fd)
-	if err != nil {
-		return "read attributes of", err
-	}
-	it.entry.Xattrs = xattrsOf(attrs)
-	return "", nil
+// attributes reads an open file's extended attributes, and returns what is wrong with them.
+func (r *reader) attributes(fd int, it *item) (err error) {
+	it.entry.Xattrs, err = xattrsOf(fsys.Xattrs(fd))
+	return err
 }
 
 // settle reports whether a file is still as it.st says, and otherwise takes over its

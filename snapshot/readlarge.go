@@ -85,9 +85,7 @@ func (r *reader) whole(ctx context.Context, it *item, fd int) error {
 			}
 			return r.drop(ctx, it, "read", err)
 		}
-		if op, err := r.attributes(fd, it); err != nil {
-			return r.drop(ctx, it, op, err)
-		}
+		attrs := r.attributes(fd, it)
 		unchanged, err := r.settle(fd, it)
 		if err != nil {
 			return r.drop(ctx, it, "stat", err)
@@ -95,17 +93,29 @@ func (r *reader) whole(ctx context.Context, it *item, fd int) error {
 		if !unchanged && attempt < readAttempts {
 			continue
 		}
-		if !unchanged {
+		if unchanged {
+			r.sized(it, size)
+		} else {
 			it.entry.Size = uint64(size)
 			it.unsettled = true
 			r.problem(it.path(), "read", ErrChanged)
 		}
+		r.withoutAttributes(it, it.path(), attrs)
 		return c.keep(ctx, r, it)
 	}
 }
 
+// maxUnsized is how many bytes are read of a file that says that it is empty.
+const maxUnsized = 1 << 30
+
 // attempt reads a file once, holes as holes, and returns how long it found it.
 func (r *reader) attempt(ctx context.Context, c *content, fd int, st *fsys.Stat) (size int64, err error) {
+	if st.Size == 0 {
+		if size, err = r.run(ctx, c, &fsys.Reader{Fd: fd, Most: 64 << 10}, maxUnsized+1); size > maxUnsized {
+			err = errors.Join(err, ErrEndless)
+		}
+		return size, err
+	}
 	if st.Blocks*512 >= st.Size {
 		return r.run(ctx, c, &fsys.Reader{Fd: fd}, st.Size)
 	}

@@ -17,13 +17,14 @@ const scanAhead = 16
 
 // listing is what one look at a directory gave.
 type listing struct {
-	st     fsys.Stat
-	xattrs []manifest.Xattr
-	items  []*item // in order of name
-	ignore []byte  // content of the directory's IgnoreFile
-	err    error
-	op     string
-	ready  chan struct{}
+	st      fsys.Stat
+	xattrs  []manifest.Xattr
+	problem error   // with the attributes
+	items   []*item // in order of name
+	ignore  []byte  // content of the directory's IgnoreFile
+	err     error
+	op      string
+	ready   chan struct{}
 }
 
 // walker goes through the tree in the order that bundles and the index follow: in
@@ -96,11 +97,7 @@ func (l *listing) look(c *creator, rel string) (op string, err error) {
 	if l.st, err = dir.Stat(); err != nil {
 		return "stat", err
 	}
-	attrs, err := fsys.Xattrs(dir.Fd())
-	if err != nil {
-		return "read attributes of", err
-	}
-	l.xattrs = xattrsOf(attrs)
+	l.xattrs, l.problem = xattrsOf(fsys.Xattrs(dir.Fd()))
 	names, err := dir.Names()
 	if err != nil {
 		return "list", err
@@ -115,8 +112,12 @@ func (l *listing) look(c *creator, rel string) (op string, err error) {
 	for i, name := range names {
 		it := &slab[i]
 		it.name = name
+		if len(name) > manifest.MaxName {
+			c.problem(prefix+name, "take", ErrLongName)
+			continue
+		}
 		if op, err := it.look(c, dir); err != nil {
-			if !errors.Is(err, unix.ENOENT) { // gone since it was listed
+			if !errors.Is(err, errGone) {
 				c.problem(prefix+name, op, err)
 			}
 			continue
@@ -131,27 +132,41 @@ func (l *listing) look(c *creator, rel string) (op string, err error) {
 	return "", nil
 }
 
+// errGone says that a name is not there any more.
+var errGone = errors.New("gone since it was listed")
+
 // look reads what an item is, all but the content and attributes of regular files
-// and the attributes of directories.
+// and the attributes of directories. That a name is gone only its stat can say: other
+// calls miss other things, such as /proc.
 func (it *item) look(c *creator, dir *fsys.Dir) (op string, err error) {
-	if it.st, err = dir.Lstat(it.name); err != nil {
-		return "stat", err
-	}
-	it.entry = entryOf(it.name, &it.st, c.owners)
-	if it.st.IsRegular() || it.st.IsDir() || it.st.Type() == unix.S_IFSOCK {
-		return "", nil
-	}
-	if it.entry.Type == manifest.Symlink {
-		if it.entry.Target, err = dir.Readlink(it.name); err != nil {
-			return "read link", err
+	for range readAttempts {
+		it.st, err = dir.Lstat(it.name)
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			return "stat", errGone
+		case err != nil:
+			return "stat", err
+		}
+		it.entry = entryOf(it.name, &it.st, c.owners)
+		if it.st.IsRegular() || it.st.IsDir() || it.st.Type() == unix.S_IFSOCK {
+			return "", nil
+		}
+		var target, attrs error
+		if it.entry.Type == manifest.Symlink {
+			it.entry.Target, target = dir.Readlink(it.name)
+		}
+		it.entry.Xattrs, attrs = xattrsOf(dir.Xattrs(it.name))
+		// What was read by name is of this stat only if the name is what it was.
+		now, err := dir.Lstat(it.name)
+		if err == nil && now.Same(&it.st) {
+			if target != nil {
+				return "read link", target
+			}
+			it.problem = attrs
+			return "", nil
 		}
 	}
-	attrs, err := dir.Xattrs(it.name)
-	if err != nil {
-		return "read attributes of", err
-	}
-	it.entry.Xattrs = xattrsOf(attrs)
-	return "", nil
+	return "read", ErrChanged
 }
 
 // directory walks one directory whose listing was begun. self is its entry in the
@@ -177,6 +192,7 @@ func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *
 	self.st = l.st
 	self.entry = entryOf(self.name, &l.st, w.owners)
 	self.entry.Xattrs = l.xattrs
+	w.withoutAttributes(self, d.rel, l.problem)
 	d.self, d.share = self, new(share)
 	d.known = w.cache.dir(d.rel)
 	w.shares = append(w.shares, d.share)

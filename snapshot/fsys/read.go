@@ -59,10 +59,16 @@ func seek(fd int, off int64, whence int) (int64, error) {
 type Reader struct {
 	Fd  int
 	Off int64
+	// Most, if not 0, is how many bytes are asked for at a time: some files of procfs
+	// refuse to be asked for much.
+	Most int
 }
 
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
+	if r.Most > 0 && len(p) > r.Most {
+		p = p[:r.Most]
+	}
 	n, err := ReadAt(r.Fd, p, r.Off)
 	r.Off += int64(n)
 	if n == 0 && err == nil && len(p) > 0 {
