@@ -1,7 +1,9 @@
 package api
 
 import (
+	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/decube/decube/internal/block"
 )
@@ -25,6 +27,23 @@ type Snapshot struct {
 	Pinned   bool       `json:"pinned" doc:"Whether this node keeps it"`
 	PinnedAt *time.Time `json:"pinned_at,omitempty" doc:"Since when"`
 	Complete *bool      `json:"complete,omitempty" doc:"Whether this node holds every block; absent where that was not checked"`
+}
+
+// What a request to keep a snapshot may say: characters of a label, and tags.
+const (
+	MaxLabel = 256
+	MaxTags  = 64
+)
+
+// Check reports what a node would not accept in a request.
+func (r *RegisterRequest) Check() error {
+	switch {
+	case utf8.RuneCountInString(r.Label) > MaxLabel:
+		return fmt.Errorf("a label of %d characters, at most %d", utf8.RuneCountInString(r.Label), MaxLabel)
+	case len(r.Tags) > MaxTags:
+		return fmt.Errorf("%d tags, at most %d", len(r.Tags), MaxTags)
+	}
+	return nil
 }
 
 // RegisterRequest asks a node to keep a snapshot whose blocks it holds.

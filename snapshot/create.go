@@ -55,6 +55,9 @@ type creator struct {
 	stats    manifest.Stats
 	problems []Problem
 	skipped  []string
+	left     []string // that are private
+
+	private private
 }
 
 // Create takes a snapshot and gives its blocks to sink. When it returns without an
@@ -62,19 +65,25 @@ type creator struct {
 // Result.Problems and not in the snapshot. Memory is bounded by about 100 MiB, 40
 // bytes for each chunk, and the names of a few directories.
 func Create(ctx context.Context, sink Sink, opts CreateOptions) (Result, error) {
+	if err := opts.check(); err != nil {
+		return Result{}, fmt.Errorf("snapshot %s: %w", opts.Path, err)
+	}
 	c := newCreator(sink, opts)
 	top, err := c.openTop()
 	if err != nil {
 		return Result{}, err
 	}
 	defer c.root.Close()
+	c.private = privateIn(opts.Private)
+	if err := c.checkTop(top); err != nil {
+		return Result{}, err
+	}
 	c.cache = loadCache(opts.Cache)
 	if err := c.cache.touch(ctx, sink); err != nil {
 		return Result{}, fmt.Errorf("snapshot %s: ask the store for known blocks: %w", opts.Path, err)
 	}
-	if c.writer, err = newCacheWriter(opts.Cache, c.started); err != nil {
-		return Result{}, err
-	}
+	var cacheErr error
+	c.writer, cacheErr = newCacheWriter(opts.Cache, c.started)
 	defer c.writer.discard()
 	err = c.run(ctx, func(ctx context.Context) error { return c.walk(ctx, top) })
 	if err != nil {
@@ -84,7 +93,7 @@ func Create(ctx context.Context, sink Sink, opts CreateOptions) (Result, error) 
 	if err != nil {
 		return Result{}, fmt.Errorf("snapshot %s: %w", opts.Path, err)
 	}
-	if err := c.writer.commit(); err != nil {
+	if err := errors.Join(cacheErr, c.writer.commit()); err != nil {
 		res.CacheError = err.Error()
 	}
 	return res, nil
@@ -94,6 +103,9 @@ func Create(ctx context.Context, sink Sink, opts CreateOptions) (Result, error) 
 // caller as owner, mode 0644 and the creation time as modification time.
 func CreateReader(ctx context.Context, sink Sink, name string, r io.Reader, opts CreateOptions) (Result, error) {
 	if err := manifest.CheckName([]byte(name)); err != nil {
+		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
+	}
+	if err := opts.check(); err != nil {
 		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
 	}
 	c := newCreator(sink, opts)
@@ -265,13 +277,14 @@ func (c *creator) finish(ctx context.Context) (Result, error) {
 func (c *creator) result(id block.ID, written WriteStats) Result {
 	slices.SortFunc(c.problems, func(a, b Problem) int { return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Op, b.Op)) })
 	slices.Sort(c.skipped)
+	slices.Sort(c.left)
 	s := c.stats
 	return Result{
 		ID: id, Files: int64(s.Files), Dirs: int64(s.Dirs), Others: int64(s.Others), Bytes: int64(s.Bytes),
 		Nodes: int64(s.Nodes), Chunks: int64(s.Chunks), ChunkBytes: int64(s.ChunkBytes),
 		NewChunks: c.newChunks(written), NewBytes: written.NewBytes,
 		Reused: c.reused.Load(), Created: c.created(), Seconds: time.Since(c.started).Seconds(),
-		Problems: c.problems, Skipped: c.skipped,
+		Problems: c.problems, Skipped: c.skipped, Private: c.left,
 	}
 }
 

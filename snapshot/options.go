@@ -3,10 +3,12 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot/manifest"
 )
 
 // Sink takes a snapshot's blocks. It is safe for concurrent use.
@@ -36,6 +38,14 @@ type CreateOptions struct {
 	Exclude []string
 	// NoIgnoreFiles takes everything, whatever files named IgnoreFile say.
 	NoIgnoreFiles bool
+	// Private are directories that no snapshot holds, such as a repository with its keys.
+	// They and all that is in them are left out, whatever path, mount, symbolic link or
+	// second name leads there; a Path within them is ErrPrivate.
+	Private []string
+	// NoCaches leaves out what is in directories that a CACHEDIR.TAG marks, but for it.
+	NoCaches bool
+	// NoDump leaves out what has the file attribute of that name, see chattr(1).
+	NoDump bool
 	// OneFileSystem keeps directories on other file systems, but not what is in them.
 	OneFileSystem bool
 
@@ -56,6 +66,14 @@ type CreateOptions struct {
 
 	// Progress, when not nil, is called several times a second, never concurrently.
 	Progress func(Progress)
+}
+
+// check tests what can be tested before anything is read.
+func (o *CreateOptions) check() error {
+	if err := manifest.CheckLabels(o.Label, o.Tags); err != nil {
+		return fmt.Errorf("label and tags: %w", err)
+	}
+	return nil
 }
 
 // Progress is how far an operation has come.
@@ -84,6 +102,8 @@ type Result struct {
 	Problems []Problem `json:"problems,omitempty"`
 	// Skipped are sockets, which mean nothing without the process behind them.
 	Skipped []string `json:"skipped,omitempty"`
+	// Private is what was left out because it is in one of the Private directories.
+	Private []string `json:"private,omitempty"`
 	// CacheError says why the stat cache could not be written, which only costs time.
 	CacheError string `json:"cache_error,omitempty"`
 }

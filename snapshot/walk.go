@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"slices"
 	"sort"
 	"sync"
 
@@ -24,6 +25,7 @@ type listing struct {
 	ignore  []byte  // content of the directory's IgnoreFile
 	err     error
 	op      string
+	cache   bool // it says that it is one, and caches are to be left out
 	ready   chan struct{}
 }
 
@@ -103,6 +105,7 @@ func (l *listing) look(c *creator, rel string) (op string, err error) {
 		return "list", err
 	}
 	sort.Strings(names)
+	l.cache = c.opts.NoCaches && slices.Contains(names, cacheTag) && isCache(dir)
 	slab := make([]item, len(names))
 	l.items = make([]*item, 0, len(names))
 	prefix := ""
@@ -146,6 +149,9 @@ func (it *item) look(c *creator, dir *fsys.Dir) (op string, err error) {
 			return "stat", errGone
 		case err != nil:
 			return "stat", err
+		}
+		if c.opts.NoDump {
+			it.st.NoDump = dir.NoDump(it.name)
 		}
 		it.entry = entryOf(it.name, &it.st, c.owners)
 		if it.st.IsRegular() || it.st.IsDir() || it.st.Type() == unix.S_IFSOCK {
@@ -223,10 +229,13 @@ func (w *walker) choose(d *directory, l *listing) (subs []*item) {
 			continue
 		}
 		switch {
+		case w.private.has(&it.st):
+			w.leaveOut(&w.left, it.path())
+			continue
+		case l.cache && it.name != cacheTag, w.opts.NoDump && it.st.NoDump:
+			continue
 		case it.st.Type() == unix.S_IFSOCK:
-			w.mu.Lock()
-			w.skipped = append(w.skipped, it.path())
-			w.mu.Unlock()
+			w.leaveOut(&w.skipped, it.path())
 			continue
 		case it.st.IsDir() && d.depth+1 >= manifest.MaxDepth:
 			w.problem(it.path(), "enter", ErrTooDeep)

@@ -67,6 +67,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("LONG", strings.Repeat("l", 300))
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
 			env.Setenv("DECUBE_PATH", filepath.Join(env.WorkDir, "repo"))
 			env.Values[daemons{}] = map[string]*daemon{}

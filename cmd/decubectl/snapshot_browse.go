@@ -19,18 +19,18 @@ import (
 
 // listed is an entry of a snapshot as it is printed with --json.
 type listed struct {
-	Path   string    `json:"path"`
-	Raw    []byte    `json:"path_bytes,omitempty"` // where the path is not UTF-8
-	Type   string    `json:"type"`
-	Mode   string    `json:"mode"`
-	UID    uint64    `json:"uid"`
-	GID    uint64    `json:"gid"`
-	User   string    `json:"user,omitempty"`
-	Group  string    `json:"group,omitempty"`
-	Size   uint64    `json:"size"`
-	Time   time.Time `json:"mtime"`
-	Target string    `json:"target,omitempty"`
-	Device []uint64  `json:"device,omitempty"`
+	Path   string   `json:"path"`
+	Raw    []byte   `json:"path_bytes,omitempty"` // where the path is not UTF-8
+	Type   string   `json:"type"`
+	Mode   string   `json:"mode"`
+	UID    uint64   `json:"uid"`
+	GID    uint64   `json:"gid"`
+	User   string   `json:"user,omitempty"`
+	Group  string   `json:"group,omitempty"`
+	Size   uint64   `json:"size"`
+	Time   fileTime `json:"mtime"`
+	Target string   `json:"target,omitempty"`
+	Device []uint64 `json:"device,omitempty"`
 }
 
 func toListed(path string, e *snapshot.Entry) *listed {
@@ -40,12 +40,29 @@ func toListed(path string, e *snapshot.Entry) *listed {
 	l := &listed{
 		Path: path, Type: e.Type.String(), Mode: fmt.Sprintf("%04o", e.Mode),
 		UID: e.UID, GID: e.GID, User: e.User, Group: e.Group,
-		Size: e.Size, Time: e.ModTime.Time(), Target: string(e.Target), Device: e.Device,
+		Size: e.Size, Time: fileTime{e.ModTime.Time()}, Target: string(e.Target), Device: e.Device,
 	}
 	if !utf8.ValidString(path) {
 		l.Raw = []byte(path)
 	}
 	return l
+}
+
+// fileTime is a time of a file, which may be of any year.
+type fileTime struct{ time.Time }
+
+// MarshalJSON writes a time as RFC 3339 does and, of years that it does not know, as ISO
+// 8601 does: with a sign.
+func (t fileTime) MarshalJSON() ([]byte, error) {
+	year := t.Year()
+	if year >= 0 && year <= 9999 {
+		return t.Time.MarshalJSON()
+	}
+	sign := '+'
+	if year < 0 {
+		sign, year = '-', -year
+	}
+	return fmt.Appendf(nil, `"%c%06d%s"`, sign, year, t.Format("-01-02T15:04:05.999999999Z07:00")), nil
 }
 
 // long is the entry as a line of ls -l.
@@ -61,7 +78,7 @@ func (l *listed) long() string {
 	if group == "" {
 		group = fmt.Sprint(l.GID)
 	}
-	return fmt.Sprintf("%-9s %s %-8s %-8s %12d %s %s", l.Type, l.Mode, owner, group, l.Size, when(l.Time), name)
+	return fmt.Sprintf("%-9s %s %-8s %-8s %12d %s %s", l.Type, l.Mode, owner, group, l.Size, when(l.Time.Time), name)
 }
 
 // printable replaces what would confuse a terminal.

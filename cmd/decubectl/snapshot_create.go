@@ -14,6 +14,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/internal/exitcode"
+	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/snapshot"
 )
 
@@ -46,6 +47,10 @@ Files are read with your rights, and only chunks that the node lacks are sent to
 it. Files that are unchanged since the last snapshot of the same path are not
 read again. What cannot be read is listed, and the exit code is 3.
 
+Snapshots are not encrypted. Whoever has the CID of one can read all of it: names,
+owners, times and contents, from any peer of the swarm that serves it. The node's own
+repository, with its keys, is never part of one, wherever it lies.
+
 Where the swarm has a ledger, the snapshot is registered in it too, which is final
 within moments. Where that does not work out the snapshot is kept all the same, and
 the command says how to register it later; with --register=yes it also fails.`,
@@ -60,6 +65,8 @@ the command says how to register it later; with --register=yes it also fails.`,
 	flags.StringArrayVar(&f.Exclude, "exclude", nil, "leave out what matches a `PATTERN` in gitignore syntax; repeatable")
 	flags.StringArrayVar(&f.excludeFiles, "exclude-file", nil, "read patterns from a `FILE`; repeatable")
 	flags.BoolVar(&f.NoIgnoreFiles, "no-ignore-files", false, "take everything, whatever files named "+snapshot.IgnoreFile+" say")
+	flags.BoolVar(&f.NoCaches, "exclude-caches", false, "leave out what is in directories that a CACHEDIR.TAG marks, but for the tag")
+	flags.BoolVar(&f.NoDump, "exclude-nodump", false, "leave out what has the attribute nodump, see chattr(1)")
 	flags.BoolVarP(&f.OneFileSystem, "one-file-system", "x", false, "do not enter other file systems")
 	flags.StringVar(&f.time, "time", "", "creation `TIME` to record, RFC 3339; makes the CID reproducible")
 	flags.StringVar(&f.parent, "parent", "", "record the `CID` of the snapshot before this one")
@@ -83,9 +90,13 @@ func hostname() string {
 }
 
 // options completes f for path.
-func (f *createFlags) options(cmd *cobra.Command, repo, path string) (snapshot.CreateOptions, error) {
+func (f *createFlags) options(cmd *cobra.Command, repository, path string) (snapshot.CreateOptions, error) {
 	opts := f.CreateOptions
-	opts.Path = path
+	opts.Path, opts.Private = path, []string{repository, repo.DefaultPath()}
+	request := api.RegisterRequest{Label: f.Label, Tags: f.Tags}
+	if err := request.Check(); err != nil {
+		return opts, usageError(cmd, "%w", err)
+	}
 	for _, file := range f.excludeFiles {
 		patterns, err := snapshot.ReadExcludes(file)
 		if err != nil {
@@ -114,7 +125,7 @@ func (f *createFlags) options(cmd *cobra.Command, repo, path string) (snapshot.C
 		return opts, fmt.Errorf("reading what to take a snapshot of: %w", err)
 	}
 	if !f.noCache {
-		opts.Cache = cachePath(repo, path)
+		opts.Cache = cachePath(repository, path)
 	}
 	return opts, nil
 }
@@ -138,24 +149,39 @@ func (f *createFlags) registration(cmd *cobra.Command) error {
 
 // cachePath names the stat cache of a source and a repo; it is empty, which means
 // no cache, where there is no place for it.
-func cachePath(repo, path string) string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
+func cachePath(repository, path string) string {
+	dir := cacheDir()
+	if dir == "" || os.MkdirAll(dir, 0o700) != nil {
 		return ""
 	}
 	key := sha256.New()
-	for _, p := range []string{repo, path} {
+	for _, p := range []string{repository, path} {
 		abs, err := filepath.Abs(p)
 		if err != nil {
 			return ""
 		}
 		fmt.Fprintf(key, "%d %s", len(abs), abs)
 	}
-	dir = filepath.Join(dir, "decube", "stat")
-	if os.MkdirAll(dir, 0o700) != nil {
+	return filepath.Join(dir, fmt.Sprintf("%x", key.Sum(nil)[:16]))
+}
+
+// cacheDir is where the stat caches are, empty where there is no place for them.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
 		return ""
 	}
-	return filepath.Join(dir, fmt.Sprintf("%x", key.Sum(nil)[:16]))
+	return filepath.Join(dir, "decube", "stat")
+}
+
+// noteReaders says who can read a snapshot, to whoever takes the first one: the directory
+// of caches is made with it.
+func (a *app) noteReaders() {
+	if dir := cacheDir(); dir != "" {
+		if _, err := os.Stat(dir); err != nil {
+			a.note("Snapshots are not encrypted: whoever has the CID can read all of it, from any peer of the swarm that serves it.")
+		}
+	}
 }
 
 // created is what snapshot create prints with --json.
@@ -168,6 +194,7 @@ type created struct {
 
 func (a *app) create(cmd *cobra.Command, path string, f *createFlags) error {
 	ctx := cmd.Context()
+	a.noteReaders()
 	opts, err := f.options(cmd, a.repo, path)
 	if err != nil {
 		return err
@@ -231,6 +258,12 @@ func (a *app) report(res snapshot.Result, reg *registration) error {
 		count(res.NewChunks), plural(res.Chunks, "chunk"), size(res.NewBytes), res.Seconds, rate(res.Bytes, res.Seconds))
 	for _, path := range res.Skipped {
 		a.note("Skipped the socket %s.", path)
+	}
+	for _, path := range res.Private {
+		a.note("Left out %s: it belongs to a node's repository, which holds its keys.", path)
+	}
+	if res.CacheError != "" {
+		a.note("The next snapshot will read every file again: %s.", res.CacheError)
 	}
 	return a.problems(res.Problems, "the snapshot is kept, but it is not complete")
 }

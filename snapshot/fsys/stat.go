@@ -13,6 +13,7 @@ type Stat struct {
 	MSec, CSec   int64 // modification and change time, seconds since 1970
 	MNsec, CNsec int64 // and nanoseconds
 	Major, Minor uint32
+	NoDump       bool // see Dir.NoDump; no call that gives a Stat sets it
 }
 
 // Type returns the file type bits of the mode.
@@ -36,6 +37,14 @@ func (d *Dir) Lstat(name string) (Stat, error) {
 	var st unix.Stat_t
 	err := retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	return statOf(&st), err
+}
+
+// NoDump reports whether a name in d, which is not followed, has the attribute that says
+// not to back it up. Where a file system has no attributes, none has.
+func (d *Dir) NoDump(name string) bool {
+	var st unix.Statx_t
+	err := retry(func() error { return unix.Statx(d.fd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_TYPE, &st) })
+	return err == nil && st.Attributes&unix.STATX_ATTR_NODUMP != 0
 }
 
 // Stat returns the state of the directory itself.

@@ -31,6 +31,9 @@ func (r *Root) check() error {
 	if err := r.Created.check(); err != nil {
 		return fmt.Errorf("created: %w", err)
 	}
+	if year := r.Created.Time().Year(); year < 0 || year > 9999 {
+		return fmt.Errorf("created in the year %d", year) // nobody could write it down as RFC 3339 does
+	}
 	if err := r.checkIndex(); err != nil {
 		return err
 	}
@@ -291,6 +294,14 @@ func nodeLink(l Link) error {
 		return fmt.Errorf("link to a %s block, want dag-cbor", l.ID.Codec())
 	}
 	return nil
+}
+
+// CheckLabels reports why a label and tags cannot be a snapshot's.
+func CheckLabels(label string, tags []string) error {
+	if len(tags) > MaxTags {
+		return fmt.Errorf("%d tags, at most %d", len(tags), MaxTags)
+	}
+	return texts(append([]string{label}, tags...)...)
 }
 
 // texts checks that strings are UTF-8, as dag-cbor wants, and short.
