@@ -15,9 +15,10 @@ func main() {
 
 // run executes one command line and returns its exit code.
 func run(args []string, stdout, stderr io.Writer) int {
+	out := exitcode.NewOutput(stdout)
 	root := newRootCommand()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
-	return exitcode.Report(stderr, execute(root))
+	return exitcode.Report(stderr, out.Or(execute(root)))
 }

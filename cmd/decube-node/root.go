@@ -28,7 +28,7 @@ peers through a distributed hash table and exchanges chunks with them.
 Talk to it with decubectl.
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage or configuration, 10 no repository,
-11 repository in use.`,
+11 repository in use, 16 address in use.`,
 		Example: `  decube-node daemon --init
   decube-node daemon --init --network home --listen /ip4/0.0.0.0/tcp/4801 \
       --bootstrap /ip4/192.0.2.1/tcp/4801/p2p/12D3KooW...`,

@@ -43,7 +43,8 @@ to standard output, progress and messages to standard error. With --json an erro
 one line there too: a problem as the API has it, with the exit code.
 
 Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 done in part, 10 no repository,
-11 repository in use, 12 not authorised, 13 daemon unreachable, 14 timed out.`,
+11 repository in use, 12 not authorised, 13 daemon unreachable, 14 timed out or
+nobody has it, 15 not found on this node, 130 interrupted.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {

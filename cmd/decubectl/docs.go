@@ -72,6 +72,9 @@ and streams only those to it. It finds the daemon by the repository. Without a d
 | 12 | not authorised |
 | 13 | the daemon cannot be reached |
 | 14 | timed out, nobody has what was looked for, or a transaction is in no block yet |
+| 15 | not found: this node does not have what was named |
+| 16 | an address is in use by another program |
+| 130, 143 | interrupted by SIGINT (Ctrl-C), SIGTERM |
 `
 
 // writeReference writes the help of every command.

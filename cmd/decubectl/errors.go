@@ -25,6 +25,8 @@ var codes = []struct {
 	{api.ErrUnauthorised, exitcode.NotAuthorised},
 	{api.ErrTimeout, exitcode.TimedOut},
 	{api.ErrInvalid, exitcode.UsageError},
+	{api.ErrNotFound, exitcode.NotFound},
+	{blockstore.ErrNotFound, exitcode.NotFound},
 	{blocksession.ErrClosed, exitcode.Unreachable},
 }
 
@@ -38,7 +40,11 @@ func explain(ctx context.Context, err error) error {
 		return err
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return exitcode.With(errors.New("interrupted"), exitcode.Failed)
+		code := exitcode.Interrupted
+		if s, ok := errors.AsType[stopped](context.Cause(ctx)); ok {
+			code = s.code()
+		}
+		return exitcode.With(errors.New("interrupted"), code)
 	}
 	if p, ok := errors.AsType[*api.Problem](err); ok && p.Rejection != nil {
 		what := "the ledger rejected the transaction"

@@ -24,7 +24,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{t.Context(), nil, exitcode.OK},
 		{t.Context(), io.ErrUnexpectedEOF, exitcode.Failed},
-		{t.Context(), api.ErrNotFound, exitcode.Failed},
+		{t.Context(), api.ErrNotFound, exitcode.NotFound},
 		{t.Context(), api.ErrInvalid, exitcode.UsageError},
 		{t.Context(), usageError(testApp().command(), "wrong"), exitcode.UsageError},
 		{t.Context(), repo.ErrNoRepo, exitcode.NoRepo},
@@ -34,7 +34,7 @@ func TestExplain(t *testing.T) {
 		{t.Context(), blocksession.ErrClosed, exitcode.Unreachable},
 		{t.Context(), &api.Problem{Code: api.CodeTimeout}, exitcode.TimedOut},
 		{t.Context(), context.DeadlineExceeded, exitcode.TimedOut},
-		{stopped, context.Canceled, exitcode.Failed},
+		{stopped, context.Canceled, exitcode.Interrupted},
 		{stopped, exitcode.With(io.EOF, exitcode.Partial), exitcode.Partial},
 	} {
 		err := tc.err

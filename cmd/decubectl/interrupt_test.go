@@ -44,8 +44,8 @@ func TestInterruptedCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = create.Wait()
-	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
-		t.Errorf("ended with %v, want exit code 1", err)
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 130 {
+		t.Errorf("ended with %v, want exit code 130", err)
 	}
 	for _, want := range []string{"Stopped.", "run the same command again", "Error: interrupted"} {
 		if !strings.Contains(errs.String(), want) {

@@ -21,19 +21,56 @@ func main() {
 // run is the whole program. The first SIGINT or SIGTERM makes it stop cleanly; a
 // second one ends the process at once.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, cancel: func() {}}
+	ctx, release := untilSignal()
+	defer release()
+	out := exitcode.NewOutput(stdout)
+	a := &app{stdin: stdin, stdout: out, stderr: stderr, cancel: func() {}}
 	defer func() { a.cancel() }()
 	root := a.command()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
-	err := explain(ctx, root.ExecuteContext(ctx))
+	err := explain(ctx, out.Or(root.ExecuteContext(ctx)))
 	if a.json || wantsJSON(args) {
 		return reportJSON(stderr, err)
 	}
 	return exitcode.Report(stderr, err)
+}
+
+// untilSignal returns a context that the first SIGINT or SIGTERM ends, with a stopped as
+// its cause. The next one ends the process.
+func untilSignal() (ctx context.Context, release func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		defer close(done)
+		defer signal.Stop(signals)
+		select {
+		case s := <-signals:
+			cancel(stopped{s})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-done
+	}
+}
+
+// stopped says which signal has ended a command.
+type stopped struct{ signal os.Signal }
+
+func (s stopped) Error() string { return "stopped by signal " + s.signal.String() }
+
+// Is makes it what ended contexts give as reason.
+func (stopped) Is(target error) bool { return target == context.Canceled }
+
+// code returns the exit code that shells know the signal by.
+func (s stopped) code() int {
+	if s.signal == syscall.SIGTERM {
+		return exitcode.Terminated
+	}
+	return exitcode.Interrupted
 }

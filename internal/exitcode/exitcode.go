@@ -9,7 +9,10 @@
 //	11 the repository is in use by another process
 //	12 not authorised
 //	13 the daemon cannot be reached
-//	14 timed out
+//	14 timed out, or nobody has what was looked for
+//	15 not found: this node does not have what was named
+//	16 an address is in use by another program
+//	130, 143 interrupted by SIGINT, SIGTERM
 //
 // An error carries its code by wrapping a sentinel of this table, or by having
 // an ExitCode method; [With] and [Usage] add one.
@@ -21,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/repo"
@@ -37,6 +41,10 @@ const (
 	NotAuthorised = 12
 	Unreachable   = 13
 	TimedOut      = 14
+	NotFound      = 15
+	AddressInUse  = 16
+	Interrupted   = 130 // and what a shell says of a program that SIGINT has killed
+	Terminated    = 143
 )
 
 // Coder is implemented by errors that know their exit code.
@@ -55,6 +63,7 @@ var sentinels = []struct {
 	{repo.ErrTokenExposed, NotAuthorised},
 	{config.ErrInvalid, UsageError},
 	{os.ErrDeadlineExceeded, TimedOut},
+	{syscall.EADDRINUSE, AddressInUse},
 	{context.DeadlineExceeded, TimedOut},
 }
 

@@ -14,7 +14,13 @@ import (
 )
 
 // ErrAddressInUse is wrapped when another program listens on an address.
-var ErrAddressInUse = errors.New("address is in use")
+var ErrAddressInUse error = inUse{}
+
+// inUse is the system's error in words that go on: "in use by another program".
+type inUse struct{}
+
+func (inUse) Error() string        { return "address is in use" }
+func (inUse) Is(target error) bool { return target == syscall.EADDRINUSE }
 
 // listener is the part of libp2p's swarm that tells why one address failed;
 // network.Network.Listen is content when any address works.
