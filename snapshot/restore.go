@@ -69,6 +69,9 @@ type RestoreResult struct {
 	Problems []Problem `json:"problems,omitempty"`
 }
 
+// Wrote reports whether anything was written, as far as a restore that failed has come.
+func (r *RestoreResult) Wrote() bool { return r.Files+r.Dirs+r.Others+r.Bytes > 0 }
+
 // Partial reports whether something could not be restored as recorded.
 func (r *RestoreResult) Partial() bool { return len(r.Problems) > 0 }
 
@@ -76,6 +79,10 @@ var (
 	// ErrTargetExists is returned, with the first names in question, when a target
 	// holds other content.
 	ErrTargetExists = errors.New("the target holds other content")
+	// ErrNameTaken is the cause of a Problem with a name that the target has already,
+	// though nothing was there before: it was made meanwhile, or the target does not tell
+	// upper from lower case.
+	ErrNameTaken = errors.New("the target has that name already; perhaps it does not tell upper from lower case")
 	// ErrTargetBusy is returned when another restore works on the target.
 	ErrTargetBusy = errors.New("another restore works on the target")
 )
@@ -92,6 +99,7 @@ type restorer struct {
 	opts   RestoreOptions
 	id     block.ID
 	target *fsys.Dir
+	made   bool // the target was not there
 	euid   uint32
 	egid   uint32
 	umask  uint32
@@ -170,9 +178,11 @@ func newRestorer(ctx context.Context, src Source, id block.ID, opts RestoreOptio
 
 // open makes and locks the target, and looks for content that is in the way.
 func (r *restorer) open(ctx context.Context, target string) error {
-	if err := os.Mkdir(target, 0o777); err != nil && !errors.Is(err, os.ErrExist) {
+	err := os.Mkdir(target, 0o777)
+	if err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
+	r.made = err == nil
 	dir, err := fsys.OpenRoot(target)
 	if err != nil {
 		return err
@@ -222,9 +232,11 @@ func (r *restorer) run(ctx context.Context) error {
 	all.Go(func() error { return guard(r.writeLarges(ctx)) })
 	err := all.Wait()
 	// What is complete gets its name whatever happened, so that a later restore need
-	// not write it again.
-	if perr := r.publish(r.small.rest()); err == nil {
-		err = perr
+	// not write it again. With a name come copies of files that cannot be linked to it.
+	for batch := r.small.rest(); len(batch) > 0; batch = r.small.rest() {
+		if perr := r.publish(context.WithoutCancel(ctx), batch); err == nil {
+			err = perr
+		}
 	}
 	if err != nil {
 		return firstCause(ctx, err)

@@ -80,7 +80,7 @@ func (r *restorer) directoryAttributes(p *place) {
 func (r *restorer) special(dir *fsys.Dir, o *output) (made bool, err error) {
 	e := o.entry
 	name := string(e.Name)
-	if r.opts.Existing == Overwrite {
+	if o.over {
 		name = r.tempName()
 	}
 	switch e.Type {
@@ -94,18 +94,21 @@ func (r *restorer) special(dir *fsys.Dir, o *output) (made bool, err error) {
 		return false, fmt.Errorf("%w: %q: a %s", ErrManifest, o.path(), e.Type)
 	}
 	switch {
-	case errors.Is(err, unix.EPERM) && e.Device != nil:
-		r.problem(o.path(), "make device", err)
+	case r.refused(err):
+		r.problem(o.path(), "make "+e.Type.String(), taken(err))
 		return false, nil
-	case errors.Is(err, unix.EEXIST):
-		return false, fmt.Errorf("%w: %q", ErrTargetExists, o.path())
 	case err != nil:
 		return false, fmt.Errorf("make %s %q: %w", e.Type, o.path(), err)
 	}
 	r.attributes(dir, name, o)
-	if r.opts.Existing == Overwrite {
+	if o.over {
 		if err := dir.Rename(name, string(e.Name), true); err != nil {
-			return false, fmt.Errorf("name %s %q: %w", e.Type, o.path(), errors.Join(err, dir.Unlink(name)))
+			err = errors.Join(err, dir.Unlink(name))
+			if r.refused(err) {
+				r.problem(o.path(), "replace", err)
+				return false, nil
+			}
+			return false, fmt.Errorf("name %s %q: %w", e.Type, o.path(), err)
 		}
 	}
 	r.others.Add(1)

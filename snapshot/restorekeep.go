@@ -134,8 +134,8 @@ func (r *restorer) keep(ctx context.Context, dir *fsys.Dir, o *output) (keep, sk
 		return false, false, err
 	case same:
 		r.present.Add(1)
-		if o.entry.Type != manifest.File {
-			r.attributes(dir, string(o.entry.Name), o)
+		if r.opts.Existing != Skip {
+			r.repair(dir, o)
 		}
 		return true, false, nil
 	case r.opts.Existing == Skip:
@@ -151,6 +151,40 @@ func (r *restorer) keep(ctx context.Context, dir *fsys.Dir, o *output) (keep, sk
 	return false, false, nil
 }
 
+// repair sets the attributes of what is there already: it may be what a restore left that
+// was killed, or that had not the rights.
+func (r *restorer) repair(dir *fsys.Dir, o *output) {
+	name := string(o.entry.Name)
+	if o.entry.Type != manifest.File {
+		r.attributes(dir, name, o)
+		return
+	}
+	fd, err := dir.OpenFile(name)
+	if err != nil {
+		r.problem(o.path(), "open", err)
+		return
+	}
+	defer fsys.CloseRead(fd)
+	r.fileAttributes(fd, o)
+	r.setTime(dir, name, o)
+}
+
+// sameTime reports whether a file's time is the recorded one, as exactly as its file
+// system keeps times: in 100 ns (NTFS), microseconds, milliseconds, whole seconds, or two
+// (FAT).
+func sameTime(st *fsys.Stat, want manifest.Time) bool {
+	have := uint64(st.MNsec)
+	if st.MSec == want.Sec && have == want.Nsec {
+		return true
+	}
+	for _, unit := range []uint64{100, 1e3, 1e6, 1e9} {
+		if st.MSec == want.Sec && have == want.Nsec/unit*unit {
+			return true
+		}
+	}
+	return have == 0 && st.MSec%2 == 0 && (st.MSec == want.Sec-1 || st.MSec == want.Sec+1)
+}
+
 // complete reports whether a name in the target is what would be restored there.
 func (r *restorer) complete(ctx context.Context, dir *fsys.Dir, o *output) (bool, error) {
 	e := o.entry
@@ -163,7 +197,7 @@ func (r *restorer) complete(ctx context.Context, dir *fsys.Dir, o *output) (bool
 	}
 	switch e.Type {
 	case manifest.File:
-		if !st.IsRegular() || uint64(st.Size) != e.Size || st.MSec != e.ModTime.Sec || uint64(st.MNsec) != e.ModTime.Nsec {
+		if !st.IsRegular() || uint64(st.Size) != e.Size || !sameTime(&st, e.ModTime) {
 			return false, nil
 		}
 		if r.opts.VerifyExisting {

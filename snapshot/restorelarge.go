@@ -73,7 +73,7 @@ func (l *largeWriter) file(ctx context.Context, o *output) error {
 	}
 	fd, temp, direct, err := l.createDirect(dir, o)
 	if err != nil {
-		return fmt.Errorf("make a file for %q: %w", o.path(), err)
+		return l.unmade(ctx, o, err)
 	}
 	err = fsys.Preallocate(fd, int64(o.entry.Size))
 	if err == nil {

@@ -60,7 +60,7 @@ func (p *publisher) take() []unpublished {
 
 // publish makes a batch durable and gives it its names. A file whose name cannot be
 // given is removed, and the others get theirs all the same.
-func (r *restorer) publish(batch []unpublished) error {
+func (r *restorer) publish(ctx context.Context, batch []unpublished) error {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -75,7 +75,7 @@ func (r *restorer) publish(batch []unpublished) error {
 	for _, f := range batch {
 		dir, err := w.open(f.o.in)
 		if err == nil {
-			err = r.name(dir, f.temp, f.o)
+			err = r.name(ctx, dir, f.temp, f.o)
 		}
 		if errs = append(errs, err); len(errs) > conflictsShown {
 			errs = []error{errors.Join(errs...)}
@@ -85,13 +85,15 @@ func (r *restorer) publish(batch []unpublished) error {
 }
 
 // name gives a complete file its final name, and ends its output.
-func (r *restorer) name(dir *fsys.Dir, temp string, o *output) error {
-	err := dir.Rename(temp, string(o.entry.Name), r.opts.Existing == Overwrite)
+func (r *restorer) name(ctx context.Context, dir *fsys.Dir, temp string, o *output) error {
+	// Only what was found under this very name is replaced: another one may be all that a
+	// file system which does not tell upper from lower case has for it.
+	err := dir.Rename(temp, string(o.entry.Name), o.over)
 	if err == nil {
 		r.files.Add(1)
-		return r.done(o, false)
+		return r.done(ctx, o, false)
 	}
-	return r.unwritten(context.Background(), dir, temp, o, err)
+	return r.unwritten(ctx, dir, temp, o, err)
 }
 
 // unwritten removes what there is of a file that could not be completed, and returns
@@ -104,9 +106,7 @@ func (r *restorer) unwritten(ctx context.Context, dir *fsys.Dir, temp string, o 
 	switch {
 	case errors.As(err, &source):
 		return r.failed(ctx, o, err)
-	case errors.Is(err, unix.EEXIST):
-		return fmt.Errorf("%w: %q", ErrTargetExists, o.path())
 	default:
-		return fmt.Errorf("write %q: %w", o.path(), err)
+		return r.unmade(ctx, o, err)
 	}
 }

@@ -23,7 +23,7 @@ type place struct {
 	parent  *place
 	rel     string
 	entry   *Entry
-	partial bool         // only a way to something included: attributes stay
+	keeps   bool         // was there, as a way to something included: attributes stay
 	pending atomic.Int64 // what is not done in it, and the walk's hold
 }
 
@@ -40,6 +40,7 @@ type output struct {
 	entry *Entry
 	link  *linkGroupState // when it is the first name of a hard link
 	kept  bool            // it was there already
+	over  bool            // what was there is to be replaced
 }
 
 func (o *output) path() string { return o.in.path(o.entry.Name) }
@@ -69,7 +70,7 @@ func (r *restorer) walk(ctx context.Context) error {
 		if len(top.Name) == 0 {
 			return fmt.Errorf("%w: root %s: a %s without a name", ErrManifest, r.id, top.Type)
 		}
-		p := &place{partial: true}
+		p := &place{keeps: true}
 		p.pending.Store(1)
 		p.entry = &Entry{}
 		existing, err := w.inherit(ctx, r.target, p)
@@ -85,7 +86,7 @@ func (r *restorer) walk(ctx context.Context) error {
 		return err
 	}
 	r.dirs.Add(1)
-	p := &place{entry: top, partial: len(r.opts.Include) > 0}
+	p := &place{entry: top, keeps: len(r.opts.Include) > 0 && !r.made}
 	p.pending.Store(1)
 	if err := w.directory(ctx, p, false, 0); err != nil {
 		return err
@@ -137,10 +138,14 @@ func (w *restoreWalk) directory(ctx context.Context, p *place, fresh bool, depth
 			continue
 		}
 		isNew, err := w.enter(dir, existing, p, e, depth)
-		if err != nil {
+		switch {
+		case w.refused(err):
+			w.problem(p.path(e.Name), "make directory", err)
+			continue
+		case err != nil:
 			return err
 		}
-		subs = append(subs, &place{parent: p, rel: p.path(e.Name), entry: e, partial: !whole})
+		subs = append(subs, &place{parent: p, rel: p.path(e.Name), entry: e, keeps: !whole && !isNew})
 		made = append(made, isNew)
 	}
 	dir.Close()
@@ -210,10 +215,10 @@ func (w *restoreWalk) enter(dir *fsys.Dir, existing map[string]bool, p *place, e
 		}
 		return false, nil
 	}
-	w.dirs.Add(1)
 	if err := dir.Mkdir(name, 0o700); err != nil {
-		return false, fmt.Errorf("make directory %q: %w", path, err)
+		return false, fmt.Errorf("make directory %q: %w", path, taken(err))
 	}
+	w.dirs.Add(1)
 	return true, nil
 }
 
@@ -229,7 +234,7 @@ func (w *restoreWalk) entry(ctx context.Context, dir *fsys.Dir, existing map[str
 	if first == nil {
 		first = e
 	} else if g := w.firsts[first]; g != nil {
-		return w.further(g, o)
+		return w.further(ctx, g, o)
 	}
 	if existing[string(e.Name)] {
 		keep, skipped, err := w.keep(ctx, dir, o)
@@ -239,14 +244,14 @@ func (w *restoreWalk) entry(ctx context.Context, dir *fsys.Dir, existing map[str
 		if skipped { // no other name is linked to what is there
 			return w.leave(p)
 		}
-		o.kept = keep
+		o.kept, o.over = keep, !keep
 	}
 	if e.Link != nil {
 		o.link = &linkGroupState{in: p, name: string(e.Name)}
 		w.firsts[first] = o.link
 	}
 	if o.kept {
-		return w.done(o, false)
+		return w.done(ctx, o, false)
 	}
 	return w.dispatch(ctx, dir, o)
 }
@@ -257,7 +262,7 @@ func (w *restoreWalk) dispatch(ctx context.Context, dir *fsys.Dir, o *output) er
 	switch {
 	case e.Type != manifest.File:
 		made, err := w.special(dir, o)
-		return errors.Join(err, w.done(o, !made))
+		return errors.Join(err, w.done(ctx, o, !made))
 	case len(e.Extents) == 1 && e.Size < smallFile && !e.Extents[0].Hole():
 		chunk := e.Extents[0].Chunk.ID
 		if chunk != w.next.chunk || len(w.next.outputs) >= taskFiles {
@@ -295,7 +300,7 @@ func send[T any](ctx context.Context, to chan<- T, v T) error {
 }
 
 // further makes a further name of a hard link, as soon as the first is complete.
-func (w *restoreWalk) further(g *linkGroupState, o *output) error {
+func (w *restoreWalk) further(ctx context.Context, g *linkGroupState, o *output) error {
 	g.mu.Lock()
 	if !g.done {
 		g.waiters = append(g.waiters, o)
@@ -303,5 +308,5 @@ func (w *restoreWalk) further(g *linkGroupState, o *output) error {
 		return nil
 	}
 	g.mu.Unlock()
-	return w.linkTo(g, o)
+	return w.linkTo(ctx, g, o)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -105,7 +106,7 @@ func (r *restorer) failed(ctx context.Context, o *output, err error) error {
 		return fmt.Errorf("%q: %w", o.path(), err)
 	}
 	r.problem(o.path(), "restore", err)
-	return r.done(o, true)
+	return r.done(ctx, o, true)
 }
 
 // content writes a file's extents and leaves out its holes.
@@ -145,7 +146,7 @@ func (w *writer) file(ctx context.Context, o *output, fill func(fd int) error) e
 	}
 	fd, temp, err := w.create(dir, o)
 	if err != nil {
-		return fmt.Errorf("make a file for %q: %w", o.path(), err)
+		return w.unmade(ctx, o, err)
 	}
 	return w.finish(ctx, dir, fd, temp, o, fill(fd), false)
 }
@@ -197,13 +198,13 @@ func (r *restorer) finish(ctx context.Context, dir *fsys.Dir, fd int, temp strin
 	r.setTime(dir, temp, o)
 	r.bytes.Add(int64(o.entry.Size))
 	if sync {
-		return r.name(dir, temp, o)
+		return r.name(ctx, dir, temp, o)
 	}
-	return r.publish(r.small.add(unpublished{o, temp}))
+	return r.publish(ctx, r.small.add(unpublished{o, temp}))
 }
 
 // done ends an output, and makes the further names of a hard link.
-func (r *restorer) done(o *output, failed bool) error {
+func (r *restorer) done(ctx context.Context, o *output, failed bool) error {
 	if g := o.link; g != nil {
 		g.mu.Lock()
 		g.done, g.failed = true, failed
@@ -211,7 +212,7 @@ func (r *restorer) done(o *output, failed bool) error {
 		g.waiters = nil
 		g.mu.Unlock()
 		for _, other := range waiters {
-			if err := r.linkTo(g, other); err != nil {
+			if err := r.linkTo(ctx, g, other); err != nil {
 				return err
 			}
 		}
@@ -223,7 +224,7 @@ func (r *restorer) done(o *output, failed bool) error {
 // that are complete, upwards.
 func (r *restorer) leave(p *place) error {
 	for p != nil && p.pending.Add(-1) == 0 {
-		if !p.partial {
+		if !p.keeps {
 			r.directoryAttributes(p)
 		}
 		p = p.parent
@@ -231,11 +232,11 @@ func (r *restorer) leave(p *place) error {
 	return nil
 }
 
-// linkTo makes a further name of a hard link whose first name is complete.
-func (r *restorer) linkTo(g *linkGroupState, o *output) error {
+// linkTo makes a further name of a hard link whose first name is complete. Where the
+// target cannot, or has no first name, the file is written once more.
+func (r *restorer) linkTo(ctx context.Context, g *linkGroupState, o *output) error {
 	if g.failed {
-		r.problem(o.path(), "link", fmt.Errorf("its other name %q could not be restored", g.in.path([]byte(g.name))))
-		return r.leave(o.in)
+		return r.again(ctx, o)
 	}
 	from, err := r.target.OpenDir(g.in.rel)
 	if err != nil {
@@ -247,16 +248,79 @@ func (r *restorer) linkTo(g *linkGroupState, o *output) error {
 		return fmt.Errorf("open %q: %w", o.in.rel, err)
 	}
 	defer to.Close()
-	name := string(o.entry.Name)
-	err = from.Link(g.name, to, name)
+	err = from.Link(g.name, to, string(o.entry.Name))
 	if errors.Is(err, unix.EEXIST) {
-		return errors.Join(r.relink(from, g.name, to, o), r.leave(o.in))
+		if err = r.relink(from, g.name, to, o); err == nil {
+			return r.leave(o.in)
+		}
+	} else if err == nil {
+		r.countName(o)
+		return r.leave(o.in)
 	}
+	if r.refused(err) && !errors.Is(err, ErrNameTaken) {
+		r.problem(o.path(), "link", fmt.Errorf("%w; it is a file of its own", err))
+		return r.again(ctx, o)
+	}
+	return r.unmade(ctx, o, err)
+}
+
+// again restores a further name of a hard link as a file of its own, unless it is there.
+func (r *restorer) again(ctx context.Context, o *output) error {
+	dir, err := r.target.OpenDir(o.in.rel)
 	if err != nil {
-		return fmt.Errorf("link %q to %q: %w", o.path(), g.name, err)
+		return fmt.Errorf("open %q: %w", o.in.rel, err)
 	}
-	r.countName(o)
-	return r.leave(o.in)
+	defer dir.Close()
+	same, err := r.complete(ctx, dir, o)
+	switch {
+	case err != nil:
+		return err
+	case same:
+		r.present.Add(1)
+		r.repair(dir, o)
+		return r.leave(o.in)
+	case o.entry.Type != manifest.File:
+		_, err = r.special(dir, o)
+		return errors.Join(err, r.leave(o.in))
+	}
+	w := &writer{restorer: r}
+	defer w.close()
+	return w.file(ctx, o, func(fd int) error { return w.content(ctx, fd, o) })
+}
+
+// refused reports whether an error is of one entry: the target cannot hold it, or does not
+// let this user make it. The rest goes on. A full disk is everybody's, and so is one that
+// fails.
+func (r *restorer) refused(err error) bool {
+	if errors.Is(err, ErrManifest) {
+		return false
+	}
+	var source sourceError
+	return !errors.As(err, &source) && (errors.Is(err, ErrNameTaken) || slices.ContainsFunc(refusals, func(no unix.Errno) bool { return errors.Is(err, no) }))
+}
+
+// refusals are what file systems say of what they do not hold or permit.
+var refusals = []unix.Errno{
+	unix.EPERM, unix.EACCES, unix.EINVAL, unix.ENOTSUP, unix.ENOSYS, unix.ENAMETOOLONG, unix.EILSEQ,
+	unix.EMLINK, unix.EXDEV, unix.EFBIG, unix.ELOOP, unix.ENODEV, unix.ENXIO, unix.EISDIR, unix.ENOTDIR,
+	unix.EEXIST, unix.EBUSY, unix.ETXTBSY, unix.EOVERFLOW, unix.EPROTO, unix.ENOENT,
+}
+
+// taken says of a name that is there what that means.
+func taken(err error) error {
+	if errors.Is(err, unix.EEXIST) {
+		return ErrNameTaken
+	}
+	return err
+}
+
+// unmade ends an output that could not be made. It returns what ends the restore.
+func (r *restorer) unmade(ctx context.Context, o *output, err error) error {
+	if !r.refused(err) {
+		return fmt.Errorf("write %q: %w", o.path(), err)
+	}
+	r.problem(o.path(), "write", taken(err))
+	return r.done(ctx, o, true)
 }
 
 func (r *restorer) countName(o *output) {
@@ -287,14 +351,14 @@ func (r *restorer) relink(from *fsys.Dir, first string, to *fsys.Dir, o *output)
 		r.skipped.Add(1)
 		return nil
 	case !same && r.opts.Existing == Refuse, b.IsDir():
-		return fmt.Errorf("%w: %q", ErrTargetExists, o.path())
+		return ErrNameTaken
 	}
 	temp := r.tempName()
 	if err := from.Link(first, to, temp); err != nil {
-		return fmt.Errorf("link %q: %w", o.path(), err)
+		return err
 	}
 	if err := to.Rename(temp, name, true); err != nil {
-		return fmt.Errorf("replace %q: %w", o.path(), err)
+		return errors.Join(err, to.Unlink(temp))
 	}
 	r.countName(o)
 	return nil

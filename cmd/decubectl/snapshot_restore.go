@@ -105,7 +105,7 @@ func (a *app) restore(cmd *cobra.Command, arg, target string, f *restoreFlags) e
 		return withoutDaemon(x, err)
 	})
 	if err != nil {
-		return restoreHint(cmd.Context(), err)
+		return restoreHint(cmd.Context(), err, out.Wrote())
 	}
 	out.Partial = out.RestoreResult.Partial()
 	if err := a.print(out, func(w io.Writer) { fmt.Fprintln(w, out.Target) }); err != nil {
@@ -154,8 +154,10 @@ func withoutDaemon(x *access, err error) error {
 }
 
 // restoreHint adds what to do about a restore that failed.
-func restoreHint(ctx context.Context, err error) error {
+func restoreHint(ctx context.Context, err error, wrote bool) error {
 	switch {
+	case errors.Is(err, snapshot.ErrTargetExists) && wrote:
+		return fmt.Errorf("%w; what is complete stays: choose another directory, or --overwrite or --skip-existing", err)
 	case errors.Is(err, snapshot.ErrTargetExists):
 		return fmt.Errorf("%w; nothing was written: choose another directory, or --overwrite or --skip-existing", err)
 	case errors.Is(err, syscall.ENOSPC):

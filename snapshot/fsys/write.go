@@ -1,6 +1,7 @@
 package fsys
 
 import (
+	"cmp"
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -105,10 +106,18 @@ func (d *Dir) Rename(from, to string, replace bool) error {
 		return err
 	}
 	// A file system without that flag: a link never replaces either.
-	if err := d.Link(from, d, to); err != nil {
+	err = d.Link(from, d, to)
+	if err == nil {
+		return d.Unlink(from)
+	}
+	if errors.Is(err, unix.EEXIST) {
 		return err
 	}
-	return d.Unlink(from)
+	// And without links nothing is left but to look: who makes the name in between loses it.
+	if _, err := d.Lstat(to); !errors.Is(err, unix.ENOENT) {
+		return cmp.Or(err, error(unix.EEXIST))
+	}
+	return retry(func() error { return unix.Renameat(d.fd, from, d.fd, to) })
 }
 
 // Link gives a file in d another name, not following it; EEXIST when that is taken.
