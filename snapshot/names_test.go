@@ -73,57 +73,68 @@ func TestNamesOfOneFileThatPart(t *testing.T) {
 		}
 		return os.Rename(path+".new", path)
 	}
+	type parting struct {
+		what   string
+		change func(a, b, c string) error
+		want   names
+	}
+	dir := t.TempDir()
+	all := map[string]parting{} // by what their names begin with
+	sizes := map[string]int{}
 	for _, size := range []int{100, 300_000} {
 		old, other := bytes.Repeat([]byte("old "), size/4), bytes.Repeat([]byte("new "), size/4)
-		for what, tc := range map[string]struct {
-			change func(a, b, c string) error
-			want   names
-		}{
-			"nothing":             {func(_, _, _ string) error { return nil }, names{"a": "old ", "b": "old ", "c": "old "}},
-			"the first replaced":  {func(a, _, _ string) error { return over(a, other) }, names{"a": "new ", "b": "old ", "c": "old "}},
-			"the second replaced": {func(_, b, _ string) error { return over(b, other) }, names{"a": "old ", "b": "new ", "c": "old "}},
-			"the last replaced":   {func(_, _, c string) error { return over(c, other) }, names{"a": "old ", "b": "old ", "c": "new "}},
-			"the first gone":      {func(a, _, _ string) error { return os.Remove(a) }, names{"a": "", "b": "old ", "c": "old "}},
-			"the second gone":     {func(_, b, _ string) error { return os.Remove(b) }, names{"a": "old ", "b": "", "c": "old "}},
-			"written to":          {func(a, _, _ string) error { return write(a, other) }, names{"a": "new ", "b": "new ", "c": "new "}},
-			"swapped for symlinks": {func(a, b, _ string) error {
+		for _, p := range []parting{
+			{"nothing", func(_, _, _ string) error { return nil }, names{"a": "old ", "b": "old ", "c": "old "}},
+			{"the first replaced", func(a, _, _ string) error { return over(a, other) }, names{"a": "new ", "b": "old ", "c": "old "}},
+			{"the second replaced", func(_, b, _ string) error { return over(b, other) }, names{"a": "old ", "b": "new ", "c": "old "}},
+			{"the last replaced", func(_, _, c string) error { return over(c, other) }, names{"a": "old ", "b": "old ", "c": "new "}},
+			{"the first gone", func(a, _, _ string) error { return os.Remove(a) }, names{"a": "", "b": "old ", "c": "old "}},
+			{"the second gone", func(_, b, _ string) error { return os.Remove(b) }, names{"a": "old ", "b": "", "c": "old "}},
+			{"written to", func(a, _, _ string) error { return write(a, other) }, names{"a": "new ", "b": "new ", "c": "new "}},
+			{"swapped for symlinks", func(a, b, _ string) error {
 				return firstError(os.Remove(a), os.Symlink("c", a), os.Remove(b), os.Symlink("c", b))
 			}, names{"a": "", "b": "", "c": "old "}},
-			"its number used again": {func(a, b, c string) error {
+			{"its number used again", func(a, b, c string) error {
 				// The number of what is deleted is free at once on many file systems.
 				return firstError(os.Remove(a), os.Remove(b), os.Remove(c), write(c, other), os.Link(c, b))
 			}, names{"a": "", "b": "new ", "c": "new "}},
-			"one more name": {func(a, _, _ string) error { return os.Link(a, a+"z") }, names{"a": "old ", "b": "old ", "c": "old "}},
+			{"one more name", func(a, _, _ string) error { return os.Link(a, a+"z") }, names{"a": "old ", "b": "old ", "c": "old "}},
 		} {
-			t.Run(fmt.Sprintf("%s, %d bytes", what, size), func(t *testing.T) {
-				dir := t.TempDir()
-				a, b, c := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")
-				if err := firstError(write(a, old), os.Link(a, b), os.Link(a, c)); err != nil {
-					t.Fatal(err)
-				}
-				store, res := meanwhile(t, dir, func() {
-					if err := tc.change(a, b, c); err != nil {
-						t.Error(err)
-					}
-				})
-				missing := 0
-				for name, want := range tc.want {
-					got, has := content(t, store, res, name)
-					if want == "" {
-						missing++
-					}
-					if has != (want != "") || has && (len(got) != size || got[:4] != want) {
-						t.Errorf("%s: %d bytes %.4q, there %v; want %q", name, len(got), got, has, want)
-					}
-				}
-				if len(res.Problems) != missing {
-					t.Errorf("problems: %v", res.Problems)
-				}
-				if links := groups(t, store, res); what == "nothing" && (links["a"] == "" || links["a"] != links["b"] || links["a"] != links["c"]) {
-					t.Errorf("no group: %q", links)
-				}
-			})
+			prefix := fmt.Sprintf("%02d-", len(all))
+			all[prefix], sizes[prefix] = p, size
+			a, b, c := filepath.Join(dir, prefix+"a"), filepath.Join(dir, prefix+"b"), filepath.Join(dir, prefix+"c")
+			if err := firstError(write(a, old), os.Link(a, b), os.Link(a, c)); err != nil {
+				t.Fatal(err)
+			}
 		}
+	}
+	store, res := meanwhile(t, dir, func() {
+		for prefix, p := range all {
+			if err := p.change(filepath.Join(dir, prefix+"a"), filepath.Join(dir, prefix+"b"), filepath.Join(dir, prefix+"c")); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	links := groups(t, store, res)
+	missing := 0
+	for prefix, p := range all {
+		t.Run(fmt.Sprintf("%s, %d bytes", p.what, sizes[prefix]), func(t *testing.T) {
+			for name, want := range p.want {
+				got, has := content(t, store, res, prefix+name)
+				if want == "" {
+					missing++
+				}
+				if has != (want != "") || has && (len(got) != sizes[prefix] || got[:4] != want) {
+					t.Errorf("%s: %d bytes %.4q, there %v; want %q", name, len(got), got, has, want)
+				}
+			}
+			if a := links[prefix+"a"]; p.what == "nothing" && (a == "" || a != links[prefix+"b"] || a != links[prefix+"c"]) {
+				t.Errorf("no group: %q", links)
+			}
+		})
+	}
+	if len(res.Problems) != missing {
+		t.Errorf("%d are missing, problems: %v", missing, res.Problems)
 	}
 }
 
