@@ -48,6 +48,7 @@ type creator struct {
 	started time.Time
 
 	files, bytes, reused atomic.Int64
+	blocks               atomic.Int64 // chunks read
 	current              atomic.Pointer[string]
 	fatal                func(error)
 

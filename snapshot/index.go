@@ -14,6 +14,11 @@ func (c *creator) index(ctx context.Context) ([]manifest.IndexRef, error) {
 	seen := make(map[block.Digest]struct{})
 	var refs []manifest.IndexRef
 	var page []byte
+	total := 0
+	for _, s := range c.shares {
+		total += len(s.nodes) + len(s.chunks)
+	}
+	least := indexPageLeast(total)
 	flush := func() error {
 		if len(page) == 0 {
 			return nil
@@ -34,7 +39,7 @@ func (c *creator) index(ctx context.Context) ([]manifest.IndexRef, error) {
 		seen[digest] = struct{}{}
 		page = manifest.AppendRecord(page, r.id, r.size)
 		n := len(page) / manifest.RecordSize
-		if n == manifest.MaxIndexRecords || n >= indexPageMin && drawn(digest[:], indexPageOne) {
+		if n == manifest.MaxIndexRecords || n >= least && drawn(digest[:], indexPageOne) {
 			return true, flush()
 		}
 		return true, nil
@@ -64,4 +69,14 @@ func (c *creator) index(ctx context.Context) ([]manifest.IndexRef, error) {
 		}
 	}
 	return refs, flush()
+}
+
+// maxBlocks is how many blocks a snapshot has at most.
+const maxBlocks = manifest.MaxIndexPages * manifest.MaxIndexRecords
+
+// indexPageLeast returns how many records a page of an index has at least, all but the
+// last: so many that the pages of so many blocks never are too many.
+func indexPageLeast(blocks int) int {
+	full := manifest.MaxIndexPages - 2 // both the nodes' and the chunks' last page may be small
+	return min(max(indexPageMin, (blocks+full-1)/full), manifest.MaxIndexRecords)
 }

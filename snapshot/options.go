@@ -130,6 +130,8 @@ var (
 	// ErrChanged is the cause of a Problem with a file that changed each time it was
 	// read: the snapshot holds what the last reading gave.
 	ErrChanged = errors.New("the file changed while it was read")
+	// ErrTooManyBlocks is returned for a tree with more chunks than a snapshot can name.
+	ErrTooManyBlocks = fmt.Errorf("more than %d chunks: take snapshots of its parts", maxBlocks)
 	// ErrShort is the cause of a Problem with a file that ended before its size, unchanged:
 	// the snapshot holds what there was.
 	ErrShort = errors.New("the file ends before its size says")

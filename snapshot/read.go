@@ -141,6 +141,10 @@ func (r *reader) take(ctx context.Context, n int, done func(block.ID) error) err
 // hash names chunks and gives them to the sink until there are no more.
 func (c *creator) hash(ctx context.Context) error {
 	for j := range c.chunks {
+		if c.blocks.Add(1) > maxBlocks {
+			j.buf.release()
+			return ErrTooManyBlocks
+		}
 		b := block.New(block.Raw, j.data)
 		if err := c.sink.Add(ctx, b, j.buf.release); err != nil {
 			return fmt.Errorf("store a chunk: %w", err)
