@@ -19,6 +19,7 @@ import (
 
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/ignore"
 	"github.com/decube/decube/snapshot/manifest"
 )
 
@@ -35,7 +36,7 @@ type creator struct {
 	owners *owners
 	cache  *statCache
 	writer *cacheWriter
-	ignore *ignorer
+	ignore *ignore.Matcher
 	pool   *pool
 	jobs   chan job
 	chunks chan chunkJob
@@ -178,7 +179,7 @@ func (c *creator) openTop() (file string, err error) {
 	if c.root, err = fsys.OpenRoot(dir); err != nil {
 		return "", fmt.Errorf("snapshot: open %s: %w", dir, err)
 	}
-	if c.ignore, err = newIgnorer(c.opts); err != nil {
+	if c.ignore, err = newMatcher(c.opts); err != nil {
 		c.root.Close()
 		return "", fmt.Errorf("snapshot %s: %w", path, err)
 	}

@@ -34,7 +34,8 @@ type CreateOptions struct {
 	// Path is a directory or a regular file. A symbolic link is followed here, and
 	// nowhere below.
 	Path string
-	// Exclude holds patterns in gitignore syntax, relative to Path.
+	// Exclude holds patterns in gitignore syntax, relative to Path. Those of files
+	// named IgnoreFile come after them, and the last pattern that matches decides.
 	Exclude []string
 	// NoIgnoreFiles takes everything, whatever files named IgnoreFile say.
 	NoIgnoreFiles bool

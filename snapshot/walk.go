@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/ignore"
 	"github.com/decube/decube/snapshot/manifest"
 )
 
@@ -202,8 +203,8 @@ func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *
 	d.self, d.share = self, new(share)
 	d.known = w.cache.dir(d.rel)
 	w.shares = append(w.shares, d.share)
-	pop := w.ignore.push(d.rel, l.ignore)
-	defer pop()
+	w.ignore.Push(d.rel, ignore.Parse(l.ignore))
+	defer w.ignore.Pop()
 	subs := w.choose(d, l)
 	d.pending.Store(int64(len(d.items)) + 1)
 	for _, it := range d.items {
@@ -225,7 +226,7 @@ func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *
 func (w *walker) choose(d *directory, l *listing) (subs []*item) {
 	for _, it := range l.items {
 		it.dir = d
-		if w.ignore.match(d, it) {
+		if w.ignore.Excluded(d.rel, it.name, it.st.IsDir()) {
 			continue
 		}
 		switch {

@@ -51,6 +51,12 @@ Snapshots are not encrypted. Whoever has the CID of one can read all of it: name
 owners, times and contents, from any peer of the swarm that serves it. The node's own
 repository, with its keys, is never part of one, wherever it lies.
 
+Patterns of what to leave out are in gitignore syntax and mean what they mean to git,
+relative to PATH. The last pattern that matches decides: those of --exclude-file come
+first, then those of --exclude, then those of files named .decubeignore, of which
+each is for its directory and what is below. What is in a directory that is left out
+does not come back.
+
 Where the swarm has a ledger, the snapshot is registered in it too, which is final
 within moments. Where that does not work out the snapshot is kept all the same, and
 the command says how to register it later; with --register=yes it also fails.`,
@@ -97,13 +103,15 @@ func (f *createFlags) options(cmd *cobra.Command, repository, path string) (snap
 	if err := request.Check(); err != nil {
 		return opts, usageError(cmd, "%w", err)
 	}
+	var fromFiles []string
 	for _, file := range f.excludeFiles {
 		patterns, err := snapshot.ReadExcludes(file)
 		if err != nil {
 			return opts, usageError(cmd, "--exclude-file: %w", err)
 		}
-		opts.Exclude = append(opts.Exclude, patterns...)
+		fromFiles = append(fromFiles, patterns...)
 	}
+	opts.Exclude = append(fromFiles, opts.Exclude...) // the last that matches decides
 	if err := f.registration(cmd); err != nil {
 		return opts, err
 	}
