@@ -9,8 +9,6 @@ import (
 	"slices"
 	"sort"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot/fsys"
 	"github.com/decube/decube/snapshot/manifest"
@@ -19,12 +17,13 @@ import (
 // The stat cache remembers, of the snapshot before, what stat said about each file
 // and where its content went. It is advice: whatever is wrong with it costs time and
 // never correctness, since the store is asked whether it still holds the blocks.
+// Whether stat can be believed is decided in cachetrust.go.
 //
 //	offset  size  field
-//	     0     8  magic "DCSTAT01"
+//	     0     8  magic "DCSTAT02"
 //	     8     …  records, each: length (uvarint), directory (see cachecodec.go)
 //	  last    32  SHA-256 of all before
-const cacheMagic = "DCSTAT01"
+const cacheMagic = "DCSTAT02"
 
 // maxCacheFile bounds the cache that is read, in bytes.
 const maxCacheFile = 1 << 30
@@ -139,9 +138,12 @@ type cachedDir struct {
 type cachedEntry struct {
 	name        string
 	st          fsys.Stat
-	trusted     bool // the times are older than the snapshot by enough
+	trusted     bool  // of a regular file: an unchanged st means unchanged content
+	seen        int64 // of one that is not trusted: when st was seen first, at the latest; Unix seconds
 	user, group string
 	link        []byte
+	target      []byte   // of a symbolic link
+	device      []uint64 // of a device
 	node        block.ID // of a directory
 	content     cachedFile
 	lost        bool // the store has lost some of the content
@@ -164,19 +166,38 @@ func (d *cachedDir) entry(name string) *cachedEntry {
 	return &d.entries[i]
 }
 
-// matches reports whether an item is as the cache knows it, as far as stat can tell.
-// The device is left out: its number may change when the machine starts again.
-func (e *cachedEntry) matches(st *fsys.Stat) bool {
+// same reports whether stat says of an item just what it said before. The device is
+// left out: its number may change when the machine starts again.
+func (e *cachedEntry) same(st *fsys.Stat) bool {
 	o := &e.st
-	return e.trusted && st.Ino == o.Ino && st.Mode == o.Mode && st.UID == o.UID && st.GID == o.GID &&
-		st.Size == o.Size && st.MSec == o.MSec && st.MNsec == o.MNsec && st.CSec == o.CSec && st.CNsec == o.CNsec
+	return st.Ino == o.Ino && st.Mode == o.Mode && st.UID == o.UID && st.GID == o.GID && st.Size == o.Size &&
+		st.MSec == o.MSec && st.MNsec == o.MNsec && st.CSec == o.CSec && st.CNsec == o.CNsec
+}
+
+// describes reports whether the entry in the manifest that was made of e is that of a
+// complete item, too. All that the manifest holds is at hand and compared, so that it
+// does not matter here whether times can be trusted: of a regular file the content was
+// read, or known from an e that is trusted.
+func (e *cachedEntry) describes(it *item) bool {
+	o, n := &e.st, &it.entry
+	if it.name != e.name || it.st.Mode != o.Mode || it.st.UID != o.UID || it.st.GID != o.GID ||
+		it.st.MSec != o.MSec || it.st.MNsec != o.MNsec || n.User != e.user || n.Group != e.group {
+		return false
+	}
+	if n.Node != nil && n.Node.ID != e.node {
+		return false
+	}
+	return bytes.Equal(n.Link, e.link) && bytes.Equal(n.Target, e.target) && slices.Equal(n.Device, e.device) &&
+		slices.EqualFunc(n.Xattrs, e.content.xattrs, func(a, b manifest.Xattr) bool {
+			return bytes.Equal(a.Name, b.Name) && bytes.Equal(a.Value, b.Value)
+		}) && slices.Equal(it.pieces, e.content.pieces)
 }
 
 // file returns a regular file's content when the file is unchanged and the store
 // holds all of it.
 func (d *cachedDir) file(it *item) *cachedFile {
 	e := d.entry(it.name)
-	if e == nil || e.lost || !e.matches(&it.st) {
+	if e == nil || e.lost || !e.trusted || !e.same(&it.st) {
 		return nil
 	}
 	return &e.content
@@ -189,36 +210,9 @@ func (d *cachedDir) unchanged(items []*item) bool {
 		return false
 	}
 	for i, it := range items {
-		e := &d.entries[i]
-		if it.dropped || !it.cacheable() || it.name != e.name || !e.matches(&it.st) {
-			return false
-		}
-		if it.entry.User != e.user || it.entry.Group != e.group || !bytes.Equal(it.entry.Link, e.link) {
-			return false
-		}
-		if it.entry.Node != nil && it.entry.Node.ID != e.node || !slices.Equal(it.pieces, e.content.pieces) {
+		if it.dropped || !it.cacheable() || !d.entries[i].describes(it) {
 			return false
 		}
 	}
 	return true
-}
-
-// settled reports whether a file that stat described at the time the snapshot began
-// cannot have changed since without changing its times. As in git, times too close
-// to that moment are not to be trusted: a change could have followed within one tick
-// of the file system's clock, and would not show.
-func settled(st *fsys.Stat, startSec, startNsec int64) bool {
-	return before(st.MSec, st.MNsec, startSec, startNsec) && before(st.CSec, st.CNsec, startSec, startNsec) ||
-		st.Type() == unix.S_IFLNK // its target never changes
-}
-
-func before(sec, nsec, startSec, startNsec int64) bool {
-	granularity := int64(20e6) // a kernel's clock tick, doubled
-	if nsec == 0 {
-		granularity = 2e9 // perhaps a file system that keeps whole seconds
-	}
-	if d := startSec - sec; d < 0 || d > 1<<20 {
-		return d > 0
-	}
-	return (startSec-sec)*1e9+startNsec-nsec > granularity
 }

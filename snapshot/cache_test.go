@@ -8,12 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 )
 
-// aged makes a tree of small files in several directories, old enough for the stat
-// cache to trust: ctime cannot be set, so it waits for the file system's clock.
+// aged makes a tree of small files in several directories. A change that follows will
+// have later times: it waits for the file system's clock.
 func aged(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -38,11 +40,18 @@ func settle(t *testing.T) {
 	<-tick.C
 }
 
+// cached has a stat cache, and a clock that is an hour ahead, so that the cache trusts
+// the times of what tests have just written.
 func cached(t *testing.T, root string) snapshot.CreateOptions {
 	t.Helper()
 	opts := fixed(root)
 	opts.Cache = filepath.Join(t.TempDir(), "cache")
-	return opts
+	return later(opts, time.Hour)
+}
+
+// later looks at a clock that is ahead.
+func later(opts snapshot.CreateOptions, ahead time.Duration) snapshot.CreateOptions {
+	return snapshot.WithClock(opts, func() time.Time { return time.Now().Add(ahead) })
 }
 
 func TestUnchangedIsNotRead(t *testing.T) {
@@ -84,15 +93,32 @@ func TestEditWithOldTimesIsRead(t *testing.T) {
 	}
 }
 
-// TestRacyTimesAreNotTrusted: a time that is not well before the snapshot began
-// would not tell of a change that followed at once.
-func TestRacyTimesAreNotTrusted(t *testing.T) {
+// TestYoungFilesAreReadAgain: while the times are younger than a minute, a change could
+// leave them as they are.
+func TestYoungFilesAreReadAgain(t *testing.T) {
+	root := aged(t)
+	opts := fixed(root)
+	opts.Cache = filepath.Join(t.TempDir(), "cache")
+	store := newMemStore()
+	create(t, store, opts)
+	for _, step := range []struct {
+		ahead  time.Duration
+		reused int64
+	}{{0, 0}, {50 * time.Second, 0}, {2 * time.Minute, 0}, {2 * time.Minute, 200}} {
+		if res := create(t, store, later(opts, step.ahead)); res.Reused != step.reused {
+			t.Errorf("%s later %d of %d files were not read, want %d", step.ahead, res.Reused, res.Files, step.reused)
+		}
+	}
+}
+
+// TestTimesToComeAreNotTrusted until our clock has been there.
+func TestTimesToComeAreNotTrusted(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, "file")
 	if err := os.WriteFile(path, []byte("content"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	soon := time.Now().Add(time.Hour)
+	soon := time.Now().Add(90 * time.Minute)
 	if err := os.Chtimes(path, soon, soon); err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +127,62 @@ func TestRacyTimesAreNotTrusted(t *testing.T) {
 	create(t, store, opts)
 	if b := create(t, store, opts); b.Reused != 0 {
 		t.Errorf("%+v", b)
+	}
+}
+
+// TestServerClockBehind: by our clock the files are an hour old, but by that of the
+// server that keeps them they have just been written.
+func TestServerClockBehind(t *testing.T) {
+	opts := snapshot.Foreign(cached(t, aged(t)))
+	store := newMemStore()
+	create(t, store, opts)
+	for _, step := range []struct {
+		ahead  time.Duration
+		reused int64
+	}{
+		{time.Hour + 30*time.Second, 0},
+		{time.Hour + 2*time.Minute, 0}, // read a minute after they were seen as they are
+		{time.Hour + 2*time.Minute, 200},
+	} {
+		if res := create(t, store, later(opts, step.ahead)); res.Reused != step.reused {
+			t.Errorf("%s later %d of %d files were not read, want %d", step.ahead, res.Reused, res.Files, step.reused)
+		}
+	}
+}
+
+// TestMappedFile changes a file through a memory map that was dirty when the snapshot
+// was taken: its times do not move again until it is written back.
+func TestMappedFile(t *testing.T) {
+	root := t.TempDir()
+	path := filepath.Join(root, "mapped")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("a"), 4096), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	mapped, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Munmap(mapped); err != nil {
+			t.Error(err)
+		}
+	}()
+	mapped[0] = 'b'
+	settle(t)
+	opts := fixed(root)
+	opts.Cache = filepath.Join(t.TempDir(), "cache")
+	store := newMemStore()
+	create(t, store, opts)
+	mapped[0] = 'c'
+	res := create(t, store, opts)
+	var got bytes.Buffer
+	if _, err := snapshot.Cat(t.Context(), store, res.ID, "mapped", &got, 0, 1); err != nil || got.String() != "c" {
+		t.Errorf("the snapshot has %q, %v", got.String(), err)
 	}
 }
 

@@ -17,7 +17,9 @@ import (
 //	nodes:   [ID (36 bytes), size], the directory's own node last
 //	chunks:  [ID (36 bytes), size]
 //	entries: [name, flags, mode, ino, size, mtime sec, nsec, ctime sec, nsec, uid, gid,
-//	          user, group, link, node (directories: 36 bytes),
+//	          user, group, link,
+//	          seen (regular files that are not trusted), target (symbolic links),
+//	          major, minor (devices), node (directories: 36 bytes),
 //	          xattrs [name, value], pieces [chunk + 1 or 0 for a hole, offset, length]]
 const flagTrusted = 1
 
@@ -44,8 +46,9 @@ func (e *encoder) refs(list []ref) {
 	}
 }
 
-// appendDir appends a finished directory's record.
-func appendDir(dst []byte, d *directory, startSec, startNsec int64) []byte {
+// appendDir appends a finished directory's record: the snapshot began at started, and
+// now it is now, by this machine's clock.
+func appendDir(dst []byte, d *directory, started, now int64) []byte {
 	e := encoder{data: dst}
 	e.string(d.rel)
 	e.refs(d.share.nodes)
@@ -67,13 +70,14 @@ func appendDir(dst []byte, d *directory, startSec, startNsec int64) []byte {
 	e.uint(uint64(count))
 	for _, it := range d.items {
 		if !it.dropped {
-			e.item(it, table, it.cacheable() && settled(&it.st, startSec, startNsec))
+			trusted, seen := d.trust(it, started, now)
+			e.item(it, table, trusted, seen)
 		}
 	}
 	return e.data
 }
 
-func (e *encoder) item(it *item, table map[block.ID]uint64, trusted bool) {
+func (e *encoder) item(it *item, table map[block.ID]uint64, trusted bool, seen int64) {
 	e.string(it.name)
 	flags := uint64(0)
 	if trusted {
@@ -91,7 +95,17 @@ func (e *encoder) item(it *item, table map[block.ID]uint64, trusted bool) {
 	e.string(it.entry.User)
 	e.string(it.entry.Group)
 	e.bytes(it.entry.Link)
-	if st.IsDir() {
+	switch st.Type() {
+	case unix.S_IFREG:
+		if !trusted {
+			e.int(seen)
+		}
+	case unix.S_IFLNK:
+		e.bytes(it.entry.Target)
+	case unix.S_IFCHR, unix.S_IFBLK:
+		e.uint(it.entry.Device[0])
+		e.uint(it.entry.Device[1])
+	case unix.S_IFDIR:
 		e.data = it.entry.Node.ID.AppendBytes(e.data)
 	}
 	e.uint(uint64(len(it.entry.Xattrs)))
@@ -226,7 +240,16 @@ func (d *decoder) entry(e *cachedEntry, chunks []ref) {
 	st.UID, st.GID = uint32(d.uint()), uint32(d.uint())
 	e.user, e.group = string(d.bytes()), string(d.bytes())
 	e.link = d.bytes()
-	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+	switch st.Type() {
+	case unix.S_IFREG:
+		if !e.trusted {
+			e.seen = d.int()
+		}
+	case unix.S_IFLNK:
+		e.target = d.bytes()
+	case unix.S_IFCHR, unix.S_IFBLK:
+		e.device = []uint64{d.uint(), d.uint()}
+	case unix.S_IFDIR:
 		e.node = d.id()
 	}
 	if n := d.count(); n > 0 {

@@ -18,8 +18,9 @@ import (
 // old one stays until the snapshot is complete. It is not made durable: a cache that
 // a crash has damaged does not match its checksum.
 type cacheWriter struct {
-	path                string
-	startSec, startNsec int64
+	path    string
+	started int64            // when the snapshot began, Unix seconds
+	now     func() time.Time // the clock that started is of
 
 	mu      sync.Mutex
 	file    *os.File
@@ -29,7 +30,7 @@ type cacheWriter struct {
 	err     error // the first; the cache is given up then
 }
 
-func newCacheWriter(path string, started time.Time) (*cacheWriter, error) {
+func newCacheWriter(path string, started time.Time, now func() time.Time) (*cacheWriter, error) {
 	if path == "" {
 		return nil, nil // a nil writer writes nothing
 	}
@@ -37,10 +38,7 @@ func newCacheWriter(path string, started time.Time) (*cacheWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the stat cache: %w", err)
 	}
-	w := &cacheWriter{
-		path: path, startSec: started.Unix(), startNsec: int64(started.Nanosecond()),
-		file: f, sum: sha256.New(),
-	}
+	w := &cacheWriter{path: path, started: started.Unix(), now: now, file: f, sum: sha256.New()}
 	w.out = bufio.NewWriterSize(io.MultiWriter(f, w.sum), 64<<10)
 	_, w.err = w.out.WriteString(cacheMagic)
 	return w, nil
@@ -56,7 +54,7 @@ func (w *cacheWriter) add(d *directory) {
 	if w.err != nil {
 		return
 	}
-	w.scratch = appendDir(w.scratch[:0], d, w.startSec, w.startNsec)
+	w.scratch = appendDir(w.scratch[:0], d, w.started, w.now().Unix())
 	if _, w.err = w.out.Write(binary.AppendUvarint(nil, uint64(len(w.scratch)))); w.err == nil {
 		_, w.err = w.out.Write(w.scratch)
 	}

@@ -47,6 +47,7 @@ type creator struct {
 	root    *fsys.Dir
 	tree    manifest.Entry
 	started time.Time
+	now     func() time.Time
 
 	files, bytes, reused atomic.Int64
 	blocks               atomic.Int64 // chunks read
@@ -85,7 +86,7 @@ func Create(ctx context.Context, sink Sink, opts CreateOptions) (Result, error) 
 		return Result{}, fmt.Errorf("snapshot %s: ask the store for known blocks: %w", opts.Path, err)
 	}
 	var cacheErr error
-	c.writer, cacheErr = newCacheWriter(opts.Cache, c.started)
+	c.writer, cacheErr = newCacheWriter(opts.Cache, c.started, c.now)
 	defer c.writer.discard()
 	err = c.run(ctx, func(ctx context.Context) error { return c.walk(ctx, top) })
 	if err != nil {
@@ -137,10 +138,14 @@ func CreateReader(ctx context.Context, sink Sink, name string, r io.Reader, opts
 
 func newCreator(sink Sink, opts CreateOptions) *creator {
 	c := &creator{
-		opts: opts, sink: sink, owners: newOwners(), started: time.Now(),
+		opts: opts, sink: sink, owners: newOwners(), now: opts.now,
 		pool: newPool(bufferCount), jobs: make(chan job, 64), chunks: make(chan chunkJob, 4),
 		links: newLinker(),
 	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	c.started = c.now()
 	c.nodes.sink = sink
 	return c
 }
@@ -285,7 +290,7 @@ func (c *creator) result(id block.ID, written WriteStats) Result {
 		ID: id, Files: int64(s.Files), Dirs: int64(s.Dirs), Others: int64(s.Others), Bytes: int64(s.Bytes),
 		Nodes: int64(s.Nodes), Chunks: int64(s.Chunks), ChunkBytes: int64(s.ChunkBytes),
 		NewChunks: c.newChunks(written), NewBytes: written.NewBytes,
-		Reused: c.reused.Load(), Created: c.created(), Seconds: time.Since(c.started).Seconds(),
+		Reused: c.reused.Load(), Created: c.created(), Seconds: c.now().Sub(c.started).Seconds(),
 		Problems: c.problems, Skipped: c.skipped, Private: c.left,
 	}
 }

@@ -42,6 +42,7 @@ type directory struct {
 	depth  int
 	items  []*item
 	known  *cachedDir // what the cache says, or nil
+	clock  int64      // what the clock behind the files' times had reached; see clocks
 
 	pending atomic.Int64 // items that are not complete, and the walker's hold
 	share   *share

@@ -67,6 +67,11 @@ type CreateOptions struct {
 
 	// Progress, when not nil, is called several times a second, never concurrently.
 	Progress func(Progress)
+
+	// Tests may set another clock than this machine's, nil, and say that the file
+	// systems' times are of yet another one.
+	now     func() time.Time
+	foreign bool
 }
 
 // check tests what can be tested before anything is read.

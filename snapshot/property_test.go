@@ -26,7 +26,7 @@ func TestRandomTrees(t *testing.T) {
 		growTree(rt, src)
 		store := newMemStore()
 		cache := filepath.Join(base, "cache")
-		opts := fixed(src)
+		opts := later(fixed(src), time.Hour)
 		opts.Cache = cache
 		a := create(t, store, opts)
 		if a.Partial() {

@@ -37,11 +37,12 @@ type walker struct {
 	slots   chan struct{} // bounds listings in progress
 	bundle  bundle
 	dev     uint64 // file system of the top
+	clocks  *clocks
 	looking sync.WaitGroup
 }
 
 func (c *creator) walk(ctx context.Context, file string) error {
-	w := &walker{creator: c, slots: make(chan struct{}, 4)}
+	w := &walker{creator: c, slots: make(chan struct{}, 4), clocks: newClocks(c.started)}
 	defer w.looking.Wait()
 	var err error
 	if file != "" {
@@ -202,6 +203,7 @@ func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *
 	w.withoutAttributes(self, d.rel, l.problem)
 	d.self, d.share = self, new(share)
 	d.known = w.cache.dir(d.rel)
+	d.clock = w.clocks.reached(l, func() bool { return w.ownClock(d.rel) })
 	w.shares = append(w.shares, d.share)
 	w.ignore.Push(d.rel, ignore.Parse(l.ignore))
 	defer w.ignore.Pop()

@@ -60,6 +60,8 @@ and streams only those to it. It finds the daemon by the repository. Without a d
 - **Ledger.** ` + "`receipt verify`, `ledger genesis`" + ` need neither a daemon nor a network; all else about the ledger is asked of the daemon.
 - **Interruption.** Ctrl-C stops cleanly; create, fetch and restore go on from there when they are called again.
 - **Files.** ` + "`$DECUBE_PATH`" + ` or ` + "`~/.decube`" + ` is the repository. What unchanged files looked like is remembered below the user's cache directory, in ` + "`decube/stat`" + `; that may be deleted at any time.
+- **Unchanged files.** ` + "`snapshot create`" + ` does not read a file again whose inode number, size, mode, owner, modification time and change time are what they were, once those times are a minute old by the clock
+  of the machine that keeps the file. What changes content and none of these cannot be seen so, and waits for a change that can, or for ` + "`--no-cache`" + `: docs/design/snapshot.md lists it.
 
 | exit code | meaning |
 |---|---|

@@ -99,3 +99,17 @@ func TestData(t *testing.T) {
 		t.Errorf("renamed over itself: %v", err)
 	}
 }
+
+// TestOwnClock knows a file system of this machine, and one of none.
+func TestOwnClock(t *testing.T) {
+	for path, want := range map[string]bool{"/dev/shm": true, "/proc": false} {
+		dir, err := OpenRoot(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := dir.OwnClock(); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+		dir.Close()
+	}
+}

@@ -66,3 +66,28 @@ func statOf(st *unix.Stat_t) Stat {
 		Major: unix.Major(uint64(st.Rdev)), Minor: unix.Minor(uint64(st.Rdev)),
 	}
 }
+
+// OwnClock reports whether the directory is on a file system whose times this machine
+// sets, as those on local disks are. Others have those of a server, or of a process
+// behind FUSE; what is not known counts as such.
+func (d *Dir) OwnClock() bool {
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(d.fd, &st) }); err != nil {
+		return false
+	}
+	switch uint32(st.Type) { // the numbers have 32 bits, in a field that is wider on most architectures
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.RAMFS_MAGIC,
+		unix.OVERLAYFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.BCACHEFS_SUPER_MAGIC, unix.NILFS_SUPER_MAGIC,
+		unix.REISERFS_SUPER_MAGIC, unix.MSDOS_SUPER_MAGIC, unix.EXFAT_SUPER_MAGIC, unix.UDF_SUPER_MAGIC,
+		unix.ISOFS_SUPER_MAGIC, unix.SQUASHFS_MAGIC, unix.EROFS_SUPER_MAGIC_V1, zfsMagic, ntfs3Magic, jfsMagic:
+		return true
+	}
+	return false
+}
+
+// The magic numbers of file systems that package unix does not know.
+const (
+	zfsMagic   = 0x2fc12fc1
+	ntfs3Magic = 0x7366746e
+	jfsMagic   = 0x3153464a
+)
