@@ -95,6 +95,9 @@ func (s *Store) open(set settings) error {
 	}
 	db, err := set.openDB(filepath.Join(s.dir, indexDir), s.log)
 	if err != nil {
+		if denied := denied(s.fs, filepath.Join(s.dir, indexDir)); denied != nil {
+			return denied
+		}
 		return fmt.Errorf("%w, repair it with fsck: %w", ErrIndex, err)
 	}
 	s.ix = &index{db: db}

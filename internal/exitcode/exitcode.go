@@ -61,6 +61,7 @@ var sentinels = []struct {
 	{repo.ErrNoRepo, NoRepo},
 	{repo.ErrLocked, Locked},
 	{repo.ErrTokenExposed, NotAuthorised},
+	{repo.ErrOwner, NotAuthorised},
 	{config.ErrInvalid, UsageError},
 	{os.ErrDeadlineExceeded, TimedOut},
 	{syscall.EADDRINUSE, AddressInUse},

@@ -16,9 +16,13 @@ type Guard struct {
 
 // Lock takes the repository's lock, which no two processes (nor two Guards of
 // one process) can hold at once; the kernel releases it when its holder dies.
-// While it is held elsewhere, Lock returns ErrLocked at once, naming the holder.
+// While it is held elsewhere, Lock returns ErrLocked at once, naming the holder; to
+// another user than the repository's it returns ErrOwner and leaves nothing behind.
 // It works on a directory without a repository too, which Init relies on.
 func Lock(dir string) (*Guard, error) {
+	if err := checkOwner(dir); err != nil {
+		return nil, err
+	}
 	path := Dir(dir).LockFile()
 	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR))
 	held, err := l.TryLock()

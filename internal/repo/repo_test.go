@@ -158,6 +158,32 @@ func TestLockIsExclusiveAndNamesItsHolder(t *testing.T) {
 	}
 }
 
+// TestLockRefusesOtherUsers lets nobody leave files that the repository's owner
+// could not read.
+func TestLockRefusesOtherUsers(t *testing.T) {
+	dir := newRepo(t)
+	version := repo.Dir(dir).VersionFile()
+	// Root gives the version away; others take one that is root's.
+	err := os.Chown(version, 65534, -1)
+	if os.Geteuid() != 0 {
+		err = errors.Join(os.Remove(version), os.Symlink("/proc/version", version))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repo.Lock(dir); !errors.Is(err, repo.ErrOwner) || !strings.Contains(err.Error(), "sudo -u") {
+		t.Errorf("got %v", err)
+	}
+	after, err := os.ReadDir(dir)
+	if err != nil || len(after) != len(before) {
+		t.Errorf("%d files became %d, %v", len(before), len(after), err)
+	}
+}
+
 func TestAPIAddress(t *testing.T) {
 	dir := newRepo(t)
 	if _, err := repo.ReadAPI(dir); !errors.Is(err, repo.ErrNotRunning) {
