@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +41,39 @@ func TestConfigFileShowsEveryDefault(t *testing.T) {
 		if origins[key] == "" {
 			t.Errorf("config.yaml does not mention %s", key)
 		}
+	}
+}
+
+// TestConfigFileStaysTrueWhenItIsChanged follows the advice of a file whose bootstrap
+// peers the daemon has set and taken away: to remove a # before a setting.
+func TestConfigFileStaysTrueWhenItIsChanged(t *testing.T) {
+	text, err := configFile(Setup{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, peers := range [][]string{{somebody}, {somebody, somebody}, {}, {somebody}} {
+		if err := config.SetInFile(path, "p2p.bootstrap", peers); err != nil {
+			t.Fatal(err)
+		}
+	}
+	changed, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Replace(string(text), "  #bootstrap: []\n", "  bootstrap:\n    - "+somebody+"\n", 1)
+	if string(changed) != want {
+		t.Errorf("got\n%s", changed)
+	}
+	if err := os.WriteFile(path, setting.ReplaceAll(changed, []byte("$1$2")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got Config
+	if _, err := config.Load(&got, config.Source{File: path}); err != nil || !slices.Equal(got.P2P.Bootstrap, []string{somebody}) {
+		t.Errorf("%v, bootstrap peers %q", err, got.P2P.Bootstrap)
 	}
 }
 

@@ -190,7 +190,7 @@ func TestShowIsReadBackToTheSameValues(t *testing.T) {
 
 func TestSetInFileKeepsComments(t *testing.T) {
 	for _, tc := range []struct{ name, before, want string }{
-		{"new file", "", "p2p:\n    listen:\n        - x\n"},
+		{"new file", "", "p2p:\n  listen:\n    - x\n"},
 		{"comments only", "# hello\n#p2p:\n", "# hello\n"},
 		{"empty section", "# top\np2p:\n  # below\nlog:\n  level: debug # why\n", "level: debug # why"},
 		{"replaced", "p2p:\n  listen: [a, b] # here\n  grace: 1s\n", "grace: 1s"},
@@ -213,6 +213,66 @@ func TestSetInFileKeepsComments(t *testing.T) {
 			}
 			if !reflect.DeepEqual(got.P2P.Listen, []string{"x"}) {
 				t.Errorf("listen is %q in\n%s", got.P2P.Listen, text)
+			}
+		})
+	}
+}
+
+// TestSetInFileChangesNothingElse compares whole files.
+func TestSetInFileChangesNothingElse(t *testing.T) {
+	for _, tc := range []struct{ name, before, want string }{
+		{
+			"a default that is shown",
+			"# top\n\np2p:\n  # Where to listen.\n  #listen:\n  #  - a\n  #  - b\n  # How long.\n  #grace: 1s\n\nlog:\n  #level: info\n",
+			"# top\n\np2p:\n  # Where to listen.\n  listen:\n    - x\n  # How long.\n  #grace: 1s\n\nlog:\n  #level: info\n",
+		},
+		{
+			"no default shown",
+			"p2p:\n  # How long.\n  #grace: 1s\n\n# Messages.\nlog:\n  level: info\n",
+			"p2p:\n  listen:\n    - x\n  # How long.\n  #grace: 1s\n\n# Messages.\nlog:\n  level: info\n",
+		},
+		{
+			"another section's default",
+			"log:\n  #listen: []\n  level: info\np2p:\n    grace: 1s # why\n    # end\n",
+			"log:\n  #listen: []\n  level: info\np2p:\n    listen:\n      - x\n    grace: 1s # why\n    # end\n",
+		},
+		{
+			"set before",
+			"p2p:\n  listen: # here\n    - a\n    # between\n    - b\n  # How long.\n  grace: 1s\n",
+			"p2p:\n  listen:\n    - x\n  # How long.\n  grace: 1s\n",
+		},
+		{
+			"set before, in a line",
+			"p2p:\n  listen: [a, b] # here\n\n  # How long.\n  grace: 1s",
+			"p2p:\n  listen: # here\n    - x\n\n  # How long.\n  grace: 1s\n",
+		},
+		{
+			"no section",
+			"# top\nlog:\n  level: info\n  # end\n",
+			"# top\nlog:\n  level: info\n  # end\np2p:\n  listen:\n    - x\n",
+		},
+		{
+			"forms that are written anew",
+			"p2p: {listen: [a, b], grace: 1s}\nlog: {level: info}\n",
+			"p2p: {listen: [x], grace: 1s}\nlog: {level: info}\n",
+		},
+		{
+			"lists over several lines",
+			"p2p:\n  listen: [\n    a,\n    b\n  ]\n  grace: 1s\n",
+			"p2p:\n  listen:\n    - x\n  grace: 1s\n",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			path := file(t, tc.before)
+			if err := config.SetInFile(path, "p2p.listen", []string{"x"}); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
 			}
 		})
 	}
