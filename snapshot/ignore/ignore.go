@@ -11,8 +11,8 @@
 // counts, as of git 2.52; the package's tests ask git itself.
 //
 // Patterns are compiled once into programs without recursion (see match.go): a match
-// allocates nothing and takes at most a time that grows with the square of the path,
-// whatever the pattern. Paths and patterns are bytes, in no encoding.
+// allocates nothing and takes no more time than grows with the length of the pattern and
+// the square of the path's. Paths and patterns are bytes, in no encoding.
 package ignore
 
 import "strings"
