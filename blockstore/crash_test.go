@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/decube/decube/blockstore/internal/kv"
@@ -110,6 +112,9 @@ func crashSession(ctx context.Context, s *Store, l *ledger) error {
 		return err
 	}
 	l.pinned[list[0].ID()] = true
+	if err := crashPins(ctx, s, l, list[1].ID(), list[2].ID()); err != nil {
+		return err
+	}
 	if err := session.Close(); err != nil {
 		return err
 	}
@@ -121,6 +126,18 @@ func crashSession(ctx context.Context, s *Store, l *ledger) error {
 	}
 	l.ack(large, crashBlock(5000, 7))
 	return nil
+}
+
+// crashPins pins two roots and gives the second up.
+func crashPins(ctx context.Context, s *Store, l *ledger, stays, goes block.ID) error {
+	if err := s.SetPin(ctx, Pin{Root: stays, Meta: make([]byte, 5000)}); err != nil {
+		return err
+	}
+	l.pinned[stays] = true
+	if err := s.SetPin(ctx, Pin{Root: goes}); err != nil {
+		return err
+	}
+	return s.RemovePin(ctx, goes)
 }
 
 func (l *ledger) ack(blocks ...block.Block) {
@@ -250,5 +267,90 @@ func TestCrashAtEveryOperation(t *testing.T) {
 		if err := checkPromises(t.Context(), w.reboot(), l); err != nil {
 			t.Errorf("crash at operation %d: %v", n, err)
 		}
+	}
+}
+
+// TestCrashWhileConverting loses the power at each operation with which a store of
+// version 1 is opened for the first time: its pins are there, converted or not.
+func TestCrashWhileConverting(t *testing.T) {
+	old, err := os.ReadFile(filepath.Join("testdata", "pins-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofVersion1 := func(seed uint64) (w *world, id string) {
+		w = newWorld(seed)
+		s, err := w.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, _, err = readVersion(w.fs, "/store")
+		err = errors.Join(err, s.Put(t.Context(), crashBlock(100, 1)), s.Close(),
+			writeVersion(w.fs, "/store", 1, id), w.fs.WriteFile("/store/pins", old, 0o600))
+		b := &kv.Batch{}
+		b.Delete(keyPins)
+		if err := errors.Join(err, w.db.Apply(b), w.db.Sync()); err != nil {
+			t.Fatal(err)
+		}
+		return w, id
+	}
+	w, _ := ofVersion1(0)
+	before := w.fs.Ops()
+	if _, err := w.open(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 * (w.fs.Ops() - before) {
+		w, id := ofVersion1(uint64(n))
+		w.fs.CrashAt(before + n/2 + 1)
+		if _, err := w.open(); !errors.Is(err, faultfs.ErrCrashed) {
+			t.Fatalf("operation %d: %v", n/2+1, err)
+		}
+		w = w.reboot()
+		s, err := w.open()
+		if err != nil {
+			t.Fatalf("crash at operation %d: %v", n/2+1, err)
+		}
+		pins := s.pins.len()
+		now, version, err := readVersion(w.fs, "/store")
+		if pins != 2 || s.PinsDamage() != nil || now != id || version != formatVersion || err != nil {
+			t.Errorf("crash at operation %d: %d pins, %v, %q of version %d, %v", n/2+1, pins, s.PinsDamage(), now, version, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestRemovePinOnFullDisk gives pins up on a disk without a free byte.
+func TestRemovePinOnFullDisk(t *testing.T) {
+	w := newWorld(1)
+	s, err := w.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		if err := s.SetPin(t.Context(), Pin{Root: crashBlock(100, byte(i)).ID()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.fs.SetCapacity(1)
+	for i := range 128 {
+		if err := s.RemovePin(t.Context(), crashBlock(100, byte(i)).ID()); err != nil {
+			t.Fatalf("removal %d: %v", i, err)
+		}
+	}
+	if err := s.SetPin(t.Context(), Pin{Root: crashBlock(100, 1).ID()}); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("a pin was set on a full disk: %v", err)
+	}
+	w.fs.PowerOff()
+	w = w.reboot()
+	again, err := w.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := again.pins.len(); n != 72 || again.PinsDamage() != nil {
+		t.Errorf("%d pins, want 72; %v", n, again.PinsDamage())
+	}
+	if err := errors.Join(s.Close(), again.Close()); err != nil && !errors.Is(err, faultfs.ErrCrashed) {
+		t.Error(err)
 	}
 }

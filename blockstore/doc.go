@@ -2,8 +2,8 @@
 //
 // Blocks lie in append-only pack files; Badger v4 is the index from digest to
 // place, and the home of the small metadata of other rooms (see
-// Store.Datastore). Pins are a small file of their own, so that they survive the
-// loss of the index.
+// Store.Datastore). Pins are a file of their own, so that they survive the loss of
+// the index.
 //
 //	Add, Put --> copy --> 4 MiB buffers --> direct writes --> packs/*.pack
 //	   |                                        | fdatasync
@@ -26,7 +26,7 @@
 //
 //	version        format version and the store's identity
 //	lock           held by the process that has the store open
-//	pins           see pins.go
+//	pins           see package blockstore/internal/pinlog
 //	index/         Badger
 //	packs/         see package blockstore/internal/pack
 //

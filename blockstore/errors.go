@@ -30,6 +30,9 @@ var (
 	// ErrIndex is returned by Open when the index is missing or damaged while
 	// there are blocks. Rebuild makes a new one from them.
 	ErrIndex = errors.New("the index is missing or damaged")
+	// ErrPins is returned by GC, and by PinsDamage, when pins are missing or damaged:
+	// what they kept would be taken for garbage. RebuildPins ends it.
+	ErrPins = errors.New("the pins, which say what to keep, are missing or damaged")
 	// ErrLocked is returned by Open when another process has the store open.
 	ErrLocked = errors.New("another process has the block store open")
 	// ErrBusy is returned by GC and Fsck while one of them is running.

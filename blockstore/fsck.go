@@ -19,7 +19,8 @@ type FsckOptions struct {
 	ReadData bool
 	// Repair puts damaged blocks into quarantine, drops entries that cannot be
 	// read, and takes up intact blocks that the index does not know. Those may
-	// be garbage; the next collection knows.
+	// be garbage; the next collection knows. Pins that were damaged while the store
+	// was open are written anew; otherwise it takes RebuildPins.
 	Repair bool
 	// Progress, if not nil, is called now and then.
 	Progress func(Progress)
@@ -36,6 +37,7 @@ type FsckReport struct {
 	Unreadable   int64 // the disk returned an error; never put into quarantine
 	Overlapping  int64 // shares bytes with another block
 	BadEntries   int64 // index entries that cannot be read
+	PinsDamaged  bool  // see Store.PinsDamage
 	Unindexed    int64 // intact blocks that the index does not know; with ReadData or Repair
 	Quarantined  int64 // put into quarantine by this check
 	Adopted      int64 // unindexed blocks taken up
@@ -48,7 +50,7 @@ const MaxFindings = 256
 
 // Finding is one thing that is wrong.
 type Finding struct {
-	Kind   string // damaged, missing, unreadable, overlapping, bad entry
+	Kind   string // damaged, missing, unreadable, overlapping, bad entry, pins
 	ID     block.ID
 	Pack   uint32
 	Offset int64
@@ -58,7 +60,7 @@ type Finding struct {
 // OK reports whether nothing is wrong. Unindexed blocks and unreferenced space
 // are what a crash may leave, and no fault.
 func (r FsckReport) OK() bool {
-	return r.Damaged+r.Missing+r.Unreadable+r.Overlapping+r.BadEntries == 0
+	return r.Damaged+r.Missing+r.Unreadable+r.Overlapping+r.BadEntries == 0 && !r.PinsDamaged
 }
 
 // Fsck checks the index against the packs, and with ReadData every byte. It runs
@@ -115,7 +117,28 @@ func (c *check) run(ctx context.Context) error {
 			return fmt.Errorf("pack %d: %w", id, err)
 		}
 	}
+	if err := c.checkPins(); err != nil {
+		return err
+	}
 	return c.s.ix.sync()
+}
+
+// checkPins looks at what was wrong when the store was opened, and at the file as
+// it is now. What only the file lacks is in memory, and needs no rebuilding.
+func (c *check) checkPins() error {
+	damage, inMemory := c.s.pins.lost(), false
+	if damage == nil {
+		damage, inMemory = c.s.pins.check(), true
+	}
+	if damage == nil {
+		return nil
+	}
+	c.find(Finding{Kind: "pins", Detail: damage.Error()})
+	if inMemory && c.opts.Repair {
+		return c.s.pins.rewrite()
+	}
+	c.report.PinsDamaged = true
+	return nil
 }
 
 func (c *check) readIndex(ctx context.Context) error {

@@ -63,6 +63,10 @@ func (s *Store) GC(ctx context.Context, opts GCOptions) (GCResult, error) {
 		return GCResult{}, ErrBusy
 	}
 	defer s.upkeep.Unlock()
+	// Pins that are not there keep nothing: everything that they led to would go.
+	if err := s.pins.lost(); err != nil {
+		return GCResult{}, fmt.Errorf("collect garbage: nothing was removed: %w; \"decubectl repo fsck --repair\" keeps again every snapshot that is here", err)
+	}
 	c := &collection{s: s, opts: opts, live: map[uint32][]pack.Loc{}}
 	c.res.DryRun = opts.DryRun
 	began := time.Now()

@@ -62,7 +62,7 @@ func (r *rebuild) run(ctx context.Context, set settings) error {
 	if err := s.takeLock(); err != nil {
 		return err
 	}
-	id, err := readVersion(s.fs, s.dir)
+	id, _, err := readVersion(s.fs, s.dir)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,12 @@ func (s *space) checkIndex(part int64) error {
 	return nil
 }
 
+// roomy reports whether checkIndex would allow a change that somebody asks for.
+func (s *space) roomy() bool {
+	free, err := s.fs.Free(s.dir)
+	return err == nil && free >= s.minFree/partWrite
+}
+
 // What part of MinFree must be free: half of it for changes that somebody asks
 // for, a quarter for those that make room.
 const (

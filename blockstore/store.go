@@ -2,11 +2,8 @@ package blockstore
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -19,8 +16,10 @@ import (
 	"github.com/decube/decube/internal/durable"
 )
 
-// formatVersion is the newest layout of the directory that this code knows.
-const formatVersion = 1
+// formatVersion is the newest layout of the directory that this code knows. In
+// stores of version 1, which are converted when they are opened, the pins were
+// another file (oldpins.go).
+const formatVersion = 2
 
 const (
 	versionFile = "version"
@@ -47,7 +46,7 @@ type Store struct {
 	packs  *pack.Set
 	space  *space
 	epochs *epochs
-	pins   *pins
+	pins   *pinSet
 	counts counts
 
 	// sweeps grows before a collection begins to free places that were in the
@@ -89,7 +88,7 @@ func (s *Store) open(set settings) error {
 	if err := s.takeLock(); err != nil {
 		return err
 	}
-	id, err := readVersion(s.fs, s.dir)
+	id, version, err := readVersion(s.fs, s.dir)
 	if err != nil {
 		return err
 	}
@@ -107,15 +106,38 @@ func (s *Store) open(set settings) error {
 	if s.epochs, err = openEpochs(s.ix); err != nil {
 		return err
 	}
-	if s.pins, err = openPins(s.fs, filepath.Join(s.dir, pinsFile)); err != nil {
+	s.space = &space{dir: s.dir, fs: s.fs, quota: s.cfg.Quota, minFree: s.cfg.MinFree, db: db, refused: s.obs.Refused}
+	if err := s.openPins(id, version); err != nil {
 		return err
 	}
-	s.space = &space{dir: s.dir, fs: s.fs, quota: s.cfg.Quota, minFree: s.cfg.MinFree, db: db, refused: s.obs.Refused}
 	if err := s.openPacks(); err != nil {
 		return err
 	}
 	s.space.occupied = s.packs.Occupied
 	return s.counts.load(s.ix)
+}
+
+// openPins opens the pins and converts those of an older version. The version
+// file says so when it is done: a crash in between leaves a store whose pins an
+// older program refuses to read, and that this one goes on to convert.
+func (s *Store) openPins(id string, version int) (err error) {
+	if s.pins, err = openPins(s, id, version < formatVersion); err != nil {
+		return fmt.Errorf("read the pins: %w", err)
+	}
+	if err := s.pins.lost(); err != nil {
+		s.log.Error("nothing can be collected until fsck has repaired the pins", "error", err)
+		return nil
+	}
+	if err := s.pins.settle(); err != nil {
+		return fmt.Errorf("write the pins: %w", err)
+	}
+	if version == formatVersion || !s.pins.log.Appends() {
+		return nil
+	}
+	if err := writeVersion(s.fs, s.dir, formatVersion, id); err != nil && !isFull(err) {
+		return err
+	}
+	return nil
 }
 
 func (s *Store) openPacks() error {
@@ -147,30 +169,6 @@ func (s *Store) takeLock() error {
 	}
 	s.lock = l
 	return nil
-}
-
-// readVersion checks the format and returns the store's identity. A directory
-// without a version file becomes a new store.
-func readVersion(fsys durable.FS, dir string) (id string, err error) {
-	name := filepath.Join(dir, versionFile)
-	text, err := fsys.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		var raw [16]byte
-		_, _ = rand.Read(raw[:]) // it never fails
-		id = hex.EncodeToString(raw[:])
-		return id, fsys.WriteFile(name, fmt.Appendf(nil, "decube-blockstore %d %s\n", formatVersion, id), 0o600)
-	}
-	if err != nil {
-		return "", err
-	}
-	var version int
-	if n, err := fmt.Sscanf(string(text), "decube-blockstore %d %s", &version, &id); n < 1 || (n < 2 && version <= formatVersion) {
-		return "", fmt.Errorf("%s is not a block store's version file: %w", name, err)
-	}
-	if version > formatVersion {
-		return "", &VersionError{Path: name, Found: version, Want: formatVersion}
-	}
-	return id, nil
 }
 
 // checkIdentity finds out whether the index belongs to the packs: an index that
@@ -241,6 +239,9 @@ func (s *Store) shut() error {
 	}
 	if s.ix != nil {
 		errs = append(errs, s.ix.db.Close())
+	}
+	if s.pins != nil {
+		errs = append(errs, s.pins.close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())

@@ -21,6 +21,7 @@ var foreign = [...]struct{ from, to error }{
 	{snapshot.ErrManifest, api.ErrCorrupt},
 	{blockstore.ErrNotFound, api.ErrNotFound},
 	{blockstore.ErrCorrupt, api.ErrCorrupt},
+	{blockstore.ErrPins, api.ErrCorrupt},
 	{blockstore.ErrNoSpace, api.ErrNoSpace},
 	{blockstore.ErrQuota, api.ErrNoSpace},
 	{blockstore.ErrBusy, api.ErrConflict},
