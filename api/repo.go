@@ -16,6 +16,7 @@ type RepoStat struct {
 	MinFree     int64  `json:"min_free" doc:"Bytes that are left free"`
 	Pins        int64  `json:"pins" doc:"Pinned roots"`
 	Quarantined int64  `json:"quarantined" doc:"Damaged blocks set aside"`
+	Problem     string `json:"problem,omitempty" doc:"What is wrong with the store as a whole, and what to do about it"`
 }
 
 // Progress of work that is measured in pieces and bytes. A total of 0 is not
@@ -36,14 +37,15 @@ type FsckRequest struct {
 
 // FsckReport is what a check found.
 type FsckReport struct {
-	OK        bool       `json:"ok" doc:"Whether nothing is left to repair"`
-	Blocks    int64      `json:"blocks" doc:"Blocks checked"`
-	Bytes     int64      `json:"bytes" doc:"Bytes of those blocks"`
-	Damaged   []block.ID `json:"damaged" doc:"Blocks whose bytes are gone or wrong"`
-	Repaired  int64      `json:"repaired" doc:"Entries rebuilt or removed"`
-	Findings  []string   `json:"findings" doc:"What is wrong, in words"`
-	Snapshots []Affected `json:"snapshots" doc:"Snapshots that lack blocks"`
-	Seconds   float64    `json:"seconds" doc:"How long the check took"`
+	OK          bool       `json:"ok" doc:"Whether nothing is left to repair"`
+	Blocks      int64      `json:"blocks" doc:"Blocks checked"`
+	Bytes       int64      `json:"bytes" doc:"Bytes of those blocks"`
+	Damaged     []block.ID `json:"damaged" doc:"Blocks whose bytes are gone or wrong"`
+	Repaired    int64      `json:"repaired" doc:"Entries rebuilt or removed"`
+	Findings    []string   `json:"findings" doc:"What is wrong, in words"`
+	Snapshots   []Affected `json:"snapshots" doc:"Snapshots that lack blocks"`
+	Interrupted []Affected `json:"interrupted" doc:"Snapshots whose fetch was interrupted, which is no damage; blocks that are not known yet are not counted"`
+	Seconds     float64    `json:"seconds" doc:"How long the check took"`
 }
 
 // Affected is a kept snapshot that is not whole.

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/api/server"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/dht"
@@ -189,6 +190,7 @@ func (n *Node) warnings(ctx context.Context) []string {
 	if count := n.healer.waiting(); count > 0 {
 		w = append(w, fmt.Sprintf("%d damaged blocks are waiting to be fetched again from the swarm", count))
 	}
+	w = append(w, local.Problems(n.store)...)
 	if n.ledger != nil {
 		w = append(w, n.ledger.warnings(ctx)...)
 	}

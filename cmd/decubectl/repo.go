@@ -35,6 +35,9 @@ func (a *app) repoStat() *cobra.Command {
 						"On disk", fmt.Sprintf("%s, of which index %s, in %s", size(st.DiskBytes), size(st.IndexBytes), plural(st.Packs, "pack")),
 						"Quota", quota, "Disk free", fmt.Sprintf("%s, of which %s stay free", size(st.FreeBytes), size(st.MinFree)),
 						"Snapshots", count(st.Pins), "Quarantined", count(st.Quarantined))
+					if st.Problem != "" {
+						printFields(w, "Problem", st.Problem)
+					}
 				})
 			})
 		},
@@ -49,6 +52,8 @@ func (a *app) repoFsck() *cobra.Command {
 		Long: `Checks that the index and the stored blocks agree, and that every snapshot that is
 kept has its blocks. The exit code is 1 when something is wrong.
 
+When the record of what is kept is lost or damaged, nothing is collected any more;
+--repair then keeps every snapshot whose root is here, also those given up before.
 Without a daemon, --repair also makes a new index when that is missing or damaged.`,
 		Example: "  decubectl repo fsck\n  decubectl repo fsck --read-data --repair",
 		Args:    noArgs,
@@ -86,6 +91,13 @@ func showFsck(w io.Writer, rep api.FsckReport) {
 	}
 	for _, s := range rep.Snapshots {
 		fmt.Fprintf(w, "snapshot %s lacks %s %s\n", s.CID, plural(s.Missing, "block"), s.Detail)
+	}
+	for _, s := range rep.Interrupted {
+		what := "its block list"
+		if s.Missing > 0 {
+			what = plural(s.Missing, "block")
+		}
+		fmt.Fprintf(w, "snapshot %s: its fetch was interrupted, %s to go; \"decubectl snapshot fetch %s\" goes on\n", s.CID, what, s.CID)
 	}
 	state := "no damage"
 	if !rep.OK {

@@ -24,6 +24,10 @@ func (a *app) snapshotList() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				// A list may be short for a reason that is not the user's.
+				if st, err := x.RepoStat(cmd.Context()); err == nil && st.Problem != "" {
+					a.warn("%s", st.Problem)
+				}
 				var chosen []api.Snapshot
 				for _, s := range all {
 					if (label == "" || s.Label == label) && (host == "" || s.Host == host) {
