@@ -16,10 +16,11 @@ type Config struct {
 	// included. 0 means no limit.
 	Quota int64
 	// MinFree is how much of the disk must stay free, in bytes: blocks are not
-	// written when less would be left, the index is not changed below half of
-	// it, and nothing is collected below a quarter. It is the headroom in which
-	// Badger reorganises the index: Badger writes through memory maps, and a
-	// full disk would kill the process.
+	// written when less would be left, and the index is not changed below half of
+	// it. It is the headroom in which Badger reorganises the index: Badger writes
+	// through memory maps, and a full disk would kill the process. Up to half of it,
+	// 64 MiB at most, is set aside in a file, for the store to be opened and
+	// collected when others have used up the rest.
 	MinFree int64
 	// PackSize is the size at which a pack file is complete, in bytes.
 	PackSize int64

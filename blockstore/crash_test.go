@@ -320,6 +320,18 @@ func TestCrashWhileConverting(t *testing.T) {
 	}
 }
 
+// fillUp takes all space that is free on the disk.
+func fillUp(t *testing.T, w *world) {
+	t.Helper()
+	const much = 1 << 40
+	w.fs.SetCapacity(much)
+	free, err := w.fs.Free("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.fs.SetCapacity(much - free)
+}
+
 // TestRemovePinOnFullDisk gives pins up on a disk without a free byte.
 func TestRemovePinOnFullDisk(t *testing.T) {
 	w := newWorld(1)
@@ -332,7 +344,7 @@ func TestRemovePinOnFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.fs.SetCapacity(1)
+	fillUp(t, w)
 	for i := range 128 {
 		if err := s.RemovePin(t.Context(), crashBlock(100, byte(i)).ID()); err != nil {
 			t.Fatalf("removal %d: %v", i, err)

@@ -91,7 +91,7 @@ func (d *datastore) apply(ctx context.Context, b *kv.Batch) error {
 		return err
 	}
 	defer d.s.gate.leave()
-	if err := d.s.space.checkIndex(partWrite); err != nil {
+	if err := d.s.space.checkIndex(); err != nil {
 		return err
 	}
 	return d.s.ix.apply(b)

@@ -27,6 +27,7 @@
 //	version        format version and the store's identity
 //	lock           held by the process that has the store open
 //	pins           see package blockstore/internal/pinlog
+//	ballast        space for when the disk is full, see ballast.go
 //	index/         Badger
 //	packs/         see package blockstore/internal/pack
 //

@@ -3,7 +3,10 @@ package blockstore
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"sync"
+
+	"github.com/decube/decube/internal/block"
 )
 
 // epochs counts garbage collections and knows who is writing. Each collection
@@ -79,4 +82,20 @@ func (e *epochs) oldest(threshold uint32) uint32 {
 		threshold = min(threshold, s.start)
 	}
 	return threshold
+}
+
+// stamps are those of entries, by key, that are newer than what the index has. The
+// zero value is empty.
+type stamps map[block.Digest]uint32
+
+func (s *stamps) set(key []byte, stamp uint32) {
+	if *s == nil {
+		*s = stamps{}
+	}
+	(*s)[block.Digest(key[1:])] = stamp
+}
+
+// forget drops those that are older than a threshold.
+func (s stamps) forget(threshold uint32) {
+	maps.DeleteFunc(s, func(_ block.Digest, stamp uint32) bool { return stamp < threshold })
 }

@@ -64,6 +64,10 @@ type SpaceError struct {
 
 // Error implements error.
 func (e *SpaceError) Error() string {
+	if e.Needed == 0 {
+		return fmt.Sprintf("%v: %s can be changed when %s are free, but %s are; free some space, or forget snapshots and collect garbage",
+			ErrNoSpace, e.Path, size(e.Keep), size(e.Free))
+	}
 	return fmt.Sprintf("%v: writing to %s needs %s and must leave %s free, but %s are free; free some space or lower storage.min_free",
 		ErrNoSpace, e.Path, size(e.Needed), size(e.Keep), size(e.Free))
 }

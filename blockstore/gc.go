@@ -67,18 +67,48 @@ func (s *Store) GC(ctx context.Context, opts GCOptions) (GCResult, error) {
 	if err := s.pins.lost(); err != nil {
 		return GCResult{}, fmt.Errorf("collect garbage: nothing was removed: %w; \"decubectl repo fsck --repair\" keeps again every snapshot that is here", err)
 	}
-	c := &collection{s: s, opts: opts, live: map[uint32][]pack.Loc{}}
-	c.res.DryRun = opts.DryRun
 	began := time.Now()
-	err := c.run(ctx)
-	c.res.Took = time.Since(began)
+	res, err := s.collect(ctx, opts)
+	res.Took = time.Since(began)
 	if err != nil {
-		return c.res, fmt.Errorf("collect garbage: %w", s.space.explain(err))
+		return res, fmt.Errorf("collect garbage: %w", s.space.explain(err))
 	}
 	if !opts.DryRun {
-		s.obs.Collected(c.res)
+		s.obs.Collected(res)
 	}
-	return c.res, nil
+	return res, nil
+}
+
+// collect collects once, and on a nearly full disk again as long as that gives
+// room to delete more.
+func (s *Store) collect(ctx context.Context, opts GCOptions) (res GCResult, err error) {
+	if !opts.DryRun {
+		retake, releaseErr := s.space.ballast.release(indexNeeds)
+		if releaseErr != nil {
+			return res, releaseErr
+		}
+		defer func() { err = errors.Join(err, retake()) }()
+	}
+	for {
+		c := &collection{s: s, opts: opts, live: map[uint32][]pack.Loc{}}
+		c.res.DryRun = opts.DryRun
+		err := c.run(ctx)
+		freed := c.res.FreedBytes
+		c.res.add(res)
+		res = c.res
+		if err != nil || !c.short || freed == 0 {
+			return res, err
+		}
+	}
+}
+
+// add adds what earlier rounds removed.
+func (r *GCResult) add(before GCResult) {
+	r.SweptBlocks += before.SweptBlocks
+	r.SweptBytes += before.SweptBytes
+	r.Quarantined += before.Quarantined
+	r.FreedBytes += before.FreedBytes
+	r.RemovedPacks += before.RemovedPacks
 }
 
 // collection is one run of the collector.
@@ -87,6 +117,7 @@ type collection struct {
 	opts GCOptions
 	res  GCResult
 
+	short  bool // of space: not all garbage was deleted
 	marked marks
 	ends   []pack.Info           // the packs when the sweep began
 	live   map[uint32][]pack.Loc // what stays, by pack
@@ -142,7 +173,7 @@ func (c *collection) begin() (err error) {
 		c.res.Epoch = c.s.epochs.peek()
 		return nil
 	}
-	if err := c.s.space.checkIndex(partCollect); err != nil {
+	if err := c.s.space.check(indexNeeds); err != nil {
 		return err
 	}
 	c.res.Epoch, err = c.s.epochs.next()
@@ -219,6 +250,15 @@ func (c *collection) remove(ctx context.Context) error {
 // for everyone who stamps.
 func (c *collection) deleteDead() error {
 	defer func() { c.dead = c.dead[:0] }()
+	if !c.opts.DryRun && !c.short && c.s.space.check(deletesNeed) != nil {
+		c.short = true
+	}
+	if c.short { // the rest waits for what this round gives back
+		for _, v := range c.dead {
+			c.keep(v.e)
+		}
+		return nil
+	}
 	if c.opts.DryRun || len(c.dead) == 0 {
 		for _, v := range c.dead {
 			c.swept(v.e)
@@ -230,8 +270,9 @@ func (c *collection) deleteDead() error {
 	var blocks, bytes int64
 	c.s.ix.change.Lock()
 	defer c.s.ix.change.Unlock()
+	c.s.ix.unwritten.forget(c.res.Epoch)
 	err := c.s.ix.lookupMany(keys, func(i int, e entry) {
-		if e.stamp >= c.res.Epoch {
+		if max(e.stamp, c.s.ix.unwritten[c.dead[i].digest]) >= c.res.Epoch {
 			c.res.KeptRecent++
 			c.keep(e)
 			return

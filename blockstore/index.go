@@ -126,6 +126,8 @@ type index struct {
 	// change is held by whoever reads entries in order to write them: commits,
 	// touches, the sweep, quarantine. It is never held during a sync.
 	change sync.Mutex
+	// unwritten are stamps that there was no room for. It is guarded by change.
+	unwritten stamps
 
 	// Commits and touches may be visible before they are durable. An
 	// acknowledgement waits until synced has reached the value that applied had

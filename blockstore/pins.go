@@ -37,7 +37,7 @@ func (s *Store) SetPin(ctx context.Context, pin Pin) error {
 	if err != nil {
 		return err
 	}
-	if err := s.space.checkIndex(partWrite); err != nil {
+	if err := s.space.checkIndex(); err != nil {
 		return fmt.Errorf("pin %s: %w", pin.Root, err)
 	}
 	return s.space.explain(s.pins.set(pin))
@@ -115,7 +115,7 @@ func (s *Store) RebuildPins(ctx context.Context, found []Pin) error {
 		return err
 	}
 	defer s.gate.leave()
-	if err := s.space.checkIndex(partWrite); err != nil {
+	if err := s.space.checkIndex(); err != nil {
 		return fmt.Errorf("rebuild the pins: %w", err)
 	}
 	for i := range found {

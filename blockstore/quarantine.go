@@ -47,6 +47,9 @@ func (s *Store) quarantineBlock(id block.ID, at entry, damage error) error {
 
 // takeOut moves an entry from the index to the quarantine.
 func (s *Store) takeOut(d block.Digest, at entry, damage error) (bool, error) {
+	if err := s.space.check(deletesNeed); err != nil {
+		return false, err
+	}
 	s.ix.change.Lock()
 	defer s.ix.change.Unlock()
 	now, err := s.ix.lookup(d)

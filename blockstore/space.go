@@ -17,6 +17,7 @@ type space struct {
 	minFree  int64
 	occupied func() int64 // by packs, bytes
 	db       kv.DB
+	ballast  *ballast
 	refused  func(error)
 }
 
@@ -31,6 +32,7 @@ func (s *space) room(need, want int64) (n int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("ask for free space: %w", err)
 	}
+	free += s.ballast.size() // it is part of what is kept free
 	left := free - s.minFree
 	if left < need {
 		return 0, &SpaceError{Path: s.dir, Free: free, Needed: need, Keep: s.minFree}
@@ -62,32 +64,30 @@ func (s *space) used() (int64, error) {
 }
 
 // checkIndex refuses a change to the index when the disk is so full that Badger
-// might run out of space. part is the fraction of MinFree that must be free.
-func (s *space) checkIndex(part int64) error {
+// might run out of space. What is set aside does not count as free.
+func (s *space) checkIndex() error {
+	return s.check(max(s.minFree/2-s.ballast.size(), indexNeeds))
+}
+
+// roomy reports whether checkIndex would allow a change, and tells nobody.
+func (s *space) roomy() bool {
+	free, err := s.fs.Free(s.dir)
+	return err == nil && free >= max(s.minFree/2-s.ballast.size(), indexNeeds)
+}
+
+// check refuses when less than keep is free.
+func (s *space) check(keep int64) error {
 	free, err := s.fs.Free(s.dir)
 	if err != nil {
 		return fmt.Errorf("ask for free space: %w", err)
 	}
-	if keep := s.minFree / part; free < keep {
+	if free < keep {
 		err := &SpaceError{Path: s.dir, Free: free, Needed: 0, Keep: keep}
 		s.refused(err)
 		return err
 	}
 	return nil
 }
-
-// roomy reports whether checkIndex would allow a change that somebody asks for.
-func (s *space) roomy() bool {
-	free, err := s.fs.Free(s.dir)
-	return err == nil && free >= s.minFree/partWrite
-}
-
-// What part of MinFree must be free: half of it for changes that somebody asks
-// for, a quarter for those that make room.
-const (
-	partWrite   = 2
-	partCollect = 4
-)
 
 // explain turns the operating system's "disk full" into ErrNoSpace.
 func (s *space) explain(err error) error {

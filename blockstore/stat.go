@@ -51,6 +51,17 @@ func (s *Store) Stat(ctx context.Context) (Stat, error) {
 	return st, err
 }
 
+// CheckSpace returns nil, or an error that matches ErrNoSpace when the disk is so
+// full that nothing can be added, not even to a Datastore. Pins can be removed and
+// garbage can be collected all the same.
+func (s *Store) CheckSpace(ctx context.Context) error {
+	if err := s.use(ctx); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	return s.space.checkIndex()
+}
+
 // counts are the number of blocks and of their bytes. They are saved at Close
 // and taken away at Open, so that after a crash they are missing rather than wrong.
 type counts struct {

@@ -25,6 +25,7 @@ const (
 	versionFile = "version"
 	lockFile    = "lock"
 	pinsFile    = "pins"
+	ballastFile = "ballast"
 	indexDir    = "index"
 	packsDir    = "packs"
 )
@@ -92,6 +93,10 @@ func (s *Store) open(set settings) error {
 	if err != nil {
 		return err
 	}
+	retake, err := s.openSpace()
+	if err != nil {
+		return err
+	}
 	db, err := set.openDB(filepath.Join(s.dir, indexDir), s.log)
 	if err != nil {
 		if denied := denied(s.fs, filepath.Join(s.dir, indexDir)); denied != nil {
@@ -99,14 +104,13 @@ func (s *Store) open(set settings) error {
 		}
 		return fmt.Errorf("%w, repair it with fsck: %w", ErrIndex, err)
 	}
-	s.ix = &index{db: db}
+	s.ix, s.space.db = &index{db: db}, db
 	if err := s.checkIdentity(id); err != nil {
 		return err
 	}
 	if s.epochs, err = openEpochs(s.ix); err != nil {
 		return err
 	}
-	s.space = &space{dir: s.dir, fs: s.fs, quota: s.cfg.Quota, minFree: s.cfg.MinFree, db: db, refused: s.obs.Refused}
 	if err := s.openPins(id, version); err != nil {
 		return err
 	}
@@ -114,7 +118,27 @@ func (s *Store) open(set settings) error {
 		return err
 	}
 	s.space.occupied = s.packs.Occupied
-	return s.counts.load(s.ix)
+	if err := s.counts.load(s.ix); err != nil {
+		return err
+	}
+	return errors.Join(retake(), s.space.ballast.refill())
+}
+
+// openSpace makes room for opening the index on a full disk. Whoever calls it takes
+// what is left back when that is done.
+func (s *Store) openSpace() (retake func() error, err error) {
+	b, err := openBallast(s.fs, s.dir, s.cfg.MinFree, s.log)
+	if err != nil {
+		return nil, err
+	}
+	s.space = &space{dir: s.dir, fs: s.fs, quota: s.cfg.Quota, minFree: s.cfg.MinFree, ballast: b, refused: s.obs.Refused}
+	if retake, err = b.release(openNeeds); err != nil {
+		return nil, err
+	}
+	if err := s.space.check(leastToOpen); err != nil {
+		return nil, fmt.Errorf("open the index: %w", err)
+	}
+	return retake, nil
 }
 
 // openPins opens the pins and converts those of an older version. The version
@@ -205,7 +229,7 @@ func (s *Store) Run(ctx context.Context) error {
 		if err := s.gate.enter(); err != nil {
 			return err
 		}
-		err := errors.Join(s.packs.Trim(), s.ix.sync())
+		err := errors.Join(s.packs.Trim(), s.ix.sync(), s.space.ballast.refill())
 		s.gate.leave()
 		if err != nil {
 			return fmt.Errorf("upkeep of the block store: %w", err)
@@ -227,7 +251,13 @@ func (s *Store) Close() error {
 	for st := range open {
 		errs = append(errs, st.close())
 	}
-	errs = append(errs, s.counts.save(s.ix), s.shut())
+	// Badger writes what it has in memory, on a full disk too.
+	retake, err := s.space.ballast.release(openNeeds)
+	errs = append(errs, err)
+	if s.space.check(indexNeeds) == nil {
+		errs = append(errs, s.counts.save(s.ix))
+	}
+	errs = append(errs, s.shut(), retake())
 	return errors.Join(errs...)
 }
 

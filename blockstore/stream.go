@@ -207,7 +207,7 @@ func (st *stream) close() error {
 // many were new, and their bytes. A block that somebody else stored meanwhile
 // keeps its old place; the new one is freed by the next collection.
 func (s *Store) commitEntries(packID uint32, end int64, list []pendingBlock) (blocks, bytes int64, err error) {
-	if err := s.space.checkIndex(partWrite); err != nil {
+	if err := s.space.checkIndex(); err != nil {
 		return 0, 0, err
 	}
 	keys := blockKeys(len(list), func(i int) block.Digest { return list[i].id.Digest() })

@@ -260,10 +260,12 @@ func (s *Store) touchSome(ids []block.ID, held []bool, start uint32) error {
 
 // stampAll stamps entries with the current epoch. They are looked up again: a
 // sweep may have taken them since.
+//
+// No stamp needs to survive a crash, which ends all sessions. So on a full disk, where
+// the index cannot be written, stamps are kept in memory: what is there can be
+// restored without a free byte.
 func (s *Store) stampAll(keys [][]byte, which []int, held []bool) error {
-	if err := s.space.checkIndex(partWrite); err != nil {
-		return err
-	}
+	roomy := s.space.roomy()
 	again := make([][]byte, len(which))
 	for i, k := range which {
 		again[i] = keys[k]
@@ -275,6 +277,10 @@ func (s *Store) stampAll(keys [][]byte, which []int, held []bool) error {
 	err := s.ix.lookupMany(again, func(i int, e entry) {
 		held[which[i]] = true
 		e.stamp = max(e.stamp, now)
+		if !roomy {
+			s.ix.unwritten.set(again[i], e.stamp)
+			return
+		}
 		batch.Set(again[i], e.append(nil))
 	})
 	if err != nil {
