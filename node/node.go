@@ -190,7 +190,7 @@ func (n *Node) warnings(ctx context.Context) []string {
 	if count := n.healer.waiting(); count > 0 {
 		w = append(w, fmt.Sprintf("%d damaged blocks are waiting to be fetched again from the swarm", count))
 	}
-	w = append(w, local.Problems(n.store)...)
+	w = append(w, local.Problems(ctx, n.store)...)
 	if n.ledger != nil {
 		w = append(w, n.ledger.warnings(ctx)...)
 	}

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"syscall"
 	"time"
 
+	ds "github.com/ipfs/go-datastore"
+	dssync "github.com/ipfs/go-datastore/sync"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 
 	"github.com/decube/decube/api/local"
@@ -65,7 +68,7 @@ func (n *Node) openStore(context.Context) error {
 }
 
 // openSwarm opens the host and what finds and moves blocks over it.
-func (n *Node) openSwarm(context.Context) error {
+func (n *Node) openSwarm(ctx context.Context) error {
 	key, err := host.LoadIdentity(n.repo.Identity())
 	if err != nil {
 		return err
@@ -73,7 +76,7 @@ func (n *Node) openSwarm(context.Context) error {
 	n.host, err = host.New(n.cfg.P2P, host.Options{
 		Identity:   key,
 		UserAgent:  n.version.UserAgent(userAgent),
-		Datastore:  n.store.Datastore("peers"),
+		Datastore:  n.metadata(ctx, "peers"),
 		Limit:      n.limit,
 		Registerer: n.metrics.registry,
 		Log:        n.log.With("room", "host"),
@@ -87,7 +90,7 @@ func (n *Node) openSwarm(context.Context) error {
 		return err
 	}
 	n.contacts = host.NewBootstrap(n.host, peers, n.log.With("room", "bootstrap"))
-	if err := n.openDHT(); err != nil {
+	if err := n.openDHT(ctx); err != nil {
 		return err
 	}
 	return n.openExchange()
@@ -101,12 +104,23 @@ func (n *Node) limit(cfg *rcmgr.ScalingLimitConfig) {
 	}
 }
 
-func (n *Node) openDHT() error {
+// metadata returns where a room keeps what it can learn again. On a full disk that
+// is in memory, as long as the daemon runs: without it, it would not start, and
+// could not be told to make room.
+func (n *Node) metadata(ctx context.Context, name string) ds.Batching {
+	if err := n.store.CheckSpace(ctx); errors.Is(err, blockstore.ErrNoSpace) {
+		n.log.Warn("what is learnt is not kept", "of", name, "err", err)
+		return dssync.MutexWrap(ds.NewMapDatastore())
+	}
+	return n.store.Datastore(name)
+}
+
+func (n *Node) openDHT(ctx context.Context) error {
 	cfg, err := n.cfg.DHT.room(n.cfg.P2P)
 	if err != nil {
 		return err
 	}
-	n.dht, err = dht.New(n.host, n.store.Datastore("dht"), cfg,
+	n.dht, err = dht.New(n.host, n.metadata(ctx, "dht"), cfg,
 		dht.WithKeys(keySource(n.store)),
 		dht.WithLogger(n.log.With("room", "dht")))
 	if err != nil {
@@ -171,14 +185,18 @@ func (n *Node) listenAPI(ctx context.Context) error {
 		return err
 	}
 	n.addListener(tcp)
-	unix, err := server.ListenUnix(ctx, n.repo.Socket())
-	if err != nil { // a path may be too long for a socket; TCP does all of it
-		n.log.Warn("the API has no unix socket", "err", err)
+	unix, unixErr := server.ListenUnix(ctx, n.repo.Socket())
+	if unixErr != nil { // a path may be too long for a socket; TCP does all of it
+		n.log.Warn("the API has no unix socket", "err", unixErr)
 	} else {
 		n.addListener(unix)
 	}
 	n.apiURL = "http://" + tcp.Addr().String()
 	remove, err := repo.WriteAPI(string(n.repo), n.apiURL)
+	if unixErr == nil && errors.Is(err, syscall.ENOSPC) { // a socket takes no space, and is tried first
+		n.log.Warn("the API's address is not written down", "err", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -21,16 +22,19 @@ func (s *Store) Stat(ctx context.Context) (api.RepoStat, error) {
 		Blocks: st.Blocks, Bytes: st.Bytes,
 		DiskBytes: st.DiskBytes, IndexBytes: st.IndexBytes, Packs: int64(st.Packs),
 		Quota: st.Quota, FreeBytes: st.Free, MinFree: st.MinFree,
-		Pins: int64(st.Pins), Quarantined: int64(st.Quarantined), Problem: strings.Join(Problems(s.store), "; "),
+		Pins: int64(st.Pins), Quarantined: int64(st.Quarantined), Problem: strings.Join(Problems(ctx, s.store), "; "),
 	}, nil
 }
 
 // Problems says what is wrong with a block store as a whole, and what to do.
-func Problems(store *blockstore.Store) []string {
+func Problems(ctx context.Context, store *blockstore.Store) []string {
 	var list []string
 	if err := store.PinsDamage(); err != nil {
 		list = append(list, fmt.Sprintf("%v: snapshots may be missing from the list, and nothing is collected; "+
 			"\"decubectl repo fsck --repair\" keeps again every snapshot that is here", err))
+	}
+	if err := store.CheckSpace(ctx); errors.Is(err, blockstore.ErrNoSpace) {
+		list = append(list, err.Error())
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -121,7 +122,7 @@ func (s *Store) Register(ctx context.Context, root block.ID, req api.RegisterReq
 		snap.Tags = req.Tags
 	}
 	snap.Partial = req.Partial
-	if err := s.keep(ctx, snap); err != nil {
+	if err := s.keep(ctx, snap, before); err != nil {
 		return api.Snapshot{}, err
 	}
 	complete := true
@@ -154,12 +155,17 @@ func (s *Store) Missing(ctx context.Context, root block.ID) ([]block.ID, error) 
 	return missing, err
 }
 
-func (s *Store) keep(ctx context.Context, snap api.Snapshot) error {
+// keep pins a snapshot. Where that would change nothing, nothing is written: on a
+// disk without free space, what is kept can still be fetched and restored.
+func (s *Store) keep(ctx context.Context, snap api.Snapshot, before blockstore.Pin) error {
 	meta, err := json.Marshal(snap)
 	if err != nil {
 		return fmt.Errorf("encoding the summary of snapshot %s: %w", snap.CID, err)
 	}
 	pin := blockstore.Pin{Root: snap.CID, Name: snap.Label, Created: *snap.PinnedAt, Meta: meta}
+	if pin.Root == before.Root && pin.Name == before.Name && !before.Partial && bytes.Equal(pin.Meta, before.Meta) {
+		return nil
+	}
 	if err := s.store.SetPin(ctx, pin); err != nil {
 		return fmt.Errorf("keeping snapshot %s: %w", snap.CID, err)
 	}
