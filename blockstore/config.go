@@ -64,10 +64,12 @@ type Option func(*settings)
 
 // settings are the dependencies of a store.
 type settings struct {
-	log    *slog.Logger
-	obs    Observer
-	fs     durable.FS
-	openDB func(dir string, log *slog.Logger) (kv.DB, error)
+	log *slog.Logger
+	obs Observer
+	// readOnly says that nothing below the directory is changed.
+	readOnly bool
+	fs       durable.FS
+	openDB   func(dir string, log *slog.Logger) (kv.DB, error)
 }
 
 func defaults() settings {
@@ -83,6 +85,12 @@ func defaults() settings {
 
 // WithLogger makes the store log what an operator should know.
 func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
+
+// WithReadOnly makes Open change nothing below the store's directory, which need not
+// be writable. Blocks and pins can be read; what would change them returns
+// ErrReadOnly. The index is copied to where temporary files go, because what a
+// crash has left of it cannot be read without being put in order.
+func WithReadOnly() Option { return func(s *settings) { s.readOnly = true } }
 
 // WithObserver makes the store report events to obs.
 func WithObserver(obs Observer) Option { return func(s *settings) { s.obs = obs } }

@@ -87,7 +87,7 @@ func (d *datastore) Delete(ctx context.Context, k ds.Key) error {
 }
 
 func (d *datastore) apply(ctx context.Context, b *kv.Batch) error {
-	if err := d.s.use(ctx); err != nil {
+	if err := d.s.change(ctx); err != nil {
 		return err
 	}
 	defer d.s.gate.leave()

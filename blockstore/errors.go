@@ -33,6 +33,9 @@ var (
 	// ErrPins is returned by GC, and by PinsDamage, when pins are missing or damaged:
 	// what they kept would be taken for garbage. RebuildPins ends it.
 	ErrPins = errors.New("the pins, which say what to keep, are missing or damaged")
+	// ErrReadOnly is returned by what would change a store that was opened
+	// WithReadOnly.
+	ErrReadOnly = errors.New("the block store is open for reading only")
 	// ErrLocked is returned by Open when another process has the store open.
 	ErrLocked = errors.New("another process has the block store open")
 	// ErrBusy is returned by GC and Fsck while one of them is running.

@@ -66,6 +66,9 @@ func (r FsckReport) OK() bool {
 // Fsck checks the index against the packs, and with ReadData every byte. It runs
 // beside all other calls except GC. It holds about 100 bytes of memory per block.
 func (s *Store) Fsck(ctx context.Context, opts FsckOptions) (FsckReport, error) {
+	if s.ro && opts.Repair {
+		return FsckReport{}, fmt.Errorf("repair the block store: %w", ErrReadOnly)
+	}
 	if err := s.use(ctx); err != nil {
 		return FsckReport{}, err
 	}

@@ -40,8 +40,8 @@ func TestBallast(t *testing.T) {
 	if err := s.Put(ctx, crashBlock(100, 3)); !errors.Is(err, ErrNoSpace) {
 		t.Errorf("Put on a full disk: %v", err)
 	}
-	if err := s.CheckSpace(ctx); !errors.Is(err, ErrNoSpace) {
-		t.Errorf("CheckSpace on a full disk: %v", err)
+	if err := s.CheckWritable(ctx); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("CheckWritable on a full disk: %v", err)
 	}
 	if err := s.RemovePin(ctx, dead.ID()); err != nil {
 		t.Fatal(err)

@@ -55,6 +55,9 @@ func (s *Store) GC(ctx context.Context, opts GCOptions) (GCResult, error) {
 	if opts.Mark == nil {
 		return GCResult{}, errors.New("collect garbage: Mark is required")
 	}
+	if s.ro && !opts.DryRun {
+		return GCResult{}, fmt.Errorf("collect garbage: %w", ErrReadOnly)
+	}
 	if err := s.use(ctx); err != nil {
 		return GCResult{}, err
 	}

@@ -29,7 +29,7 @@ const (
 // SetPin adds a pin, or replaces the one of the same root. It is durable when
 // SetPin returns nil. Created is now if it is zero; its time zone is not kept.
 func (s *Store) SetPin(ctx context.Context, pin Pin) error {
-	if err := s.use(ctx); err != nil {
+	if err := s.change(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()
@@ -62,7 +62,7 @@ func normalPin(pin Pin) (Pin, error) {
 // RemovePin removes the pin of a root, durably, or returns ErrNotFound. What it
 // led to is freed by the next collection. It works on a disk without free space.
 func (s *Store) RemovePin(ctx context.Context, root block.ID) error {
-	if err := s.use(ctx); err != nil {
+	if err := s.change(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()
@@ -111,7 +111,7 @@ func (s *Store) PinsDamage() error { return s.pins.lost() }
 // that can still be read, which stay as they are. The caller has looked in the
 // store for everything that was, or may have been, worth a pin.
 func (s *Store) RebuildPins(ctx context.Context, found []Pin) error {
-	if err := s.use(ctx); err != nil {
+	if err := s.change(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()

@@ -32,6 +32,7 @@ type pinSet struct {
 	fs    durable.FS
 	dir   string
 	owner string // identity of the store
+	ro    bool   // the file is not opened for writing
 	ix    *index
 	// roomy reports whether there is space to write the index, or a new file.
 	roomy func() bool
@@ -62,7 +63,7 @@ var keyPins = []byte("mpins")
 // as nothing was pinned.
 func openPins(s *Store, owner string, old bool) (*pinSet, error) {
 	p := &pinSet{
-		fs: s.fs, dir: s.dir, owner: owner, ix: s.ix, all: map[block.ID]Pin{},
+		fs: s.fs, dir: s.dir, owner: owner, ro: s.ro, ix: s.ix, all: map[block.ID]Pin{},
 		roomy: s.space.roomy,
 	}
 	p.log = pinlog.New(p.fs, p.file())
@@ -133,7 +134,7 @@ func (p *pinSet) read(data []byte, note uint64) error {
 	if p.damage == nil && found.Lossy {
 		p.damage = errors.New("they were damaged before, and are not rebuilt")
 	}
-	if p.aside {
+	if p.aside || p.ro {
 		return nil
 	}
 	var err error

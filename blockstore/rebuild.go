@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -63,6 +64,9 @@ func (r *rebuild) run(ctx context.Context, set settings) error {
 		return err
 	}
 	id, _, err := readVersion(s.fs, s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		id, _, err = makeStore(s.fs, s.dir)
+	}
 	if err != nil {
 		return err
 	}

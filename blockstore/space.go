@@ -18,6 +18,7 @@ type space struct {
 	occupied func() int64 // by packs, bytes
 	db       kv.DB
 	ballast  *ballast
+	ro       bool // what is changed is elsewhere
 	refused  func(error)
 }
 
@@ -72,11 +73,14 @@ func (s *space) checkIndex() error {
 // roomy reports whether checkIndex would allow a change, and tells nobody.
 func (s *space) roomy() bool {
 	free, err := s.fs.Free(s.dir)
-	return err == nil && free >= max(s.minFree/2-s.ballast.size(), indexNeeds)
+	return s.ro || err == nil && free >= max(s.minFree/2-s.ballast.size(), indexNeeds)
 }
 
 // check refuses when less than keep is free.
 func (s *space) check(keep int64) error {
+	if s.ro {
+		return nil
+	}
 	free, err := s.fs.Free(s.dir)
 	if err != nil {
 		return fmt.Errorf("ask for free space: %w", err)

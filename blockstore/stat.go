@@ -51,11 +51,12 @@ func (s *Store) Stat(ctx context.Context) (Stat, error) {
 	return st, err
 }
 
-// CheckSpace returns nil, or an error that matches ErrNoSpace when the disk is so
-// full that nothing can be added, not even to a Datastore. Pins can be removed and
-// garbage can be collected all the same.
-func (s *Store) CheckSpace(ctx context.Context) error {
-	if err := s.use(ctx); err != nil {
+// CheckWritable returns nil, or an error that matches ErrNoSpace when the disk is so
+// full that nothing can be added, not even to a Datastore: pins can be removed and
+// garbage can be collected all the same. Of a store that is open for reading only it
+// returns ErrReadOnly.
+func (s *Store) CheckWritable(ctx context.Context) error {
+	if err := s.change(ctx); err != nil {
 		return err
 	}
 	defer s.gate.leave()

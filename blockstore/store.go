@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -41,6 +43,8 @@ type Store struct {
 	log    *slog.Logger
 	obs    Observer
 	fs     durable.FS
+	ro     bool         // nothing below dir is changed
+	copied string       // directory of the copy of the index, "" for none
 	lock   *flock.Flock // nil where the file system is not the operating system's
 	gate   gate
 	ix     *index
@@ -73,7 +77,7 @@ func Open(dir string, cfg Config, opts ...Option) (*Store, error) {
 	for _, o := range opts {
 		o(&set)
 	}
-	s := &Store{dir: dir, cfg: cfg, log: set.log, obs: set.obs, fs: set.fs, streams: map[*stream]struct{}{}}
+	s := &Store{dir: dir, cfg: cfg, log: set.log, obs: set.obs, fs: set.fs, ro: set.readOnly, streams: map[*stream]struct{}{}}
 	if err := s.open(set); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the block store %s: %w", dir, err), s.shut())
 	}
@@ -81,15 +85,7 @@ func Open(dir string, cfg Config, opts ...Option) (*Store, error) {
 }
 
 func (s *Store) open(set settings) error {
-	for _, d := range []string{s.dir, filepath.Join(s.dir, packsDir)} {
-		if err := s.fs.MkdirAll(d, 0o700); err != nil {
-			return err
-		}
-	}
-	if err := s.takeLock(); err != nil {
-		return err
-	}
-	id, version, err := readVersion(s.fs, s.dir)
+	id, version, err := s.enter()
 	if err != nil {
 		return err
 	}
@@ -97,7 +93,11 @@ func (s *Store) open(set settings) error {
 	if err != nil {
 		return err
 	}
-	db, err := set.openDB(filepath.Join(s.dir, indexDir), s.log)
+	where, err := s.indexDir()
+	if err != nil {
+		return err
+	}
+	db, err := set.openDB(where, s.log)
 	if err != nil {
 		if denied := denied(s.fs, filepath.Join(s.dir, indexDir)); denied != nil {
 			return denied
@@ -121,17 +121,48 @@ func (s *Store) open(set settings) error {
 	if err := s.counts.load(s.ix); err != nil {
 		return err
 	}
+	if s.ro {
+		return nil
+	}
 	return errors.Join(retake(), s.space.ballast.refill())
+}
+
+// enter makes the directory where there is none, takes its lock, and returns the
+// store's identity and version.
+func (s *Store) enter() (id string, version int, err error) {
+	if s.ro {
+		if err := s.takeLock(); err != nil {
+			return "", 0, err
+		}
+		return readVersion(s.fs, s.dir)
+	}
+	for _, d := range []string{s.dir, filepath.Join(s.dir, packsDir)} {
+		if err := s.fs.MkdirAll(d, 0o700); err != nil {
+			return "", 0, err
+		}
+	}
+	if err := s.takeLock(); err != nil {
+		return "", 0, err
+	}
+	id, version, err = readVersion(s.fs, s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeStore(s.fs, s.dir)
+	}
+	return id, version, err
 }
 
 // openSpace makes room for opening the index on a full disk. Whoever calls it takes
 // what is left back when that is done.
 func (s *Store) openSpace() (retake func() error, err error) {
+	s.space = &space{dir: s.dir, fs: s.fs, quota: s.cfg.Quota, minFree: s.cfg.MinFree, ballast: new(ballast), ro: s.ro, refused: s.obs.Refused}
+	if s.ro {
+		return func() error { return nil }, nil
+	}
 	b, err := openBallast(s.fs, s.dir, s.cfg.MinFree, s.log)
 	if err != nil {
 		return nil, err
 	}
-	s.space = &space{dir: s.dir, fs: s.fs, quota: s.cfg.Quota, minFree: s.cfg.MinFree, ballast: b, refused: s.obs.Refused}
+	s.space.ballast = b
 	if retake, err = b.release(openNeeds); err != nil {
 		return nil, err
 	}
@@ -150,6 +181,9 @@ func (s *Store) openPins(id string, version int) (err error) {
 	}
 	if err := s.pins.lost(); err != nil {
 		s.log.Error("nothing can be collected until fsck has repaired the pins", "error", err)
+		return nil
+	}
+	if s.ro {
 		return nil
 	}
 	if err := s.pins.settle(); err != nil {
@@ -175,6 +209,8 @@ func (s *Store) openPacks() error {
 		MaxSize: s.cfg.PackSize,
 		Room:    s.space.room,
 		Log:     s.log,
+
+		ReadOnly: s.ro,
 	}, states)
 	return err
 }
@@ -184,7 +220,15 @@ func (s *Store) takeLock() error {
 		return nil
 	}
 	l := flock.New(filepath.Join(s.dir, lockFile))
-	ok, err := l.TryLock()
+	take := l.TryLock
+	if s.ro { // with other readers, and without a file nobody ever wrote
+		l = flock.New(filepath.Join(s.dir, lockFile), flock.SetFlag(os.O_RDONLY))
+		take = l.TryRLock
+	}
+	ok, err := take()
+	if s.ro && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("lock the block store: %w", err)
 	}
@@ -229,7 +273,10 @@ func (s *Store) Run(ctx context.Context) error {
 		if err := s.gate.enter(); err != nil {
 			return err
 		}
-		err := errors.Join(s.packs.Trim(), s.ix.sync(), s.space.ballast.refill())
+		err := errors.Join(s.packs.Trim(), s.ix.sync())
+		if !s.ro {
+			err = errors.Join(err, s.space.ballast.refill())
+		}
 		s.gate.leave()
 		if err != nil {
 			return fmt.Errorf("upkeep of the block store: %w", err)
@@ -251,6 +298,9 @@ func (s *Store) Close() error {
 	for st := range open {
 		errs = append(errs, st.close())
 	}
+	if s.ro {
+		return errors.Join(append(errs, s.shut())...)
+	}
 	// Badger writes what it has in memory, on a full disk too.
 	retake, err := s.space.ballast.release(openNeeds)
 	errs = append(errs, err)
@@ -270,6 +320,9 @@ func (s *Store) shut() error {
 	if s.ix != nil {
 		errs = append(errs, s.ix.db.Close())
 	}
+	if s.copied != "" {
+		errs = append(errs, os.RemoveAll(s.copied))
+	}
 	if s.pins != nil {
 		errs = append(errs, s.pins.close())
 	}
@@ -285,6 +338,14 @@ func (s *Store) use(ctx context.Context) error {
 		return err
 	}
 	return s.gate.enter()
+}
+
+// change is use by what changes the store's directory.
+func (s *Store) change(ctx context.Context) error {
+	if s.ro {
+		return ErrReadOnly
+	}
+	return s.use(ctx)
 }
 
 // gate counts calls in progress, so that Close can wait for them. Unlike with a

@@ -76,6 +76,8 @@ func (st *stream) tryAdd(ctx context.Context, b block.Block) (full bool, pending
 		return false, 0, st.failed
 	case st.closed:
 		return false, 0, ErrClosed
+	case st.s.ro:
+		return false, 0, ErrReadOnly
 	case st.has(b.ID().Digest()):
 		return false, 0, nil
 	}

@@ -13,14 +13,11 @@ import (
 	"github.com/decube/decube/internal/durable"
 )
 
-// readVersion checks the format and returns the store's identity and version. A
-// directory without a version file becomes a store.
+// readVersion checks the format and returns the store's identity and version. The
+// error of a directory without a version file is fs.ErrNotExist.
 func readVersion(fsys durable.FS, dir string) (id string, version int, err error) {
 	name := filepath.Join(dir, versionFile)
 	text, err := fsys.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return makeStore(fsys, dir)
-	}
 	if err != nil {
 		return "", 0, err
 	}

@@ -39,6 +39,9 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	guard, err := repo.Lock(string(n.repo))
+	if repo.IsReadOnly(err) {
+		err = fmt.Errorf("%w; a daemon must write to its repository, decubectl alone can list, verify and restore what is in it", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -56,9 +59,16 @@ func (n *Node) open(ctx context.Context) error {
 func (n *Node) closeLater(f func() error) { n.closers = append(n.closers, f) }
 
 func (n *Node) openStore(context.Context) error {
-	store, err := blockstore.Open(n.repo.Blocks(), n.cfg.Storage,
+	opts := []blockstore.Option{
 		blockstore.WithLogger(n.log.With("room", "blockstore")),
-		blockstore.WithObserver(storeObserver{n.metrics, n.healer}))
+		blockstore.WithObserver(storeObserver{n.metrics, n.healer}),
+	}
+	store, err := blockstore.Open(n.repo.Blocks(), n.cfg.Storage, opts...)
+	if errors.Is(err, blockstore.ErrNoSpace) {
+		// What is held can be served all the same.
+		n.log.Error("the block store is open for reading only until the daemon is started with more space", "err", err)
+		store, err = blockstore.Open(n.repo.Blocks(), n.cfg.Storage, append(opts, blockstore.WithReadOnly())...)
+	}
 	if err != nil {
 		return err
 	}
@@ -108,7 +118,7 @@ func (n *Node) limit(cfg *rcmgr.ScalingLimitConfig) {
 // is in memory, as long as the daemon runs: without it, it would not start, and
 // could not be told to make room.
 func (n *Node) metadata(ctx context.Context, name string) ds.Batching {
-	if err := n.store.CheckSpace(ctx); errors.Is(err, blockstore.ErrNoSpace) {
+	if err := n.store.CheckWritable(ctx); err != nil {
 		n.log.Warn("what is learnt is not kept", "of", name, "err", err)
 		return dssync.MutexWrap(ds.NewMapDatastore())
 	}

@@ -33,8 +33,10 @@ func Problems(ctx context.Context, store *blockstore.Store) []string {
 		list = append(list, fmt.Sprintf("%v: snapshots may be missing from the list, and nothing is collected; "+
 			"\"decubectl repo fsck --repair\" keeps again every snapshot that is here", err))
 	}
-	if err := store.CheckSpace(ctx); errors.Is(err, blockstore.ErrNoSpace) {
+	if err := store.CheckWritable(ctx); errors.Is(err, blockstore.ErrNoSpace) {
 		list = append(list, err.Error())
+	} else if errors.Is(err, blockstore.ErrReadOnly) {
+		list = append(list, err.Error()+": nothing can be added, forgotten or collected; free space on its disk, or make it writable, and start again")
 	}
 	return list
 }

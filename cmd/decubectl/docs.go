@@ -51,7 +51,7 @@ const referenceIntro = `# Command line: decubectl
 <!-- Written by "decubectl docs reference"; "make golden" writes it anew. -->
 
 decubectl reads and writes files with the rights of the person who calls it: it walks, chunks and hashes by itself, asks the node's daemon which chunks are missing
-and streams only those to it. It finds the daemon by the repository. Without a daemon it opens the repository itself, and says so; then nothing can be fetched from peers.
+and streams only those to it. It finds the daemon by the repository. Without a daemon it opens the repository itself, and says so; then nothing can be fetched from peers. A repository that it cannot write, it opens for reading only.
 
 - **Output.** Data goes to standard output; progress, notes and errors go to standard error. ` + "`--json`" + ` prints one object a line, for every command. Progress is shown on a terminal only,
   or written to standard error as JSON with ` + "`--progress`" + `; ` + "`--quiet`" + ` leaves notes out too. There are no colours, so ` + "`NO_COLOR`" + ` holds always.

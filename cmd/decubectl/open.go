@@ -61,27 +61,44 @@ func (a *app) open(ctx context.Context) (*access, error) {
 	if errors.Is(lockErr, repo.ErrLocked) {
 		return nil, exitcode.With(fmt.Errorf("the daemon does not answer (%w), and the repository cannot be opened without it: %w", err, lockErr), exitcode.Locked)
 	}
+	readOnly := repo.IsReadOnly(lockErr)
+	if readOnly {
+		guard, lockErr = repo.LockReadOnly(a.repo)
+	}
 	if lockErr != nil {
 		return nil, lockErr
 	}
-	store, err := a.openStore(ctx)
+	store, err := a.openStore(ctx, readOnly)
 	if err != nil {
 		return nil, errors.Join(err, guard.Unlock())
 	}
-	a.note("No daemon is running: working on %s directly, without the network.", a.repo)
+	how := "directly, without the network"
+	if readOnly {
+		how = "for reading only, for it cannot be written, and without the network"
+	}
+	a.note("No daemon is running: working on %s %s.", a.repo, how)
 	return &access{keeper: offline{local.New(store, a.repo)}, store: store, unlock: guard.Unlock}, nil
 }
 
-// openStore opens the block store; the repo's lock is held.
-func (a *app) openStore(ctx context.Context) (*blockstore.Store, error) {
+// openStore opens the block store; the repo's lock is held. One that the disk has no
+// room to open is opened for reading only: what is kept can be restored.
+func (a *app) openStore(ctx context.Context, readOnly bool) (*blockstore.Store, error) {
 	cfg := blockstore.Default()
 	source := config.Source{File: repo.Dir(a.repo).Config(), Environ: os.Environ()}
 	if _, err := config.LoadSection("storage", &cfg, source); err != nil {
 		return nil, err
 	}
 	dir := repo.Dir(a.repo).Blocks()
-	store, err := blockstore.Open(dir, cfg)
-	if errors.Is(err, blockstore.ErrIndex) && a.rebuild {
+	var opts []blockstore.Option
+	if readOnly {
+		opts = append(opts, blockstore.WithReadOnly())
+	}
+	store, err := blockstore.Open(dir, cfg, opts...)
+	if errors.Is(err, blockstore.ErrNoSpace) && !readOnly {
+		a.warn("%v; it is open for reading only", err)
+		return blockstore.Open(dir, cfg, blockstore.WithReadOnly())
+	}
+	if errors.Is(err, blockstore.ErrIndex) && a.rebuild && !readOnly {
 		rep, err := blockstore.Rebuild(ctx, dir, cfg, nil)
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 )
@@ -97,7 +98,7 @@ func (osFS) OpenWrite(name string) (File, error) { return openWrite(name, 0, 0) 
 
 func (osFS) OpenRead(name string) (File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		f, err = os.Open(name) // a read-only store can still be read
 	}
 	if err != nil {

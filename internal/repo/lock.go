@@ -1,10 +1,13 @@
 package repo
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 )
@@ -36,6 +39,31 @@ func Lock(dir string) (*Guard, error) {
 	// The process id is for error messages of others only.
 	_ = os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
 	return &Guard{l}, nil
+}
+
+// LockReadOnly keeps others from changing a repository that this process cannot write
+// to, and will not: several may hold it at once, and none while Lock is held. It
+// returns ErrLocked like Lock. A repository without a lock file was never in use.
+func LockReadOnly(dir string) (*Guard, error) {
+	path := Dir(dir).LockFile()
+	l := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	held, err := l.TryRLock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Guard{l}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locking the repository: %w", err)
+	}
+	if !held {
+		return nil, fmt.Errorf("%w: %s is held by %s; stop it first", ErrLocked, dir, holder(path))
+	}
+	return &Guard{l}, nil
+}
+
+// IsReadOnly reports whether err means that a repository cannot be written: its file
+// system is read-only, or this user may not.
+func IsReadOnly(err error) bool {
+	return errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission)
 }
 
 // Unlock releases the lock. It is safe to call twice.

@@ -247,3 +247,41 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+func TestReadOnlyLock(t *testing.T) {
+	dir := newRepo(t)
+	a, err := repo.LockReadOnly(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := repo.LockReadOnly(dir)
+	if err != nil {
+		t.Fatalf("a second reader: %v", err)
+	}
+	if _, err := repo.Lock(dir); !errors.Is(err, repo.ErrLocked) {
+		t.Errorf("beside readers: %v", err)
+	}
+	if err := errors.Join(a.Unlock(), b.Unlock()); err != nil {
+		t.Fatal(err)
+	}
+	held, err := repo.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repo.LockReadOnly(dir); !errors.Is(err, repo.ErrLocked) {
+		t.Errorf("beside a daemon: %v", err)
+	}
+	if err := errors.Join(held.Unlock(), os.Remove(repo.Dir(dir).LockFile())); err != nil {
+		t.Fatal(err)
+	}
+	never, err := repo.LockReadOnly(dir)
+	if err != nil {
+		t.Fatalf("a repository that was never used: %v", err)
+	}
+	if err := never.Unlock(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(repo.Dir(dir).LockFile()); err == nil {
+		t.Error("a lock file was made")
+	}
+}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,23 +10,29 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/testnet/cluster"
 )
 
-// onDisk starts a node whose repository lies on a file system of its own.
+// onDisk starts a node whose block store lies on a file system of its own.
 func onDisk(t *testing.T, size string) (n *cluster.Node, disk string) {
 	t.Helper()
 	disk = smallDisk(t, size)
-	swarm, err := cluster.New(cluster.Options{Bin: bin, Network: swarmName, Dir: disk})
-	if err != nil {
+	n = start(t, swarm(t), "one", []string{"DECUBE_STORAGE_MIN_FREE=64MiB", "DECUBE_STORAGE_PACK_SIZE=16MiB"})
+	if err := n.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := swarm.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return start(t, swarm, "one", []string{"DECUBE_STORAGE_MIN_FREE=64MiB", "DECUBE_STORAGE_PACK_SIZE=16MiB"}), disk
+	blocks, place := repo.Dir(n.Repo()).Blocks(), filepath.Join(disk, "blocks")
+	if out, err := exec.CommandContext(t.Context(), "mv", blocks, place).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.Symlink(place, blocks); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return n, disk
 }
 
 // free returns the bytes that are free on a disk.
@@ -88,7 +95,25 @@ func TestFullDiskMakesRoom(t *testing.T) {
 		fill(t, filler+"3")
 		makesRoom(t, dead[2])
 	})
-	for _, name := range []string{filler, filler + "2", filler + "3"} {
+	t.Run("without what was set aside", func(t *testing.T) {
+		if err := os.Remove(filepath.Join(repo.Dir(n.Repo()).Blocks(), "ballast")); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, filler+"4")
+		ask(t, n, "snapshot", "list").ends(t, 0, "reading only")
+		if err := n.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if a := ask(t, n, "status"); a.code != 0 || !strings.Contains(a.out, "reading only") {
+			t.Errorf("the status does not say that nothing can be changed: %+v", a)
+		}
+		restore(t, n, kept, filepath.Join(t.TempDir(), "target"), source)
+		ask(t, n, "gc").ends(t, 1, "reading only")
+		if err := n.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, name := range []string{filler, filler + "2", filler + "3", filler + "4"} {
 		if err := os.Remove(name); err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,7 @@ var foreign = [...]struct{ from, to error }{
 	{blockstore.ErrNotFound, api.ErrNotFound},
 	{blockstore.ErrCorrupt, api.ErrCorrupt},
 	{blockstore.ErrPins, api.ErrCorrupt},
+	{blockstore.ErrReadOnly, api.ErrForbidden},
 	{blockstore.ErrNoSpace, api.ErrNoSpace},
 	{blockstore.ErrQuota, api.ErrNoSpace},
 	{blockstore.ErrBusy, api.ErrConflict},

@@ -49,7 +49,7 @@ type State struct {
 	Sealed bool  // never to be appended to again
 }
 
-// Config says how a set writes. All fields are required.
+// Config says how a set writes. All fields but ReadOnly are required.
 type Config struct {
 	FS      durable.FS
 	Dir     string
@@ -58,6 +58,9 @@ type Config struct {
 	// at least need are required. It returns how many may be taken, or an error.
 	Room func(need, want int64) (int64, error)
 	Log  *slog.Logger
+	// ReadOnly keeps the set from changing anything: no pack is appended to, and
+	// what a crash has left behind one's last record stays.
+	ReadOnly bool
 }
 
 // Set is a directory of packs. It is safe for concurrent use.
@@ -194,6 +197,11 @@ func (s *Set) recoverEnd(p *file, end int64) error {
 		end = alignUp(h.Off+RecordSize(int(h.Len)), smallAlign)
 	}
 	end = alignUp(end, durable.Align)
+	if s.cfg.ReadOnly {
+		p.sealed, p.size = true, min(p.size, end)
+		p.end.Store(p.size)
+		return nil
+	}
 	if end < p.size {
 		if err := p.read.Truncate(end); err != nil {
 			return err
