@@ -38,8 +38,9 @@ type ballast struct {
 	minFree int64
 	log     *slog.Logger
 
-	mu   sync.Mutex
-	held int64
+	mu    sync.Mutex
+	held  int64
+	given int64 // given up, to be taken back
 }
 
 // openBallast learns what there is, and gives it its space again where a copy of the
@@ -73,26 +74,34 @@ func (b *ballast) size() int64 {
 	return b.held
 }
 
-// release gives the ballast up when less than need is free. The function that it
-// returns takes back as much, as far as it is left, and may be called when nothing
-// was given up.
-func (b *ballast) release(need int64) (retake func() error, err error) {
+// release gives the ballast up when less than need is free, until retake.
+func (b *ballast) release(need int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	nothing := func() error { return nil }
 	free, err := b.fs.Free(b.dir())
 	if err != nil || free >= need || b.held == 0 {
-		return nothing, err
+		return err
 	}
 	if err := b.fs.Remove(b.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nothing, err
+		return err
 	}
 	b.log.Warn("the disk is full: working with what was set aside for that", "free", free, "bytes", b.held)
-	given := b.held
-	b.held = 0
+	b.given, b.held = b.held, 0
 	// File systems give the space of a file away again when they have made its
 	// removal durable.
-	return func() error { return b.take(given, 0) }, b.fs.SyncDir(b.dir())
+	return b.fs.SyncDir(b.dir())
+}
+
+// retake takes back as much as was given up, as far as it is left.
+func (b *ballast) retake() error {
+	b.mu.Lock()
+	given := b.given
+	b.given = 0
+	b.mu.Unlock()
+	if given == 0 {
+		return nil
+	}
+	return b.take(given, 0)
 }
 
 // refill makes the ballast where there is none, when the disk is as free as it is

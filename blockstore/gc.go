@@ -86,11 +86,10 @@ func (s *Store) GC(ctx context.Context, opts GCOptions) (GCResult, error) {
 // room to delete more.
 func (s *Store) collect(ctx context.Context, opts GCOptions) (res GCResult, err error) {
 	if !opts.DryRun {
-		retake, releaseErr := s.space.ballast.release(indexNeeds)
-		if releaseErr != nil {
-			return res, releaseErr
+		if err := s.space.ballast.release(indexNeeds); err != nil {
+			return res, err
 		}
-		defer func() { err = errors.Join(err, retake()) }()
+		defer func() { err = errors.Join(err, s.space.ballast.retake()) }()
 	}
 	for {
 		c := &collection{s: s, opts: opts, live: map[uint32][]pack.Loc{}}

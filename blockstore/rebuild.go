@@ -70,6 +70,9 @@ func (r *rebuild) run(ctx context.Context, set settings) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openSpace(); err != nil {
+		return err
+	}
 	if err := r.moveOldIndex(); err != nil {
 		return err
 	}

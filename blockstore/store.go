@@ -89,8 +89,7 @@ func (s *Store) open(set settings) error {
 	if err != nil {
 		return err
 	}
-	retake, err := s.openSpace()
-	if err != nil {
+	if err := s.openSpace(); err != nil {
 		return err
 	}
 	where, err := s.indexDir()
@@ -98,6 +97,9 @@ func (s *Store) open(set settings) error {
 		return err
 	}
 	db, err := set.openDB(where, s.log)
+	if isFull(err) || errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("open the index: %w", err) // which may be whole
+	}
 	if err != nil {
 		if denied := denied(s.fs, filepath.Join(s.dir, indexDir)); denied != nil {
 			return denied
@@ -124,7 +126,7 @@ func (s *Store) open(set settings) error {
 	if s.ro {
 		return nil
 	}
-	return errors.Join(retake(), s.space.ballast.refill())
+	return errors.Join(s.space.ballast.retake(), s.space.ballast.refill())
 }
 
 // enter makes the directory where there is none, takes its lock, and returns the
@@ -151,25 +153,25 @@ func (s *Store) enter() (id string, version int, err error) {
 	return id, version, err
 }
 
-// openSpace makes room for opening the index on a full disk. Whoever calls it takes
-// what is left back when that is done.
-func (s *Store) openSpace() (retake func() error, err error) {
+// openSpace makes room for opening the index on a full disk. What is left of it is
+// taken back when that is done, or has failed.
+func (s *Store) openSpace() error {
 	s.space = &space{dir: s.dir, fs: s.fs, quota: s.cfg.Quota, minFree: s.cfg.MinFree, ballast: new(ballast), ro: s.ro, refused: s.obs.Refused}
 	if s.ro {
-		return func() error { return nil }, nil
+		return nil
 	}
 	b, err := openBallast(s.fs, s.dir, s.cfg.MinFree, s.log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.space.ballast = b
-	if retake, err = b.release(openNeeds); err != nil {
-		return nil, err
+	if err := b.release(openNeeds); err != nil {
+		return err
 	}
 	if err := s.space.check(leastToOpen); err != nil {
-		return nil, fmt.Errorf("open the index: %w", err)
+		return fmt.Errorf("open the index: %w", err)
 	}
-	return retake, nil
+	return nil
 }
 
 // openPins opens the pins and converts those of an older version. The version
@@ -302,13 +304,11 @@ func (s *Store) Close() error {
 		return errors.Join(append(errs, s.shut())...)
 	}
 	// Badger writes what it has in memory, on a full disk too.
-	retake, err := s.space.ballast.release(openNeeds)
-	errs = append(errs, err)
+	errs = append(errs, s.space.ballast.release(openNeeds))
 	if s.space.check(indexNeeds) == nil {
 		errs = append(errs, s.counts.save(s.ix))
 	}
-	errs = append(errs, s.shut(), retake())
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.shut())...)
 }
 
 // shut releases what open acquired, as far as it came.
@@ -325,6 +325,9 @@ func (s *Store) shut() error {
 	}
 	if s.pins != nil {
 		errs = append(errs, s.pins.close())
+	}
+	if s.space != nil {
+		errs = append(errs, s.space.ballast.retake())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())

@@ -67,3 +67,30 @@ func keeps(t *testing.T, n *cluster.Node, cid string) {
 		t.Errorf("%s: %+v\n%s", a.what, all, a.errs)
 	}
 }
+
+// TestLostIndexAndPins leaves of a block store nothing but its packs: one repair, and
+// everything is kept again.
+func TestLostIndexAndPins(t *testing.T) {
+	t.Parallel()
+	n := start(t, swarm(t), "one", nil)
+	source := tree(t, 51, 20, 32<<10)
+	cid := create(t, n, source).CID
+	if err := n.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	blocks := repo.Dir(n.Repo()).Blocks()
+	for _, name := range []string{"index", "pins", "version", "ballast"} {
+		if err := os.RemoveAll(filepath.Join(blocks, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(t, n, "snapshot", "list").ends(t, 1, "fsck --repair")
+	ask(t, n, "repo", "fsck", "--repair").ends(t, 0)
+	keeps(t, n, cid.String())
+	if err := n.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, n, "gc").ends(t, 0)
+	restore(t, n, cid, filepath.Join(t.TempDir(), "target"), source)
+	ask(t, n, "repo", "fsck", "--read-data").ends(t, 0)
+}
