@@ -27,7 +27,7 @@ const (
 // memory maps, so on a full disk it can be neither opened nor changed: the process
 // would be killed. When whoever shares the disk has filled it, the file is given
 // up for as long as it takes to open the store, to collect, or to close it, and
-// what is left of its space is taken back. It is part of what MinFree keeps free.
+// what is left of its space is regained. It is part of what MinFree keeps free.
 //
 // The space may be taken by others while it is given up. Nothing can be done about
 // that, and the refusals of space.go go on to hold.
@@ -40,7 +40,7 @@ type ballast struct {
 
 	mu    sync.Mutex
 	held  int64
-	given int64 // given up, to be taken back
+	given int64 // given up, to be regained
 }
 
 // openBallast learns what there is, and gives it its space again where a copy of the
@@ -74,7 +74,7 @@ func (b *ballast) size() int64 {
 	return b.held
 }
 
-// release gives the ballast up when less than need is free, until retake.
+// release gives the ballast up when less than need is free, until regain.
 func (b *ballast) release(need int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,8 +92,8 @@ func (b *ballast) release(need int64) error {
 	return b.fs.SyncDir(b.dir())
 }
 
-// retake takes back as much as was given up, as far as it is left.
-func (b *ballast) retake() error {
+// regain takes back as much as was given up, as far as it is left.
+func (b *ballast) regain() error {
 	b.mu.Lock()
 	given := b.given
 	b.given = 0
@@ -101,17 +101,17 @@ func (b *ballast) retake() error {
 	if given == 0 {
 		return nil
 	}
-	return b.take(given, 0)
+	return b.allocate(given, 0)
 }
 
 // refill makes the ballast where there is none, when the disk is as free as it is
 // to be.
-func (b *ballast) refill() error { return b.take(b.want, b.minFree) }
+func (b *ballast) refill() error { return b.allocate(b.want, b.minFree) }
 
-// take makes a ballast of at most so many bytes, when at least least are free. A
+// allocate makes a ballast of at most so many bytes, when at least least are free. A
 // file system that cannot allocate has none. One that is nearly full may need some
 // of its free space to keep account of the rest; so the attempts become smaller.
-func (b *ballast) take(most, least int64) error {
+func (b *ballast) allocate(most, least int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	free, err := b.fs.Free(b.dir())

@@ -265,9 +265,9 @@ func (p *pinSet) rebuild(found []Pin) error {
 	return p.writeNote()
 }
 
-// settle gives a sound store a file of the present format, with its reserve, and
+// upgrade gives a sound store a file of the present format, with its reserve, and
 // the index its note. Where the disk is full, it is done another time.
-func (p *pinSet) settle() error {
+func (p *pinSet) upgrade() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.damage != nil {

@@ -126,7 +126,7 @@ func (s *Store) open(set settings) error {
 	if s.ro {
 		return nil
 	}
-	return errors.Join(s.space.ballast.retake(), s.space.ballast.refill())
+	return errors.Join(s.space.ballast.regain(), s.space.ballast.refill())
 }
 
 // enter makes the directory where there is none, takes its lock, and returns the
@@ -188,7 +188,7 @@ func (s *Store) openPins(id string, version int) (err error) {
 	if s.ro {
 		return nil
 	}
-	if err := s.pins.settle(); err != nil {
+	if err := s.pins.upgrade(); err != nil {
 		return fmt.Errorf("write the pins: %w", err)
 	}
 	if version == formatVersion || !s.pins.log.Appends() {
@@ -327,7 +327,7 @@ func (s *Store) shut() error {
 		errs = append(errs, s.pins.close())
 	}
 	if s.space != nil {
-		errs = append(errs, s.space.ballast.retake())
+		errs = append(errs, s.space.ballast.regain())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())

@@ -24,8 +24,9 @@ import (
 
 const (
 	dialTimeout = 5 * time.Second
-	// maxAnswer bounds an answer that is read whole.
-	maxAnswer = 64 << 20
+	// maxAnswer bounds an answer that is read whole: a list of 100,000 snapshots with
+	// long paths and tags.
+	maxAnswer = 256 << 20
 )
 
 // Options say which daemon to call.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -15,7 +16,8 @@ type row []any
 
 // printTable writes rows under a header, in columns.
 func printTable(w io.Writer, header row, rows []row) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	out := bufio.NewWriter(w) // the table writer writes each cell by itself
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i, cells := range append([]row{header}, rows...) {
 		texts := make([]string, len(cells))
 		for j, cell := range cells {
@@ -26,7 +28,7 @@ func printTable(w io.Writer, header row, rows []row) {
 		}
 		fmt.Fprintln(t, strings.Join(texts, "\t"))
 	}
-	_ = t.Flush() // as with every other print
+	_, _ = t.Flush(), out.Flush() // as with every other print
 }
 
 // printFields writes names and values, one pair a line.

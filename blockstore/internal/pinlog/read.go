@@ -55,19 +55,19 @@ func Read(data []byte, visit func(Change)) Found {
 	return f
 }
 
-// readBase visits the packed records, and steps from slot to slot where one is
-// damaged.
+// readBase visits the packed records. Where one is damaged, the next is looked for at
+// each place where one may begin.
 func (f *Found) readBase(data []byte, visit func(Change)) {
 	var count uint64
 	for off := int64(page); off < int64(len(data)); {
 		r, err := decodeRecord(data, off)
 		if err != nil || r.nonce != f.head.nonce || r.seq != 0 {
-			off += slot
+			off += recordAlign
 			continue
 		}
 		visit(r.Change)
 		count++
-		off += int64(align(r.size(), slot))
+		off += int64(align(r.size(), recordAlign))
 	}
 	if count != f.head.count {
 		f.damaged(fmt.Errorf("%d of %d entries can be read", count, f.head.count))
@@ -108,13 +108,13 @@ func (f *Found) salvage(data []byte, visit func(Change)) {
 		}
 		r, err := decodeRecord(data, off)
 		if err != nil || known && r.nonce != nonce {
-			off += slot
+			off += recordAlign
 			continue
 		}
 		nonce, known = r.nonce, true
 		visit(r.Change)
 		f.Sequence = max(f.Sequence, r.seq)
-		off += int64(align(r.size(), slot))
+		off += int64(align(r.size(), recordAlign))
 	}
 }
 

@@ -14,10 +14,10 @@ const (
 	recordMagic  = "DCPN"
 	recordFormat = 1
 
-	page       = durable.Align
-	recordHead = 40
-	slot       = 64 // where records of the base may begin
-	ownerSize  = 64
+	page        = durable.Align
+	recordHead  = 40
+	recordAlign = 64 // where records of the base may begin
+	ownerSize   = 64
 )
 
 const (
@@ -106,7 +106,7 @@ func (r record) size() int { return recordHead + len(r.Key) + len(r.Value) }
 // encode appends the record to b, which stays aligned to slots.
 func (r record) encode(b []byte) []byte {
 	from := len(b)
-	b = append(b, make([]byte, align(r.size(), slot))...)
+	b = append(b, make([]byte, align(r.size(), recordAlign))...)
 	out := b[from : from+r.size()]
 	copy(out, recordMagic)
 	out[4], out[5] = recordFormat, kindSet
