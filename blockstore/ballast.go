@@ -92,28 +92,36 @@ func (b *ballast) release(need int64) error {
 	return b.fs.SyncDir(b.dir())
 }
 
-// regain takes back as much as was given up, as far as it is left.
-func (b *ballast) regain() error {
+// regain takes back as much as was given up, as far as it is left. A store without
+// ballast works, so that there is none is no more than logged.
+func (b *ballast) regain() {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	given := b.given
 	b.given = 0
-	b.mu.Unlock()
 	if given == 0 {
-		return nil
+		return
 	}
-	return b.allocate(given, 0)
+	if err := b.allocate(given, 0); err != nil {
+		b.log.Warn("no space is set aside for a full disk", "error", err)
+	}
 }
 
 // refill makes the ballast where there is none, when the disk is as free as it is
 // to be.
-func (b *ballast) refill() error { return b.allocate(b.want, b.minFree) }
+func (b *ballast) refill() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.allocate(b.want, b.minFree); err != nil {
+		b.log.Warn("no space is set aside for a full disk", "error", err)
+	}
+}
 
 // allocate makes a ballast of at most so many bytes, when at least least are free. A
 // file system that cannot allocate has none. One that is nearly full may need some
-// of its free space to keep account of the rest; so the attempts become smaller.
+// of its free space to keep account of the rest; so the attempts become smaller. mu
+// is held.
 func (b *ballast) allocate(most, least int64) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	free, err := b.fs.Free(b.dir())
 	if err != nil || b.held > 0 || free < least {
 		return err

@@ -89,7 +89,7 @@ func (s *Store) collect(ctx context.Context, opts GCOptions) (res GCResult, err 
 		if err := s.space.ballast.release(indexNeeds); err != nil {
 			return res, err
 		}
-		defer func() { err = errors.Join(err, s.space.ballast.regain()) }()
+		defer s.space.ballast.regain()
 	}
 	for {
 		c := &collection{s: s, opts: opts, live: map[uint32][]pack.Loc{}}

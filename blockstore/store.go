@@ -126,7 +126,9 @@ func (s *Store) open(set settings) error {
 	if s.ro {
 		return nil
 	}
-	return errors.Join(s.space.ballast.regain(), s.space.ballast.refill())
+	s.space.ballast.regain()
+	s.space.ballast.refill()
+	return nil
 }
 
 // enter makes the directory where there is none, takes its lock, and returns the
@@ -277,7 +279,7 @@ func (s *Store) Run(ctx context.Context) error {
 		}
 		err := errors.Join(s.packs.Trim(), s.ix.sync())
 		if !s.ro {
-			err = errors.Join(err, s.space.ballast.refill())
+			s.space.ballast.refill()
 		}
 		s.gate.leave()
 		if err != nil {
@@ -327,7 +329,7 @@ func (s *Store) shut() error {
 		errs = append(errs, s.pins.close())
 	}
 	if s.space != nil {
-		errs = append(errs, s.space.ballast.regain())
+		s.space.ballast.regain()
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())
