@@ -271,3 +271,29 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%d entries, %+v", len(got), f)
 	}
 }
+
+// A file comes from the disk: whatever it holds, it is read without a panic, and
+// every change that is visited can be written again.
+func FuzzRead(f *testing.F) {
+	fs := faultfs.New(1)
+	log := pinlog.New(fs, name)
+	if err := errors.Join(fs.MkdirAll("/d", 0o700), log.Replace(owner, 1, false, slices.Values([]pinlog.Change{set(1), set(2)})), log.Append(set(3)), log.Close()); err != nil {
+		f.Fatal(err)
+	}
+	data, err := fs.ReadFile(name)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data, 40)
+	f.Fuzz(func(t *testing.T, data []byte, flip int) {
+		data = bytes.Clone(data)
+		if len(data) > 0 {
+			data[uint(flip)%uint(len(data))] ^= 1
+		}
+		pinlog.Read(data, func(c pinlog.Change) {
+			if len(c.Key) == 0 || len(c.Key) > pinlog.MaxKey || len(c.Value) > pinlog.MaxValue {
+				t.Errorf("a key of %d bytes, a value of %d", len(c.Key), len(c.Value))
+			}
+		})
+	})
+}
