@@ -175,7 +175,7 @@ func (c *collection) begin() (err error) {
 		c.res.Epoch = c.s.epochs.peek()
 		return nil
 	}
-	if err := c.s.space.check(indexNeeds); err != nil {
+	if err := c.s.space.shortage(indexNeeds); err != nil {
 		return err
 	}
 	c.res.Epoch, err = c.s.epochs.next()
@@ -252,7 +252,7 @@ func (c *collection) remove(ctx context.Context) error {
 // for everyone who stamps.
 func (c *collection) deleteDead() error {
 	defer func() { c.dead = c.dead[:0] }()
-	if !c.opts.DryRun && !c.short && c.s.space.check(deletesNeed) != nil {
+	if !c.opts.DryRun && !c.short && c.s.space.shortage(deletesNeed) != nil {
 		c.short = true
 	}
 	if c.short { // the rest waits for what this round gives back

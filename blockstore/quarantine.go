@@ -47,7 +47,7 @@ func (s *Store) quarantineBlock(id block.ID, at entry, damage error) error {
 
 // takeOut moves an entry from the index to the quarantine.
 func (s *Store) takeOut(d block.Digest, at entry, damage error) (bool, error) {
-	if err := s.space.check(deletesNeed); err != nil {
+	if err := s.space.shortage(deletesNeed); err != nil {
 		return false, err
 	}
 	s.ix.change.Lock()

@@ -65,19 +65,24 @@ func (s *space) used() (int64, error) {
 }
 
 // checkIndex refuses a change to the index when the disk is so full that Badger
-// might run out of space. What is set aside does not count as free.
+// might run out of space.
 func (s *space) checkIndex() error {
-	return s.check(max(s.minFree/2-s.ballast.size(), indexNeeds))
+	err := s.shortage(s.keepForIndex())
+	if errors.Is(err, ErrNoSpace) {
+		s.refused(err)
+	}
+	return err
 }
 
 // roomy reports whether checkIndex would allow a change, and tells nobody.
-func (s *space) roomy() bool {
-	free, err := s.fs.Free(s.dir)
-	return s.ro || err == nil && free >= max(s.minFree/2-s.ballast.size(), indexNeeds)
-}
+func (s *space) roomy() bool { return s.shortage(s.keepForIndex()) == nil }
 
-// check refuses when less than keep is free.
-func (s *space) check(keep int64) error {
+// keepForIndex returns what must be free for a change to the index. What is set aside
+// is not free.
+func (s *space) keepForIndex() int64 { return max(s.minFree/2-s.ballast.size(), indexNeeds) }
+
+// shortage returns a *SpaceError when less than keep is free.
+func (s *space) shortage(keep int64) error {
 	if s.ro {
 		return nil
 	}
@@ -86,9 +91,7 @@ func (s *space) check(keep int64) error {
 		return fmt.Errorf("ask for free space: %w", err)
 	}
 	if free < keep {
-		err := &SpaceError{Path: s.dir, Free: free, Needed: 0, Keep: keep}
-		s.refused(err)
-		return err
+		return &SpaceError{Path: s.dir, Free: free, Keep: keep}
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (s *Store) CheckWritable(ctx context.Context) error {
 		return err
 	}
 	defer s.gate.leave()
-	return s.space.checkIndex()
+	return s.space.shortage(s.space.keepForIndex())
 }
 
 // counts are the number of blocks and of their bytes. They are saved at Close

@@ -170,7 +170,7 @@ func (s *Store) openSpace() error {
 	if err := b.release(openNeeds); err != nil {
 		return err
 	}
-	if err := s.space.check(leastToOpen); err != nil {
+	if err := s.space.shortage(leastToOpen); err != nil {
 		return fmt.Errorf("open the index: %w", err)
 	}
 	return nil
@@ -307,7 +307,7 @@ func (s *Store) Close() error {
 	}
 	// Badger writes what it has in memory, on a full disk too.
 	errs = append(errs, s.space.ballast.release(openNeeds))
-	if s.space.check(indexNeeds) == nil {
+	if s.space.shortage(indexNeeds) == nil {
 		errs = append(errs, s.counts.save(s.ix))
 	}
 	return errors.Join(append(errs, s.shut())...)
