@@ -113,11 +113,11 @@ func TestKilledFetch(t *testing.T) {
 		return j
 	}
 	// SIGINT, SIGTERM, and a time-out.
-	begin(2<<20).kill(t, syscall.SIGINT).ends(t, 1, "interrupted", "run the same command again")
+	begin(2<<20).kill(t, syscall.SIGINT).ends(t, 130, "interrupted", "run the same command again")
 	if a := ask(t, taker, "repo", "fsck"); a.code != 0 || !strings.Contains(a.out, "fetch was interrupted") || !strings.Contains(a.out, "no damage") {
 		t.Errorf("an interrupted fetch: %s -> %d\n%s%s", a.what, a.code, a.out, a.errs)
 	}
-	begin(4<<20).kill(t, syscall.SIGTERM).ends(t, 1, "interrupted", "run the same command again")
+	begin(4<<20).kill(t, syscall.SIGTERM).ends(t, 143, "interrupted", "run the same command again")
 	timedOut(t, taker, fetchArgs).ends(t, 14, "ms", "1 provider", "go on from there")
 
 	// kill -9 of decubectl, then of the daemon.

@@ -33,7 +33,7 @@ func TestArguments(t *testing.T) {
 		{"snapshot fetch bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", 2, []string{"codec 0x70"}},
 		{"snapshot fetch " + chunk, 2, []string{"CID of a raw block", "begins with bafyrei"}},
 		{"snapshot restore " + chunk + " " + target, 2, []string{"CID of a raw block"}},
-		{"snapshot verify " + unknown() + " --timeout 5s", 1, []string{unknown(), "snapshot fetch"}},
+		{"snapshot verify " + unknown() + " --timeout 5s", 15, []string{unknown(), "snapshot fetch"}},
 		{"snapshot fetch " + unknown() + " --stall 1s", 14, []string{unknown(), `search(es)? found 0 peers, 0 asked`, "decubectl swarm peers"}},
 		{"snapshot restore " + unknown() + " " + target + " --stall 1s", 14, []string{unknown(), "found 0 peers"}},
 		{"snapshot fetch " + unknown() + " --timeout 1s", 14, []string{unknown()}},
@@ -43,7 +43,7 @@ func TestArguments(t *testing.T) {
 		{"snapshot cat " + kept.CID.String() + "/nothing", 1, []string{"no such path"}},
 		{"snapshot create /proc/self/nothing", 1, []string{"no such file"}},
 		{"snapshot create /dev/null", 1, []string{"/dev/null"}},
-		{"snapshot forget " + unknown(), 1, []string{"not kept"}},
+		{"snapshot forget " + unknown(), 15, []string{"not kept"}},
 		{"swarm connect /ip4/127.0.0.1/tcp/1/p2p/12D3KooWQ1s6Zd2mTP7DPQbmvTr7NrQSAgTX2wSoNt6KuiSzEvvx --timeout 10s", 1, []string{"refused"}},
 	} {
 		ask(t, n, strings.Fields(c.args)...).ends(t, c.code, c.want...)
@@ -103,9 +103,9 @@ func TestStarting(t *testing.T) {
 		t.Fatal(err)
 	}
 	program(t, "decube-node", daemon("--api", taken.Addr().String(), "--listen", "/ip4/127.0.0.1/tcp/0"), other).
-		ends(t, 1, "address already in use", port)
+		ends(t, 16, "address already in use", port)
 	program(t, "decube-node", daemon("--api", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/"+port), other).
-		ends(t, 1, "in use by another program", port)
+		ends(t, 16, "in use by another program", port)
 
 	write(t, filepath.Join(strings.TrimPrefix(other[0], "DECUBE_PATH="), "version"), []byte("99\n"))
 	program(t, "decube-node", daemon("--api", "127.0.0.1:0"), other).ends(t, 1, "has version 99", "upgrade", "nothing was changed")
