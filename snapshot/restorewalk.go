@@ -39,6 +39,7 @@ type output struct {
 	in    *place
 	entry *Entry
 	link  *linkGroupState // when it is the first name of a hard link
+	there bool            // the target had this very name when its directory was listed
 	kept  bool            // it was there already
 	over  bool            // what was there is to be replaced
 }
@@ -229,14 +230,14 @@ func (w *restoreWalk) entry(ctx context.Context, dir *fsys.Dir, existing map[str
 	if err != nil {
 		return err
 	}
-	o := &output{in: p, entry: e}
+	o := &output{in: p, entry: e, there: existing[string(e.Name)]}
 	p.pending.Add(1)
 	if first == nil {
 		first = e
 	} else if g := w.firsts[first]; g != nil {
 		return w.further(ctx, g, o)
 	}
-	if existing[string(e.Name)] {
+	if o.there {
 		keep, skipped, err := w.keep(ctx, dir, o)
 		if err != nil {
 			return err

@@ -250,7 +250,7 @@ func (r *restorer) linkTo(ctx context.Context, g *linkGroupState, o *output) err
 	defer to.Close()
 	err = from.Link(g.name, to, string(o.entry.Name))
 	if errors.Is(err, unix.EEXIST) {
-		if err = r.relink(from, g.name, to, o); err == nil {
+		if err = r.relink(ctx, from, g.name, to, o); err == nil {
 			return r.leave(o.in)
 		}
 	} else if err == nil {
@@ -271,15 +271,17 @@ func (r *restorer) again(ctx context.Context, o *output) error {
 		return fmt.Errorf("open %q: %w", o.in.rel, err)
 	}
 	defer dir.Close()
-	same, err := r.complete(ctx, dir, o)
-	switch {
-	case err != nil:
-		return err
-	case same:
-		r.present.Add(1)
-		r.repair(dir, o)
-		return r.leave(o.in)
-	case o.entry.Type != manifest.File:
+	if o.there {
+		keep, skipped, err := r.keep(ctx, dir, o)
+		switch {
+		case err != nil:
+			return err
+		case keep, skipped:
+			return r.leave(o.in)
+		}
+		o.over = true
+	}
+	if o.entry.Type != manifest.File {
 		_, err = r.special(dir, o)
 		return errors.Join(err, r.leave(o.in))
 	}
@@ -331,8 +333,13 @@ func (r *restorer) countName(o *output) {
 	}
 }
 
-// relink deals with a further name that exists already.
-func (r *restorer) relink(from *fsys.Dir, first string, to *fsys.Dir, o *output) error {
+// relink deals with a further name that exists already. Only what was found under this
+// very name gives way to the link: another one may be a file of this snapshot, on a file
+// system that does not tell upper from lower case, even this one under its first name.
+func (r *restorer) relink(ctx context.Context, from *fsys.Dir, first string, to *fsys.Dir, o *output) error {
+	if !o.there {
+		return ErrNameTaken
+	}
 	name := string(o.entry.Name)
 	a, err := from.Lstat(first)
 	if err != nil {
@@ -342,9 +349,11 @@ func (r *restorer) relink(from *fsys.Dir, first string, to *fsys.Dir, o *output)
 	if err != nil {
 		return fmt.Errorf("stat %q: %w", o.path(), err)
 	}
-	same := a.Size == b.Size && a.MSec == b.MSec && a.MNsec == b.MNsec && a.Type() == b.Type()
+	same, err := r.complete(ctx, to, o)
 	switch {
-	case a.Dev == b.Dev && a.Ino == b.Ino:
+	case err != nil:
+		return err
+	case a.Dev == b.Dev && a.Ino == b.Ino, same && r.opts.Existing == Skip:
 		r.present.Add(1)
 		return nil
 	case !same && r.opts.Existing == Skip:
