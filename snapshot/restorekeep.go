@@ -169,20 +169,25 @@ func (r *restorer) repair(dir *fsys.Dir, o *output) {
 	r.setTime(dir, name, o)
 }
 
-// sameTime reports whether a file's time is the recorded one, as exactly as its file
-// system keeps times: in 100 ns (NTFS), microseconds, milliseconds, whole seconds, or two
-// (FAT).
-func sameTime(st *fsys.Stat, want manifest.Time) bool {
-	have := uint64(st.MNsec)
-	if st.MSec == want.Sec && have == want.Nsec {
-		return true
+// sameTime reports whether a file's time is the recorded one, or what its file system
+// makes of that. Some keep times in whole seconds, or in two, and none before 1980; but the
+// times that archives give to files are whole seconds as well, so that those alone say
+// nothing: only a try tells two contents of one second from one.
+func (r *restorer) sameTime(dir *fsys.Dir, st *fsys.Stat, want manifest.Time) (bool, error) {
+	if st.MSec == want.Sec && uint64(st.MNsec) == want.Nsec {
+		return true, nil
 	}
-	for _, unit := range []uint64{100, 1e3, 1e6, 1e9} {
-		if st.MSec == want.Sec && have == want.Nsec/unit*unit {
-			return true
-		}
+	kept, err := dir.KeptTime(r.tempName(), want.Sec, int64(want.Nsec))
+	for errors.Is(err, unix.EEXIST) { // what a restore left that was killed
+		kept, err = dir.KeptTime(r.tempName(), want.Sec, int64(want.Nsec))
 	}
-	return have == 0 && st.MSec%2 == 0 && (st.MSec == want.Sec-1 || st.MSec == want.Sec+1)
+	switch {
+	case err == nil:
+		return kept.Dev == st.Dev && kept.MSec == st.MSec && kept.MNsec == st.MNsec, nil
+	case r.refused(err), errors.Is(err, unix.EROFS):
+		return false, nil
+	}
+	return false, fmt.Errorf("find out how times are kept: %w", err)
 }
 
 // complete reports whether a name in the target is what would be restored there.
@@ -197,8 +202,11 @@ func (r *restorer) complete(ctx context.Context, dir *fsys.Dir, o *output) (bool
 	}
 	switch e.Type {
 	case manifest.File:
-		if !st.IsRegular() || uint64(st.Size) != e.Size || !sameTime(&st, e.ModTime) {
+		if !st.IsRegular() || uint64(st.Size) != e.Size {
 			return false, nil
+		}
+		if same, err := r.sameTime(dir, &st, e.ModTime); err != nil || !same {
+			return false, err
 		}
 		if r.opts.VerifyExisting {
 			return r.sameContent(ctx, dir, o)

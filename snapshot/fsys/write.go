@@ -95,6 +95,27 @@ func (d *Dir) SetTime(name string, sec, nsec int64) error {
 	return retry(func() error { return unix.UtimesNanoAt(d.fd, name, ts, unix.AT_SYMLINK_NOFOLLOW) })
 }
 
+// KeptTime returns the state of a new file in d whose modification time was set: how
+// exactly, and within which limits, its file system keeps times shows in no other way.
+// Where files cannot be without a name, it has the given one until KeptTime returns.
+func (d *Dir) KeptTime(name string, sec, nsec int64) (Stat, error) {
+	const flags = unix.O_WRONLY | unix.O_CLOEXEC
+	fd, err := retryInt(func() (int, error) { return unix.Openat(d.fd, ".", flags|unix.O_TMPFILE, 0o600) })
+	if err == nil {
+		defer CloseRead(fd)
+		ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: sec, Nsec: nsec}}
+		if err := retry(func() error { return unix.UtimesNanoAt(fd, "", ts, unix.AT_EMPTY_PATH) }); err == nil {
+			return Fstat(fd)
+		}
+	}
+	if fd, err = d.CreateFile(name, 0o600); err != nil {
+		return Stat{}, err
+	}
+	err = cmp.Or(Close(fd), d.SetTime(name, sec, nsec))
+	st, serr := d.Lstat(name)
+	return st, errors.Join(err, serr, d.Unlink(name))
+}
+
 // Rename moves a name within d. Unless replace is set, a name that is taken gives
 // EEXIST.
 func (d *Dir) Rename(from, to string, replace bool) error {
