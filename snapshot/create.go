@@ -72,13 +72,13 @@ func Create(ctx context.Context, sink Sink, opts CreateOptions) (Result, error) 
 		return Result{}, fmt.Errorf("snapshot %s: %w", opts.Path, err)
 	}
 	c := newCreator(sink, opts)
-	top, err := c.openTop()
+	dir, top, err := c.openTop()
 	if err != nil {
 		return Result{}, err
 	}
 	defer c.root.Close()
 	c.private = privateIn(opts.Private)
-	if err := c.checkTop(top); err != nil {
+	if err := c.checkTop(dir, top); err != nil {
 		return Result{}, err
 	}
 	c.cache = loadCache(opts.Cache)
@@ -158,37 +158,37 @@ func (c *creator) created() time.Time {
 }
 
 // openTop opens the directory at Path, or the one that holds the file at Path, and
-// returns the file's name in the second case.
-func (c *creator) openTop() (file string, err error) {
+// returns its resolved path, and the file's name in the second case.
+func (c *creator) openTop() (dir, file string, err error) {
 	path, err := filepath.Abs(c.opts.Path)
 	if err != nil {
-		return "", fmt.Errorf("snapshot %s: %w", c.opts.Path, err)
+		return "", "", fmt.Errorf("snapshot %s: %w", c.opts.Path, err)
 	}
 	if c.opts.SourcePath == "" {
 		c.opts.SourcePath = path
 	}
 	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return "", fmt.Errorf("snapshot: %w", err)
+		return "", "", fmt.Errorf("snapshot: %w", err)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", fmt.Errorf("snapshot: %w", err)
+		return "", "", fmt.Errorf("snapshot: %w", err)
 	}
-	dir := path
+	dir = path
 	switch {
 	case info.Mode().IsRegular():
 		dir, file = filepath.Split(path)
 	case !info.IsDir():
-		return "", fmt.Errorf("snapshot %s: neither a directory nor a regular file", path)
+		return "", "", fmt.Errorf("snapshot %s: neither a directory nor a regular file", path)
 	}
 	if c.root, err = fsys.OpenRoot(dir); err != nil {
-		return "", fmt.Errorf("snapshot: open %s: %w", dir, err)
+		return "", "", fmt.Errorf("snapshot: open %s: %w", dir, err)
 	}
 	if c.ignore, err = newMatcher(c.opts); err != nil {
 		c.root.Close()
-		return "", fmt.Errorf("snapshot %s: %w", path, err)
+		return "", "", fmt.Errorf("snapshot %s: %w", path, err)
 	}
-	return file, nil
+	return dir, file, nil
 }
 
 // run joins the stages: feed gives jobs, the others work on them until all is done.

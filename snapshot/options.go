@@ -43,6 +43,9 @@ type CreateOptions struct {
 	// They and all that is in them are left out, whatever path, mount, symbolic link or
 	// second name leads there; a Path within them is ErrPrivate.
 	Private []string
+	// PrivateMark are names that together mark a directory as one of that kind, such as
+	// another repository, a copy of one, or one that is seen through another file system.
+	PrivateMark []string
 	// NoCaches leaves out what is in directories that a CACHEDIR.TAG marks, but for it.
 	NoCaches bool
 	// NoDump leaves out what has the file attribute of that name, see chattr(1).

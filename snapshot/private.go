@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -13,6 +15,7 @@ import (
 
 // private are the files that have no place in any snapshot. They are known by their
 // inodes: a bind mount, a symbolic link in the path or a second name hides none of them.
+// Those with other inodes are known by marks.
 type private map[inode]struct{}
 
 // privateIn finds what is in directories, and they themselves. What is not there, or not
@@ -44,8 +47,26 @@ func (p private) has(st *fsys.Stat) bool {
 	return is
 }
 
-// checkTop refuses a directory, or a file in it, that is private.
-func (c *creator) checkTop(file string) error {
+// marks reports whether names are of a directory that is private by what it holds. An
+// overlay, a copy or a snapshot of the file system has other inodes than the original, and
+// the same secrets.
+func (o *CreateOptions) marks(has func(name string) bool) bool {
+	return len(o.PrivateMark) > 0 && !slices.ContainsFunc(o.PrivateMark, func(name string) bool { return !has(name) })
+}
+
+// checkTop refuses a directory, or a file in it, that is private. The directory is at the
+// resolved path dir.
+func (c *creator) checkTop(dir, file string) error {
+	for {
+		if c.opts.marks(func(name string) bool { _, err := os.Lstat(filepath.Join(dir, name)); return err == nil }) {
+			return fmt.Errorf("snapshot %s: %w", c.opts.Path, ErrPrivate)
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			break
+		}
+		dir = parent
+	}
 	st, err := c.root.Stat()
 	if err == nil && file != "" && !c.private.has(&st) {
 		st, err = c.root.Lstat(file)
@@ -86,5 +107,5 @@ func isCache(dir *fsys.Dir) bool {
 	return err == nil && string(head[:n]) == cacheSignature
 }
 
-// ErrPrivate is returned for a Path within one of the Private directories.
+// ErrPrivate is returned for a Path within a directory that no snapshot holds.
 var ErrPrivate = errors.New("it is part of what no snapshot holds")

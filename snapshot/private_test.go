@@ -61,6 +61,61 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
+// TestPrivateMark has repositories in the tree that are not the node's own, and the own one
+// once more, with other inodes.
+func TestPrivateMark(t *testing.T) {
+	root := t.TempDir()
+	must := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(path string) string { return filepath.Join(root, path) }
+	for _, repo := range []string{"own", "deep/other"} {
+		must(os.MkdirAll(at(repo+"/blocks"), 0o700), os.WriteFile(at(repo+"/identity.key"), []byte("secret"), 0o600),
+			os.WriteFile(at(repo+"/api-token"), []byte("secret"), 0o600), os.WriteFile(at(repo+"/blocks/1"), []byte("secret"), 0o600))
+	}
+	must(os.Mkdir(at("half"), 0o700), os.WriteFile(at("half/api-token"), []byte("public"), 0o600),
+		os.CopyFS(at("copy"), os.DirFS(at("own"))))
+	for _, dir := range []string{"upper", "work", "merged"} {
+		must(os.Mkdir(at(dir), 0o700))
+	}
+	want := []string{"copy", "deep/other", "own"}
+	layers := "lowerdir=" + at("deep") + ",upperdir=" + at("upper") + ",workdir=" + at("work")
+	if err := unix.Mount("overlay", at("merged"), "overlay", 0, layers); err == nil {
+		defer func() {
+			if err := unix.Unmount(at("merged"), 0); err != nil {
+				t.Error(err)
+			}
+		}()
+		want = []string{"copy", "deep/other", "merged/other", "own"}
+	}
+	opts := cached(t, root)
+	opts.Private, opts.PrivateMark = []string{at("own")}, []string{"identity.key", "api-token"}
+	store := newMemStore()
+	for range 2 { // with the cache, the second time
+		res := create(t, store, opts)
+		if !slices.Equal(res.Private, want) || res.Partial() {
+			t.Errorf("left out %q, want %q; %+v", res.Private, want, res)
+		}
+		for _, path := range paths(t, store, res.ID) {
+			if got, has := content(t, store, res, path); has && strings.Contains(got, "secret") {
+				t.Errorf("%s is a secret", path)
+			}
+		}
+		if res.Files != 1 {
+			t.Errorf("%d files", res.Files)
+		}
+	}
+	for _, path := range []string{"copy", "copy/blocks", "copy/blocks/1", "copy/identity.key", "deep/other"} {
+		opts.Path = at(path)
+		if _, err := snapshot.Create(t.Context(), store, opts); !errors.Is(err, snapshot.ErrPrivate) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 // TestCachesAndNoDump leaves out what its owner has marked.
 func TestCachesAndNoDump(t *testing.T) {
 	root := t.TempDir()

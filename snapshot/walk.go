@@ -27,6 +27,7 @@ type listing struct {
 	err     error
 	op      string
 	cache   bool // it says that it is one, and caches are to be left out
+	private bool // it has the mark of what no snapshot holds
 	ready   chan struct{}
 }
 
@@ -108,6 +109,7 @@ func (l *listing) look(c *creator, rel string) (op string, err error) {
 	}
 	sort.Strings(names)
 	l.cache = c.opts.NoCaches && slices.Contains(names, cacheTag) && isCache(dir)
+	l.private = c.opts.marks(func(name string) bool { _, has := slices.BinarySearch(names, name); return has })
 	slab := make([]item, len(names))
 	l.items = make([]*item, 0, len(names))
 	prefix := ""
@@ -190,6 +192,11 @@ func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *
 			return l.err
 		}
 		w.problem(d.rel, l.op, l.err)
+		self.dropped = true
+		return w.complete(ctx, self)
+	}
+	if l.private && self != nil {
+		w.leaveOut(&w.left, d.rel)
 		self.dropped = true
 		return w.complete(ctx, self)
 	}

@@ -48,8 +48,8 @@ it. Files that are unchanged since the last snapshot of the same path are not
 read again. What cannot be read is listed, and the exit code is 3.
 
 Snapshots are not encrypted. Whoever has the CID of one can read all of it: names,
-owners, times and contents, from any peer of the swarm that serves it. The node's own
-repository, with its keys, is never part of one, wherever it lies.
+owners, times and contents, from any peer of the swarm that serves it. A node's
+repository, with its keys, is never part of one, wherever it lies and whose it may be.
 
 Patterns of what to leave out are in gitignore syntax and mean what they mean to git,
 relative to PATH. The last pattern that matches decides: those of --exclude-file come
@@ -98,7 +98,7 @@ func hostname() string {
 // options completes f for path.
 func (f *createFlags) options(cmd *cobra.Command, repository, path string) (snapshot.CreateOptions, error) {
 	opts := f.CreateOptions
-	opts.Path, opts.Private = path, []string{repository, repo.DefaultPath()}
+	opts.Path, opts.Private, opts.PrivateMark = path, []string{repository, repo.DefaultPath()}, repo.Secrets()
 	request := api.RegisterRequest{Label: f.Label, Tags: f.Tags}
 	if err := request.Check(); err != nil {
 		return opts, usageError(cmd, "%w", err)

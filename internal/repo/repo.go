@@ -61,6 +61,12 @@ func (d Dir) Identity() string { return d.join("identity.key") }
 // Token returns the path of the API's bearer token.
 func (d Dir) Token() string { return d.join("api-token") }
 
+// Secrets are the names of the files that a repository has from the beginning and that
+// nobody else may read: a directory with all of them is a repository, or a copy of one.
+func Secrets() []string {
+	return []string{filepath.Base(Dir("").Identity()), filepath.Base(Dir("").Token())}
+}
+
 // VersionFile returns the path of the file that makes the directory a repository.
 func (d Dir) VersionFile() string { return d.join("version") }
 
