@@ -142,6 +142,9 @@ func Restore(ctx context.Context, src Source, root block.ID, target string, opts
 	}
 	defer r.target.Close()
 	err = r.run(ctx)
+	if err == nil {
+		err = r.barred()
+	}
 	if err == nil && !opts.NoSync {
 		err = r.target.SyncAll()
 	}
@@ -242,6 +245,20 @@ func (r *restorer) run(ctx context.Context) error {
 		return firstCause(ctx, err)
 	}
 	return context.Cause(ctx)
+}
+
+// barred returns why nothing at all could be made, if it is not for the entries: one error
+// says more of a target that cannot be written than a problem with each name.
+func (r *restorer) barred() error {
+	if len(r.problems) == 0 || r.dirs.Load() > 1 || r.files.Load()+r.others.Load()+r.present.Load()+r.skipped.Load() > 0 {
+		return nil
+	}
+	name := r.tempName()
+	fd, err := r.target.CreateFile(name, 0o600)
+	if err != nil {
+		return fmt.Errorf("nothing can be written there: %w", err)
+	}
+	return errors.Join(fsys.Close(fd), r.target.Unlink(name))
 }
 
 func (r *restorer) problem(path, op string, err error) {

@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,5 +80,38 @@ func TestRoundTrip(t *testing.T) {
 	again, err := snapshot.Restore(t.Context(), store, a.ID, dst, snapshot.RestoreOptions{VerifyExisting: true})
 	if err != nil || again.Files != 0 || again.Others != 0 {
 		t.Errorf("restored again: %+v, %v", again, err)
+	}
+}
+
+// TestRestoreWhereNothingCanBeWritten says so once, and not of every name.
+func TestRestoreWhereNothingCanBeWritten(t *testing.T) {
+	if os.Geteuid() == 0 {
+		// Root needs no write permission, but /proc holds nothing that it makes.
+		barred(t, "/proc/self/fdinfo")
+		return
+	}
+	dst := t.TempDir()
+	if err := os.Chmod(dst, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	barred(t, dst)
+}
+
+func barred(t *testing.T, dst string) {
+	t.Helper()
+	src := t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		if err := os.WriteFile(filepath.Join(src, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(src, "dir"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	store := newMemStore()
+	res := create(t, store, fixed(src))
+	got, err := snapshot.Restore(t.Context(), store, res.ID, dst, snapshot.RestoreOptions{Existing: snapshot.Overwrite, NoSync: true})
+	if err == nil || !strings.Contains(err.Error(), "nothing can be written there") {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
