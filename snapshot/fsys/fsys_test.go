@@ -113,3 +113,33 @@ func TestOwnClock(t *testing.T) {
 		dir.Close()
 	}
 }
+
+// TestChmodFollowsNothing changes the mode of a fifo, and not of what somebody has put in its
+// place.
+func TestChmodFollowsNothing(t *testing.T) {
+	top := t.TempDir()
+	outside, fifo, link := filepath.Join(top, "outside"), filepath.Join(top, "fifo"), filepath.Join(top, "link")
+	if err := errors.Join(os.WriteFile(outside, nil, 0o600), unix.Mkfifo(fifo, 0o600), os.Symlink(outside, link)); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := OpenRoot(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	for name, chmod := range map[string]func(string, uint32) error{"fchmodat2": dir.Chmodat, "proc": dir.chmodProc} {
+		mode := os.FileMode(0o640 + len(name))
+		if err := chmod("fifo", uint32(mode)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if info, err := os.Lstat(fifo); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: the fifo has %v, %v", name, info.Mode(), err)
+		}
+		if err := chmod("link", 0o666); err == nil {
+			t.Errorf("%s: the mode of a link was changed", name)
+		}
+		if info, err := os.Stat(outside); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: what a link leads to has %v, %v", name, info.Mode(), err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package fsys
 import (
 	"cmp"
 	"errors"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -163,9 +164,32 @@ func (d *Dir) Mknod(name string, mode uint32, major, minor uint32) error {
 }
 
 // Chmodat sets the permission bits of a name in d that is no symbolic link, and
-// that cannot be opened. Whoever may write to d can redirect it.
+// that cannot be opened. Whoever may write to d cannot redirect it. It takes
+// Linux 6.6, or /proc.
 func (d *Dir) Chmodat(name string, mode uint32) error {
-	return retry(func() error { return unix.Fchmodat(d.fd, name, mode, 0) })
+	err := retry(func() error { return unix.Fchmodat(d.fd, name, mode, unix.AT_SYMLINK_NOFOLLOW) })
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return d.chmodProc(name, mode)
+	}
+	return err
+}
+
+// chmodProc does the same through /proc, which leads to the very file that a descriptor is
+// of, whatever has its name by then.
+func (d *Dir) chmodProc(name string, mode uint32) error {
+	fd, err := retryInt(func() (int, error) { return unix.Openat(d.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return err
+	}
+	defer CloseRead(fd)
+	st, err := Fstat(fd)
+	switch {
+	case err != nil:
+		return err
+	case st.Type() == unix.S_IFLNK:
+		return unix.EOPNOTSUPP
+	}
+	return retry(func() error { return unix.Chmod(procFDs+strconv.Itoa(fd), mode) })
 }
 
 // Unlink removes a name that is no directory.

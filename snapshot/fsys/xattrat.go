@@ -13,6 +13,8 @@ import (
 // and where a sandbox does not know them, the way leads through /proc: the kernel resolves
 // /proc/self/fd/N to the directory itself, and a name is a single component.
 
+const procFDs = "/proc/self/fd/"
+
 // xattrArgs is struct xattr_args of linux/xattr.h.
 type xattrArgs struct {
 	value uint64
@@ -71,9 +73,8 @@ func (d *Dir) orProc(n uintptr, errno unix.Errno, file string, proc func(path st
 	case errno != unix.ENOSYS && errno != unix.EPERM:
 		return 0, errno
 	}
-	const fds = "/proc/self/fd/"
-	m, err := proc(fds + strconv.Itoa(d.fd) + "/" + file)
-	if errors.Is(err, unix.ENOENT) && unix.Access(fds, unix.F_OK) != nil {
+	m, err := proc(procFDs + strconv.Itoa(d.fd) + "/" + file)
+	if errors.Is(err, unix.ENOENT) && unix.Access(procFDs, unix.F_OK) != nil {
 		return 0, ErrNoProc
 	}
 	return m, err
