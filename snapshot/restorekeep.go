@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -132,11 +133,15 @@ func (r *restorer) keep(ctx context.Context, dir *fsys.Dir, o *output) (keep, sk
 	switch {
 	case err != nil:
 		return false, false, err
-	case same:
+	case same && r.opts.Existing == Skip:
 		r.present.Add(1)
-		if r.opts.Existing != Skip {
-			r.repair(dir, o)
+		return true, false, nil
+	case same:
+		if shared, err := r.shared(dir, o); err != nil || shared {
+			return false, false, err
 		}
+		r.present.Add(1)
+		r.repair(dir, o)
 		return true, false, nil
 	case r.opts.Existing == Skip:
 		r.skipped.Add(1)
@@ -149,6 +154,34 @@ func (r *restorer) keep(ctx context.Context, dir *fsys.Dir, o *output) (keep, sk
 		return false, false, fmt.Errorf("%w: %q is a directory", ErrTargetExists, o.path())
 	}
 	return false, false, nil
+}
+
+// shared reports whether what is there has other names, and would be changed by a repair.
+// Those may be outside of the target, or be files of their own in the snapshot: it is
+// written anew then, and they stay as they are.
+func (r *restorer) shared(dir *fsys.Dir, o *output) (bool, error) {
+	e, name := o.entry, string(o.entry.Name)
+	st, err := dir.Lstat(name)
+	if err != nil {
+		return false, fmt.Errorf("stat %q: %w", o.path(), err)
+	}
+	if st.Nlink < 2 {
+		return false, nil
+	}
+	link := e.Type == manifest.Symlink
+	owner := r.euid == 0 && !r.opts.NoOwner && (uint64(st.UID) != e.UID || uint64(st.GID) != e.GID)
+	late := e.Type != manifest.File && (st.MSec != e.ModTime.Sec || uint64(st.MNsec) != e.ModTime.Nsec)
+	if owner || late || !link && st.Mode&0o7777 != r.mode(e) {
+		return true, nil
+	}
+	if len(e.Xattrs) == 0 {
+		return false, nil
+	}
+	// What cannot be read of them counts as different.
+	have, _ := dir.Xattrs(name)
+	return slices.ContainsFunc(e.Xattrs, func(want manifest.Xattr) bool {
+		return !slices.ContainsFunc(have, func(x fsys.Xattr) bool { return bytes.Equal(x.Name, want.Name) && bytes.Equal(x.Value, want.Value) })
+	}), nil
 }
 
 // repair sets the attributes of what is there already: it may be what a restore left that
