@@ -31,9 +31,16 @@ type names struct {
 // inode names a file with several names.
 type inode struct{ dev, ino uint64 }
 
+// linked names what the names of one file have in common. A number that was used again, for
+// something of another type, joins nothing: what was a regular file may be being read.
+type linked struct {
+	inode
+	kind uint32
+}
+
 // linker knows the last name of each file with several names.
 type linker struct {
-	last map[inode]*item
+	last map[linked]*item
 
 	mu      sync.Mutex
 	waiting int   // names that wait for the one before
@@ -42,13 +49,13 @@ type linker struct {
 }
 
 func newLinker() *linker {
-	return &linker{last: make(map[inode]*item), wake: make(chan struct{}, 1)}
+	return &linker{last: make(map[linked]*item), wake: make(chan struct{}, 1)}
 }
 
 // join returns the name before a name of the same file, if there is one, and has the next
 // one find this one. Each name begins as a group of its own.
 func (l *linker) join(it *item) (before *item) {
-	key := inode{it.st.Dev, it.st.Ino}
+	key := linked{inode{it.st.Dev, it.st.Ino}, it.st.Type()}
 	before = l.last[key]
 	l.last[key] = it
 	it.entry.Link = linkGroup(it.path())

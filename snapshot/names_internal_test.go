@@ -1,9 +1,12 @@
 package snapshot
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/decube/decube/snapshot/fsys"
 	"github.com/decube/decube/snapshot/manifest"
@@ -99,5 +102,26 @@ func TestGenerationsPart(t *testing.T) {
 		if adopted := it.entry.User == "of before"; adopted == recycled {
 			t.Errorf("recycled %v, adopted %v", recycled, adopted)
 		}
+	}
+}
+
+// TestTypesAreNotJoined has the inode number of a file again for a fifo while the file is
+// being read.
+func TestTypesAreNotJoined(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a"), nil, 0o600), unix.Mkfifo(filepath.Join(dir, "b"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	w, look := lone(t, dir)
+	a, b := look("a"), look("b")
+	b.st.Ino = a.st.Ino
+	if before := w.links.join(a); before != nil {
+		t.Errorf("%q comes before the first", before.name)
+	}
+	if before := w.links.join(b); before != nil {
+		t.Errorf("a fifo is joined to the file %q", before.name)
+	}
+	if w.links.join(a) != a || w.links.join(b) != b {
+		t.Error("one took the other's place")
 	}
 }
