@@ -63,3 +63,53 @@ func TestRelink(t *testing.T) {
 		dir.Close()
 	}
 }
+
+// TestFirstNameFails has further names of a file whose first one could not be made: the next
+// takes its place, and those after it are links to that.
+func TestFirstNameFails(t *testing.T) {
+	for _, kind := range []manifest.Type{manifest.File, manifest.Fifo} {
+		path := t.TempDir()
+		dir, err := fsys.OpenRoot(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dir.Close()
+		r := &restorer{target: dir, opts: RestoreOptions{NoSync: true, NoOwner: true}}
+		in := &place{keeps: true}
+		in.pending.Store(100)
+		g := &linkGroupState{in: in, name: "first"}
+		further := func(name string) {
+			t.Helper()
+			e := &Entry{Name: []byte(name), Type: kind, Mode: 0o600}
+			if err := r.further(t.Context(), g, &output{in: in, entry: e}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		further("no/name") // waits, as the two after it
+		further("b")
+		further("c")
+		if err := r.done(t.Context(), &output{in: in, entry: &Entry{}, link: g}, true); err != nil {
+			t.Fatal(err)
+		}
+		further("d")
+		for batch := r.small.rest(); len(batch) > 0; batch = r.small.rest() {
+			if err := r.publish(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		further("e")
+		var first fsys.Stat
+		for _, name := range []string{"b", "c", "d", "e"} {
+			st, err := dir.Lstat(name)
+			if name == "b" {
+				first = st
+			}
+			if err != nil || st.Ino != first.Ino || st.Nlink != 4 {
+				t.Errorf("%v: %s is file %d with %d names, %v", kind, name, st.Ino, st.Nlink, err)
+			}
+		}
+		if len(r.problems) != 1 || r.problems[0].Path != "no/name" || in.pending.Load() != 94 {
+			t.Errorf("%v: %v, %d pending", kind, r.problems, in.pending.Load())
+		}
+	}
+}

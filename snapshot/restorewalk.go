@@ -52,7 +52,7 @@ type task struct {
 	outputs []*output
 }
 
-// linkGroupState knows the first name of a hard link, and what waits for it.
+// linkGroupState knows the first name of a hard link, and what waits for it. mu guards all.
 type linkGroupState struct {
 	mu      sync.Mutex
 	in      *place
@@ -298,16 +298,4 @@ func send[T any](ctx context.Context, to chan<- T, v T) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// further makes a further name of a hard link, as soon as the first is complete.
-func (w *restoreWalk) further(ctx context.Context, g *linkGroupState, o *output) error {
-	g.mu.Lock()
-	if !g.done {
-		g.waiters = append(g.waiters, o)
-		g.mu.Unlock()
-		return nil
-	}
-	g.mu.Unlock()
-	return w.linkTo(ctx, g, o)
 }

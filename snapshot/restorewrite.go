@@ -212,7 +212,7 @@ func (r *restorer) done(ctx context.Context, o *output, failed bool) error {
 		g.waiters = nil
 		g.mu.Unlock()
 		for _, other := range waiters {
-			if err := r.linkTo(ctx, g, other); err != nil {
+			if err := r.further(ctx, g, other); err != nil {
 				return err
 			}
 		}
@@ -232,15 +232,37 @@ func (r *restorer) leave(p *place) error {
 	return nil
 }
 
-// linkTo makes a further name of a hard link whose first name is complete. Where the
-// target cannot, or has no first name, the file is written once more.
-func (r *restorer) linkTo(ctx context.Context, g *linkGroupState, o *output) error {
-	if g.failed {
+// further makes a further name of a hard link, as soon as the first is complete. Where that
+// could not be made, this one takes its place, and the others wait for it.
+func (r *restorer) further(ctx context.Context, g *linkGroupState, o *output) error {
+	g.mu.Lock()
+	if g.done && g.failed {
+		g.lead(o)
+		g.mu.Unlock()
 		return r.again(ctx, o)
 	}
-	from, err := r.target.OpenDir(g.in.rel)
+	if !g.done {
+		g.waiters = append(g.waiters, o)
+		g.mu.Unlock()
+		return nil
+	}
+	in, name := g.in, g.name
+	g.mu.Unlock()
+	return r.linkTo(ctx, g, in, name, o)
+}
+
+// lead makes a name the first of its group. mu is held.
+func (g *linkGroupState) lead(o *output) {
+	g.in, g.name, g.done, g.failed = o.in, string(o.entry.Name), false, false
+	o.link = g
+}
+
+// linkTo makes a further name of a hard link whose first name is complete. Where the
+// target cannot, the file is written once more.
+func (r *restorer) linkTo(ctx context.Context, g *linkGroupState, in *place, first string, o *output) error {
+	from, err := r.target.OpenDir(in.rel)
 	if err != nil {
-		return fmt.Errorf("open %q: %w", g.in.rel, err)
+		return fmt.Errorf("open %q: %w", in.rel, err)
 	}
 	defer from.Close()
 	to, err := r.target.OpenDir(o.in.rel)
@@ -248,20 +270,28 @@ func (r *restorer) linkTo(ctx context.Context, g *linkGroupState, o *output) err
 		return fmt.Errorf("open %q: %w", o.in.rel, err)
 	}
 	defer to.Close()
-	err = from.Link(g.name, to, string(o.entry.Name))
+	err = from.Link(first, to, string(o.entry.Name))
 	if errors.Is(err, unix.EEXIST) {
-		if err = r.relink(ctx, from, g.name, to, o); err == nil {
+		if err = r.relink(ctx, from, first, to, o); err == nil {
 			return r.leave(o.in)
 		}
 	} else if err == nil {
 		r.countName(o)
 		return r.leave(o.in)
 	}
-	if r.refused(err) && !errors.Is(err, ErrNameTaken) {
-		r.problem(o.path(), "link", fmt.Errorf("%w; it is a file of its own", err))
-		return r.again(ctx, o)
+	if !r.refused(err) || errors.Is(err, ErrNameTaken) {
+		return r.unmade(ctx, o, err)
 	}
-	return r.unmade(ctx, o, err)
+	r.problem(o.path(), "link", fmt.Errorf("%w; it is a file of its own", err))
+	if errors.Is(err, unix.EMLINK) {
+		// The first has as many names as it can have: those that follow have room at this one.
+		g.mu.Lock()
+		if g.done && g.in == in && g.name == first {
+			g.lead(o)
+		}
+		g.mu.Unlock()
+	}
+	return r.again(ctx, o)
 }
 
 // again restores a further name of a hard link as a file of its own, unless it is there.
@@ -276,14 +306,14 @@ func (r *restorer) again(ctx context.Context, o *output) error {
 		switch {
 		case err != nil:
 			return err
-		case keep, skipped:
-			return r.leave(o.in)
+		case keep, skipped: // no other name is linked to what is left alone
+			return r.done(ctx, o, skipped)
 		}
 		o.over = true
 	}
 	if o.entry.Type != manifest.File {
-		_, err = r.special(dir, o)
-		return errors.Join(err, r.leave(o.in))
+		made, err := r.special(dir, o)
+		return errors.Join(err, r.done(ctx, o, !made))
 	}
 	w := &writer{restorer: r}
 	defer w.close()
