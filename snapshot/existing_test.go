@@ -1,7 +1,6 @@
 package snapshot_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,12 +13,7 @@ import (
 func TestLinksToWhatIsThere(t *testing.T) {
 	src := t.TempDir()
 	at := time.Unix(1_600_000_000, 1)
-	must := func(errs ...error) {
-		t.Helper()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := musts(t)
 	must(os.WriteFile(filepath.Join(src, "a"), []byte("snapshot"), 0o600), os.Chtimes(filepath.Join(src, "a"), at, at),
 		os.Link(filepath.Join(src, "a"), filepath.Join(src, "b")), os.Link(filepath.Join(src, "a"), filepath.Join(src, "c")))
 	store := newMemStore()

@@ -67,6 +67,9 @@ func (w *walker) item(ctx context.Context, it *item) error {
 	var before *item
 	if it.st.Nlink > 1 {
 		before = w.links.join(it)
+		if _, err := w.late(ctx); err != nil {
+			return err
+		}
 	}
 	switch {
 	case it.entry.Type != manifest.File:
@@ -166,23 +169,27 @@ func (l *linker) settle(j *job) {
 	}
 }
 
-// rest sends what others have left to the walk, until no name waits any more.
+// late sends what others have left to the walk, and reports whether no name waits any
+// more, so that nothing more will be left. Until a name is read its directory stays in memory with all that
+// is in it, so it is called with each further name and not at the end alone.
+func (w *walker) late(ctx context.Context) (all bool, err error) {
+	w.links.mu.Lock()
+	waiting, late := w.links.waiting, w.links.late
+	w.links.late = nil
+	w.links.mu.Unlock()
+	for _, j := range late {
+		if err := w.send(ctx, j); err != nil {
+			return false, err
+		}
+	}
+	return waiting == 0, nil
+}
+
+// rest does so until no name waits any more.
 func (w *walker) rest(ctx context.Context) error {
 	for {
-		w.links.mu.Lock()
-		waiting, late := w.links.waiting, w.links.late
-		w.links.late = nil
-		w.links.mu.Unlock()
-		for _, j := range late {
-			if err := w.send(ctx, j); err != nil {
-				return err
-			}
-		}
-		switch {
-		case len(late) > 0:
-			continue // they may be what others wait for
-		case waiting == 0:
-			return nil
+		if all, err := w.late(ctx); err != nil || all {
+			return err
 		}
 		select {
 		case <-w.links.wake:

@@ -144,8 +144,8 @@ var (
 	// ErrShort is the cause of a Problem with a file that ended before its size, unchanged:
 	// the snapshot holds what there was.
 	ErrShort = errors.New("the file ends before its size says")
-	// ErrEndless is the cause of a Problem with a file that has no size and no end.
-	ErrEndless = errors.New("the file says that it is empty, and goes on for more than 1 GiB")
+	// ErrEndless is the cause of a Problem with a file that seems to have no end.
+	ErrEndless = errors.New("the file goes on for more than 1 GiB behind its size")
 	// ErrLongName is the cause of a Problem with a name that is longer than the format
 	// and most file systems hold.
 	ErrLongName = errors.New("the name is longer than 255 bytes")

@@ -2,7 +2,6 @@ package snapshot_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -137,12 +136,7 @@ func mountPoor(t *testing.T) string {
 func TestRestoreToPoorFileSystem(t *testing.T) {
 	src := t.TempDir()
 	large := noise(5 << 20)
-	must := func(errs ...error) {
-		t.Helper()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := musts(t)
 	write := func(name string, data []byte) error { return os.WriteFile(filepath.Join(src, name), data, 0o644) }
 	must(os.Mkdir(filepath.Join(src, "dir"), 0o755), os.Mkdir(filepath.Join(src, "DIR"), 0o755), os.Mkdir(filepath.Join(src, "a:b"), 0o755),
 		write("file", []byte("small")), write("large", large), write("a:c", []byte("colon")), write("a:large", large), write("a:b/in", []byte("x")),
@@ -200,16 +194,69 @@ func TestRestoreToPoorFileSystem(t *testing.T) {
 	}
 }
 
+// understated is a file that has more than its size says, as programs that make up what
+// they serve may have.
+type understated struct {
+	fs.Inode
+
+	data []byte
+	size uint64
+}
+
+func (f *understated) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	out.Mode, out.Size, out.Nlink = syscall.S_IFREG|0o444, f.size, 1
+	return 0
+}
+
+func (f *understated) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	return nil, fuse.FOPEN_DIRECT_IO, 0
+}
+
+func (f *understated) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	from := min(off, int64(len(f.data)))
+	return fuse.ReadResultData(f.data[from:min(from+int64(len(dest)), int64(len(f.data)))]), 0
+}
+
+// TestFilesWithMoreThanTheirSize reads files to their end, wherever their size says that is.
+func TestFilesWithMoreThanTheirSize(t *testing.T) {
+	files := map[string]*understated{
+		"empty": {data: noise(100)}, "small": {data: noise(5000), size: 100}, "grows": {data: noise(1 << 20), size: 60_000},
+		"large": {data: noise(6 << 20), size: 3 << 20}, "honest": {data: noise(70_000), size: 70_000},
+	}
+	root := new(fs.Inode)
+	dir := t.TempDir()
+	server, err := fs.Mount(dir, root, &fs.Options{
+		MountOptions: fuse.MountOptions{DirectMount: true},
+		OnAdd: func(ctx context.Context) {
+			for name, f := range files {
+				root.AddChild(name, root.NewPersistentInode(ctx, f, fs.StableAttr{Mode: syscall.S_IFREG}), false)
+			}
+		},
+	})
+	if err != nil {
+		t.Skip("no FUSE here: ", err)
+	}
+	defer func() {
+		if err := server.Unmount(); err != nil {
+			t.Error(err)
+		}
+	}()
+	store, res := verified(t, fixed(dir))
+	if res.Partial() || res.Files != int64(len(files)) {
+		t.Errorf("%+v", res)
+	}
+	for name, f := range files {
+		if got, has := content(t, store, res, name); !has || got != string(f.data) {
+			t.Errorf("%s: %d bytes of %d", name, len(got), len(f.data))
+		}
+	}
+}
+
 // TestRestoreOfManyNames has more names of a file than its file system holds.
 func TestRestoreOfManyNames(t *testing.T) {
 	src := t.TempDir()
 	const count = 300
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := musts(t)
 	must(os.WriteFile(filepath.Join(src, "000"), noise(100_000), 0o600))
 	for i := 1; i < count; i++ {
 		must(os.Link(filepath.Join(src, "000"), filepath.Join(src, fmt.Sprintf("%03d", i))))

@@ -17,12 +17,7 @@ import (
 func TestPrivate(t *testing.T) {
 	root := t.TempDir()
 	repo := filepath.Join(root, "home/.decube")
-	must := func(errs ...error) {
-		t.Helper()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := musts(t)
 	must(os.MkdirAll(filepath.Join(repo, "ledger/log"), 0o700), os.Mkdir(filepath.Join(root, "mnt"), 0o700),
 		os.WriteFile(filepath.Join(repo, "identity.key"), []byte("secret"), 0o600),
 		os.WriteFile(filepath.Join(repo, "ledger/log/1"), []byte("secret"), 0o600),
@@ -65,12 +60,7 @@ func TestPrivate(t *testing.T) {
 // once more, with other inodes.
 func TestPrivateMark(t *testing.T) {
 	root := t.TempDir()
-	must := func(errs ...error) {
-		t.Helper()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := musts(t)
 	at := func(path string) string { return filepath.Join(root, path) }
 	for _, repo := range []string{"own", "deep/other"} {
 		must(os.MkdirAll(at(repo+"/blocks"), 0o700), os.WriteFile(at(repo+"/identity.key"), []byte("secret"), 0o600),

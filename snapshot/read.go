@@ -235,13 +235,14 @@ func (r *reader) small(it *item, region []byte) (n int, op string, err error) {
 		if n, err = fsys.ReadAt(fd, region[:it.st.Size], 0); err != nil {
 			return 0, "read", err
 		}
-		if it.st.Size == 0 && r.goesOn(fd) {
-			return 0, "read", errGrown
-		}
+		more := int64(n) == it.st.Size && r.goesOn(fd, it.st.Size)
 		attrs := r.attributes(fd, it)
 		unchanged, err := r.settle(fd, it)
 		if err != nil {
 			return 0, "stat", err
+		}
+		if unchanged && more {
+			return 0, "read", errGrown
 		}
 		if unchanged {
 			r.sized(it, int64(n))
@@ -255,11 +256,11 @@ func (r *reader) small(it *item, region []byte) (n int, op string, err error) {
 	return n, "", nil
 }
 
-// goesOn reports whether a file that says that it is empty has content. An error shows
-// when it is read.
-func (r *reader) goesOn(fd int) bool {
-	n, err := fsys.ReadAt(fd, r.probe[:], 0)
-	return n > 0 || err != nil
+// goesOn reports whether a file, of which all that its size says was read, has more. Where
+// that was nothing, an error is as good: it shows again when the file is read to its end.
+func (r *reader) goesOn(fd int, size int64) bool {
+	n, err := fsys.ReadAt(fd, r.probe[:], size)
+	return n > 0 || err != nil && size == 0
 }
 
 // generation takes note of which file an inode number stands for, where it matters.

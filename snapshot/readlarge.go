@@ -76,9 +76,10 @@ func (r *reader) large(ctx context.Context, it *item) error {
 func (r *reader) whole(ctx context.Context, it *item, fd int) error {
 	fsys.Sequential(fd)
 	r.generation(fd, it)
+	toEnd := false
 	for attempt := 1; ; attempt++ {
 		c := newContent()
-		size, err := r.attempt(ctx, c, fd, &it.st)
+		size, err := r.attempt(ctx, c, fd, &it.st, toEnd)
 		if err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -93,6 +94,10 @@ func (r *reader) whole(ctx context.Context, it *item, fd int) error {
 		if !unchanged && attempt < readAttempts {
 			continue
 		}
+		if unchanged && !toEnd && size == it.st.Size && r.goesOn(fd, size) {
+			toEnd = true // the size says less than there is
+			continue
+		}
 		if unchanged {
 			r.sized(it, size)
 		} else {
@@ -105,13 +110,14 @@ func (r *reader) whole(ctx context.Context, it *item, fd int) error {
 	}
 }
 
-// maxUnsized is how many bytes are read of a file that says that it is empty.
+// maxUnsized is how many bytes more than its size says are read of a file.
 const maxUnsized = 1 << 30
 
-// attempt reads a file once, holes as holes, and returns how long it found it.
-func (r *reader) attempt(ctx context.Context, c *content, fd int, st *fsys.Stat) (size int64, err error) {
-	if st.Size == 0 {
-		if size, err = r.run(ctx, c, &fsys.Reader{Fd: fd, Most: 64 << 10}, maxUnsized+1); size > maxUnsized {
+// attempt reads a file once and returns how long it found it: holes as holes up to its
+// size, or to its end as it comes.
+func (r *reader) attempt(ctx context.Context, c *content, fd int, st *fsys.Stat, toEnd bool) (size int64, err error) {
+	if toEnd {
+		if size, err = r.run(ctx, c, &fsys.Reader{Fd: fd, Most: 64 << 10}, st.Size+maxUnsized+1); size > st.Size+maxUnsized {
 			err = errors.Join(err, ErrEndless)
 		}
 		return size, err

@@ -2,7 +2,6 @@ package snapshot_test
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,12 +16,7 @@ import (
 // not, as a restore leaves it that was killed at the wrong moment.
 func TestRestoreRepairs(t *testing.T) {
 	src, dst := t.TempDir(), t.TempDir()
-	must := func(errs ...error) {
-		t.Helper()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := musts(t)
 	at := time.Unix(1_600_000_000, 1)
 	file := filepath.Join(src, "dir/file")
 	must(os.Mkdir(filepath.Dir(file), 0o750), os.WriteFile(file, []byte("content"), 0o640),
@@ -69,12 +63,7 @@ func TestRestoreRepairs(t *testing.T) {
 // they were recorded; those that were there before stay as they are.
 func TestIncludeMakesParents(t *testing.T) {
 	src, dst := t.TempDir(), t.TempDir()
-	must := func(errs ...error) {
-		t.Helper()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := musts(t)
 	at := time.Unix(1_600_000_000, 1)
 	must(os.MkdirAll(filepath.Join(src, "a/b/c"), 0o755), os.WriteFile(filepath.Join(src, "a/b/c/file"), nil, 0o600),
 		os.Chmod(filepath.Join(src, "a"), 0o750), os.Chmod(filepath.Join(src, "a/b"), 0o711),

@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,15 +27,21 @@ func create(tb testing.TB, store *memStore, opts snapshot.CreateOptions) snapsho
 	return res
 }
 
-// writeTree makes a tree with one of everything.
-func writeTree(t *testing.T, root string) {
+// musts returns a function that ends the test with the first of its errors.
+func musts(t *testing.T) func(errs ...error) {
 	t.Helper()
-	must := func(err error) {
+	return func(errs ...error) {
 		t.Helper()
-		if err != nil {
+		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// writeTree makes a tree with one of everything.
+func writeTree(t *testing.T, root string) {
+	t.Helper()
+	must := musts(t)
 	must(os.MkdirAll(filepath.Join(root, "sub/empty"), 0o755))
 	must(os.WriteFile(filepath.Join(root, "small"), []byte("hello"), 0o640))
 	must(os.WriteFile(filepath.Join(root, "sub/zero"), nil, 0o600))

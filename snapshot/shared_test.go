@@ -1,7 +1,6 @@
 package snapshot_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,12 +15,7 @@ import (
 // target, or that the snapshot has as files of their own: those keep what they are.
 func TestRestoreOverSharedFiles(t *testing.T) {
 	src, dst, outside := t.TempDir(), t.TempDir(), t.TempDir()
-	must := func(errs ...error) {
-		t.Helper()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := musts(t)
 	at := time.Unix(1_600_000_000, 1)
 	modes := map[string]os.FileMode{"a": 0o640, "b": 0o600, "c": 0o604, "d": 0o604}
 	for _, name := range []string{"a", "b", "c"} {
