@@ -24,23 +24,36 @@ func TestClientsOfAValidatorThatStarts(t *testing.T) {
 	}
 }
 
+// unheard returns five validators, of which one's transactions do not reach the others.
+func unheard(t *testing.T) (w *world, mute *node) {
+	t.Helper()
+	w = newWorld(t, 5)
+	w.run(1100 * time.Millisecond)
+	mute = w.nodes[4]
+	w.lost = func(from, _ int, f codec.Frame) bool {
+		_, transactions := f.(codec.Transactions)
+		return from == mute.at && transactions
+	}
+	return w, mute
+}
+
+// remove has all others vote for a validator's removal, until it votes no more.
+func (w *world) remove(n *node) {
+	w.t.Helper()
+	for _, other := range w.others(n) {
+		other.submit(intake.Ticket(100+other.at), other.at, 0, tx.ValidatorRemove{Key: key(n.at).Public()})
+	}
+	w.until("it votes no more", 5*time.Second, func() bool { return n.view.Core == nil })
+}
+
 // What waits at a validator that the others never heard of does not wait there for ever
 // once it has been removed from them.
 func TestClientsOfAValidatorThatIsRemoved(t *testing.T) {
-	w := newWorld(t, 5)
-	w.run(1100 * time.Millisecond)
-	removed := w.nodes[4]
-	w.lost = func(from, _ int, f codec.Frame) bool {
-		_, transactions := f.(codec.Transactions)
-		return from == removed.at && transactions
-	}
+	w, removed := unheard(t)
 	removed.submit(1, 10, 0, put(1))
 	removed.submit(2, 10, 1, put(2))
 	w.run(0)
-	for i := range 4 {
-		w.nodes[i].submit(intake.Ticket(i+1), i, 0, tx.ValidatorRemove{Key: key(removed.at).Public()})
-	}
-	w.until("it votes no more", 5*time.Second, func() bool { return removed.view.Core == nil })
+	w.remove(removed)
 	if len(removed.answers) > 0 {
 		t.Fatalf("%+v", removed.answers)
 	}
@@ -58,13 +71,7 @@ func TestClientsOfAValidatorThatIsRemoved(t *testing.T) {
 // still verified. When the pool is given up it is handed over once, and its client hears
 // once that another one has its place.
 func TestClientWhoIsVerifiedWhenThePoolIsGivenUp(t *testing.T) {
-	w := newWorld(t, 5)
-	w.run(1100 * time.Millisecond)
-	removed := w.nodes[4]
-	w.lost = func(from, _ int, f codec.Frame) bool {
-		_, transactions := f.(codec.Transactions)
-		return from == removed.at && transactions
-	}
+	w, removed := unheard(t)
 	first := removed.submit(1, 10, 0, put(1))
 	w.run(0)
 	w.hold = func(n *node, e driver.Effect) bool {
@@ -72,10 +79,7 @@ func TestClientWhoIsVerifiedWhenThePoolIsGivenUp(t *testing.T) {
 		return n == removed && ok && len(check.Fresh) > 0 && check.Fresh[0]
 	}
 	removed.take(driver.Submitted{Ticket: 2, Tx: first, From: intake.Local()})
-	for i := range 4 {
-		w.nodes[i].submit(intake.Ticket(i+1), i, 0, tx.ValidatorRemove{Key: key(removed.at).Public()})
-	}
-	w.until("it votes no more", 5*time.Second, func() bool { return removed.view.Core == nil })
+	w.remove(removed)
 	for _, e := range removed.waiting {
 		if check, ok := e.(driver.CheckTxs); ok {
 			removed.take(driver.TxsChecked{Job: check.Job, Errs: make([]error, len(check.Txs))})

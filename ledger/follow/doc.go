@@ -37,6 +37,11 @@
 // between two of its backoffs. The tests hold any mixture of hostile sources to
 // 2 x Patience for each of them on top of what the slowest honest line needs.
 //
+// Where the next block is with those alone who drip, since all others have dropped it, a
+// state is fetched instead once they were slow for SlowAfter: else they would say when
+// this peer has it. A source that has dropped blocks since its last head is asked for the
+// next one at once, and left alone only if that is as wrong.
+//
 // # States
 //
 // Where the blocks would take too long, or are gone, the state at a certified checkpoint
