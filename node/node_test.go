@@ -20,7 +20,8 @@ import (
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/node/host"
-	"github.com/decube/decube/snapshot"
+	"github.com/decube/decube/snapshot/create"
+	"github.com/decube/decube/snapshot/restore"
 	"github.com/decube/decube/testnet/compare"
 )
 
@@ -127,7 +128,7 @@ func take(ctx context.Context, t *testing.T, on *running, dir string) block.ID {
 			t.Error(err)
 		}
 	}()
-	res, err := snapshot.Create(ctx, w, snapshot.CreateOptions{Path: dir})
+	res, err := create.Snapshot(ctx, w, create.Options{Path: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +155,7 @@ func TestSnapshotTravelsToAPeerThatKnowsOnlyTheBootstrap(t *testing.T) {
 		t.Errorf("result %+v, last progress %+v", res, last)
 	}
 	target := filepath.Join(t.TempDir(), "restored")
-	if _, err := snapshot.Restore(ctx, newcomer.store, root, target, snapshot.RestoreOptions{}); err != nil {
+	if _, err := restore.Snapshot(ctx, newcomer.store, root, target, restore.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := compare.Trees(ctx, dir, target); err != nil {

@@ -31,26 +31,27 @@ var (
 // is in them, by name. It stops after an error.
 func Walk(ctx context.Context, src Source, root block.ID) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		r, err := LoadRoot(ctx, src, root)
+		t, err := OpenTree(ctx, src, root)
 		if err != nil {
 			yield(Item{}, err)
 			return
 		}
-		t := &tree{src: src, root: r}
-		top := Item{Path: string(r.Tree.Name), Entry: &r.Tree}
-		t.walk(ctx, top, 0, newCensus(root, r), yield)
+		t.walk(ctx, t.top(), 0, t.NewCensus(), yield)
 	}
 }
 
-func (t *tree) walk(ctx context.Context, it Item, depth int, c *census, yield func(Item, error) bool) bool {
-	if _, err := c.add(it.Entry, it.Path, depth); err != nil {
+// top returns the top of the tree, whose path is its name if it is a file.
+func (t *Tree) top() Item { return Item{Path: string(t.root.Tree.Name), Entry: &t.root.Tree} }
+
+func (t *Tree) walk(ctx context.Context, it Item, depth int, c *Census, yield func(Item, error) bool) bool {
+	if _, err := c.Add(it.Entry, it.Path, depth); err != nil {
 		yield(Item{}, err)
 		return false
 	}
 	if !yield(it, nil) {
 		return false
 	}
-	for e, err := range t.entries(ctx, it.Entry) {
+	for e, err := range t.Entries(ctx, it.Entry) {
 		if err != nil {
 			yield(Item{}, err)
 			return false
@@ -82,7 +83,7 @@ func List(ctx context.Context, src Source, root block.ID, path string) iter.Seq2
 			yield(it, nil)
 			return
 		}
-		for e, err := range t.entries(ctx, it.Entry) {
+		for e, err := range t.Entries(ctx, it.Entry) {
 			if err != nil {
 				yield(Item{}, err)
 				return
@@ -101,21 +102,20 @@ func Lookup(ctx context.Context, src Source, root block.ID, path string) (Item, 
 	return it, err
 }
 
-func lookup(ctx context.Context, src Source, root block.ID, path string) (*tree, Item, error) {
-	r, err := LoadRoot(ctx, src, root)
+func lookup(ctx context.Context, src Source, root block.ID, path string) (*Tree, Item, error) {
+	t, err := OpenTree(ctx, src, root)
 	if err != nil {
 		return nil, Item{}, err
 	}
-	t := &tree{src: src, root: r}
-	it := Item{Entry: &r.Tree}
+	it := Item{Entry: &t.root.Tree}
 	var names []string
 	for name := range strings.SplitSeq(path, "/") {
 		if name != "" && name != "." {
 			names = append(names, name)
 		}
 	}
-	if r.Tree.Type != manifest.Dir { // a snapshot of one file: its name leads to it
-		it.Path = string(r.Tree.Name)
+	if it.Entry.Type != manifest.Dir { // a snapshot of one file: its name leads to it
+		it = t.top()
 		if len(names) > 0 && names[0] == it.Path {
 			names = names[1:]
 		} else if len(names) > 0 {
@@ -139,7 +139,7 @@ func lookup(ctx context.Context, src Source, root block.ID, path string) (*tree,
 }
 
 // child returns the entry with a name, or nil. Of a paged directory it reads one page.
-func (t *tree) child(ctx context.Context, dir *Entry, name string) (*Entry, error) {
+func (t *Tree) child(ctx context.Context, dir *Entry, name string) (*Entry, error) {
 	node, err := t.node(ctx, dir.Node.ID)
 	if err != nil {
 		return nil, err
@@ -187,10 +187,10 @@ func Cat(ctx context.Context, src Source, root block.ID, path string, w io.Write
 }
 
 // cat writes the bytes from start to end of a file.
-func (t *tree) cat(ctx context.Context, e *Entry, w io.Writer, start, end int64) (n int64, err error) {
+func (t *Tree) cat(ctx context.Context, e *Entry, w io.Writer, start, end int64) (n int64, err error) {
 	var buf []byte
 	pos := int64(0)
-	for x, err := range t.extents(ctx, e) {
+	for x, err := range t.Extents(ctx, e) {
 		if err != nil {
 			return n, err
 		}
@@ -211,7 +211,7 @@ func (t *tree) cat(ctx context.Context, e *Entry, w io.Writer, start, end int64)
 	return n, nil
 }
 
-func (t *tree) catExtent(ctx context.Context, x manifest.Extent, buf *[]byte, w io.Writer, from, to int64) (int64, error) {
+func (t *Tree) catExtent(ctx context.Context, x manifest.Extent, buf *[]byte, w io.Writer, from, to int64) (int64, error) {
 	if x.Hole() {
 		return io.CopyN(w, zeros{}, to-from)
 	}
@@ -220,7 +220,7 @@ func (t *tree) catExtent(ctx context.Context, x manifest.Extent, buf *[]byte, w 
 		return 0, fmt.Errorf("read chunk %s: %w", x.Chunk.ID, err)
 	}
 	*buf = b.Data()[:0]
-	data, err := slice(x, b)
+	data, err := ExtentBytes(x, b)
 	if err != nil {
 		return 0, err
 	}

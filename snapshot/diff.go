@@ -35,21 +35,18 @@ type Change struct {
 // in an added or removed directory is yielded too. It stops after an error.
 func Diff(ctx context.Context, src Source, a, b block.ID) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
-		ra, err := LoadRoot(ctx, src, a)
+		ta, err := OpenTree(ctx, src, a)
 		if err != nil {
 			yield(Change{}, err)
 			return
 		}
-		rb, err := LoadRoot(ctx, src, b)
+		tb, err := OpenTree(ctx, src, b)
 		if err != nil {
 			yield(Change{}, err)
 			return
 		}
-		d := &differ{
-			a: tree{src: src, root: ra}, b: tree{src: src, root: rb},
-			ca: newCensus(a, ra), cb: newCensus(b, rb), yield: yield,
-		}
-		if err := d.pair(ctx, "", &ra.Tree, &rb.Tree, 0); err != nil && !errors.Is(err, errStop) {
+		d := &differ{a: ta, b: tb, ca: ta.NewCensus(), cb: tb.NewCensus(), yield: yield}
+		if err := d.pair(ctx, "", &ta.root.Tree, &tb.root.Tree, 0); err != nil && !errors.Is(err, errStop) {
 			yield(Change{}, err)
 		}
 	}
@@ -57,8 +54,8 @@ func Diff(ctx context.Context, src Source, a, b block.ID) iter.Seq2[Change, erro
 
 // differ compares two trees.
 type differ struct {
-	a, b   tree
-	ca, cb *census
+	a, b   *Tree
+	ca, cb *Census
 	yield  func(Change, error) bool
 }
 
@@ -74,20 +71,20 @@ func (d *differ) tell(c Change) error {
 
 // pair compares two entries of one name.
 func (d *differ) pair(ctx context.Context, path string, a, b *Entry, depth int) error {
-	if _, err := d.ca.add(a, path, depth); err != nil {
+	if _, err := d.ca.Add(a, path, depth); err != nil {
 		return err
 	}
-	if _, err := d.cb.add(b, path, depth); err != nil {
+	if _, err := d.cb.Add(b, path, depth); err != nil {
 		return err
 	}
 	if a.Type != b.Type {
 		if err := d.tell(Change{path, Replaced, a, b}); err != nil {
 			return err
 		}
-		if err := d.below(ctx, &d.a, d.ca, path, a, Removed, depth); err != nil {
+		if err := d.below(ctx, d.a, d.ca, path, a, Removed, depth); err != nil {
 			return err
 		}
-		return d.below(ctx, &d.b, d.cb, path, b, Added, depth)
+		return d.below(ctx, d.b, d.cb, path, b, Added, depth)
 	}
 	kind := ChangeKind("")
 	switch {
@@ -116,9 +113,9 @@ func (d *differ) pair(ctx context.Context, path string, a, b *Entry, depth int) 
 
 // directories merges two sorted lists of entries.
 func (d *differ) directories(ctx context.Context, path string, a, b *Entry, depth int) error {
-	nextA, stopA := iter.Pull2(d.a.entries(ctx, a))
+	nextA, stopA := iter.Pull2(d.a.Entries(ctx, a))
 	defer stopA()
-	nextB, stopB := iter.Pull2(d.b.entries(ctx, b))
+	nextB, stopB := iter.Pull2(d.b.Entries(ctx, b))
 	defer stopB()
 	ea, errA, okA := nextA()
 	eb, errB, okB := nextB()
@@ -138,9 +135,9 @@ func (d *differ) directories(ctx context.Context, path string, a, b *Entry, dept
 		var err error
 		switch {
 		case order < 0:
-			err = d.one(ctx, &d.a, d.ca, join(path, ea.Name), ea, Removed, depth)
+			err = d.one(ctx, d.a, d.ca, join(path, ea.Name), ea, Removed, depth)
 		case order > 0:
-			err = d.one(ctx, &d.b, d.cb, join(path, eb.Name), eb, Added, depth)
+			err = d.one(ctx, d.b, d.cb, join(path, eb.Name), eb, Added, depth)
 		default:
 			err = d.pair(ctx, join(path, ea.Name), ea, eb, depth)
 		}
@@ -158,8 +155,8 @@ func (d *differ) directories(ctx context.Context, path string, a, b *Entry, dept
 }
 
 // one tells of an entry that one side has alone, and of all below it.
-func (d *differ) one(ctx context.Context, t *tree, c *census, path string, e *Entry, kind ChangeKind, depth int) error {
-	if _, err := c.add(e, path, depth); err != nil {
+func (d *differ) one(ctx context.Context, t *Tree, c *Census, path string, e *Entry, kind ChangeKind, depth int) error {
+	if _, err := c.Add(e, path, depth); err != nil {
 		return err
 	}
 	change := Change{Path: path, Kind: kind, After: e}
@@ -172,8 +169,8 @@ func (d *differ) one(ctx context.Context, t *tree, c *census, path string, e *En
 	return d.below(ctx, t, c, path, e, kind, depth)
 }
 
-func (d *differ) below(ctx context.Context, t *tree, c *census, path string, dir *Entry, kind ChangeKind, depth int) error {
-	for e, err := range t.entries(ctx, dir) {
+func (d *differ) below(ctx context.Context, t *Tree, c *Census, path string, dir *Entry, kind ChangeKind, depth int) error {
+	for e, err := range t.Entries(ctx, dir) {
 		if err != nil {
 			return err
 		}
@@ -187,7 +184,7 @@ func (d *differ) below(ctx context.Context, t *tree, c *census, path string, dir
 // sameBytes compares small files that lie in different bundles: a neighbour's
 // change moves a file to another chunk without changing it.
 func (d *differ) sameBytes(ctx context.Context, a, b *Entry) (bool, error) {
-	if a.Type != manifest.File || a.Size != b.Size || a.Size >= smallFile {
+	if a.Type != manifest.File || a.Size != b.Size || a.Size >= SmallFile {
 		return false, nil
 	}
 	var x, y bytes.Buffer

@@ -10,11 +10,13 @@ import (
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/manifest"
+	"github.com/decube/decube/snapshot/restore"
+	"github.com/decube/decube/snapshot/snaptest"
 )
 
 // forge stores a snapshot whose top holds the entries, with an honest root and index
 // that change may make lie.
-func forge(t *testing.T, store *memStore, entries []manifest.Entry, change func(*manifest.Root)) block.ID {
+func forge(t *testing.T, store *snaptest.Store, entries []manifest.Entry, change func(*manifest.Root)) block.ID {
 	t.Helper()
 	b, err := manifest.Encode(&manifest.Node{Entries: entries})
 	if err != nil {
@@ -23,9 +25,9 @@ func forge(t *testing.T, store *memStore, entries []manifest.Entry, change func(
 	return forgeTop(t, store, b, change)
 }
 
-func forgeTop(t *testing.T, store *memStore, top block.Block, change func(*manifest.Root)) block.ID {
+func forgeTop(t *testing.T, store *snaptest.Store, top block.Block, change func(*manifest.Root)) block.ID {
 	t.Helper()
-	link := manifest.LinkTo(store.put(top))
+	link := manifest.LinkTo(store.Put(top))
 	page, err := manifest.Encode(&manifest.IndexPage{Records: manifest.AppendRecord(nil, top.ID(), top.Len())})
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +36,7 @@ func forgeTop(t *testing.T, store *memStore, top block.Block, change func(*manif
 		Kind: manifest.Kind, Version: manifest.Version,
 		Stats: manifest.Stats{Files: 100, Dirs: 100, Others: 100, Bytes: 1 << 30, Nodes: 1},
 		Tree:  manifest.Entry{Type: manifest.Dir, Mode: 0o755, Node: &link},
-		Index: []manifest.IndexRef{{Page: manifest.LinkTo(store.put(page)), Count: 1}},
+		Index: []manifest.IndexRef{{Page: manifest.LinkTo(store.Put(page)), Count: 1}},
 	}
 	if change != nil {
 		change(root)
@@ -43,15 +45,15 @@ func forgeTop(t *testing.T, store *memStore, top block.Block, change func(*manif
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store.put(b)
+	return store.Put(b)
 }
 
 // readers are all the ways to look into a snapshot.
-func readers(t *testing.T, store *memStore) map[string]func(ctx context.Context, id block.ID) error {
+func readers(t *testing.T, store *snaptest.Store) map[string]func(ctx context.Context, id block.ID) error {
 	t.Helper()
 	return map[string]func(ctx context.Context, id block.ID) error{
 		"restore": func(ctx context.Context, id block.ID) error {
-			_, err := snapshot.Restore(ctx, store, id, filepath.Join(t.TempDir(), "out"), snapshot.RestoreOptions{NoOwner: true})
+			_, err := restore.Snapshot(ctx, store, id, filepath.Join(t.TempDir(), "out"), restore.Options{NoOwner: true})
 			return err
 		},
 		"verify": func(ctx context.Context, id block.ID) error {
@@ -62,8 +64,8 @@ func readers(t *testing.T, store *memStore) map[string]func(ctx context.Context,
 }
 
 func TestHostileTrees(t *testing.T) {
-	store := newMemStore()
-	data := store.put(block.New(block.Raw, []byte("ten bytes.")))
+	store := snaptest.NewStore()
+	data := store.Put(block.New(block.Raw, []byte("ten bytes.")))
 	file := func(name string, offset, length uint64) manifest.Entry {
 		return manifest.Entry{
 			Name: []byte(name), Type: manifest.File, Mode: 0o644, Size: length,
@@ -95,7 +97,7 @@ func TestHostileTrees(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.Extents, e.Pages = nil, []manifest.ExtentRef{{Page: manifest.LinkTo(store.put(page)), Count: 1, Length: 6}}
+			e.Extents, e.Pages = nil, []manifest.ExtentRef{{Page: manifest.LinkTo(store.Put(page)), Count: 1, Length: 6}}
 			e.Size = 6
 			return forge(t, store, []manifest.Entry{e}, nil)
 		},
@@ -112,14 +114,14 @@ func TestHostileTrees(t *testing.T) {
 }
 
 // bomb is a tree of two names on each of sixty levels, all the same node.
-func bomb(t *testing.T, store *memStore) block.ID {
+func bomb(t *testing.T, store *snaptest.Store) block.ID {
 	t.Helper()
 	b, err := manifest.Encode(&manifest.Node{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 60 {
-		link := manifest.LinkTo(store.put(b))
+		link := manifest.LinkTo(store.Put(b))
 		e := manifest.Entry{Type: manifest.Dir, Mode: 0o755, Node: &link}
 		n := &manifest.Node{Entries: []manifest.Entry{e, e}}
 		n.Entries[0].Name, n.Entries[1].Name = []byte("a"), []byte("b")
@@ -131,13 +133,13 @@ func bomb(t *testing.T, store *memStore) block.ID {
 }
 
 // wrongPage is a paged directory whose reference lies about the page's first name.
-func wrongPage(t *testing.T, store *memStore) block.ID {
+func wrongPage(t *testing.T, store *snaptest.Store) block.ID {
 	t.Helper()
 	page, err := manifest.Encode(&manifest.Node{Entries: []manifest.Entry{{Name: []byte("b"), Type: manifest.Fifo}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	top, err := manifest.Encode(&manifest.Node{Pages: []manifest.NodeRef{{Page: manifest.LinkTo(store.put(page)), First: []byte("a"), Count: 1}}})
+	top, err := manifest.Encode(&manifest.Node{Pages: []manifest.NodeRef{{Page: manifest.LinkTo(store.Put(page)), First: []byte("a"), Count: 1}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,13 +148,13 @@ func wrongPage(t *testing.T, store *memStore) block.ID {
 
 // TestDepthBomb nests directories beyond the bound.
 func TestDepthBomb(t *testing.T) {
-	store := newMemStore()
+	store := snaptest.NewStore()
 	b, err := manifest.Encode(&manifest.Node{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range manifest.MaxDepth + 2 {
-		link := manifest.LinkTo(store.put(b))
+		link := manifest.LinkTo(store.Put(b))
 		if b, err = manifest.Encode(&manifest.Node{Entries: []manifest.Entry{{Name: []byte("d"), Type: manifest.Dir, Mode: 0o755, Node: &link}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -166,12 +168,12 @@ func TestDepthBomb(t *testing.T) {
 }
 
 func TestHostileIndex(t *testing.T) {
-	store := newMemStore()
+	store := snaptest.NewStore()
 	src := t.TempDir()
 	if err := os.WriteFile(filepath.Join(src, "f"), []byte("content"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	res := create(t, store, fixed(src))
+	res := snaptest.Create(t, store, snaptest.Fixed(src))
 	honest, err := snapshot.LoadRoot(t.Context(), store, res.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +211,7 @@ func TestHostileIndex(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			root.Index[0].Page = manifest.LinkTo(store.put(page))
+			root.Index[0].Page = manifest.LinkTo(store.Put(page))
 			if tc.change != nil {
 				tc.change(root)
 			}
@@ -217,7 +219,7 @@ func TestHostileIndex(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := snapshot.Verify(t.Context(), store, store.put(b), snapshot.VerifyOptions{}); !errors.Is(err, snapshot.ErrManifest) {
+			if _, err := snapshot.Verify(t.Context(), store, store.Put(b), snapshot.VerifyOptions{}); !errors.Is(err, snapshot.ErrManifest) {
 				t.Fatalf("got %v", err)
 			}
 		})
@@ -227,19 +229,19 @@ func TestHostileIndex(t *testing.T) {
 // TestRefs yields everything a snapshot needs, and no more.
 func TestRefs(t *testing.T) {
 	src := t.TempDir()
-	writeTree(t, src)
-	store := newMemStore()
-	res := create(t, store, fixed(src))
+	snaptest.WriteTree(t, src)
+	store := snaptest.NewStore()
+	res := snaptest.Create(t, store, snaptest.Fixed(src))
 	seen := make(map[block.ID]bool)
 	if err := snapshot.Refs(t.Context(), store, res.ID, func(id block.ID) bool { seen[id] = true; return true }); err != nil {
 		t.Fatal(err)
 	}
-	for id := range store.blocks {
+	for id := range store.Blocks {
 		if !seen[id] {
 			t.Errorf("block %s is stored and not referred to", id)
 		}
 	}
-	if len(seen) != len(store.blocks) {
-		t.Errorf("%d blocks referred to, %d stored", len(seen), len(store.blocks))
+	if len(seen) != len(store.Blocks) {
+		t.Errorf("%d blocks referred to, %d stored", len(seen), len(store.Blocks))
 	}
 }

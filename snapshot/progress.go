@@ -5,8 +5,15 @@ import (
 	"time"
 )
 
-// report calls tell ten times a second until stop is called, and a last time then.
-func report(tell func(Progress), now func() Progress, path *atomic.Pointer[string]) (stop func()) {
+// Progress is how far an operation has come.
+type Progress struct {
+	Files int64  `json:"files"`
+	Bytes int64  `json:"bytes"`
+	Path  string `json:"path"` // something being worked on, relative
+}
+
+// Report calls tell ten times a second until stop is called, and a last time then.
+func Report(tell func(Progress), now func() Progress, path *atomic.Pointer[string]) (stop func()) {
 	if tell == nil {
 		return func() {}
 	}

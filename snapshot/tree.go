@@ -13,17 +13,38 @@ import (
 // Entry is one name in a snapshot.
 type Entry = manifest.Entry
 
-// tree reads directories and extents of one snapshot and holds them against each
+// Tree reads directories and extents of one snapshot and holds them against each
 // other. Each block keeps its own rules already; what only shows when several are
-// seen together is checked here.
-type tree struct {
+// seen together is checked here. It is safe for concurrent use.
+type Tree struct {
 	src  Source
+	id   block.ID
 	root *Root
 }
 
-// entries yields a directory's entries in order of name, nothing for what is no
+// OpenTree reads a snapshot's root, as LoadRoot does.
+func OpenTree(ctx context.Context, src Source, id block.ID) (*Tree, error) {
+	root, err := LoadRoot(ctx, src, id)
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{src: src, id: id, root: root}, nil
+}
+
+// ID returns the snapshot's ID.
+func (t *Tree) ID() block.ID { return t.id }
+
+// Root returns the snapshot's root, which is not to be changed.
+func (t *Tree) Root() *Root { return t.root }
+
+// Get returns a verified block of the snapshot, as Source.Get does.
+func (t *Tree) Get(ctx context.Context, id block.ID, buf []byte) (block.Block, error) {
+	return t.src.Get(ctx, id, buf)
+}
+
+// Entries yields a directory's entries in order of name, nothing for what is no
 // directory. It stops after an error.
-func (t *tree) entries(ctx context.Context, dir *Entry) iter.Seq2[*Entry, error] {
+func (t *Tree) Entries(ctx context.Context, dir *Entry) iter.Seq2[*Entry, error] {
 	return func(yield func(*Entry, error) bool) {
 		if dir.Node == nil {
 			return
@@ -60,7 +81,7 @@ func each(list []Entry, yield func(*Entry, error) bool) bool {
 	return true
 }
 
-func (t *tree) node(ctx context.Context, id block.ID) (*manifest.Node, error) {
+func (t *Tree) node(ctx context.Context, id block.ID) (*manifest.Node, error) {
 	node := new(manifest.Node)
 	if err := load(ctx, t.src, id, node); err != nil {
 		return nil, err
@@ -69,7 +90,7 @@ func (t *tree) node(ctx context.Context, id block.ID) (*manifest.Node, error) {
 }
 
 // page reads a page of a directory, whose names follow last.
-func (t *tree) page(ctx context.Context, ref manifest.NodeRef, last []byte) ([]Entry, error) {
+func (t *Tree) page(ctx context.Context, ref manifest.NodeRef, last []byte) ([]Entry, error) {
 	node, err := t.node(ctx, ref.Page.ID)
 	if err != nil {
 		return nil, err
@@ -87,8 +108,8 @@ func (t *tree) page(ctx context.Context, ref manifest.NodeRef, last []byte) ([]E
 	return list, nil
 }
 
-// extents yields a file's extents in order. It stops after an error.
-func (t *tree) extents(ctx context.Context, file *Entry) iter.Seq2[manifest.Extent, error] {
+// Extents yields a file's extents in order. It stops after an error.
+func (t *Tree) Extents(ctx context.Context, file *Entry) iter.Seq2[manifest.Extent, error] {
 	return func(yield func(manifest.Extent, error) bool) {
 		for _, x := range file.Extents {
 			if !yield(x, nil) {
@@ -126,8 +147,9 @@ func matchExtents(ref manifest.ExtentRef, page *manifest.ExtentPage) error {
 	return nil
 }
 
-// slice returns the bytes of a chunk that an extent names.
-func slice(x manifest.Extent, chunk block.Block) ([]byte, error) {
+// ExtentBytes returns the bytes of a chunk that an extent names, or ErrManifest where the
+// chunk is too short for it. They alias the chunk's.
+func ExtentBytes(x manifest.Extent, chunk block.Block) ([]byte, error) {
 	if x.Offset+x.Length > uint64(chunk.Len()) {
 		return nil, fmt.Errorf("%w: an extent of %d bytes at offset %d of chunk %s, which has %d",
 			ErrManifest, x.Length, x.Offset, chunk.ID(), chunk.Len())
@@ -135,22 +157,25 @@ func slice(x manifest.Extent, chunk block.Block) ([]byte, error) {
 	return chunk.Data()[x.Offset : x.Offset+x.Length], nil
 }
 
-// census counts entries against what the root says, so that a tree which repeats
-// the same nodes without end is noticed before it fills memory or disk.
-type census struct {
+// Census counts entries against what the root says, so that a tree which repeats
+// the same nodes without end is noticed before it fills memory or disk. It is for one
+// walk by one goroutine.
+type Census struct {
 	id    block.ID // of the snapshot
 	stats manifest.Stats
 	limit manifest.Stats
 	links map[[manifest.LinkSize]byte]*Entry
 }
 
-func newCensus(id block.ID, root *Root) *census {
-	return &census{id: id, limit: root.Stats, links: make(map[[manifest.LinkSize]byte]*Entry)}
+// NewCensus returns a census of the snapshot in which nothing was counted.
+func (t *Tree) NewCensus() *Census {
+	return &Census{id: t.id, limit: t.root.Stats, links: make(map[[manifest.LinkSize]byte]*Entry)}
 }
 
-// add counts an entry at a depth. It returns the entry that was met first when it
-// is a further name of a hard link, and nil otherwise.
-func (c *census) add(e *Entry, path string, depth int) (first *Entry, err error) {
+// Add counts an entry at a depth. It returns the entry that was met first when it
+// is a further name of a hard link, and nil otherwise. A tree that is larger than the root
+// says, or deeper than the format's bound, is ErrManifest.
+func (c *Census) Add(e *Entry, path string, depth int) (first *Entry, err error) {
 	if e.Type == manifest.Dir && depth > manifest.MaxDepth {
 		return nil, c.breach(path, "directories are nested deeper than %d", manifest.MaxDepth)
 	}
@@ -158,7 +183,7 @@ func (c *census) add(e *Entry, path string, depth int) (first *Entry, err error)
 		key := [manifest.LinkSize]byte(e.Link)
 		if first = c.links[key]; first == nil {
 			c.links[key] = e
-		} else if !sameFile(first, e) {
+		} else if !SameFile(first, e) {
 			return nil, c.breach(path, "other content or attributes than the hard link %q", first.Name)
 		}
 	}
@@ -182,7 +207,7 @@ func (c *census) add(e *Entry, path string, depth int) (first *Entry, err error)
 
 // breach says which snapshot breaks which rule, and where; of a path that is as
 // long as a liar likes only the end is shown.
-func (c *census) breach(path, rule string, args ...any) error {
+func (c *Census) breach(path, rule string, args ...any) error {
 	const shown = 100
 	if len(path) > shown {
 		path = "…" + path[len(path)-shown:]
@@ -190,8 +215,8 @@ func (c *census) breach(path, rule string, args ...any) error {
 	return fmt.Errorf("%w: snapshot %s: %q: %s", ErrManifest, c.id, path, fmt.Sprintf(rule, args...))
 }
 
-// sameFile reports whether two entries can be names of one file.
-func sameFile(a, b *Entry) bool {
+// SameFile reports whether two entries can be names of one file.
+func SameFile(a, b *Entry) bool {
 	x, y := *a, *b
 	x.Name, y.Name = nil, nil
 	return manifest.EqualEntries(&x, &y)

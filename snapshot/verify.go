@@ -39,18 +39,20 @@ const maxVerifyProblems = 1000
 // VerifyResult.Problems. The error is for a manifest that cannot be read or is not
 // valid (ErrManifest).
 func Verify(ctx context.Context, src Source, id block.ID, opts VerifyOptions) (VerifyResult, error) {
-	root, err := LoadRoot(ctx, src, id)
+	tree, err := OpenTree(ctx, src, id)
 	if err != nil {
 		return VerifyResult{}, err
 	}
+	root := tree.root
 	index, err := LoadIndex(ctx, src, root)
 	if err != nil {
 		return VerifyResult{}, err
 	}
 	v := &verifier{
-		tree: tree{src: src, root: root}, index: index, census: newCensus(id, root),
+		src: src, index: index, census: tree.NewCensus(),
 		sizes: make(map[block.ID]int32, index.Len()), used: make(map[block.ID]struct{}, index.Len()),
 	}
+	v.tree = &Tree{src: &recorder{Source: src, v: v}, id: id, root: root}
 	for i := range index.Len() {
 		b, size := index.At(i)
 		if _, twice := v.sizes[b]; twice {
@@ -65,7 +67,7 @@ func Verify(ctx context.Context, src Source, id block.ID, opts VerifyOptions) (V
 	if !opts.ReadData {
 		return res, nil
 	}
-	stop := report(opts.Progress, func() Progress { return Progress{Bytes: v.bytes.Load()} }, &v.current)
+	stop := Report(opts.Progress, func() Progress { return Progress{Bytes: v.bytes.Load()} }, &v.current)
 	defer stop()
 	err = v.readAll(ctx)
 	res.Bytes, res.Problems = v.bytes.Load(), v.problems
@@ -74,9 +76,10 @@ func Verify(ctx context.Context, src Source, id block.ID, opts VerifyOptions) (V
 
 // verifier is the state of one Verify.
 type verifier struct {
-	tree
+	src     Source
+	tree    *Tree // reads through a recorder
 	index   *Index
-	census  *census
+	census  *Census
 	sizes   map[block.ID]int32
 	used    map[block.ID]struct{}
 	bytes   atomic.Int64
@@ -88,10 +91,8 @@ type verifier struct {
 
 // structure walks the tree and compares it with the index and the statistics.
 func (v *verifier) structure(ctx context.Context) error {
-	top := Item{Path: string(v.root.Tree.Name), Entry: &v.root.Tree}
 	err := error(nil)
-	v.src = &recorder{Source: v.src, v: v}
-	v.walk(ctx, top, 0, v.census, func(it Item, e error) bool {
+	v.tree.walk(ctx, v.tree.top(), 0, v.census, func(it Item, e error) bool {
 		if err = e; err == nil && it.Entry.Type == manifest.File {
 			err = v.extentsOf(ctx, it)
 		}
@@ -100,7 +101,7 @@ func (v *verifier) structure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, s := v.census.stats, v.root.Stats
+	c, s := v.census.stats, v.tree.root.Stats
 	if c.Files != s.Files || c.Dirs != s.Dirs || c.Others != s.Others || c.Bytes != s.Bytes {
 		return fmt.Errorf("%w: the tree has %d files, %d directories, %d others and %d bytes, the root says %d, %d, %d and %d",
 			ErrManifest, c.Files, c.Dirs, c.Others, c.Bytes, s.Files, s.Dirs, s.Others, s.Bytes)
@@ -113,7 +114,7 @@ func (v *verifier) structure(ctx context.Context) error {
 
 // extentsOf checks a file's extents against the chunks' sizes in the index.
 func (v *verifier) extentsOf(ctx context.Context, it Item) error {
-	for x, err := range v.extents(ctx, it.Entry) {
+	for x, err := range v.tree.Extents(ctx, it.Entry) {
 		if err != nil {
 			return err
 		}
@@ -153,13 +154,9 @@ func (r *recorder) Get(ctx context.Context, id block.ID, buf []byte) (block.Bloc
 
 // readAll reads every chunk, on all cores.
 func (v *verifier) readAll(ctx context.Context) error {
-	src := v.src
-	if r, ok := src.(*recorder); ok {
-		src = r.Source
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
-	next.Store(int64(v.root.Stats.Nodes) - 1)
+	next.Store(int64(v.tree.root.Stats.Nodes) - 1)
 	for range max(2, min(runtime.GOMAXPROCS(0), 8)) {
 		g.Go(func() error {
 			buf := make([]byte, 0, block.MaxSize)
@@ -168,7 +165,7 @@ func (v *verifier) readAll(ctx context.Context) error {
 					return context.Cause(ctx)
 				}
 				id, size := v.index.At(i)
-				b, err := src.Get(ctx, id, buf)
+				b, err := v.src.Get(ctx, id, buf)
 				if err == nil && b.Len() != size {
 					err = fmt.Errorf("%w: %d bytes, the index says %d", ErrManifest, b.Len(), size)
 				}

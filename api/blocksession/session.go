@@ -21,7 +21,7 @@ type Options struct {
 	Limits  Limits
 }
 
-// Session is the client's end: it implements snapshot.Sink with Touch, Add and
+// Session is the client's end: it implements create.Sink with Touch, Add and
 // Flush, and snapshot.Source with Get. Its methods may be called by many
 // goroutines at once; their requests are pipelined.
 type Session struct {

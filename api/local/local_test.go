@@ -11,6 +11,7 @@ import (
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
+	"github.com/decube/decube/snapshot/create"
 )
 
 func open(t *testing.T) (*blockstore.Store, *local.Store) {
@@ -39,7 +40,7 @@ func take(t *testing.T, store *blockstore.Store, content string) block.ID {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	res, err := snapshot.Create(t.Context(), w, snapshot.CreateOptions{Path: dir, Label: "in the root"})
+	res, err := create.Snapshot(t.Context(), w, create.Options{Path: dir, Label: "in the root"})
 	if err != nil {
 		t.Fatal(err)
 	}

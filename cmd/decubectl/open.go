@@ -16,6 +16,7 @@ import (
 	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/snapshot"
+	"github.com/decube/decube/snapshot/create"
 )
 
 // keeper is what a repo can do whether its daemon runs or not.
@@ -33,7 +34,7 @@ type keeper interface {
 // blocks is where a snapshot's blocks go to and come from. While it is open,
 // nothing that was touched or added is collected.
 type blocks interface {
-	snapshot.Sink
+	create.Sink
 	snapshot.Source
 	Close() error
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/snapshot"
+	"github.com/decube/decube/snapshot/create"
 )
 
 // flushTimeout bounds how long an interrupted create goes on saving what it sent.
@@ -23,7 +24,7 @@ const flushTimeout = 5 * time.Second
 
 // createFlags are the flags of snapshot create that need work before use.
 type createFlags struct {
-	snapshot.CreateOptions
+	create.Options
 
 	excludeFiles []string
 	time, parent string
@@ -70,7 +71,7 @@ the command says how to register it later; with --register=yes it also fails.`,
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.Exclude, "exclude", nil, "leave out what matches a `PATTERN` in gitignore syntax; repeatable")
 	flags.StringArrayVar(&f.excludeFiles, "exclude-file", nil, "read patterns from a `FILE`; repeatable")
-	flags.BoolVar(&f.NoIgnoreFiles, "no-ignore-files", false, "take everything, whatever files named "+snapshot.IgnoreFile+" say")
+	flags.BoolVar(&f.NoIgnoreFiles, "no-ignore-files", false, "take everything, whatever files named "+create.IgnoreFile+" say")
 	flags.BoolVar(&f.NoCaches, "exclude-caches", false, "leave out what is in directories that a CACHEDIR.TAG marks, but for the tag")
 	flags.BoolVar(&f.NoDump, "exclude-nodump", false, "leave out what has the attribute nodump, see chattr(1)")
 	flags.BoolVarP(&f.OneFileSystem, "one-file-system", "x", false, "do not enter other file systems")
@@ -96,8 +97,8 @@ func hostname() string {
 }
 
 // options completes f for path.
-func (f *createFlags) options(cmd *cobra.Command, repository, path string) (snapshot.CreateOptions, error) {
-	opts := f.CreateOptions
+func (f *createFlags) options(cmd *cobra.Command, repository, path string) (create.Options, error) {
+	opts := f.Options
 	opts.Path, opts.Private, opts.PrivateMark = path, []string{repository, repo.DefaultPath()}, repo.Secrets()
 	request := api.RegisterRequest{Label: f.Label, Tags: f.Tags}
 	if err := request.Check(); err != nil {
@@ -105,7 +106,7 @@ func (f *createFlags) options(cmd *cobra.Command, repository, path string) (snap
 	}
 	var fromFiles []string
 	for _, file := range f.excludeFiles {
-		patterns, err := snapshot.ReadExcludes(file)
+		patterns, err := create.ReadExcludes(file)
 		if err != nil {
 			return opts, usageError(cmd, "--exclude-file: %w", err)
 		}
@@ -194,7 +195,7 @@ func (a *app) noteReaders() {
 
 // created is what snapshot create prints with --json.
 type created struct {
-	snapshot.Result
+	create.Result
 
 	Partial      bool          `json:"partial"`
 	Registration *registration `json:"registration,omitempty"`
@@ -207,7 +208,7 @@ func (a *app) create(cmd *cobra.Command, path string, f *createFlags) error {
 	if err != nil {
 		return err
 	}
-	var res snapshot.Result
+	var res create.Result
 	var reg *registration
 	var unregistered error
 	err = a.usingBlocks(ctx, false, func(x *access, b blocks) error {
@@ -227,16 +228,16 @@ func (a *app) create(cmd *cobra.Command, path string, f *createFlags) error {
 }
 
 // take reads the source and gives its blocks to b.
-func (a *app) take(ctx context.Context, b blocks, path, name string, opts snapshot.CreateOptions) (snapshot.Result, error) {
+func (a *app) take(ctx context.Context, b blocks, path, name string, opts create.Options) (create.Result, error) {
 	m := a.meter("snapshot")
 	defer m.close()
 	if m != nil {
 		opts.Progress = func(p snapshot.Progress) { m.set(p.Bytes, 0, plural(p.Files, "file")+"  "+p.Path) }
 	}
 	if path == "-" {
-		return snapshot.CreateReader(ctx, b, name, newInput(ctx, a.stdin), opts)
+		return create.Stream(ctx, b, name, newInput(ctx, a.stdin), opts)
 	}
-	return snapshot.Create(ctx, b, opts)
+	return create.Snapshot(ctx, b, opts)
 }
 
 // keepSent saves what an interrupted create has sent, so that the next one need
@@ -257,7 +258,7 @@ func (a *app) keepSent(ctx context.Context, b blocks, err error) error {
 }
 
 // report prints the outcome, and what is missing from it.
-func (a *app) report(res snapshot.Result, reg *registration) error {
+func (a *app) report(res create.Result, reg *registration) error {
 	err := a.print(created{res, res.Partial(), reg}, func(w io.Writer) { fmt.Fprintln(w, res.ID) })
 	if err != nil {
 		return err

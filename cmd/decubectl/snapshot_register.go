@@ -14,7 +14,7 @@ import (
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
-	"github.com/decube/decube/snapshot"
+	"github.com/decube/decube/snapshot/create"
 )
 
 // Whether snapshot create registers the snapshot in the ledger.
@@ -42,7 +42,7 @@ type registration struct {
 // register registers a snapshot that the node keeps, as far as the flags ask for
 // it. It returns nil where that is not at all. The error, which leaves the snapshot
 // as it is, is one only where the flags insist.
-func (a *app) register(ctx context.Context, x *access, res snapshot.Result, f *createFlags) (*registration, error) {
+func (a *app) register(ctx context.Context, x *access, res create.Result, f *createFlags) (*registration, error) {
 	if f.register == registerNo {
 		return nil, nil // there is nothing to say
 	}
@@ -96,7 +96,7 @@ func (a *app) noteRegistered(reg *registration) {
 }
 
 // tryRegister registers a snapshot, or says why not.
-func (a *app) tryRegister(ctx context.Context, x *access, res snapshot.Result, f *createFlags) (*registration, error) {
+func (a *app) tryRegister(ctx context.Context, x *access, res create.Result, f *createFlags) (*registration, error) {
 	if x.daemon == nil {
 		return nil, fmt.Errorf("%w: only a running daemon can reach the ledger", api.ErrUnreachable)
 	}
@@ -156,7 +156,7 @@ func (a *app) submitRegistration(ctx context.Context, c *client.Client, op tx.Sn
 
 // registered returns the first registration of a snapshot that the node itself
 // made, as far as the node can tell. What it does not tell is zero, or nil.
-func registered(ctx context.Context, c *client.Client, res snapshot.Result) (*tx.SnapshotRegister, *registration) {
+func registered(ctx context.Context, c *client.Client, res create.Result) (*tx.SnapshotRegister, *registration) {
 	reg := &registration{Registered: true, Before: true}
 	id, err := c.Identity(ctx)
 	if err != nil {

@@ -13,11 +13,12 @@ import (
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
+	"github.com/decube/decube/snapshot/restore"
 )
 
 // restoreFlags are the flags of snapshot restore.
 type restoreFlags struct {
-	snapshot.RestoreOptions
+	restore.Options
 	fetchFlags
 
 	overwrite, skip bool
@@ -60,7 +61,7 @@ What could not be restored as recorded is listed, and the exit code is 3.`,
 type restored struct {
 	CID    block.ID `json:"cid"`
 	Target string   `json:"target"`
-	snapshot.RestoreResult
+	restore.Result
 
 	Fetched *api.FetchResult `json:"fetched,omitempty"`
 	Partial bool             `json:"partial"`
@@ -71,15 +72,15 @@ func (a *app) restore(cmd *cobra.Command, arg, target string, f *restoreFlags) e
 	if err != nil {
 		return err
 	}
-	opts := f.RestoreOptions
+	opts := f.Options
 	if path != "" {
 		opts.Include = append(opts.Include, path)
 	}
 	switch {
 	case f.overwrite:
-		opts.Existing = snapshot.Overwrite
+		opts.Existing = restore.Overwrite
 	case f.skip:
-		opts.Existing = snapshot.Skip
+		opts.Existing = restore.Skip
 	}
 	out := restored{CID: root, Target: target}
 	if abs, err := filepath.Abs(target); err == nil {
@@ -101,13 +102,13 @@ func (a *app) restore(cmd *cobra.Command, arg, target string, f *restoreFlags) e
 		if err := protect(cmd.Context(), b, root); err != nil {
 			return withoutDaemon(x, hintFetch(err, root))
 		}
-		out.RestoreResult, err = a.put(cmd.Context(), b, root, target, opts)
+		out.Result, err = a.put(cmd.Context(), b, root, target, opts)
 		return withoutDaemon(x, err)
 	})
 	if err != nil {
 		return restoreHint(cmd.Context(), err, out.Wrote())
 	}
-	out.Partial = out.RestoreResult.Partial()
+	out.Partial = out.Result.Partial()
 	if err := a.print(out, func(w io.Writer) { fmt.Fprintln(w, out.Target) }); err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (a *app) restore(cmd *cobra.Command, arg, target string, f *restoreFlags) e
 }
 
 // put restores from b, and shows how it goes.
-func (a *app) put(ctx context.Context, b blocks, root block.ID, target string, opts snapshot.RestoreOptions) (snapshot.RestoreResult, error) {
+func (a *app) put(ctx context.Context, b blocks, root block.ID, target string, opts restore.Options) (restore.Result, error) {
 	m := a.meter("restore")
 	defer m.close()
 	if m != nil {
@@ -129,7 +130,7 @@ func (a *app) put(ctx context.Context, b blocks, root block.ID, target string, o
 			m.set(p.Bytes, total, plural(p.Files, "file")+"  "+p.Path)
 		}
 	}
-	return snapshot.Restore(ctx, b, root, target, opts)
+	return restore.Snapshot(ctx, b, root, target, opts)
 }
 
 // protect keeps what is held of a snapshot from being collected while b is open.
@@ -156,9 +157,9 @@ func withoutDaemon(x *access, err error) error {
 // restoreHint adds what to do about a restore that failed.
 func restoreHint(ctx context.Context, err error, wrote bool) error {
 	switch {
-	case errors.Is(err, snapshot.ErrTargetExists) && wrote:
+	case errors.Is(err, restore.ErrTargetExists) && wrote:
 		return fmt.Errorf("%w; what is complete stays: choose another directory, or --overwrite or --skip-existing", err)
-	case errors.Is(err, snapshot.ErrTargetExists):
+	case errors.Is(err, restore.ErrTargetExists):
 		return fmt.Errorf("%w; nothing was written: choose another directory, or --overwrite or --skip-existing", err)
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%w; what is complete stays: make room and run the same command again to go on from there", err)

@@ -44,6 +44,11 @@ var forbidden = []struct {
 		reason: "decubectl links this room, and must not link the network stack or the server's framework",
 	},
 	{
+		from:   []string{"api", "node", "protocols", "cmd/decube-node"},
+		never:  []string{Module + "/snapshot/create", Module + "/snapshot/restore", Module + "/snapshot/fsys"},
+		reason: "files are read and written by decubectl, with the rights of who calls it; a daemon only handles blocks",
+	},
+	{
 		from: []string{"ledger"},
 		never: []string{
 			"github.com/libp2p/go-libp2p", "github.com/danielgtaylor/huma",

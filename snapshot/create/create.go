@@ -1,0 +1,315 @@
+package create
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/internal/flow"
+	"github.com/decube/decube/snapshot"
+	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/ignore"
+	"github.com/decube/decube/snapshot/manifest"
+)
+
+// creator is the state of one Create. Its stages, each a goroutine or several:
+//
+//	scan (ahead) ─▶ walk ─▶ jobs ─▶ read and cut ─▶ chunks ─▶ hash and add
+//
+// The walk alone decides the order of everything, so the result does not depend on
+// which stage is faster. A directory becomes a node when its last item is complete,
+// in whatever goroutine that happens.
+type creator struct {
+	opts   Options
+	sink   Sink
+	owners *owners
+	cache  *statCache
+	writer *cacheWriter
+	ignore *ignore.Matcher
+	pool   *pool
+	jobs   chan job
+	chunks chan chunkJob
+	links  *linker
+	nodes  nodeQueue
+	shares []*share // in walk order
+
+	root    *fsys.Dir
+	tree    manifest.Entry
+	started time.Time
+	now     func() time.Time
+
+	files, bytes, reused atomic.Int64
+	blocks               atomic.Int64 // chunks read
+	current              atomic.Pointer[string]
+	fatal                func(error)
+
+	mu       sync.Mutex
+	stats    manifest.Stats
+	problems []snapshot.Problem
+	skipped  []string
+	left     []string // that are private
+
+	private private
+}
+
+// Snapshot takes a snapshot and gives its blocks to sink. When it returns without an
+// error everything is durable, the root last. What could not be read is in
+// Result.Problems and not in the snapshot. Memory is bounded by about 100 MiB, 40
+// bytes for each chunk, and the names of a few directories.
+func Snapshot(ctx context.Context, sink Sink, opts Options) (Result, error) {
+	if err := opts.check(); err != nil {
+		return Result{}, fmt.Errorf("snapshot %s: %w", opts.Path, err)
+	}
+	c := newCreator(sink, opts)
+	dir, top, err := c.openTop()
+	if err != nil {
+		return Result{}, err
+	}
+	defer c.root.Close()
+	c.private = privateIn(opts.Private)
+	if err := c.checkTop(dir, top); err != nil {
+		return Result{}, err
+	}
+	c.cache = loadCache(opts.Cache)
+	if err := c.cache.touch(ctx, sink); err != nil {
+		return Result{}, fmt.Errorf("snapshot %s: ask the store for known blocks: %w", opts.Path, err)
+	}
+	var cacheErr error
+	c.writer, cacheErr = newCacheWriter(opts.Cache, c.started, c.now)
+	defer c.writer.discard()
+	err = c.run(ctx, func(ctx context.Context) error { return c.walk(ctx, top) })
+	if err != nil {
+		return Result{}, fmt.Errorf("snapshot %s: %w", opts.Path, err)
+	}
+	res, err := c.finish(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("snapshot %s: %w", opts.Path, err)
+	}
+	if err := errors.Join(cacheErr, c.writer.commit()); err != nil {
+		res.CacheError = err.Error()
+	}
+	return res, nil
+}
+
+// Stream takes a snapshot of a stream as one file called name, with the
+// caller as owner, mode 0644 and the creation time as modification time.
+func Stream(ctx context.Context, sink Sink, name string, r io.Reader, opts Options) (Result, error) {
+	if err := manifest.CheckName([]byte(name)); err != nil {
+		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
+	}
+	if err := opts.check(); err != nil {
+		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
+	}
+	c := newCreator(sink, opts)
+	d := &directory{share: new(share)}
+	c.shares = append(c.shares, d.share)
+	it := &item{dir: d, name: name}
+	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
+	it.entry = manifest.Entry{
+		Name: []byte(name), Type: manifest.File, Mode: 0o644,
+		UID: uint64(uid), GID: uint64(gid), User: c.owners.user(uid), Group: c.owners.group(gid),
+		ModTime: manifest.TimeOf(c.created()),
+	}
+	d.items = []*item{it}
+	d.pending.Store(1)
+	err := c.run(ctx, func(ctx context.Context) error {
+		return c.send(ctx, job{stream: r, items: d.items})
+	})
+	if err != nil {
+		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
+	}
+	res, err := c.finish(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
+	}
+	return res, nil
+}
+
+func newCreator(sink Sink, opts Options) *creator {
+	c := &creator{
+		opts: opts, sink: sink, owners: newOwners(), now: opts.now,
+		pool: newPool(bufferCount), jobs: make(chan job, 64), chunks: make(chan chunkJob, 4),
+		links: newLinker(),
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	c.started = c.now()
+	c.nodes.sink = sink
+	return c
+}
+
+func (c *creator) created() time.Time {
+	if c.opts.Time.IsZero() {
+		return c.started
+	}
+	return c.opts.Time
+}
+
+// openTop opens the directory at Path, or the one that holds the file at Path, and
+// returns its resolved path, and the file's name in the second case.
+func (c *creator) openTop() (dir, file string, err error) {
+	path, err := filepath.Abs(c.opts.Path)
+	if err != nil {
+		return "", "", fmt.Errorf("snapshot %s: %w", c.opts.Path, err)
+	}
+	if c.opts.SourcePath == "" {
+		c.opts.SourcePath = path
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", "", fmt.Errorf("snapshot: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", "", fmt.Errorf("snapshot: %w", err)
+	}
+	dir = path
+	switch {
+	case info.Mode().IsRegular():
+		dir, file = filepath.Split(path)
+	case !info.IsDir():
+		return "", "", fmt.Errorf("snapshot %s: neither a directory nor a regular file", path)
+	}
+	if c.root, err = fsys.OpenRoot(dir); err != nil {
+		return "", "", fmt.Errorf("snapshot: open %s: %w", dir, err)
+	}
+	if c.ignore, err = newMatcher(c.opts); err != nil {
+		c.root.Close()
+		return "", "", fmt.Errorf("snapshot %s: %w", path, err)
+	}
+	return dir, file, nil
+}
+
+// run joins the stages: feed gives jobs, the others work on them until all is done.
+func (c *creator) run(ctx context.Context, feed func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.fatal = cancel
+	stop := snapshot.Report(c.opts.Progress, func() snapshot.Progress {
+		return snapshot.Progress{Files: c.files.Load(), Bytes: c.bytes.Load()}
+	}, &c.current)
+	defer stop()
+	workers := max(2, min(runtime.GOMAXPROCS(0), 8))
+
+	var all, readers errgroup.Group
+	guard := func(err error) error {
+		if err != nil {
+			cancel(err)
+		}
+		return err
+	}
+	all.Go(func() error {
+		defer close(c.jobs)
+		return guard(feed(ctx))
+	})
+	for range workers {
+		readers.Go(func() error { return guard(c.read(ctx)) })
+		all.Go(func() error { return guard(c.hash(ctx)) })
+	}
+	all.Go(func() error {
+		defer close(c.chunks)
+		return readers.Wait()
+	})
+	if err := all.Wait(); err != nil {
+		return flow.FirstCause(ctx, err)
+	}
+	return context.Cause(ctx)
+}
+
+func (c *creator) problem(path, op string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.problems = append(c.problems, snapshot.Problem{Path: path, Op: op, Err: err.Error(), Cause: err})
+}
+
+func (c *creator) send(ctx context.Context, j job) error { return flow.Send(ctx, c.jobs, j) }
+
+// finish writes what is left: nodes, index pages, and the root when all else is durable.
+func (c *creator) finish(ctx context.Context) (Result, error) {
+	index, err := c.index(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := c.nodes.flush(ctx); err != nil {
+		return Result{}, err
+	}
+	root := &manifest.Root{
+		Kind: manifest.Kind, Version: manifest.Version,
+		Created: manifest.TimeOf(c.created()),
+		Source: manifest.Source{
+			Host: text(c.opts.Host), User: text(c.opts.User), Path: sourcePath(c.opts.SourcePath),
+		},
+		Label: c.opts.Label, Tags: c.opts.Tags,
+		Chunker: chunkerParameters(), Stats: c.stats, Tree: c.tree, Index: index,
+	}
+	if !c.opts.Parent.IsZero() {
+		root.Parent = c.opts.Parent.Bytes()
+	}
+	b, err := manifest.Encode(root)
+	if err != nil {
+		return Result{}, err
+	}
+	if _, err := c.sink.Flush(ctx); err != nil {
+		return Result{}, fmt.Errorf("store blocks: %w", err)
+	}
+	if err := errors.Join(c.nodes.add(ctx, b), c.nodes.flush(ctx)); err != nil {
+		return Result{}, fmt.Errorf("store the root: %w", err)
+	}
+	written, err := c.sink.Flush(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("store the root: %w", err)
+	}
+	return c.result(b.ID(), written), nil
+}
+
+func (c *creator) result(id block.ID, written blockstore.WriteStats) Result {
+	slices.SortFunc(c.problems, func(a, b snapshot.Problem) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Op, b.Op))
+	})
+	slices.Sort(c.skipped)
+	slices.Sort(c.left)
+	s := c.stats
+	return Result{
+		ID: id, Files: int64(s.Files), Dirs: int64(s.Dirs), Others: int64(s.Others), Bytes: int64(s.Bytes),
+		Nodes: int64(s.Nodes), Chunks: int64(s.Chunks), ChunkBytes: int64(s.ChunkBytes),
+		NewChunks: c.newChunks(written), NewBytes: written.NewBytes,
+		Reused: c.reused.Load(), Created: c.created(), Seconds: c.now().Sub(c.started).Seconds(),
+		Problems: c.problems, Skipped: c.skipped, Private: c.left,
+	}
+}
+
+// newChunks is how many of the snapshot's chunks the store did not hold. What an
+// attempt to read a file left behind that changed meanwhile is none of them.
+func (c *creator) newChunks(written blockstore.WriteStats) int64 {
+	return min(max(0, written.NewBlocks-c.nodes.fresh), int64(c.stats.Chunks))
+}
+
+// text makes any string fit for the manifest.
+func text(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
+	if len(s) > manifest.MaxText {
+		s = strings.ToValidUTF8(s[:manifest.MaxText], "")
+	}
+	return s
+}
+
+func sourcePath(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s[:min(len(s), manifest.MaxPath)])
+}

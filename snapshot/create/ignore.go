@@ -1,0 +1,54 @@
+package create
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/ignore"
+)
+
+// maxIgnoreFile bounds an IgnoreFile in bytes.
+const maxIgnoreFile = 1 << 20
+
+// newMatcher returns the Matcher of a walk, which has the caller's patterns and will
+// be given those of the directories.
+func newMatcher(opts Options) (*ignore.Matcher, error) {
+	for _, line := range opts.Exclude {
+		if strings.Contains(line, "\n") {
+			return nil, fmt.Errorf("exclude pattern %q has several lines", line)
+		}
+	}
+	m := new(ignore.Matcher)
+	m.Push("", ignore.ParseLines(opts.Exclude))
+	return m, nil
+}
+
+// readIgnoreFile reads a directory's IgnoreFile.
+func readIgnoreFile(dir *fsys.Dir) ([]byte, error) {
+	fd, err := dir.OpenFile(IgnoreFile)
+	if err != nil {
+		return nil, err
+	}
+	defer fsys.CloseRead(fd)
+	st, err := fsys.Fstat(fd)
+	if err != nil || !st.IsRegular() {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(&fsys.Reader{Fd: fd}, maxIgnoreFile+1))
+	if len(data) > maxIgnoreFile {
+		return nil, fmt.Errorf("larger than %d bytes", maxIgnoreFile)
+	}
+	return data, err
+}
+
+// ReadExcludes reads a file of patterns for Options.Exclude, one per line.
+func ReadExcludes(path string) ([]string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read exclude patterns: %w", err)
+	}
+	return ignore.Lines(content), nil
+}

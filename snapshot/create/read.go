@@ -1,0 +1,294 @@
+package create
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/snapshot"
+	"github.com/decube/decube/snapshot/fsys"
+	"github.com/decube/decube/snapshot/manifest"
+)
+
+// readAttempts is how often a file is read that changes meanwhile.
+const readAttempts = 3
+
+// job is content to read: one file, a bundle of small ones, a further name of a file, or a
+// stream.
+type job struct {
+	items  []*item
+	before *item // the name before
+	stream io.Reader
+}
+
+// chunkJob is a chunk to hash and store. Its bytes lie in buf.
+type chunkJob struct {
+	data []byte
+	buf  *buffer
+	done func(block.ID) error
+}
+
+// reader is one goroutine's state of reading.
+type reader struct {
+	*creator
+	buf *buffer   // being filled, or nil
+	dir *fsys.Dir // the directory of the file before, or nil
+	rel string    // its path
+
+	probe [1]byte
+}
+
+// read works on jobs until there are no more.
+func (c *creator) read(ctx context.Context) error {
+	r := &reader{creator: c}
+	defer r.close()
+	for j := range c.jobs {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := r.job(ctx, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) close() {
+	r.retire()
+	if r.dir != nil {
+		r.dir.Close()
+	}
+}
+
+func (r *reader) retire() {
+	if r.buf != nil {
+		r.buf.release()
+		r.buf = nil
+	}
+}
+
+func (r *reader) job(ctx context.Context, j job) error {
+	it := j.items[0]
+	path := it.path()
+	r.current.Store(&path)
+	switch {
+	case j.stream != nil:
+		return r.stream(ctx, it, j.stream)
+	case j.before != nil:
+		return r.further(ctx, it, j.before)
+	case len(j.items) == 1 && it.st.Size >= snapshot.SmallFile:
+		return r.large(ctx, it)
+	default:
+		return r.bundle(ctx, j.items)
+	}
+}
+
+// open opens an item's file, keeping its directory open for the next one.
+func (r *reader) open(it *item) (int, error) {
+	if r.dir == nil || r.rel != it.dir.rel {
+		if r.dir != nil {
+			r.dir.Close()
+			r.dir = nil
+		}
+		dir, err := r.root.OpenDir(it.dir.rel)
+		if err != nil {
+			return -1, err
+		}
+		r.dir, r.rel = dir, it.dir.rel
+	}
+	return r.dir.OpenFile(it.name)
+}
+
+// drop leaves an item out and says why.
+func (r *reader) drop(ctx context.Context, it *item, op string, err error) error {
+	r.problem(it.path(), op, err)
+	it.dropped = true
+	return r.complete(ctx, it)
+}
+
+// region returns the free part of the current buffer, at least n bytes of it.
+func (r *reader) region(ctx context.Context, n int) ([]byte, error) {
+	if r.buf != nil && bufferSize-r.buf.used < n {
+		r.retire()
+	}
+	if r.buf == nil {
+		b, err := r.pool.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.buf = b
+	}
+	return r.buf.data[r.buf.used:], nil
+}
+
+// take sends the first n bytes of the current region on as a chunk.
+func (r *reader) take(ctx context.Context, n int, done func(block.ID) error) error {
+	b := r.buf
+	data := b.data[b.used : b.used+n : b.used+n]
+	b.used += n
+	b.retain()
+	select {
+	case r.chunks <- chunkJob{data: data, buf: b, done: done}:
+		r.bytes.Add(int64(n))
+		return nil
+	case <-ctx.Done():
+		b.release()
+		return context.Cause(ctx)
+	}
+}
+
+// hash names chunks and gives them to the sink until there are no more.
+func (c *creator) hash(ctx context.Context) error {
+	for j := range c.chunks {
+		if c.blocks.Add(1) > maxBlocks {
+			j.buf.release()
+			return ErrTooManyBlocks
+		}
+		b := block.New(block.Raw, j.data)
+		if err := c.sink.Add(ctx, b, j.buf.release); err != nil {
+			return fmt.Errorf("store a chunk: %w", err)
+		}
+		if err := j.done(b.ID()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bundle reads small files into one chunk.
+func (r *reader) bundle(ctx context.Context, items []*item) error {
+	total := 0
+	for _, it := range items {
+		total += int(it.st.Size)
+	}
+	region, err := r.region(ctx, total)
+	if err != nil {
+		return err
+	}
+	var members, grown []*item
+	n := 0
+	for _, it := range items {
+		m, op, err := r.small(it, region[n:total])
+		switch {
+		case errors.Is(err, errGrown):
+			grown = append(grown, it)
+			continue
+		case err != nil:
+			if err := r.drop(ctx, it, op, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if m > 0 {
+			it.pieces = []piece{{Extent: manifest.Extent{Offset: uint64(n), Length: uint64(m)}}}
+			n += m
+		}
+		members = append(members, it)
+	}
+	if err := r.finishBundle(ctx, members, n); err != nil {
+		return err
+	}
+	for _, it := range grown {
+		if err := r.large(ctx, it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finishBundle sends the bundle's bytes on and completes its members when they have a name.
+func (r *reader) finishBundle(ctx context.Context, members []*item, n int) error {
+	done := func(id block.ID) error {
+		for _, it := range members {
+			if len(it.pieces) > 0 {
+				it.pieces[0].Chunk, it.pieces[0].chunkSize = manifest.LinkTo(id), n
+			}
+			r.files.Add(1)
+			if err := r.complete(ctx, it); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if n == 0 {
+		return done(block.ID{})
+	}
+	return r.take(ctx, n, done)
+}
+
+// errGrown says that a small file has become too large for its place in the bundle.
+var errGrown = errors.New("the file has grown")
+
+// small reads one small file and returns its length.
+func (r *reader) small(it *item, region []byte) (n int, op string, err error) {
+	fd, err := r.open(it)
+	if err != nil {
+		return 0, "open", err
+	}
+	defer fsys.CloseRead(fd)
+	r.generation(fd, it)
+	for range readAttempts {
+		if it.st.Size > int64(len(region)) || it.st.Size >= snapshot.SmallFile {
+			return 0, "read", errGrown
+		}
+		if n, err = fsys.ReadAt(fd, region[:it.st.Size], 0); err != nil {
+			return 0, "read", err
+		}
+		more := int64(n) == it.st.Size && r.goesOn(fd, it.st.Size)
+		attrs := r.attributes(fd, it)
+		unchanged, err := r.settle(fd, it)
+		if err != nil {
+			return 0, "stat", err
+		}
+		if unchanged && more {
+			return 0, "read", errGrown
+		}
+		if unchanged {
+			r.sized(it, int64(n))
+			r.withoutAttributes(it, it.path(), attrs)
+			return n, "", nil
+		}
+	}
+	it.entry.Size = uint64(n)
+	it.unsettled = true
+	r.problem(it.path(), "read", ErrChanged)
+	return n, "", nil
+}
+
+// goesOn reports whether a file, of which all that its size says was read, has more. Where
+// that was nothing, an error is as good: it shows again when the file is read to its end.
+func (r *reader) goesOn(fd int, size int64) bool {
+	n, err := fsys.ReadAt(fd, r.probe[:], size)
+	return n > 0 || err != nil && size == 0
+}
+
+// generation takes note of which file an inode number stands for, where it matters.
+func (r *reader) generation(fd int, it *item) {
+	if it.st.Nlink > 1 {
+		it.names.generation = fsys.GenerationOf(fd)
+	}
+}
+
+// attributes reads an open file's extended attributes, and returns what is wrong with them.
+func (r *reader) attributes(fd int, it *item) (err error) {
+	it.entry.Xattrs, err = xattrsOf(fsys.Xattrs(fd))
+	return err
+}
+
+// settle reports whether a file is still as it.st says, and otherwise takes over its
+// new state.
+func (r *reader) settle(fd int, it *item) (unchanged bool, err error) {
+	now, err := fsys.Fstat(fd)
+	switch {
+	case err != nil:
+		return false, err
+	case now.Same(&it.st):
+		return true, nil
+	case !now.IsRegular():
+		return false, fmt.Errorf("%w: it is no regular file any more", ErrChanged)
+	}
+	it.become(&now, r.owners)
+	return false, nil
+}
