@@ -22,7 +22,7 @@ const (
 	// SessionPath is where a block session is asked for.
 	SessionPath = Prefix + "/blocks/session"
 	// SessionProtocol is the protocol that SessionPath upgrades to.
-	SessionProtocol = "decube-blocks/1"
+	SessionProtocol = "decube-blocks/2"
 )
 
 // Names of the server-sent events of streaming operations. A stream carries any

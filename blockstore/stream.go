@@ -29,8 +29,7 @@ type stream struct {
 	committed  uint64                    // of these
 	failed     error                     // nothing more can be stored
 	closed     bool
-	newBlocks  int64 // committed that were not in the store before
-	newBytes   int64
+	fresh      WriteStats // of what is committed, New* only
 }
 
 // pendingBlock is in a pack but not in the index.
@@ -142,11 +141,11 @@ func (st *stream) commitLocked(target uint64) error {
 	end := app.Cut()
 	st.mu.Unlock()
 
-	blocks, fresh, err := int64(0), int64(0), app.Sync()
+	fresh, err := WriteStats{}, app.Sync()
 	if err == nil {
 		// From here on entries may become visible, whatever happens: the place
 		// counts as used even when the commit fails.
-		blocks, fresh, err = st.s.commitEntries(app.Pack(), end, list)
+		fresh, err = st.s.commitEntries(app.Pack(), end, list)
 		app.Committed(end)
 	}
 
@@ -158,8 +157,9 @@ func (st *stream) commitLocked(target uint64) error {
 		return st.failed
 	}
 	st.committed = cut
-	st.newBlocks += blocks
-	st.newBytes += fresh
+	st.fresh.NewBlocks += fresh.NewBlocks
+	st.fresh.NewBytes += fresh.NewBytes
+	st.fresh.NewRaw += fresh.NewRaw
 	st.s.obs.Flushed(len(list), bytes, time.Since(began))
 	return nil
 }
@@ -205,28 +205,28 @@ func (st *stream) close() error {
 	return app.Release(st.failed != nil)
 }
 
-// commitEntries makes the blocks of a pack durable in the index, and returns how
-// many were new, and their bytes. A block that somebody else stored meanwhile
+// commitEntries makes the blocks of a pack durable in the index, and counts those that
+// were new. A block that somebody else stored meanwhile
 // keeps its old place; the new one is freed by the next collection.
-func (s *Store) commitEntries(packID uint32, end int64, list []pendingBlock) (blocks, bytes int64, err error) {
+func (s *Store) commitEntries(packID uint32, end int64, list []pendingBlock) (fresh WriteStats, err error) {
 	if err := s.space.checkIndex(); err != nil {
-		return 0, 0, err
+		return WriteStats{}, err
 	}
 	keys := blockKeys(len(list), func(i int) block.Digest { return list[i].id.Digest() })
 	s.ix.change.Lock()
-	blocks, bytes, err = s.applyEntries(packID, end, list, keys)
+	fresh, err = s.applyEntries(packID, end, list, keys)
 	s.ix.change.Unlock()
 	if err != nil {
-		return 0, 0, err
+		return WriteStats{}, err
 	}
-	return blocks, bytes, s.ix.sync()
+	return fresh, s.ix.sync()
 }
 
 // applyEntries does the part of commitEntries for which ix.change is held.
-func (s *Store) applyEntries(packID uint32, end int64, list []pendingBlock, keys [][]byte) (blocks, bytes int64, err error) {
+func (s *Store) applyEntries(packID uint32, end int64, list []pendingBlock, keys [][]byte) (fresh WriteStats, err error) {
 	held := make([]*entry, len(list))
 	if err := s.ix.lookupMany(keys, func(i int, e entry) { held[i] = &e }); err != nil {
-		return 0, 0, err
+		return WriteStats{}, err
 	}
 	stamp := s.epochs.now()
 	vals := make([]byte, 0, len(list)*entrySize)
@@ -241,16 +241,19 @@ func (s *Store) applyEntries(packID uint32, end int64, list []pendingBlock, keys
 			}
 			e.codec, e.loc = old.codec, old.loc
 		} else {
-			blocks++
-			bytes += int64(p.loc.Len)
+			fresh.NewBlocks++
+			fresh.NewBytes += int64(p.loc.Len)
+			if p.id.Codec() == block.Raw {
+				fresh.NewRaw++
+			}
 		}
 		at := len(vals)
 		vals = e.append(vals)
 		batch.Set(keys[i], vals[at:len(vals):len(vals)])
 	}
 	if err := s.ix.apply(batch); err != nil {
-		return 0, 0, err
+		return WriteStats{}, err
 	}
-	s.counts.add(blocks, bytes)
-	return blocks, bytes, nil
+	s.counts.add(fresh.NewBlocks, fresh.NewBytes)
+	return fresh, nil
 }

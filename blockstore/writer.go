@@ -15,6 +15,7 @@ type WriteStats struct {
 	Bytes     int64
 	NewBlocks int64 // of these, the ones that the store did not hold
 	NewBytes  int64
+	NewRaw    int64 // of the new blocks, those with the codec raw: chunks
 }
 
 // Writer is a write session. While it is open, no collection takes what it
@@ -142,7 +143,7 @@ func (w *Writer) Flush(ctx context.Context) (WriteStats, error) {
 	}
 	w.st.mu.Lock()
 	defer w.st.mu.Unlock()
-	stats.NewBlocks, stats.NewBytes = w.st.newBlocks, w.st.newBytes
+	stats.NewBlocks, stats.NewBytes, stats.NewRaw = w.st.fresh.NewBlocks, w.st.fresh.NewBytes, w.st.fresh.NewRaw
 	return stats, nil
 }
 

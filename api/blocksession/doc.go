@@ -18,9 +18,9 @@
 // that the client finds damaged is healed by the node ([Session.Get] asks for it)
 // and read again.
 //
-// # Wire format, version 1
+// # Wire format, version 2
 //
-// A session begins after the upgrade to "decube-blocks/1". Both directions are a
+// A session begins after the upgrade to "decube-blocks/2". Both directions are a
 // sequence of frames: a header of 16 bytes, then a payload. Integers are big
 // endian.
 //
@@ -46,8 +46,8 @@
 //	0x81 HELD                a bit for each ID of the TOUCH, lowest bit of the
 //	                         first byte first; 1: held, and kept until the
 //	                         session ends
-//	0x83 FLUSHED             4 integers of 8 bytes: blocks, bytes, new blocks,
-//	                         new bytes, put in the session so far
+//	0x83 FLUSHED             5 integers of 8 bytes: blocks, bytes, new blocks,
+//	                         new bytes, new raw blocks; put in the session so far
 //	0x84 BYTES               the block's bytes, not verified
 //	0x85 HEALED              empty
 //	0xff ERROR               code, 1 byte, then text, at most 2048 bytes of UTF-8

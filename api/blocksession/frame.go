@@ -31,7 +31,7 @@ const flagNetwork = 0x01
 // Sizes of the protocol in bytes, and counts.
 const (
 	headerSize   = 16
-	statsSize    = 32
+	statsSize    = 40
 	maxTouch     = 4096
 	maxErrorText = 2048
 )
@@ -144,14 +144,14 @@ func parseBitmap(b []byte, n int) ([]bool, error) {
 }
 
 func appendStats(b []byte, s Stats) []byte {
-	for _, v := range [...]int64{s.Blocks, s.Bytes, s.NewBlocks, s.NewBytes} {
+	for _, v := range [...]int64{s.Blocks, s.Bytes, s.NewBlocks, s.NewBytes, s.NewRaw} {
 		b = binary.BigEndian.AppendUint64(b, uint64(v))
 	}
 	return b
 }
 
 func parseStats(b []byte) (Stats, error) {
-	var v [4]int64
+	var v [5]int64
 	for i := range v {
 		u := binary.BigEndian.Uint64(b[8*i:])
 		if u > 1<<62 {
@@ -159,5 +159,5 @@ func parseStats(b []byte) (Stats, error) {
 		}
 		v[i] = int64(u)
 	}
-	return Stats{Blocks: v[0], Bytes: v[1], NewBlocks: v[2], NewBytes: v[3]}, nil
+	return Stats{Blocks: v[0], Bytes: v[1], NewBlocks: v[2], NewBytes: v[3], NewRaw: v[4]}, nil
 }

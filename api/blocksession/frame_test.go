@@ -69,7 +69,7 @@ func FuzzFrame(f *testing.F) {
 	add(header{kind: frameTouch, request: 1}, appendIDs(nil, []block.ID{id, id}))
 	add(header{kind: framePut}, append(id.Bytes(), "x"...))
 	add(header{kind: frameGet, flags: flagNetwork, request: 7}, id.Bytes())
-	add(header{kind: frameFlushed, request: 1 << 63}, appendStats(nil, Stats{Blocks: 1, Bytes: 2, NewBlocks: 3, NewBytes: 4}))
+	add(header{kind: frameFlushed, request: 1 << 63}, appendStats(nil, Stats{Blocks: 1, Bytes: 2, NewBlocks: 3, NewBytes: 4, NewRaw: 5}))
 	add(header{kind: frameHeld, request: 3}, appendBitmap(nil, []bool{true, false, true, true, false, false, false, false, true}))
 	add(header{kind: frameError}, appendError(nil, api.ErrNoSpace))
 	f.Fuzz(func(t *testing.T, in []byte) {

@@ -92,7 +92,7 @@ func (s *Session) writeErr() error {
 }
 
 // Flush returns when every block added before is durable at the node. The counts
-// are of the whole session; NewBlocks and NewBytes are those the node stored.
+// are of the whole session; NewBlocks, NewBytes and NewRaw are of those the node stored.
 func (s *Session) Flush(ctx context.Context) (Stats, error) {
 	c := &call{want: frameFlushed, done: make(chan struct{})}
 	s.mu.Lock()
@@ -112,7 +112,7 @@ func (s *Session) Flush(ctx context.Context) (Stats, error) {
 	if c.err != nil {
 		return Stats{}, c.err
 	}
-	total.NewBlocks, total.NewBytes = c.stats.NewBlocks, c.stats.NewBytes
+	total.NewBlocks, total.NewBytes, total.NewRaw = c.stats.NewBlocks, c.stats.NewBytes, c.stats.NewRaw
 	return total, nil
 }
 

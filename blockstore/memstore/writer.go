@@ -97,6 +97,9 @@ func (w *Writer) Flush(ctx context.Context) (blockstore.WriteStats, error) {
 		if w.s.put(b) {
 			w.stats.NewBlocks++
 			w.stats.NewBytes += int64(b.Len())
+			if b.ID().Codec() == block.Raw {
+				w.stats.NewRaw++
+			}
 		}
 	}
 	clear(w.pending)

@@ -185,7 +185,7 @@ func testStats[W Writer](t *testing.T, s Store[W]) {
 	}
 	got, err := w.Flush(t.Context())
 	must(t, err)
-	if want := (blockstore.WriteStats{Blocks: 6, Bytes: 120, NewBlocks: 2, NewBytes: 50}); got != want {
+	if want := (blockstore.WriteStats{Blocks: 6, Bytes: 120, NewBlocks: 2, NewBytes: 50, NewRaw: 2}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -70,6 +70,9 @@ func (s *Store) Add(_ context.Context, b block.Block, release func()) error {
 	}
 	s.stats.NewBlocks++
 	s.stats.NewBytes += int64(b.Len())
+	if b.ID().Codec() == block.Raw {
+		s.stats.NewRaw++
+	}
 	data := []byte(nil)
 	if !s.Discard || b.ID().Codec() == block.DagCBOR {
 		data = bytes.Clone(b.Data())
