@@ -21,6 +21,7 @@ func main() {
 // run is the whole program. The first SIGINT or SIGTERM makes it stop cleanly; a
 // second one ends the process at once.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	defer boundMemory()()
 	ctx, release := untilSignal()
 	defer release()
 	out := exitcode.NewOutput(stdout)

@@ -15,37 +15,56 @@ import (
 // Where a bundle ends is decided by names and sizes alone, before anything is read:
 // after a file once half of bundleNormal is reached, with a probability that grows
 // with the file's size, drawn from a hash of its name and its directory's; and
-// before a file that would not fit. So whether a bundle is unchanged is known from
+// before a file that would not fe. So whether a bundle is unchanged is known from
 // the stat cache, the same tree gives the same bundles with a cache or without, and
 // a change moves the ends in its neighbourhood only.
 type bundle struct {
-	items []*item
-	known []*cachedFile // of each item, nil where it must be read
+	items []*dirent
 	size  int64
 }
 
 // small adds a file to the bundle and sends the bundle on when it ends.
-func (w *walker) small(ctx context.Context, it *item, known *cachedFile) error {
+func (w *walker) small(ctx context.Context, e *dirent) error {
 	b := &w.bundle
-	if b.size+it.st.Size > chunkMax {
+	if b.size+e.st.Size > chunkMax {
 		if err := w.flush(ctx); err != nil {
 			return err
 		}
 	}
-	b.items = append(b.items, it)
-	b.known = append(b.known, known)
-	b.size += it.st.Size
-	if b.size >= bundleNormal/2 && bundleEnds(it) {
+	b.items = append(b.items, e)
+	b.size += e.st.Size
+	if b.size >= bundleNormal/2 && bundleEnds(e) || len(b.items) >= bundleFiles && boundary(linkGroup(e.name), bundleFiles/4) || len(b.items) == 2*bundleFiles {
 		return w.flush(ctx)
 	}
 	return nil
 }
 
-// bundleEnds draws whether a bundle may end after the item.
-func bundleEnds(it *item) bool {
-	sum := sha256.Sum256([]byte(path.Base(it.dir.rel) + "/" + it.name))
+// empty adds a file that is to have no content to those that are read together, which
+// has nothing to do with bundles: it is opened for its attributes, and to see that it is so.
+func (w *walker) empty(ctx context.Context, e *dirent) error {
+	if e.known.usable() {
+		return w.reuse(ctx, e)
+	}
+	if w.empties = append(w.empties, e); len(w.empties) < emptyFiles {
+		return nil
+	}
+	return w.flushEmpty(ctx)
+}
+
+func (w *walker) flushEmpty(ctx context.Context) error {
+	list := w.empties
+	w.empties = nil
+	if len(list) == 0 {
+		return nil
+	}
+	return w.send(ctx, job{items: list})
+}
+
+// bundleEnds draws whether a bundle may end after a dirent.
+func bundleEnds(e *dirent) bool {
+	sum := sha256.Sum256([]byte(path.Base(e.dir.rel) + "/" + e.name))
 	draw := binary.BigEndian.Uint64(sum[:8])
-	return draw < uint64(it.st.Size)*(math.MaxUint64/(bundleNormal/2))
+	return draw < uint64(e.st.Size)*(math.MaxUint64/(bundleNormal/2))
 }
 
 // flush sends the bundle on: to be read, unless all of it is known and still the same.
@@ -58,8 +77,8 @@ func (w *walker) flush(ctx context.Context) error {
 	if !b.unchanged() {
 		return w.send(ctx, job{items: b.items})
 	}
-	for i, it := range b.items {
-		if err := w.reuse(ctx, it, b.known[i]); err != nil {
+	for _, e := range b.items {
+		if err := w.reuse(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -71,24 +90,22 @@ func (w *walker) flush(ctx context.Context) error {
 func (b *bundle) unchanged() bool {
 	var chunk block.ID
 	var offset uint64
-	for i, it := range b.items {
-		known := b.known[i]
-		switch {
-		case known == nil:
-			return false
-		case it.st.Size == 0:
-			continue
-		case len(known.pieces) != 1:
+	for _, e := range b.items {
+		if !e.known.usable() {
 			return false
 		}
-		p := known.pieces[0]
+		c := &e.known.content
+		if len(c.extents) != 1 || c.extents[0].Hole() {
+			return false
+		}
+		x := c.extents[0]
 		if chunk.IsZero() {
-			chunk = p.Chunk.ID
+			chunk = x.Chunk.ID
 		}
-		if p.Chunk.ID != chunk || p.Offset != offset || p.chunkSize != int(b.size) {
+		if x.Chunk.ID != chunk || x.Offset != offset || c.chunks[0].size != int(b.size) {
 			return false
 		}
-		offset += p.Length
+		offset += x.Length
 	}
 	return offset == uint64(b.size)
 }

@@ -1,68 +1,14 @@
 package create
 
 import (
-	"bytes"
 	"math"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot/fsys"
-	"github.com/decube/decube/snapshot/manifest"
 )
-
-// oddities are items of every kind that is no regular file, all with the same times.
-func oddities() *directory {
-	d := &directory{self: &item{st: fsys.Stat{Dev: 1, Mode: unix.S_IFDIR}}, rel: "dir", share: &share{nodes: []ref{{id: block.New(block.Raw, []byte("node")).ID(), size: 4}}}}
-	add := func(name string, mode uint32) *item {
-		it := &item{dir: d, name: name, st: fsys.Stat{Dev: 1, Ino: 7, Mode: mode, MSec: 1000, CSec: 1000, Nlink: 1}}
-		it.entry = entryOf(name, &it.st, newOwners())
-		d.items = append(d.items, it)
-		return it
-	}
-	add("device", unix.S_IFCHR|0o600).entry.Device = []uint64{1, 3}
-	add("fifo", unix.S_IFIFO|0o600).entry.Xattrs = []manifest.Xattr{{Name: []byte("user.a"), Value: []byte("1")}}
-	add("link", unix.S_IFLNK|0o777).entry.Target = []byte("old")
-	link := manifest.LinkTo(block.New(block.Raw, []byte("below")).ID())
-	add("sub", unix.S_IFDIR|0o755).entry.Node = &link
-	return d
-}
-
-// TestCacheComparesWhatItCan changes what no time tells of: on a file system that
-// keeps whole seconds, a name can be made anew within one.
-func TestCacheComparesWhatItCan(t *testing.T) {
-	d := oddities()
-	known := decodeDir(appendDir(nil, d, 5000, 5001), nil)
-	if !known.unchanged(d.items) {
-		t.Fatal("what is the same is taken for changed")
-	}
-	other := manifest.LinkTo(block.New(block.Raw, []byte("other")).ID())
-	for what, change := range map[string]func(d *directory){
-		"target":        func(d *directory) { d.items[2].entry.Target = []byte("new") },
-		"device":        func(d *directory) { d.items[0].entry.Device = []uint64{1, 5} },
-		"attribute":     func(d *directory) { d.items[1].entry.Xattrs[0].Value = []byte("2") },
-		"no attributes": func(d *directory) { d.items[1].entry.Xattrs = nil },
-		"new attribute": func(d *directory) { d.items[3].entry.Xattrs = []manifest.Xattr{{Name: []byte("user.a")}} },
-		"node":          func(d *directory) { d.items[3].entry.Node = &other },
-		"mode":          func(d *directory) { d.items[3].st.Mode ^= 0o022 },
-		"owner":         func(d *directory) { d.items[2].entry.User = "somebody" },
-		"group":         func(d *directory) { d.items[2].st.GID = 5 },
-		"time":          func(d *directory) { d.items[0].st.MNsec = 1 },
-		"kind":          func(d *directory) { d.items[1].st.Mode = unix.S_IFSOCK | 0o600 },
-		"name":          func(d *directory) { d.items[0].name = "devices" },
-		"hard link":     func(d *directory) { d.items[0].entry.Link = bytes.Repeat([]byte{1}, manifest.LinkSize) },
-		"missing":       func(d *directory) { d.items = d.items[1:] },
-		"dropped":       func(d *directory) { d.items[3].dropped = true },
-	} {
-		changed := oddities()
-		change(changed)
-		if known.unchanged(changed.items) {
-			t.Errorf("another %s does not show", what)
-		}
-	}
-}
 
 func at(mtime, ctime int64) fsys.Stat {
 	return fsys.Stat{Dev: 1, Ino: 7, Mode: unix.S_IFREG | 0o644, MSec: mtime, CSec: ctime}
@@ -92,21 +38,25 @@ func TestSettled(t *testing.T) {
 // of this machine's clock.
 func TestClocks(t *testing.T) {
 	const started = 10_000
-	listed := func(dev uint64, dir int64, files ...fsys.Stat) *listing {
-		l := &listing{st: fsys.Stat{Dev: dev, CSec: dir}}
+	type part struct {
+		st   fsys.Stat
+		list []*dirent
+	}
+	listed := func(dev uint64, dir int64, files ...fsys.Stat) part {
+		l := part{st: fsys.Stat{Dev: dev, CSec: dir}}
 		for _, st := range files {
-			l.items = append(l.items, &item{st: st})
+			l.list = append(l.list, &dirent{record: record{st: st}})
 		}
 		return l
 	}
 	c := newClocks(time.Unix(started, 0))
 	asked := 0
-	reached := func(l *listing, own bool) int64 {
-		return c.reached(l, func() bool { asked++; return own })
+	reached := func(l part, own bool) int64 {
+		return c.reached(&l.st, l.list, func() bool { asked++; return own })
 	}
 	for _, s := range []struct {
 		what string
-		l    *listing
+		l    part
 		own  bool
 		want int64
 	}{
@@ -131,12 +81,12 @@ func TestClocks(t *testing.T) {
 // TestTrust follows a file that does not change from one snapshot to the next.
 func TestTrust(t *testing.T) {
 	const unknown = 0 // a clock of which nothing is known
-	seenAt := func(seen int64) *cachedEntry { return &cachedEntry{name: "f", st: at(900, 900), seen: seen} }
+	seenAt := func(seen int64) *known { return &known{st: at(900, 900), seen: seen} }
 	for _, s := range []struct {
 		what         string
 		clock        int64
-		known        *cachedEntry
-		change       func(it *item)
+		known        *known
+		change       func(e *dirent)
 		started, now int64
 		trusted      bool
 		seen         int64
@@ -146,23 +96,19 @@ func TestTrust(t *testing.T) {
 		{what: "the first time", clock: unknown, started: 1000, now: 1001, seen: 1001},
 		{what: "soon again", clock: unknown, known: seenAt(1001), started: 1061, now: 1070, seen: 1001},
 		{what: "again", clock: unknown, known: seenAt(1001), started: 1062, now: 1070, trusted: true, seen: 1001},
-		{what: "trusted before", clock: unknown, known: &cachedEntry{name: "f", st: at(900, 900), trusted: true}, started: 1000, now: 1001, trusted: true},
-		{what: "changed", clock: unknown, known: &cachedEntry{name: "f", st: at(901, 901), trusted: true}, started: 1000, now: 1001, seen: 1001},
-		{what: "changed again", clock: unknown, known: &cachedEntry{name: "f", st: at(900, 901), seen: 100}, started: 1000, now: 1001, seen: 1001},
+		{what: "trusted before", clock: unknown, known: &known{st: at(900, 900), trusted: true}, started: 1000, now: 1001, trusted: true},
+		{what: "changed", clock: unknown, known: &known{st: at(901, 901), trusted: true}, started: 1000, now: 1001, seen: 1001},
+		{what: "changed again", clock: unknown, known: &known{st: at(900, 901), seen: 100}, started: 1000, now: 1001, seen: 1001},
 		{what: "our clock was put back", clock: unknown, known: seenAt(5000), started: 1000, now: 1001, seen: 1001},
-		{what: "changed while it was read", clock: 1000, known: seenAt(1), change: func(it *item) { it.unsettled = true }, started: 1000, now: 1001, seen: 1001},
-		{what: "on a file system without change times", clock: 1000, known: seenAt(1), change: func(it *item) { it.st.CSec = 0 }, started: 1000, now: 1001, seen: 1001},
-		{what: "on another file system than its directory", clock: 1000, change: func(it *item) { it.st.Dev = 2 }, started: 1000, now: 1001, seen: 1001},
+		{what: "changed while it was read", clock: 1000, known: seenAt(1), change: func(e *dirent) { e.unsettled = true }, started: 1000, now: 1001, seen: 1001},
+		{what: "on a file system without change times", clock: 1000, known: seenAt(1), change: func(e *dirent) { e.st.CSec = 0 }, started: 1000, now: 1001, seen: 1001},
+		{what: "on another file system than its directory", clock: 1000, change: func(e *dirent) { e.st.Dev = 2 }, started: 1000, now: 1001, seen: 1001},
 	} {
-		d := &directory{self: &item{st: fsys.Stat{Dev: 1}}, clock: s.clock}
-		if s.known != nil {
-			d.known = &cachedDir{entries: []cachedEntry{*s.known}}
-		}
-		it := &item{dir: d, name: "f", st: at(900, 900)}
+		e := &dirent{dir: &directory{dev: 1}, name: "f", known: s.known, clock: s.clock, record: record{st: at(900, 900)}}
 		if s.change != nil {
-			s.change(it)
+			s.change(e)
 		}
-		if trusted, seen := d.trust(it, s.started, s.now); trusted != s.trusted || !trusted && seen != s.seen {
+		if trusted, seen := e.trust(s.started, s.now); trusted != s.trusted || !trusted && seen != s.seen {
 			t.Errorf("%s: trusted %v, seen at %d", s.what, trusted, seen)
 		}
 	}

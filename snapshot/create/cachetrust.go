@@ -20,7 +20,7 @@ func settled(st *fsys.Stat, now int64) bool {
 	return st.MSec < now-settleTime && st.CSec < now-settleTime
 }
 
-// trust decides, of a complete item, whether the next snapshot may take an unchanged
+// trust decides, of a complete dirent, whether the next snapshot may take an unchanged
 // stat of a regular file for unchanged content. If not, seen is when that stat was seen
 // first. The snapshot began at started, and now it is now.
 //
@@ -28,25 +28,25 @@ func settled(st *fsys.Stat, now int64) bool {
 // whatever clock its times are from: that clock has gone on for a minute as well, and
 // what changes the file now gets other times. So also on a file system where nothing
 // tells how old a time is, all that does not change is read twice and no more.
-func (d *directory) trust(it *item, started, now int64) (trusted bool, seen int64) {
-	if !it.st.IsRegular() || !it.cacheable() {
+func (e *dirent) trust(started, now int64) (trusted bool, seen int64) {
+	if !e.st.IsRegular() || !e.cacheable() {
 		return false, now
 	}
-	if it.st.CSec == 0 && it.st.CNsec == 0 {
+	if e.st.CSec == 0 && e.st.CNsec == 0 {
 		return false, now // the file system keeps no change times
 	}
-	if it.st.Dev == d.self.st.Dev && settled(&it.st, d.clock) {
+	if e.st.Dev == e.dir.dev && settled(&e.st, e.clock) {
 		return true, 0
 	}
-	e := d.known.entry(it.name)
+	k := e.known
 	switch {
-	case e == nil || !e.same(&it.st):
+	case k == nil || !k.same(&e.st):
 		return false, now
-	case e.trusted:
+	case k.trusted:
 		return true, 0
 	}
 	// A clock that was put back must not make a file wait until it gets there again.
-	seen = min(e.seen, now)
+	seen = min(k.seen, now)
 	return seen < started-settleTime, seen
 }
 
@@ -64,15 +64,15 @@ func newClocks(started time.Time) *clocks {
 	return &clocks{started: started.Unix(), newest: make(map[uint64]int64), own: make(map[uint64]bool)}
 }
 
-// reached returns a moment that a file system's clock had reached when a directory was
-// listed, and so before any of its files is read. Own says whether it is this machine's
+// reached returns a moment that a file system's clock had reached when a directory, or a
+// part of it, was listed, and so before any of those files is read. Own says whether it is this machine's
 // clock, and is asked once for each file system.
 //
 // Of another clock nothing is known but that it has reached every change time it gave.
 // Those cannot be set, as modification times can. One that is later than our own clock
 // says that some clock was wrong once, and counts no more than ours.
-func (c *clocks) reached(l *listing, own func() bool) int64 {
-	dev := l.st.Dev
+func (c *clocks) reached(dir *fsys.Stat, listed []*dirent, own func() bool) int64 {
+	dev := dir.Dev
 	mine, known := c.own[dev]
 	if !known {
 		mine = own()
@@ -81,10 +81,10 @@ func (c *clocks) reached(l *listing, own func() bool) int64 {
 	if mine {
 		return c.started
 	}
-	newest := max(c.newest[dev], l.st.CSec)
-	for _, it := range l.items {
-		if it.st.Dev == dev {
-			newest = max(newest, it.st.CSec)
+	newest := max(c.newest[dev], dir.CSec)
+	for _, e := range listed {
+		if e.st.Dev == dev {
+			newest = max(newest, e.st.CSec)
 		}
 	}
 	newest = min(newest, c.started)

@@ -8,19 +8,17 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 )
 
 // cacheWriter writes a new cache while the snapshot is taken; nil writes none. The
 // old one stays until the snapshot is complete. It is not made durable: a cache that
 // a crash has damaged does not match its checksum.
 type cacheWriter struct {
-	path    string
-	started int64            // when the snapshot began, Unix seconds
-	now     func() time.Time // the clock that started is of
+	path string
 
 	mu      sync.Mutex
 	file    *os.File
@@ -30,7 +28,7 @@ type cacheWriter struct {
 	err     error // the first; the cache is given up then
 }
 
-func newCacheWriter(path string, started time.Time, now func() time.Time) (*cacheWriter, error) {
+func newCacheWriter(path string) (*cacheWriter, error) {
 	if path == "" {
 		return nil, nil // a nil writer writes nothing
 	}
@@ -38,25 +36,41 @@ func newCacheWriter(path string, started time.Time, now func() time.Time) (*cach
 	if err != nil {
 		return nil, fmt.Errorf("write the stat cache: %w", err)
 	}
-	w := &cacheWriter{path: path, started: started.Unix(), now: now, file: f, sum: sha256.New()}
+	w := &cacheWriter{path: path, file: f, sum: sha256.New()}
 	w.out = bufio.NewWriterSize(io.MultiWriter(f, w.sum), 64<<10)
 	_, w.err = w.out.WriteString(cacheMagic)
 	return w, nil
 }
 
-// add writes a directory whose items are complete.
-func (w *cacheWriter) add(d *directory) {
+// add writes what is to be known of a directory's files. The error is of the records.
+func (w *cacheWriter) add(rel string, records iter.Seq2[*record, error]) error {
 	if w == nil {
-		return
+		return nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.write([]byte(rel))
+	for r, err := range records {
+		if err != nil {
+			return err
+		}
+		if r.st.IsRegular() {
+			w.scratch = appendKnown(w.scratch[:0], r)
+			w.write(w.scratch)
+		}
+	}
+	w.write(nil)
+	return nil
+}
+
+// write writes the length of b, and b. mu is held.
+func (w *cacheWriter) write(b []byte) {
 	if w.err != nil {
 		return
 	}
-	w.scratch = appendDir(w.scratch[:0], d, w.started, w.now().Unix())
-	if _, w.err = w.out.Write(binary.AppendUvarint(nil, uint64(len(w.scratch)))); w.err == nil {
-		_, w.err = w.out.Write(w.scratch)
+	var length [binary.MaxVarintLen64]byte
+	if _, w.err = w.out.Write(binary.AppendUvarint(length[:0], uint64(len(b)))); w.err == nil {
+		_, w.err = w.out.Write(b)
 	}
 }
 

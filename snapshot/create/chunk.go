@@ -17,6 +17,7 @@ const (
 	chunkNormal    = 1 << 20
 	chunkMax       = 2<<20 - 4<<10 // a block with any envelope stays below 2 MiB
 	bundleNormal   = 512 << 10
+	bundleFiles    = 4096 // in a bundle, from which on a name may end it
 )
 
 func chunkerParameters() manifest.Chunker {
@@ -25,6 +26,9 @@ func chunkerParameters() manifest.Chunker {
 		Small: snapshot.SmallFile, Bundle: bundleNormal,
 	}
 }
+
+// emptyFiles is how many empty files are read together.
+const emptyFiles = 256
 
 // Memory of one Create: read buffers, which chunks are slices of.
 const (

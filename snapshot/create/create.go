@@ -44,8 +44,8 @@ type creator struct {
 	jobs   chan job
 	chunks chan chunkJob
 	links  *linker
-	nodes  nodeQueue
-	shares []*share // in walk order
+	spool  *spool
+	parts  []*indexPart // in walk order
 
 	root    *fsys.Dir
 	tree    manifest.Entry
@@ -54,6 +54,7 @@ type creator struct {
 
 	files, bytes, reused atomic.Int64
 	blocks               atomic.Int64 // chunks read
+	kept                 atomic.Int64 // records of open directories in memory
 	current              atomic.Pointer[string]
 	fatal                func(error)
 
@@ -84,12 +85,13 @@ func Snapshot(ctx context.Context, sink Sink, opts Options) (Result, error) {
 	if err := c.checkTop(dir, top); err != nil {
 		return Result{}, err
 	}
-	c.cache = loadCache(opts.Cache)
-	if err := c.cache.touch(ctx, sink); err != nil {
+	if c.cache, err = loadCache(ctx, opts.Cache, sink); err != nil {
 		return Result{}, fmt.Errorf("snapshot %s: ask the store for known blocks: %w", opts.Path, err)
 	}
+	defer c.cache.close()
+	defer c.spool.close()
 	var cacheErr error
-	c.writer, cacheErr = newCacheWriter(opts.Cache, c.started, c.now)
+	c.writer, cacheErr = newCacheWriter(opts.Cache)
 	defer c.writer.discard()
 	err = c.run(ctx, func(ctx context.Context) error { return c.walk(ctx, top) })
 	if err != nil {
@@ -115,19 +117,16 @@ func Stream(ctx context.Context, sink Sink, name string, r io.Reader, opts Optio
 		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
 	}
 	c := newCreator(sink, opts)
-	d := &directory{share: new(share)}
-	c.shares = append(c.shares, d.share)
-	it := &item{dir: d, name: name}
+	defer c.spool.close()
+	e := c.alone(name)
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
-	it.entry = manifest.Entry{
+	e.entry = manifest.Entry{
 		Name: []byte(name), Type: manifest.File, Mode: 0o644,
 		UID: uint64(uid), GID: uint64(gid), User: c.owners.user(uid), Group: c.owners.group(gid),
 		ModTime: manifest.TimeOf(c.created()),
 	}
-	d.items = []*item{it}
-	d.pending.Store(1)
 	err := c.run(ctx, func(ctx context.Context) error {
-		return c.send(ctx, job{stream: r, items: d.items})
+		return c.send(ctx, job{stream: r, items: []*dirent{e}})
 	})
 	if err != nil {
 		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)
@@ -142,14 +141,16 @@ func Stream(ctx context.Context, sink Sink, name string, r io.Reader, opts Optio
 func newCreator(sink Sink, opts Options) *creator {
 	c := &creator{
 		opts: opts, sink: sink, owners: newOwners(), now: opts.now,
-		pool: newPool(bufferCount), jobs: make(chan job, 64), chunks: make(chan chunkJob, 4),
-		links: newLinker(),
+		pool: newPool(bufferCount), jobs: make(chan job, 8), chunks: make(chan chunkJob, 4),
+		links: newLinker(), spool: new(spool),
+	}
+	if opts.Cache != "" {
+		c.spool.dir = filepath.Dir(opts.Cache)
 	}
 	if c.now == nil {
 		c.now = time.Now
 	}
 	c.started = c.now()
-	c.nodes.sink = sink
 	return c
 }
 
@@ -240,11 +241,9 @@ func (c *creator) send(ctx context.Context, j job) error { return flow.Send(ctx,
 
 // finish writes what is left: nodes, index pages, and the root when all else is durable.
 func (c *creator) finish(ctx context.Context) (Result, error) {
+	c.pool = nil // the index needs memory of its own
 	index, err := c.index(ctx)
 	if err != nil {
-		return Result{}, err
-	}
-	if err := c.nodes.flush(ctx); err != nil {
 		return Result{}, err
 	}
 	root := &manifest.Root{
@@ -266,7 +265,7 @@ func (c *creator) finish(ctx context.Context) (Result, error) {
 	if _, err := c.sink.Flush(ctx); err != nil {
 		return Result{}, fmt.Errorf("store blocks: %w", err)
 	}
-	if err := errors.Join(c.nodes.add(ctx, b), c.nodes.flush(ctx)); err != nil {
+	if err := c.addNode(ctx, b); err != nil {
 		return Result{}, fmt.Errorf("store the root: %w", err)
 	}
 	written, err := c.sink.Flush(ctx)
@@ -295,7 +294,7 @@ func (c *creator) result(id block.ID, written blockstore.WriteStats) Result {
 // newChunks is how many of the snapshot's chunks the store did not hold. What an
 // attempt to read a file left behind that changed meanwhile is none of them.
 func (c *creator) newChunks(written blockstore.WriteStats) int64 {
-	return min(max(0, written.NewBlocks-c.nodes.fresh), int64(c.stats.Chunks))
+	return min(written.NewRaw, int64(c.stats.Chunks))
 }
 
 // text makes any string fit for the manifest.

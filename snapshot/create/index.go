@@ -8,67 +8,125 @@ import (
 	"github.com/decube/decube/snapshot/manifest"
 )
 
-// index joins what the directories contribute, every block once and in walk order,
-// nodes before chunks; stores the pages, and completes the statistics.
+// indexPart is what one directory adds to the index: records of its nodes and then of
+// the chunks in it, as they are on an index page.
+type indexPart struct {
+	at    spooled
+	nodes int
+}
+
+// partBuilder gathers the records of a directory.
+type partBuilder struct {
+	nodes, chunks []byte
+	count         int // nodes
+	last          ref
+}
+
+// add adds what a file's content lies in.
+func (p *partBuilder) add(c *content) {
+	for _, r := range c.nodes {
+		p.nodes = manifest.AppendRecord(p.nodes, r.id, r.size)
+	}
+	p.count += len(c.nodes)
+	for _, r := range c.chunks {
+		if r != p.last {
+			p.chunks = manifest.AppendRecord(p.chunks, r.id, r.size)
+			p.last = r
+		}
+	}
+}
+
+// finish returns the records, with the nodes of the directory itself.
+func (p *partBuilder) finish(own []ref) []byte {
+	for _, r := range own {
+		p.nodes = manifest.AppendRecord(p.nodes, r.id, r.size)
+	}
+	return append(p.nodes, p.chunks...)
+}
+
+// indexBuilder joins what the directories add to the index, every block once and in walk
+// order, nodes before chunks.
+type indexBuilder struct {
+	c     *creator
+	seen  map[block.Digest]struct{}
+	page  []byte
+	least int // records of a page
+	refs  []manifest.IndexRef
+}
+
+// index stores the pages, and completes the statistics.
 func (c *creator) index(ctx context.Context) ([]manifest.IndexRef, error) {
-	seen := make(map[block.Digest]struct{})
-	var refs []manifest.IndexRef
-	var page []byte
+	x := &indexBuilder{c: c, seen: make(map[block.Digest]struct{})}
 	total := 0
-	for _, s := range c.shares {
-		total += len(s.nodes) + len(s.chunks)
+	for _, p := range c.parts {
+		total += int(p.at.n) / manifest.RecordSize
 	}
-	least := indexPageLeast(total)
-	flush := func() error {
-		if len(page) == 0 {
-			return nil
-		}
-		b, err := manifest.Encode(&manifest.IndexPage{Records: page})
+	x.least = indexPageLeast(total)
+	nodes := func(p *indexPart) (from, to int) { return 0, p.nodes }
+	if err := x.all(ctx, nodes, func(int) { c.stats.Nodes++ }); err != nil {
+		return nil, err
+	}
+	clear(x.seen) // a chunk may have the bytes of a node, under another codec
+	chunks := func(p *indexPart) (from, to int) { return p.nodes, int(p.at.n) / manifest.RecordSize }
+	err := x.all(ctx, chunks, func(size int) {
+		c.stats.Chunks++
+		c.stats.ChunkBytes += uint64(size)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return x.refs, x.flush(ctx)
+}
+
+// all adds the records of each part from one to another, and counts those that are new.
+func (x *indexBuilder) all(ctx context.Context, which func(*indexPart) (from, to int), count func(size int)) error {
+	var buf []byte
+	for _, p := range x.c.parts {
+		records, err := x.c.spool.get(p.at, &buf)
 		if err != nil {
-			return fmt.Errorf("index: %w", err)
+			return err
 		}
-		refs = append(refs, manifest.IndexRef{Page: manifest.LinkTo(b.ID()), Count: uint64(len(page) / manifest.RecordSize)})
-		page = page[:0]
-		return c.nodes.add(ctx, b)
-	}
-	add := func(r ref) (bool, error) {
-		digest := r.id.Digest()
-		if _, ok := seen[digest]; ok {
-			return false, nil
-		}
-		seen[digest] = struct{}{}
-		page = manifest.AppendRecord(page, r.id, r.size)
-		n := len(page) / manifest.RecordSize
-		if n == manifest.MaxIndexRecords || n >= least && drawn(digest[:], indexPageOne) {
-			return true, flush()
-		}
-		return true, nil
-	}
-	for _, s := range c.shares {
-		for _, r := range s.nodes {
-			fresh, err := add(r)
+		page := manifest.IndexPage{Records: records}
+		from, to := which(p)
+		for i := from; i < to; i++ {
+			id, size := page.At(i)
+			fresh, err := x.add(ctx, id, size)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if fresh {
-				c.stats.Nodes++
+				count(size)
 			}
 		}
 	}
-	clear(seen) // a chunk may have the bytes of a node, under another codec
-	for _, s := range c.shares {
-		for _, r := range s.chunks {
-			fresh, err := add(r)
-			if err != nil {
-				return nil, err
-			}
-			if fresh {
-				c.stats.Chunks++
-				c.stats.ChunkBytes += uint64(r.size)
-			}
-		}
+	return nil
+}
+
+func (x *indexBuilder) add(ctx context.Context, id block.ID, size int) (fresh bool, err error) {
+	digest := id.Digest()
+	if _, ok := x.seen[digest]; ok {
+		return false, nil
 	}
-	return refs, flush()
+	x.seen[digest] = struct{}{}
+	x.page = manifest.AppendRecord(x.page, id, size)
+	n := len(x.page) / manifest.RecordSize
+	if n == manifest.MaxIndexRecords || n >= x.least && boundary(digest[:], indexPageOne) {
+		return true, x.flush(ctx)
+	}
+	return true, nil
+}
+
+func (x *indexBuilder) flush(ctx context.Context) error {
+	if len(x.page) == 0 {
+		return nil
+	}
+	b, err := manifest.Encode(&manifest.IndexPage{Records: x.page})
+	if err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	x.refs = append(x.refs, manifest.IndexRef{Page: manifest.LinkTo(b.ID()), Count: uint64(len(x.page) / manifest.RecordSize)})
+	x.page = x.page[:0]
+	return x.c.addNode(ctx, b)
 }
 
 // maxBlocks is how many blocks a snapshot has at most.

@@ -2,7 +2,7 @@ package create
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"sync"
 
 	"github.com/decube/decube/snapshot"
@@ -18,15 +18,44 @@ import (
 // and of the same generation, as the file had when it was read to its end. Every other
 // name is read by itself, and the names after it are held against it.
 
-// names is what a file with several names knows of the others.
-type names struct {
-	mu   sync.Mutex
-	done bool
-	next *item // the next name of the file, when it waits for this one
+// siblings is what one name of a file with several is for the next of them.
+type siblings struct {
+	mu      sync.Mutex
+	done    bool
+	dropped bool
+	aside   spooled // what the name is, once it is done and not dropped
+	next    *dirent // the next name of the file, when it waits for this one
+}
 
-	// generation is the open file's when it was read: file systems that have it change it
-	// when they use an inode number again. Once done it does not change.
-	generation fsys.Generation
+// end takes note of what a name has become, and returns the one that waits for it.
+func (s *siblings) end(c *creator, e *dirent) (next *dirent, err error) {
+	if s == nil {
+		return nil, nil // the file has no other names
+	}
+	var aside spooled
+	if !e.dropped {
+		if aside, err = c.setAside(&e.record); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.path(), err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done, s.dropped, s.aside = true, e.dropped, aside
+	next, s.next = s.next, nil
+	return next, nil
+}
+
+// before returns what the name before has become, nil if it was dropped. Each is asked
+// for once, for the next name.
+func (c *creator) before(s *siblings) (*record, error) {
+	s.mu.Lock()
+	aside, dropped := s.aside, s.dropped
+	s.mu.Unlock()
+	if dropped {
+		return nil, nil
+	}
+	var buf []byte
+	return c.takeBack(aside, &buf)
 }
 
 // inode names a file with several names.
@@ -41,7 +70,7 @@ type linked struct {
 
 // linker knows the last name of each file with several names.
 type linker struct {
-	last map[linked]*item
+	last map[linked]*siblings
 
 	mu      sync.Mutex
 	waiting int   // names that wait for the one before
@@ -50,39 +79,46 @@ type linker struct {
 }
 
 func newLinker() *linker {
-	return &linker{last: make(map[linked]*item), wake: make(chan struct{}, 1)}
+	return &linker{last: make(map[linked]*siblings), wake: make(chan struct{}, 1)}
 }
 
 // join returns the name before a name of the same file, if there is one, and has the next
 // one find this one. Each name begins as a group of its own.
-func (l *linker) join(it *item) (before *item) {
-	key := linked{inode{it.st.Dev, it.st.Ino}, it.st.Type()}
+func (l *linker) join(e *dirent) (before *siblings) {
+	key := linked{inode{e.st.Dev, e.st.Ino}, e.st.Type()}
 	before = l.last[key]
-	l.last[key] = it
-	it.entry.Link = linkGroup(it.path())
+	e.links = new(siblings)
+	l.last[key] = e.links
+	e.entry.Link = linkGroup(e.path())
 	return before
 }
 
-// item sends one entry that is no directory on its way.
-func (w *walker) item(ctx context.Context, it *item) error {
-	var before *item
-	if it.st.Nlink > 1 {
-		before = w.links.join(it)
+// entry sends one dirent that is no directory on its way.
+func (w *walker) entry(ctx context.Context, e *dirent) error {
+	var before *siblings
+	if e.st.Nlink > 1 {
+		before = w.links.join(e)
 		if _, err := w.late(ctx); err != nil {
 			return err
 		}
 	}
 	switch {
-	case it.entry.Type != manifest.File:
-		w.withoutAttributes(it, it.path(), it.problem)
-		if before != nil && alike(&before.entry, &it.entry) {
-			it.entry.Link = before.entry.Link
+	case e.entry.Type != manifest.File:
+		w.withoutAttributes(e, e.path(), e.problem)
+		if before != nil {
+			first, err := w.before(before) // it is done: what has no content is not read
+			if err != nil {
+				return err
+			}
+			if alike(&first.entry, &e.entry) {
+				e.entry.Link = first.entry.Link
+			}
 		}
-		return w.complete(ctx, it)
+		return w.complete(ctx, e)
 	case before == nil:
-		return w.file(ctx, it)
+		return w.file(ctx, e)
 	}
-	return w.follow(ctx, before, it)
+	return w.follow(ctx, before, e)
 }
 
 // alike reports whether two entries that are no files can be names of one inode.
@@ -93,66 +129,46 @@ func alike(a, b *manifest.Entry) bool {
 }
 
 // follow has a further name of a file decided once the name before it is complete.
-func (w *walker) follow(ctx context.Context, before, it *item) error {
+func (w *walker) follow(ctx context.Context, before *siblings, e *dirent) error {
 	before.mu.Lock()
 	waits := !before.done
 	if waits {
 		w.links.mu.Lock()
 		w.links.waiting++
 		w.links.mu.Unlock()
-		before.next = it
+		before.next = e
 	}
 	before.mu.Unlock()
 	if waits {
 		return nil
 	}
-	if w.known(before, it) {
-		return w.complete(ctx, it)
+	first, err := w.before(before)
+	if err != nil {
+		return err
 	}
-	return w.send(ctx, job{items: []*item{it}, before: before})
+	if w.adoptKnown(e, first) {
+		return w.complete(ctx, e)
+	}
+	return w.send(ctx, job{items: []*dirent{e}, before: before})
 }
 
-// known gives a name what the cache knows of it, where that is what was read through the
-// name before, and reports whether it is. The cache was once filled by this rule.
-func (c *creator) known(before, it *item) bool {
-	cached := it.dir.known.file(it)
-	if cached == nil || before.dropped || before.unsettled || !before.st.Same(&it.st) || !slices.Equal(before.pieces, cached.pieces) {
+// adoptKnown gives a name what the cache knows of it, where that is what was read through
+// the name before, and reports whether it is. The cache was once filled by this rule.
+func (c *creator) adoptKnown(e *dirent, before *record) bool {
+	if before == nil || before.unsettled || !before.st.Same(&e.st) || !e.known.usable() || !before.content.equal(&e.known.content) {
 		return false
 	}
-	c.adopt(it, before)
+	c.adopt(e, before)
 	c.reused.Add(1)
 	return true
 }
 
 // adopt gives a name what was read through another one of the same file.
-func (c *creator) adopt(it, from *item) {
-	name := it.entry.Name
-	it.entry, it.st, it.pieces, it.partial, it.generation = from.entry, from.st, from.pieces, from.partial, from.generation
-	it.entry.Name = name
+func (c *creator) adopt(e *dirent, from *record) {
+	name := e.entry.Name
+	e.entry, e.st, e.content, e.partial, e.generation = from.entry, from.st, from.content, from.partial, from.generation
+	e.entry.Name = name
 	c.files.Add(1)
-}
-
-// complete marks an item as done, and what waits for it.
-func (c *creator) complete(ctx context.Context, it *item) error {
-	for {
-		it.mu.Lock()
-		it.done = true
-		next := it.next
-		it.next = nil
-		it.mu.Unlock()
-		if err := c.release(ctx, it.dir); err != nil {
-			return err
-		}
-		if next == nil {
-			return nil
-		}
-		if !c.known(it, next) {
-			c.links.settle(&job{items: []*item{next}, before: it})
-			return nil
-		}
-		c.links.settle(nil)
-		it = next
-	}
 }
 
 // settle takes note that a name waits no more, and leaves it to the walk to have it read
@@ -202,35 +218,39 @@ func (w *walker) rest(ctx context.Context) error {
 
 // further reads a name of a file of which the name before is complete: not at all where
 // its open file is still the one that was read.
-func (r *reader) further(ctx context.Context, it, before *item) error {
-	fd, err := r.open(it)
+func (r *reader) further(ctx context.Context, e *dirent, s *siblings) error {
+	before, err := r.before(s)
 	if err != nil {
-		return r.drop(ctx, it, "open", err)
+		return err
+	}
+	fd, err := r.open(e)
+	if err != nil {
+		return r.drop(ctx, e, "open", err)
 	}
 	defer fsys.CloseRead(fd)
 	now, err := fsys.Fstat(fd)
 	if err != nil {
-		return r.drop(ctx, it, "stat", err)
+		return r.drop(ctx, e, "stat", err)
 	}
-	if !before.dropped && !before.unsettled && now.Same(&before.st) && fsys.GenerationOf(fd).Is(before.generation) {
-		r.adopt(it, before)
-		return r.complete(ctx, it)
+	if before != nil && !before.unsettled && now.Same(&before.st) && fsys.GenerationOf(fd).Is(before.generation) {
+		r.adopt(e, before)
+		return r.complete(ctx, e)
 	}
 	if !now.IsRegular() {
-		return r.drop(ctx, it, "read", ErrChanged)
+		return r.drop(ctx, e, "read", ErrChanged)
 	}
-	it.become(&now, r.owners)
-	return r.whole(ctx, it, fd)
+	e.become(&now, r.owners)
+	return r.whole(ctx, e, fd)
 }
 
 // become takes over what a regular file is now. It keeps its place in its group only if
 // it is still the file of which the names were found.
-func (it *item) become(now *fsys.Stat, owners *owners) {
-	link, attrs := it.entry.Link, it.entry.Xattrs
-	if now.Nlink < 2 || now.Dev != it.st.Dev || now.Ino != it.st.Ino {
+func (e *dirent) become(now *fsys.Stat, owners *owners) {
+	link, attrs := e.entry.Link, e.entry.Xattrs
+	if now.Nlink < 2 || now.Dev != e.st.Dev || now.Ino != e.st.Ino {
 		link = nil
 	}
-	it.st = *now
-	it.entry = entryOf(it.name, now, owners)
-	it.entry.Link, it.entry.Xattrs = link, attrs
+	e.st = *now
+	e.entry = entryOf(e.name, now, owners)
+	e.entry.Link, e.entry.Xattrs = link, attrs
 }

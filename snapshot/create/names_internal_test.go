@@ -12,8 +12,8 @@ import (
 	"github.com/decube/decube/snapshot/manifest"
 )
 
-// lone returns a walker of a directory, and an item of one name in it as if it were alone.
-func lone(t *testing.T, dir string) (w *walker, look func(name string) *item) {
+// lone returns a walker of a directory, and a dirent of one name in it as if it were alone.
+func lone(t *testing.T, dir string) (w *walker, look func(name string) *dirent) {
 	t.Helper()
 	c := newCreator(nil, Options{Path: dir})
 	root, err := fsys.OpenRoot(dir)
@@ -22,14 +22,14 @@ func lone(t *testing.T, dir string) (w *walker, look func(name string) *item) {
 	}
 	t.Cleanup(root.Close)
 	c.root = root
-	return &walker{creator: c}, func(name string) *item {
-		d := &directory{}
+	return &walker{creator: c}, func(name string) *dirent {
+		d := &directory{slots: make([]slot, 1)}
 		d.pending.Store(2) // never complete
-		it := &item{dir: d, name: name}
-		if op, err := it.look(c, root); err != nil {
+		e := &dirent{dir: d, name: name}
+		if op, err := e.look(c, root); err != nil {
 			t.Fatal(op, err)
 		}
-		return it
+		return e
 	}
 }
 
@@ -55,8 +55,8 @@ func TestUnlikeNamesAreNoGroup(t *testing.T) {
 		if change != nil {
 			change(&b.entry)
 		}
-		for _, it := range []*item{a, b} {
-			if err := w.item(t.Context(), it); err != nil {
+		for _, e := range []*dirent{a, b} {
+			if err := w.entry(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -78,7 +78,7 @@ func TestGenerationsPart(t *testing.T) {
 	}
 	for _, recycled := range []bool{false, true} {
 		w, look := lone(t, dir)
-		before, it := look("a"), look("b")
+		before, e := look("a"), look("b")
 		before.entry.User = "of before"
 		fd, err := w.root.OpenFile("a")
 		if err != nil {
@@ -96,10 +96,14 @@ func TestGenerationsPart(t *testing.T) {
 		t.Cleanup(r.close)
 		// Whoever has nobody to take its chunks reads no further than to the first.
 		go func() { (<-w.chunks).buf.release() }()
-		if err := r.further(t.Context(), it, before); err != nil {
+		s := new(siblings)
+		if next, err := s.end(w.creator, before); err != nil || next != nil {
+			t.Fatal(next, err)
+		}
+		if err := r.further(t.Context(), e, s); err != nil {
 			t.Fatal(err)
 		}
-		if adopted := it.entry.User == "of before"; adopted == recycled {
+		if adopted := e.entry.User == "of before"; adopted == recycled {
 			t.Errorf("recycled %v, adopted %v", recycled, adopted)
 		}
 	}
@@ -116,12 +120,12 @@ func TestTypesAreNotJoined(t *testing.T) {
 	a, b := look("a"), look("b")
 	b.st.Ino = a.st.Ino
 	if before := w.links.join(a); before != nil {
-		t.Errorf("%q comes before the first", before.name)
+		t.Error("one comes before the first")
 	}
 	if before := w.links.join(b); before != nil {
-		t.Errorf("a fifo is joined to the file %q", before.name)
+		t.Error("a fifo is joined to a file")
 	}
-	if w.links.join(a) != a || w.links.join(b) != b {
+	if first, second := a.links, b.links; w.links.join(a) != first || w.links.join(b) != second {
 		t.Error("one took the other's place")
 	}
 }

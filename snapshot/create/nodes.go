@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"sync"
+	"iter"
 
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot/manifest"
@@ -22,46 +22,159 @@ const (
 	indexPageOne  = 8192
 )
 
+// boundary is true for one hash in so many; a power of two.
+func boundary(hash []byte, one uint32) bool {
+	return binary.BigEndian.Uint32(hash)&(one-1) == 0
+}
+
+// complete ends a dirent, and decides about the names of the same file that wait for it.
+func (c *creator) complete(ctx context.Context, e *dirent) error {
+	for {
+		if !e.dropped {
+			e.trusted, e.seen = e.trust(c.started.Unix(), c.now().Unix())
+		}
+		next, err := e.links.end(c, e)
+		if err != nil {
+			return err
+		}
+		if err := c.keep(ctx, e); err != nil {
+			return err
+		}
+		if next == nil {
+			return nil
+		}
+		if !c.adoptKnown(next, e.left()) {
+			c.links.settle(&job{items: []*dirent{next}, before: e.links})
+			return nil
+		}
+		c.links.settle(nil)
+		e = next
+	}
+}
+
+// left returns what is left of a complete dirent, nil for one that was dropped.
+func (e *dirent) left() *record {
+	if e.dropped {
+		return nil
+	}
+	return &e.record
+}
+
+// keptRecords is how many records are kept as they are; those beyond are set aside.
+const keptRecords = 8192
+
+// keep puts a complete dirent into its directory.
+func (c *creator) keep(ctx context.Context, e *dirent) error {
+	d := e.dir
+	if !e.dropped {
+		if c.kept.Add(1) <= keptRecords {
+			d.slots[e.ordinal].rec = &e.record
+		} else {
+			c.kept.Add(-1)
+			at, err := c.setAside(&e.record)
+			if err != nil {
+				return fmt.Errorf("%s: %w", e.path(), err)
+			}
+			d.slots[e.ordinal].aside = at
+		}
+	}
+	return c.release(ctx, d)
+}
+
+// setAside puts a record into the spool.
+func (c *creator) setAside(r *record) (spooled, error) {
+	b, err := r.append(nil)
+	if err != nil {
+		return spooled{}, err
+	}
+	return c.spool.put(b), nil
+}
+
+// takeBack returns a record that was set aside.
+func (c *creator) takeBack(at spooled, buf *[]byte) (*record, error) {
+	b, err := c.spool.get(at, buf)
+	if err != nil {
+		return nil, err
+	}
+	return decodeRecord(b)
+}
+
 // release counts down what a directory waits for, and makes nodes of those that
 // are ready, upwards.
 func (c *creator) release(ctx context.Context, d *directory) error {
-	for d != nil && d.pending.Add(-1) == 0 {
-		if err := c.finishDirectory(ctx, d); err != nil {
-			return err
-		}
-		d = d.parent
+	if d.pending.Add(-1) > 0 {
+		return nil
 	}
-	return nil
-}
-
-// finishDirectory turns complete items into the directory's node, and counts them.
-func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
-	var stats manifest.Stats
-	for _, it := range d.items {
-		if !it.dropped {
-			count(&stats, it)
-		}
-	}
-	var err error
-	switch {
-	case d.self == nil:
-		err = c.finishFile(ctx, d)
-	case d.known.unchanged(d.items):
-		c.reuseNode(d)
-	default:
-		err = c.makeNode(ctx, d)
-	}
-	if err != nil {
+	if err := c.finishDirectory(ctx, d); err != nil {
 		return fmt.Errorf("%s: %w", d.rel, err)
 	}
-	if d.self != nil {
+	if d.parent == nil {
+		return nil
+	}
+	return c.complete(ctx, d.self)
+}
+
+// records yields a directory's records in order of name, each once.
+func (c *creator) records(d *directory) iter.Seq2[*record, error] {
+	return func(yield func(*record, error) bool) {
+		var buf []byte
+		for i := range d.slots {
+			r, err := d.slots[i].rec, error(nil)
+			if r == nil {
+				if d.slots[i].aside.n == 0 {
+					continue
+				}
+				r, err = c.takeBack(d.slots[i].aside, &buf)
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// finishDirectory turns complete dirents into the directory's node, and counts them.
+func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
+	var stats manifest.Stats
+	var part partBuilder
+	nodes := nodeBuilder{c: c}
+	alone := d.self == nil
+	for r, err := range c.records(d) {
+		if err != nil {
+			return err
+		}
+		count(&stats, r, d)
+		part.add(&r.content)
+		entry := r.entry
+		entry.Extents, entry.Pages = r.content.extents, r.content.pages
+		if alone {
+			c.tree = entry
+		} else if err := nodes.add(ctx, entry); err != nil {
+			return err
+		}
+	}
+	if alone && c.tree.Type == 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.problems[0]
+	}
+	if !alone {
+		id, err := nodes.finish(ctx)
+		if err != nil {
+			return err
+		}
+		link := manifest.LinkTo(id)
+		d.self.entry.Node = &link
 		stats.Dirs++
 		if d.parent == nil {
 			c.tree = d.self.entry
 		}
-		c.writer.add(d)
+		if err := c.writer.add(d.rel, c.records(d)); err != nil {
+			return err
+		}
 	}
-	d.items, d.known = nil, nil
+	d.part.at, d.part.nodes = c.spool.put(part.finish(nodes.stored)), part.count+len(nodes.stored)
+	c.giveUp(d)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Files += stats.Files
@@ -71,70 +184,22 @@ func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 	return nil
 }
 
-// finishFile makes a single file, or a stream, the top of the tree.
-func (c *creator) finishFile(ctx context.Context, d *directory) error {
-	it := d.items[0]
-	if it.dropped {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.problems[0]
-	}
-	it.dir.share.add(it.pieces)
-	c.tree = it.entry
-	return c.content(ctx, it, &c.tree)
-}
-
-// reuseNode takes a directory's node, and its pages, from the cache.
-func (c *creator) reuseNode(d *directory) {
-	for _, it := range d.items {
-		d.share.add(it.pieces)
-	}
-	d.share.nodes = d.known.nodes
-	link := manifest.LinkTo(d.known.node)
-	d.self.entry.Node = &link
-}
-
-// makeNode encodes a directory's node.
-func (c *creator) makeNode(ctx context.Context, d *directory) error {
-	entries := make([]manifest.Entry, 0, len(d.items))
-	for _, it := range d.items {
-		if it.dropped {
-			continue
-		}
-		d.share.add(it.pieces)
-		entries = append(entries, it.entry) // a copy: other names of a hard link may look at the item
-		if err := c.content(ctx, it, &entries[len(entries)-1]); err != nil {
-			return err
+// giveUp forgets the records of a directory.
+func (c *creator) giveUp(d *directory) {
+	for i := range d.slots {
+		if d.slots[i].rec != nil {
+			c.kept.Add(-1)
 		}
 	}
-	id, err := c.directoryNode(ctx, d, entries)
-	if err != nil {
-		return err
-	}
-	link := manifest.LinkTo(id)
-	d.self.entry.Node = &link
-	return nil
+	d.slots = nil
 }
 
-// add adds the chunks that a file's pieces lie in.
-func (s *share) add(pieces []piece) {
-	for _, p := range pieces {
-		if p.Hole() {
-			continue
-		}
-		r := ref{p.Chunk.ID, p.chunkSize}
-		if n := len(s.chunks); n == 0 || s.chunks[n-1] != r {
-			s.chunks = append(s.chunks, r)
-		}
-	}
-}
-
-func count(s *manifest.Stats, it *item) {
-	switch it.entry.Type {
+func count(s *manifest.Stats, r *record, d *directory) {
+	switch r.entry.Type {
 	case manifest.File:
 		s.Files++
-		if it.entry.Link == nil || string(it.entry.Link) == string(linkGroup(it.path())) {
-			s.Bytes += it.entry.Size
+		if r.entry.Link == nil || string(r.entry.Link) == string(linkGroup(d.path(string(r.entry.Name)))) {
+			s.Bytes += r.entry.Size
 		}
 	case manifest.Dir:
 	default:
@@ -142,104 +207,65 @@ func count(s *manifest.Stats, it *item) {
 	}
 }
 
-// content puts a file's pieces into its entry, on pages when there are many.
-func (c *creator) content(ctx context.Context, it *item, e *manifest.Entry) error {
-	if len(it.pieces) == 0 {
-		return nil
-	}
-	extents := make([]manifest.Extent, len(it.pieces))
-	for i, p := range it.pieces {
-		extents[i] = p.Extent
-	}
-	if len(extents) <= manifest.MaxInlineExtents {
-		e.Extents = extents
-		return nil
-	}
-	for len(extents) > 0 {
-		n, bytes := extentPage(extents)
-		b, err := manifest.Encode(&manifest.ExtentPage{Extents: extents[:n]})
-		if err != nil {
-			return fmt.Errorf("%s: %w", it.path(), err)
-		}
-		if err := c.node(ctx, it.dir.share, b); err != nil {
+// nodeBuilder stores a directory's entries, which come in order of name: in one node, or
+// on pages when they are many.
+type nodeBuilder struct {
+	c       *creator
+	entries []manifest.Entry // that are on no page yet
+	size    int              // of those, in bytes, about
+	ended   bool             // the page ends behind its last entry
+	pages   []manifest.NodeRef
+	stored  []ref
+}
+
+func (n *nodeBuilder) add(ctx context.Context, e manifest.Entry) error {
+	size := entrySize(&e)
+	if n.ended || n.size+size > nodePageMax && len(n.entries) > 0 {
+		if err := n.endPage(ctx); err != nil {
 			return err
 		}
-		e.Pages = append(e.Pages, manifest.ExtentRef{Page: manifest.LinkTo(b.ID()), Count: uint64(n), Length: bytes})
-		extents = extents[n:]
 	}
+	n.entries = append(n.entries, e)
+	n.size += size
+	n.ended = len(n.entries) == manifest.MaxNodeEntries || n.size >= nodePageMin && boundary(linkGroup(string(e.Name)), nodePageOne)
 	return nil
 }
 
-// extentPage returns how many extents the next page takes, and their bytes.
-func extentPage(extents []manifest.Extent) (n int, bytes uint64) {
-	for _, e := range extents {
-		n++
-		bytes += e.Length
-		d := e.Chunk.ID.Digest()
-		if n == manifest.MaxPageExtents || n >= extentPageMin && !e.Hole() && drawn(d[:], extentPageOne) {
-			break
-		}
+func (n *nodeBuilder) endPage(ctx context.Context) error {
+	id, err := n.store(ctx, &manifest.Node{Entries: n.entries})
+	if err != nil {
+		return err
 	}
-	return n, bytes
+	n.pages = append(n.pages, manifest.NodeRef{Page: manifest.LinkTo(id), First: n.entries[0].Name, Count: uint64(len(n.entries))})
+	clear(n.entries)
+	n.entries, n.size, n.ended = n.entries[:0], 0, false
+	return nil
 }
 
-// drawn is true for one hash in so many; a power of two.
-func drawn(hash []byte, one uint32) bool {
-	return binary.BigEndian.Uint32(hash)&(one-1) == 0
+// finish stores what is left, and returns the directory's node.
+func (n *nodeBuilder) finish(ctx context.Context) (block.ID, error) {
+	if n.pages == nil {
+		node := new(manifest.Node)
+		if len(n.entries) > 0 {
+			node.Entries = n.entries
+		}
+		return n.store(ctx, node)
+	}
+	if len(n.entries) > 0 {
+		if err := n.endPage(ctx); err != nil {
+			return block.ID{}, err
+		}
+	}
+	return n.store(ctx, &manifest.Node{Pages: n.pages})
 }
 
-// directoryNode stores the entries, on pages when they are many, and returns the
-// directory's node.
-func (c *creator) directoryNode(ctx context.Context, d *directory, entries []manifest.Entry) (block.ID, error) {
-	var pages []manifest.NodeRef
-	rest := entries
-	for {
-		n := nodePage(rest)
-		if n == len(rest) && pages == nil {
-			node := &manifest.Node{}
-			if n > 0 {
-				node.Entries = rest
-			}
-			b, err := manifest.Encode(node)
-			if err != nil {
-				return block.ID{}, err
-			}
-			return b.ID(), c.node(ctx, d.share, b)
-		}
-		if n == 0 {
-			break
-		}
-		b, err := manifest.Encode(&manifest.Node{Entries: rest[:n]})
-		if err != nil {
-			return block.ID{}, err
-		}
-		if err := c.node(ctx, d.share, b); err != nil {
-			return block.ID{}, err
-		}
-		pages = append(pages, manifest.NodeRef{Page: manifest.LinkTo(b.ID()), First: rest[0].Name, Count: uint64(n)})
-		rest = rest[n:]
-	}
-	b, err := manifest.Encode(&manifest.Node{Pages: pages})
+func (n *nodeBuilder) store(ctx context.Context, node *manifest.Node) (block.ID, error) {
+	b, err := manifest.Encode(node)
 	if err != nil {
 		return block.ID{}, err
 	}
-	return b.ID(), c.node(ctx, d.share, b)
-}
-
-// nodePage returns how many entries the next page of a directory takes.
-func nodePage(entries []manifest.Entry) int {
-	size := 0
-	for i := range entries {
-		size += entrySize(&entries[i])
-		if size > nodePageMax && i > 0 {
-			return i
-		}
-		h := linkGroup(string(entries[i].Name))
-		if i+1 == manifest.MaxNodeEntries || size >= nodePageMin && drawn(h, nodePageOne) {
-			return i + 1
-		}
-	}
-	return len(entries)
+	n.stored = append(n.stored, ref{b.ID(), b.Len()})
+	return b.ID(), n.c.addNode(ctx, b)
 }
 
 // entrySize is an upper bound of an entry's encoded size in bytes.
@@ -251,69 +277,11 @@ func entrySize(e *manifest.Entry) int {
 	return n
 }
 
-// node gives a node to the store and to its directory's share of the index.
-func (c *creator) node(ctx context.Context, s *share, b block.Block) error {
-	s.nodes = append(s.nodes, ref{b.ID(), b.Len()})
-	return c.nodes.add(ctx, b)
-}
-
-// nodeQueue hands nodes to the sink in batches, so that one question tells which of
-// them are new.
-type nodeQueue struct {
-	sink  Sink
-	mu    sync.Mutex
-	queue []block.Block
-	bytes int
-	fresh int64 // nodes that the store did not hold
-}
-
-// Bounds of a batch.
-const (
-	queueBlocks = 1024
-	queueBytes  = 4 << 20
-)
-
-func (q *nodeQueue) add(ctx context.Context, b block.Block) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.queue = append(q.queue, b)
-	q.bytes += b.Len()
-	if len(q.queue) < queueBlocks && q.bytes < queueBytes {
-		return nil
+// addNode gives a block of the manifest to the sink, which finds out by itself whether it
+// holds it.
+func (c *creator) addNode(ctx context.Context, b block.Block) error {
+	if err := c.sink.Add(ctx, b, nil); err != nil {
+		return fmt.Errorf("store a node: %w", err)
 	}
-	return q.write(ctx)
-}
-
-func (q *nodeQueue) flush(ctx context.Context) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.write(ctx)
-}
-
-func (q *nodeQueue) write(ctx context.Context) error {
-	ids := make([]block.ID, 0, len(q.queue))
-	unique := q.queue[:0]
-	seen := make(map[block.ID]bool, len(q.queue))
-	for _, b := range q.queue {
-		if !seen[b.ID()] {
-			seen[b.ID()] = true
-			ids = append(ids, b.ID())
-			unique = append(unique, b)
-		}
-	}
-	held, err := q.sink.Touch(ctx, ids)
-	if err != nil {
-		return fmt.Errorf("ask the store for nodes: %w", err)
-	}
-	for i, b := range unique {
-		if held[i] {
-			continue
-		}
-		q.fresh++
-		if err := q.sink.Add(ctx, b, nil); err != nil {
-			return fmt.Errorf("store a node: %w", err)
-		}
-	}
-	q.queue, q.bytes = nil, 0
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/fsys"
-	"github.com/decube/decube/snapshot/manifest"
 )
 
 // readAttempts is how often a file is read that changes meanwhile.
@@ -18,8 +17,8 @@ const readAttempts = 3
 // job is content to read: one file, a bundle of small ones, a further name of a file, or a
 // stream.
 type job struct {
-	items  []*item
-	before *item // the name before
+	items  []*dirent
+	before *siblings // the name before
 	stream io.Reader
 }
 
@@ -70,45 +69,45 @@ func (r *reader) retire() {
 }
 
 func (r *reader) job(ctx context.Context, j job) error {
-	it := j.items[0]
-	path := it.path()
+	e := j.items[0]
+	path := e.path()
 	r.current.Store(&path)
 	switch {
 	case j.stream != nil:
-		return r.stream(ctx, it, j.stream)
+		return r.stream(ctx, e, j.stream)
 	case j.before != nil:
-		return r.further(ctx, it, j.before)
-	case len(j.items) == 1 && it.st.Size >= snapshot.SmallFile:
-		return r.large(ctx, it)
+		return r.further(ctx, e, j.before)
+	case len(j.items) == 1 && e.st.Size >= snapshot.SmallFile:
+		return r.large(ctx, e)
 	default:
 		return r.bundle(ctx, j.items)
 	}
 }
 
 // open opens an item's file, keeping its directory open for the next one.
-func (r *reader) open(it *item) (int, error) {
-	if r.dir == nil || r.rel != it.dir.rel {
+func (r *reader) open(e *dirent) (int, error) {
+	if r.dir == nil || r.rel != e.dir.rel {
 		if r.dir != nil {
 			r.dir.Close()
 			r.dir = nil
 		}
-		dir, err := r.root.OpenDir(it.dir.rel)
+		dir, err := r.root.OpenDir(e.dir.rel)
 		if err != nil {
 			return -1, err
 		}
-		r.dir, r.rel = dir, it.dir.rel
+		r.dir, r.rel = dir, e.dir.rel
 	}
-	return r.dir.OpenFile(it.name)
+	return r.dir.OpenFile(e.name)
 }
 
 // drop leaves an item out and says why.
-func (r *reader) drop(ctx context.Context, it *item, op string, err error) error {
-	r.problem(it.path(), op, err)
-	it.dropped = true
-	return r.complete(ctx, it)
+func (r *reader) drop(ctx context.Context, e *dirent, op string, err error) error {
+	r.problem(e.path(), op, err)
+	e.dropped = true
+	return r.complete(ctx, e)
 }
 
-// region returns the free part of the current buffer, at least n bytes of it.
+// region returns the free part of the current buffer, at least n bytes of e.
 func (r *reader) region(ctx context.Context, n int) ([]byte, error) {
 	if r.buf != nil && bufferSize-r.buf.used < n {
 		r.retire()
@@ -158,40 +157,40 @@ func (c *creator) hash(ctx context.Context) error {
 }
 
 // bundle reads small files into one chunk.
-func (r *reader) bundle(ctx context.Context, items []*item) error {
+func (r *reader) bundle(ctx context.Context, items []*dirent) error {
 	total := 0
-	for _, it := range items {
-		total += int(it.st.Size)
+	for _, e := range items {
+		total += int(e.st.Size)
 	}
 	region, err := r.region(ctx, total)
 	if err != nil {
 		return err
 	}
-	var members, grown []*item
+	var members, grown []*dirent
 	n := 0
-	for _, it := range items {
-		m, op, err := r.small(it, region[n:total])
+	for _, e := range items {
+		m, op, err := r.small(e, region[n:total])
 		switch {
 		case errors.Is(err, errGrown):
-			grown = append(grown, it)
+			grown = append(grown, e)
 			continue
 		case err != nil:
-			if err := r.drop(ctx, it, op, err); err != nil {
+			if err := r.drop(ctx, e, op, err); err != nil {
 				return err
 			}
 			continue
 		}
 		if m > 0 {
-			it.pieces = []piece{{Extent: manifest.Extent{Offset: uint64(n), Length: uint64(m)}}}
+			e.content = inChunk(n, m)
 			n += m
 		}
-		members = append(members, it)
+		members = append(members, e)
 	}
 	if err := r.finishBundle(ctx, members, n); err != nil {
 		return err
 	}
-	for _, it := range grown {
-		if err := r.large(ctx, it); err != nil {
+	for _, e := range grown {
+		if err := r.large(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -199,14 +198,14 @@ func (r *reader) bundle(ctx context.Context, items []*item) error {
 }
 
 // finishBundle sends the bundle's bytes on and completes its members when they have a name.
-func (r *reader) finishBundle(ctx context.Context, members []*item, n int) error {
+func (r *reader) finishBundle(ctx context.Context, members []*dirent, n int) error {
 	done := func(id block.ID) error {
-		for _, it := range members {
-			if len(it.pieces) > 0 {
-				it.pieces[0].Chunk, it.pieces[0].chunkSize = manifest.LinkTo(id), n
+		for _, e := range members {
+			if len(e.content.extents) > 0 {
+				e.content.name(id, n)
 			}
 			r.files.Add(1)
-			if err := r.complete(ctx, it); err != nil {
+			if err := r.complete(ctx, e); err != nil {
 				return err
 			}
 		}
@@ -222,23 +221,23 @@ func (r *reader) finishBundle(ctx context.Context, members []*item, n int) error
 var errGrown = errors.New("the file has grown")
 
 // small reads one small file and returns its length.
-func (r *reader) small(it *item, region []byte) (n int, op string, err error) {
-	fd, err := r.open(it)
+func (r *reader) small(e *dirent, region []byte) (n int, op string, err error) {
+	fd, err := r.open(e)
 	if err != nil {
 		return 0, "open", err
 	}
 	defer fsys.CloseRead(fd)
-	r.generation(fd, it)
+	r.generation(fd, e)
 	for range readAttempts {
-		if it.st.Size > int64(len(region)) || it.st.Size >= snapshot.SmallFile {
+		if e.st.Size > int64(len(region)) || e.st.Size >= snapshot.SmallFile {
 			return 0, "read", errGrown
 		}
-		if n, err = fsys.ReadAt(fd, region[:it.st.Size], 0); err != nil {
+		if n, err = fsys.ReadAt(fd, region[:e.st.Size], 0); err != nil {
 			return 0, "read", err
 		}
-		more := int64(n) == it.st.Size && r.goesOn(fd, it.st.Size)
-		attrs := r.attributes(fd, it)
-		unchanged, err := r.settle(fd, it)
+		more := int64(n) == e.st.Size && r.goesOn(fd, e.st.Size)
+		attrs := r.attributes(fd, e)
+		unchanged, err := r.settle(fd, e)
 		if err != nil {
 			return 0, "stat", err
 		}
@@ -246,14 +245,14 @@ func (r *reader) small(it *item, region []byte) (n int, op string, err error) {
 			return 0, "read", errGrown
 		}
 		if unchanged {
-			r.sized(it, int64(n))
-			r.withoutAttributes(it, it.path(), attrs)
+			r.sized(e, int64(n))
+			r.withoutAttributes(e, e.path(), attrs)
 			return n, "", nil
 		}
 	}
-	it.entry.Size = uint64(n)
-	it.unsettled = true
-	r.problem(it.path(), "read", ErrChanged)
+	e.entry.Size = uint64(n)
+	e.unsettled = true
+	r.problem(e.path(), "read", ErrChanged)
 	return n, "", nil
 }
 
@@ -265,30 +264,30 @@ func (r *reader) goesOn(fd int, size int64) bool {
 }
 
 // generation takes note of which file an inode number stands for, where it matters.
-func (r *reader) generation(fd int, it *item) {
-	if it.st.Nlink > 1 {
-		it.names.generation = fsys.GenerationOf(fd)
+func (r *reader) generation(fd int, e *dirent) {
+	if e.st.Nlink > 1 {
+		e.generation = fsys.GenerationOf(fd)
 	}
 }
 
 // attributes reads an open file's extended attributes, and returns what is wrong with them.
-func (r *reader) attributes(fd int, it *item) (err error) {
-	it.entry.Xattrs, err = xattrsOf(fsys.Xattrs(fd))
+func (r *reader) attributes(fd int, e *dirent) (err error) {
+	e.entry.Xattrs, err = xattrsOf(fsys.Xattrs(fd))
 	return err
 }
 
-// settle reports whether a file is still as it.st says, and otherwise takes over its
+// settle reports whether a file is still as e.st says, and otherwise takes over its
 // new state.
-func (r *reader) settle(fd int, it *item) (unchanged bool, err error) {
+func (r *reader) settle(fd int, e *dirent) (unchanged bool, err error) {
 	now, err := fsys.Fstat(fd)
 	switch {
 	case err != nil:
 		return false, err
-	case now.Same(&it.st):
+	case now.Same(&e.st):
 		return true, nil
 	case !now.IsRegular():
 		return false, fmt.Errorf("%w: it is no regular file any more", ErrChanged)
 	}
-	it.become(&now, r.owners)
+	e.become(&now, r.owners)
 	return false, nil
 }

@@ -18,17 +18,33 @@ import (
 // scanAhead is how many directories next to the current one are listed in advance.
 const scanAhead = 16
 
+// windowNames is how many names of a directory are looked at together. Only what is in
+// the windows that are being worked on is in memory of a large directory, beside its names.
+const windowNames = 512
+
+// aheadNames is how many names a directory may have that is listed in advance.
+const aheadNames = 8192
+
 // listing is what one look at a directory gave.
 type listing struct {
 	st      fsys.Stat
 	xattrs  []manifest.Xattr
-	problem error   // with the attributes
-	items   []*item // in order of name
-	ignore  []byte  // content of the directory's IgnoreFile
+	problem error    // with the attributes
+	names   []string // in order
+	first   []*dirent
+	ignore  []byte // content of the directory's IgnoreFile
 	err     error
 	op      string
 	cache   bool // it says that it is one, and caches are to be left out
 	private bool // it has the mark of what no snapshot holds
+	large   bool // it is to be listed when its turn comes
+	ready   chan struct{}
+}
+
+// window is a part of a directory's names that is looked at ahead of the walk.
+type window struct {
+	list    []*dirent
+	problem error // with the directory
 	ready   chan struct{}
 }
 
@@ -38,7 +54,8 @@ type walker struct {
 	*creator
 	slots   chan struct{} // bounds listings in progress
 	bundle  bundle
-	dev     uint64 // file system of the top
+	empties []*dirent // to be read together
+	dev     uint64    // file system of the top
 	clocks  *clocks
 	looking sync.WaitGroup
 }
@@ -50,12 +67,12 @@ func (c *creator) walk(ctx context.Context, file string) error {
 	if file != "" {
 		err = w.single(ctx, file)
 	} else {
-		err = w.directory(ctx, w.list(ctx, ""), &directory{}, nil)
+		err = w.directory(ctx, w.list(ctx, "", false), &directory{}, &dirent{})
 	}
 	if err != nil {
 		return err
 	}
-	if err := w.flush(ctx); err != nil {
+	if err := errors.Join(w.flush(ctx), w.flushEmpty(ctx)); err != nil {
 		return err
 	}
 	return w.rest(ctx)
@@ -63,38 +80,54 @@ func (c *creator) walk(ctx context.Context, file string) error {
 
 // single walks a tree of one regular file.
 func (w *walker) single(ctx context.Context, name string) error {
-	d := &directory{share: new(share)}
-	w.shares = append(w.shares, d.share)
 	st, err := w.root.Lstat(name)
 	if err != nil {
 		return err
 	}
-	it := &item{dir: d, name: name, st: st, entry: entryOf(name, &st, w.owners)}
-	d.items = []*item{it}
-	d.pending.Store(1)
-	return w.file(ctx, it)
+	e := w.alone(name)
+	e.st, e.entry = st, entryOf(name, &st, w.owners)
+	return w.file(ctx, e)
 }
 
-// list starts looking at a directory.
-func (w *walker) list(ctx context.Context, rel string) *listing {
+// alone returns the one dirent of a snapshot whose top is a file.
+func (c *creator) alone(name string) *dirent {
+	d := &directory{slots: make([]slot, 1), part: new(indexPart)}
+	c.parts = append(c.parts, d.part)
+	d.pending.Store(1)
+	return &dirent{dir: d, name: name}
+}
+
+// list starts looking at a directory: in advance, if it is not its turn yet.
+func (w *walker) list(ctx context.Context, rel string, advance bool) *listing {
 	l := &listing{ready: make(chan struct{})}
-	select {
-	case w.slots <- struct{}{}:
-	case <-ctx.Done():
+	ok := w.ahead(ctx, func() {
+		defer close(l.ready)
+		l.op, l.err = l.look(w.creator, rel, advance)
+	})
+	if !ok {
 		l.err, l.op = context.Cause(ctx), "list"
 		close(l.ready)
-		return l
 	}
-	w.looking.Go(func() {
-		defer close(l.ready)
-		defer func() { <-w.slots }()
-		l.op, l.err = l.look(w.creator, rel)
-	})
 	return l
 }
 
-// look lists a directory and the state of what is in it.
-func (l *listing) look(c *creator, rel string) (op string, err error) {
+// ahead has something looked at beside the walk, unless the context ends before there is
+// room for it. What looks waits for nobody.
+func (w *walker) ahead(ctx context.Context, look func()) bool {
+	select {
+	case w.slots <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	w.looking.Go(func() {
+		defer func() { <-w.slots }()
+		look()
+	})
+	return true
+}
+
+// look lists a directory and the state of what comes first in it.
+func (l *listing) look(c *creator, rel string, advance bool) (op string, err error) {
 	dir, err := c.root.OpenDir(rel)
 	if err != nil {
 		return "open", err
@@ -108,36 +141,80 @@ func (l *listing) look(c *creator, rel string) (op string, err error) {
 	if err != nil {
 		return "list", err
 	}
+	if l.large = advance && len(names) > aheadNames; l.large {
+		return "", nil
+	}
 	sort.Strings(names)
-	l.cache = c.opts.NoCaches && slices.Contains(names, cacheTag) && isCache(dir)
-	l.private = c.opts.marks(func(name string) bool { _, has := slices.BinarySearch(names, name); return has })
-	slab := make([]item, len(names))
-	l.items = make([]*item, 0, len(names))
-	prefix := ""
-	if rel != "" {
-		prefix = rel + "/"
-	}
-	for i, name := range names {
-		it := &slab[i]
-		it.name = name
-		if len(name) > manifest.MaxName {
-			c.problem(prefix+name, "take", ErrLongName)
-			continue
-		}
-		if op, err := it.look(c, dir); err != nil {
-			if !errors.Is(err, errGone) {
-				c.problem(prefix+name, op, err)
-			}
-			continue
-		}
-		l.items = append(l.items, it)
-		if name == IgnoreFile && it.st.IsRegular() && !c.opts.NoIgnoreFiles {
-			if l.ignore, err = readIgnoreFile(dir); err != nil {
-				c.problem(prefix+name, "read", err)
-			}
+	has := func(name string) bool { _, has := slices.BinarySearch(names, name); return has }
+	l.names = names
+	l.cache = c.opts.NoCaches && has(cacheTag) && isCache(dir)
+	l.private = c.opts.marks(has)
+	if has(IgnoreFile) && !c.opts.NoIgnoreFiles {
+		if l.ignore, err = readIgnoreFile(dir); err != nil {
+			c.problem(c.join(rel, IgnoreFile), "read", err)
 		}
 	}
+	l.first = c.lookAt(dir, rel, names, 0)
 	return "", nil
+}
+
+// join returns the path of a name in a directory.
+func (c *creator) join(rel, name string) string {
+	if rel == "" {
+		return name
+	}
+	return rel + "/" + name
+}
+
+// lookAt returns the state of a window of a directory's names, from the given one on.
+func (c *creator) lookAt(dir *fsys.Dir, rel string, names []string, from int) []*dirent {
+	part := names[from:min(from+windowNames, len(names))]
+	slab := make([]dirent, len(part))
+	list := make([]*dirent, 0, len(part))
+	for i, name := range part {
+		e := &slab[i]
+		e.name, e.ordinal = name, from+i
+		if len(name) > manifest.MaxName {
+			c.problem(c.join(rel, name), "take", ErrLongName)
+			continue
+		}
+		if op, err := e.look(c, dir); err != nil {
+			if !errors.Is(err, errGone) {
+				c.problem(c.join(rel, name), op, err)
+			}
+			continue
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// window starts looking at a further part of a directory. The directory is opened again:
+// if another one has come to its place, what is in that is not what was listed.
+func (w *walker) window(ctx context.Context, d *directory, l *listing, from int) *window {
+	n := &window{ready: make(chan struct{})}
+	ok := w.ahead(ctx, func() {
+		defer close(n.ready)
+		dir, err := w.root.OpenDir(d.rel)
+		if err != nil {
+			n.problem = err
+			return
+		}
+		defer dir.Close()
+		st, err := dir.Stat()
+		switch {
+		case err != nil:
+			n.problem = err
+		case st.Dev != l.st.Dev || st.Ino != l.st.Ino:
+			n.problem = ErrChanged
+		default:
+			n.list = w.lookAt(dir, d.rel, l.names, from)
+		}
+	})
+	if !ok {
+		close(n.ready)
+	}
+	return n
 }
 
 // errGone says that a name is not there any more.
@@ -146,9 +223,9 @@ var errGone = errors.New("gone since it was listed")
 // look reads what an item is, all but the content and attributes of regular files
 // and the attributes of directories. That a name is gone only its stat can say: other
 // calls miss other things, such as /proc.
-func (it *item) look(c *creator, dir *fsys.Dir) (op string, err error) {
+func (e *dirent) look(c *creator, dir *fsys.Dir) (op string, err error) {
 	for range readAttempts {
-		it.st, err = dir.Lstat(it.name)
+		e.st, err = dir.Lstat(e.name)
 		switch {
 		case errors.Is(err, unix.ENOENT):
 			return "stat", errGone
@@ -156,24 +233,24 @@ func (it *item) look(c *creator, dir *fsys.Dir) (op string, err error) {
 			return "stat", err
 		}
 		if c.opts.NoDump {
-			it.st.NoDump = dir.NoDump(it.name)
+			e.st.NoDump = dir.NoDump(e.name)
 		}
-		it.entry = entryOf(it.name, &it.st, c.owners)
-		if it.st.IsRegular() || it.st.IsDir() || it.st.Type() == unix.S_IFSOCK {
+		e.entry = entryOf(e.name, &e.st, c.owners)
+		if e.st.IsRegular() || e.st.IsDir() || e.st.Type() == unix.S_IFSOCK {
 			return "", nil
 		}
 		var target, attrs error
-		if it.entry.Type == manifest.Symlink {
-			it.entry.Target, target = dir.Readlink(it.name)
+		if e.entry.Type == manifest.Symlink {
+			e.entry.Target, target = dir.Readlink(e.name)
 		}
-		it.entry.Xattrs, attrs = xattrsOf(dir.Xattrs(it.name))
+		e.entry.Xattrs, attrs = xattrsOf(dir.Xattrs(e.name))
 		// What was read by name is of this stat only if the name is what it was.
-		now, err := dir.Lstat(it.name)
-		if err == nil && now.Same(&it.st) {
+		now, err := dir.Lstat(e.name)
+		if err == nil && now.Same(&e.st) {
 			if target != nil {
 				return "read link", target
 			}
-			it.problem = attrs
+			e.problem = attrs
 			return "", nil
 		}
 	}
@@ -181,125 +258,165 @@ func (it *item) look(c *creator, dir *fsys.Dir) (op string, err error) {
 }
 
 // directory walks one directory whose listing was begun. self is its entry in the
-// directory above, nil for the top.
-func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *item) error {
-	select {
-	case <-l.ready:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// directory above.
+func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *dirent) error {
+	if err := wait(ctx, l.ready); err != nil {
+		return err
 	}
-	if l.err != nil {
-		if self == nil {
-			return l.err
+	if l.large {
+		l = w.list(ctx, d.rel, false)
+		if err := wait(ctx, l.ready); err != nil {
+			return err
 		}
+	}
+	switch {
+	case l.err != nil && d.parent == nil:
+		return l.err
+	case l.err != nil:
 		w.problem(d.rel, l.op, l.err)
 		self.dropped = true
 		return w.complete(ctx, self)
-	}
-	if l.private && self != nil {
+	case l.private && d.parent != nil:
 		w.leaveOut(&w.left, d.rel)
 		self.dropped = true
 		return w.complete(ctx, self)
-	}
-	if self == nil {
+	case d.parent == nil:
 		w.dev = l.st.Dev
-		self = &item{}
 	}
 	self.st = l.st
 	self.entry = entryOf(self.name, &l.st, w.owners)
 	self.entry.Xattrs = l.xattrs
 	w.withoutAttributes(self, d.rel, l.problem)
-	d.self, d.share = self, new(share)
-	d.known = w.cache.dir(d.rel)
-	d.clock = w.clocks.reached(l, func() bool { return w.ownClock(d.rel) })
-	w.shares = append(w.shares, d.share)
+	d.self, d.dev, d.part, d.slots = self, l.st.Dev, new(indexPart), make([]slot, len(l.names))
+	d.pending.Store(1)
+	w.parts = append(w.parts, d.part)
 	w.ignore.Push(d.rel, ignore.Parse(l.ignore))
 	defer w.ignore.Pop()
-	subs := w.choose(d, l)
-	d.pending.Store(int64(len(d.items)) + 1)
-	for _, it := range d.items {
-		if it.entry.Type == manifest.Dir {
-			continue
-		}
-		if err := w.item(ctx, it); err != nil {
+	var subs []sub
+	if !w.opts.OneFileSystem || l.st.Dev == w.dev {
+		var err error
+		if subs, err = w.contents(ctx, l, d); err != nil {
 			return err
 		}
 	}
+	l.names, l.first, l.xattrs = nil, nil, nil
 	if err := w.subdirectories(ctx, d, subs); err != nil {
 		return err
 	}
 	return w.release(ctx, d)
 }
 
-// choose sets the directory's items, without what is excluded or has no place in a
-// snapshot, and returns those that are directories.
-func (w *walker) choose(d *directory, l *listing) (subs []*item) {
-	for _, it := range l.items {
-		it.dir = d
-		if w.ignore.Excluded(d.rel, it.name, it.st.IsDir()) {
-			continue
-		}
-		switch {
-		case w.private.has(&it.st):
-			w.leaveOut(&w.left, it.path())
-			continue
-		case l.cache && it.name != cacheTag, w.opts.NoDump && it.st.NoDump:
-			continue
-		case it.st.Type() == unix.S_IFSOCK:
-			w.leaveOut(&w.skipped, it.path())
-			continue
-		case it.st.IsDir() && d.depth+1 >= manifest.MaxDepth:
-			w.problem(it.path(), "enter", ErrTooDeep)
-			continue
-		case it.st.IsDir():
-			subs = append(subs, it)
-		}
-		d.items = append(d.items, it)
+func wait(ctx context.Context, ready <-chan struct{}) error {
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	if w.opts.OneFileSystem && l.st.Dev != w.dev {
-		d.items, subs = nil, nil
-	}
-	return subs
 }
 
-func (w *walker) subdirectories(ctx context.Context, d *directory, subs []*item) error {
-	lists := make([]*listing, len(subs))
-	for i, it := range subs {
-		for j := i; j < min(i+scanAhead, len(subs)); j++ {
-			if lists[j] == nil {
-				lists[j] = w.list(ctx, d.path(subs[j].name))
+// sub is a subdirectory that is to be walked.
+type sub struct {
+	name    string
+	ordinal int
+}
+
+// contents sends what is in a directory on its way, window by window, and returns its
+// subdirectories, which come after all else.
+func (w *walker) contents(ctx context.Context, l *listing, d *directory) (subs []sub, err error) {
+	known := w.cache.dir(d.rel)
+	list := l.first
+	for from := windowNames; ; from += windowNames {
+		var next *window
+		if from < len(l.names) {
+			next = w.window(ctx, d, l, from)
+		}
+		clock := w.clocks.reached(&l.st, list, func() bool { return w.ownClock(d.rel) })
+		for _, e := range list {
+			e.dir, e.clock = d, clock
+			if !w.chosen(l, e) {
+				continue
+			}
+			d.pending.Add(1)
+			if e.st.IsDir() {
+				subs = append(subs, sub{e.name, e.ordinal})
+				continue
+			}
+			if e.st.IsRegular() {
+				e.known = known.file(e.name, &e.st)
+			}
+			if err := w.entry(ctx, e); err != nil {
+				return nil, err
 			}
 		}
-		l := lists[i]
-		lists[i] = nil
-		sub := &directory{parent: d, rel: d.path(it.name), depth: d.depth + 1}
-		it.sub = sub
-		if err := w.directory(ctx, l, sub, it); err != nil {
+		if next == nil {
+			return subs, nil
+		}
+		if err := wait(ctx, next.ready); err != nil {
+			return nil, err
+		}
+		if list = next.list; next.problem != nil {
+			w.problem(d.rel, "list", next.problem)
+			from = len(l.names) // nothing of what is left can be looked at
+		}
+	}
+}
+
+// chosen reports whether a dirent has a place in the snapshot, and takes note of what the
+// user should know of if not.
+func (w *walker) chosen(l *listing, e *dirent) bool {
+	if w.ignore.Excluded(e.dir.rel, e.name, e.st.IsDir()) {
+		return false
+	}
+	switch {
+	case w.private.has(&e.st):
+		w.leaveOut(&w.left, e.path())
+	case l.cache && e.name != cacheTag, w.opts.NoDump && e.st.NoDump:
+	case e.st.Type() == unix.S_IFSOCK:
+		w.leaveOut(&w.skipped, e.path())
+	case e.st.IsDir() && e.dir.depth+1 >= manifest.MaxDepth:
+		w.problem(e.path(), "enter", ErrTooDeep)
+	default:
+		return true
+	}
+	return false
+}
+
+func (w *walker) subdirectories(ctx context.Context, d *directory, subs []sub) error {
+	var lists []*listing // of those that come next
+	for i, s := range subs {
+		for j := i + len(lists); j < min(i+scanAhead, len(subs)); j++ {
+			lists = append(lists, w.list(ctx, d.path(subs[j].name), j > i))
+		}
+		l := lists[0]
+		lists = slices.Delete(lists, 0, 1)
+		below := &directory{parent: d, rel: d.path(s.name), depth: d.depth + 1}
+		self := &dirent{dir: d, name: s.name, ordinal: s.ordinal}
+		if err := w.directory(ctx, l, below, self); err != nil {
 			return err
 		}
-		lists[i] = l // so that it is not begun again
-		l.items, l.xattrs = nil, nil
 	}
 	return nil
 }
 
 // file sends a regular file to be read, unless the cache knows its content.
-func (w *walker) file(ctx context.Context, it *item) error {
-	known := it.dir.known.file(it)
-	if it.st.Size < snapshot.SmallFile {
-		return w.small(ctx, it, known)
+func (w *walker) file(ctx context.Context, e *dirent) error {
+	switch {
+	case e.st.Size == 0:
+		return w.empty(ctx, e)
+	case e.st.Size < snapshot.SmallFile:
+		return w.small(ctx, e)
+	case e.known.usable():
+		return w.reuse(ctx, e)
 	}
-	if known != nil {
-		return w.reuse(ctx, it, known)
-	}
-	return w.send(ctx, job{items: []*item{it}})
+	return w.send(ctx, job{items: []*dirent{e}})
 }
 
 // reuse takes a file's content and attributes from the cache.
-func (w *walker) reuse(ctx context.Context, it *item, known *cachedFile) error {
-	it.pieces, it.entry.Xattrs = known.pieces, known.xattrs
+func (w *walker) reuse(ctx context.Context, e *dirent) error {
+	e.content, e.entry.Xattrs = e.known.content, e.known.xattrs
 	w.reused.Add(1)
 	w.files.Add(1)
-	w.bytes.Add(it.st.Size)
-	return w.complete(ctx, it)
+	w.bytes.Add(e.st.Size)
+	return w.complete(ctx, e)
 }

@@ -1,0 +1,115 @@
+package create
+
+import (
+	"fmt"
+	"os"
+	"sort"
+	"sync"
+)
+
+// spoolMemory is how many bytes a spool keeps in memory, in blocks of spoolBlock.
+const (
+	spoolMemory = 16 << 20
+	spoolBlock  = 256 << 10
+)
+
+// spool keeps byte strings until they are needed again, at the latest until it is closed:
+// in memory while they are few, and then in a file that has no name, so that nothing is
+// left of it whatever happens. Where no such file can be had, all stays in memory. It is
+// safe for concurrent use.
+type spool struct {
+	dir string // where the file is made; empty for the system's place
+
+	mu     sync.Mutex
+	blocks []spoolPart // in order, of which none but the last has room
+	size   int64
+	memory int // of the blocks that are in memory, bytes
+	file   *os.File
+	failed bool // there is no file to be had
+}
+
+// spoolPart is a run of bytes.
+type spoolPart struct {
+	start int64
+	data  []byte // nil for one that is in the file, at the same offset
+}
+
+// spooled says where a byte string is. The zero value is the empty string.
+type spooled struct {
+	at int64
+	n  int32
+}
+
+// put keeps a copy of b, which has less than 2 GiB.
+func (s *spool) put(b []byte) spooled {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.blocks) - 1
+	if last < 0 || len(s.blocks[last].data)+len(b) > cap(s.blocks[last].data) {
+		room := max(spoolBlock, len(b))
+		if last >= 0 && s.memory+room > spoolMemory {
+			s.write(&s.blocks[last])
+		}
+		s.blocks = append(s.blocks, spoolPart{start: s.size, data: make([]byte, 0, room)})
+		s.memory += room
+		last++
+	}
+	at := spooled{at: s.size, n: int32(len(b))}
+	s.blocks[last].data = append(s.blocks[last].data, b...)
+	s.size += int64(len(b))
+	return at
+}
+
+// write moves a full block into the file; where that does not work out it stays in memory,
+// and so do those that follow. mu is held.
+func (s *spool) write(p *spoolPart) {
+	if s.failed {
+		return
+	}
+	if s.file == nil {
+		f, err := os.CreateTemp(s.dir, "decube-spool-*")
+		if err == nil {
+			err = os.Remove(f.Name())
+		}
+		if s.failed = err != nil; s.failed {
+			return
+		}
+		s.file = f
+	}
+	if _, err := s.file.WriteAt(p.data, p.start); err != nil {
+		s.failed = true
+		return
+	}
+	s.memory -= cap(p.data)
+	p.data = nil
+}
+
+// get returns a byte string, which is valid until the next call with the same buffer.
+func (s *spool) get(at spooled, buf *[]byte) ([]byte, error) {
+	n := int(at.n)
+	if n == 0 {
+		return nil, nil
+	}
+	s.mu.Lock()
+	i := sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].start > at.at }) - 1
+	p, file := s.blocks[i], s.file
+	s.mu.Unlock()
+	from := at.at - p.start
+	if p.data != nil {
+		return p.data[from : from+int64(n) : from+int64(n)], nil
+	}
+	if cap(*buf) < n {
+		*buf = make([]byte, n)
+	}
+	if _, err := file.ReadAt((*buf)[:n], at.at); err != nil {
+		return nil, fmt.Errorf("read back what was set aside: %w", err)
+	}
+	return (*buf)[:n], nil
+}
+
+// close gives up everything.
+func (s *spool) close() {
+	if s.file != nil {
+		_ = s.file.Close() // it has no name, and nobody needs what is in it
+	}
+}
