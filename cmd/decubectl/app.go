@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/internal/version"
 )
@@ -63,7 +64,7 @@ nobody has it, 15 not found on this node, 130 interrupted.`,
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print neither progress nor notes")
 	flags.BoolVar(&a.progress, "progress", false, "write progress to standard error as JSON, one object per line")
 	flags.DurationVar(&a.timeout, "timeout", 0, "give up after this long, such as 30s or 10m; 0 is never")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, "%w", err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
 	root.SetHelpCommand(&cobra.Command{Use: "help [COMMAND]", Short: "Show help for a command", Hidden: true, RunE: help})
 	root.CompletionOptions.HiddenDefaultCmd = false
 	asGroup(root)
@@ -79,7 +80,7 @@ nobody has it, 15 not found on this node, 130 interrupted.`,
 func help(cmd *cobra.Command, args []string) error {
 	found, _, err := cmd.Root().Find(args)
 	if err != nil {
-		return usageError(cmd.Root(), "%w", err)
+		return exitcode.Usage(cmd.Root().CommandPath(), err)
 	}
 	return found.Help()
 }
@@ -104,7 +105,7 @@ func asGroup(cmd *cobra.Command) {
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 			hint = fmt.Sprintf("; did you mean %q?", near[0])
 		}
-		return usageError(cmd, "%s has no command %q%s", cmd.CommandPath(), args[0], hint)
+		return usageError("%s has no command %q%s", cmd.CommandPath(), args[0], hint)
 	}
 	cmd.SuggestionsMinimumDistance = 2
 }

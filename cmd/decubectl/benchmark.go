@@ -61,7 +61,7 @@ func (f *benchmarkFlags) add(cmd *cobra.Command, size string, iterations int) {
 // run makes a suite, lets work use it, and delivers the results, also when work
 // failed half way.
 func (f *benchmarkFlags) run(cmd *cobra.Command, a *app, work func(ctx context.Context, s *suite.Suite) error) (err error) {
-	cfg, err := f.config(cmd, a)
+	cfg, err := f.config(a)
 	if err != nil {
 		return err
 	}
@@ -78,12 +78,12 @@ func (f *benchmarkFlags) run(cmd *cobra.Command, a *app, work func(ctx context.C
 	return errors.Join(failed, f.deliver(a, s.Document()))
 }
 
-func (f *benchmarkFlags) config(cmd *cobra.Command, a *app) (suite.Config, error) {
+func (f *benchmarkFlags) config(a *app) (suite.Config, error) {
 	size := int64(1 << 30)
 	if f.size != "" {
 		var err error
 		if size, err = config.ParseSize(f.size); err != nil {
-			return suite.Config{}, usageError(cmd, "--size: %w", err)
+			return suite.Config{}, usageError("--size: %w", err)
 		}
 	}
 	self, err := os.Executable()
@@ -99,7 +99,7 @@ func (f *benchmarkFlags) config(cmd *cobra.Command, a *app) (suite.Config, error
 		Log: func(line string) { a.note("benchmark: %s", line) },
 	}
 	if err := cfg.Validate(); err != nil {
-		return suite.Config{}, usageError(cmd, "%w", err)
+		return suite.Config{}, usageError("%w", err)
 	}
 	return cfg, nil
 }
@@ -217,7 +217,7 @@ func readResults(path string) (*bench.Document, error) {
 
 // oneOf checks a flag that has a few values, of which several may be given
 // separated by commas.
-func oneOf(cmd *cobra.Command, flag, given string, valid ...string) ([]string, error) {
+func oneOf(flag, given string, valid ...string) ([]string, error) {
 	var out []string
 	for v := range strings.SplitSeq(given, ",") {
 		found := false
@@ -227,7 +227,7 @@ func oneOf(cmd *cobra.Command, flag, given string, valid ...string) ([]string, e
 			}
 		}
 		if !found {
-			return nil, usageError(cmd, "--%s: %q is not one of %s", flag, v, strings.Join(valid, ", "))
+			return nil, usageError("--%s: %q is not one of %s", flag, v, strings.Join(valid, ", "))
 		}
 	}
 	return out, nil

@@ -30,14 +30,14 @@ half way on, and kill-leader that it is gone from half way on.`,
   decubectl benchmark consensus --transactions 20000 --fault kill-leader`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := oneOf(cmd, "fault", c.Fault, "none", "crash", "slow", "kill-leader"); err != nil {
+			if _, err := oneOf("fault", c.Fault, "none", "crash", "slow", "kill-leader"); err != nil {
 				return err
 			}
 			var err error
 			if c.Payload, err = config.ParseSize(payload); err != nil {
-				return usageError(cmd, "--payload-size: %w", err)
+				return usageError("--payload-size: %w", err)
 			}
-			if err := checkConsensus(cmd, &c, clients); err != nil {
+			if err := checkConsensus(&c, clients); err != nil {
 				return err
 			}
 			return f.run(cmd, a, func(ctx context.Context, s *suite.Suite) error {
@@ -62,24 +62,24 @@ half way on, and kill-leader that it is gone from half way on.`,
 }
 
 // checkConsensus refuses what decube-node would refuse, before limits are measured.
-func checkConsensus(cmd *cobra.Command, c *suite.Consensus, clients []int) error {
+func checkConsensus(c *suite.Consensus, clients []int) error {
 	switch {
 	case c.Validators < 1:
-		return usageError(cmd, "--validators is %d, the least is 1", c.Validators)
+		return usageError("--validators is %d, the least is 1", c.Validators)
 	case c.Fault != "none" && c.Validators < 4:
-		return usageError(cmd, "--fault %s: %d validators bear none, it takes 4", c.Fault, c.Validators)
+		return usageError("--fault %s: %d validators bear none, it takes 4", c.Fault, c.Validators)
 	case c.Transactions < 1:
-		return usageError(cmd, "--transactions is %d, the least is 1", c.Transactions)
+		return usageError("--transactions is %d, the least is 1", c.Transactions)
 	case c.Payload < 1 || c.Payload > 64<<10:
-		return usageError(cmd, "--payload-size is %d bytes, a record has 1 to %d", c.Payload, 64<<10)
+		return usageError("--payload-size is %d bytes, a record has 1 to %d", c.Payload, 64<<10)
 	case c.RTT < 0 || c.RTT > 10*time.Second:
-		return usageError(cmd, "--rtt is %v, must be from 0 to 10s", c.RTT)
+		return usageError("--rtt is %v, must be from 0 to 10s", c.RTT)
 	case len(clients) == 0:
-		return usageError(cmd, "--concurrency needs a number of clients")
+		return usageError("--concurrency needs a number of clients")
 	}
 	for _, n := range clients {
 		if n < 1 || n > c.Transactions {
-			return usageError(cmd, "--concurrency is %d, must be from 1 to the number of transactions, %d", n, c.Transactions)
+			return usageError("--concurrency is %d, must be from 1 to the number of transactions, %d", n, c.Transactions)
 		}
 	}
 	return nil

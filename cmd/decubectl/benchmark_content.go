@@ -26,11 +26,11 @@ func (f *sourceFlags) run(
 	cmd *cobra.Command, a *app, common *benchmarkFlags,
 	do func(ctx context.Context, s *suite.Suite, src suite.Source, mode string) error,
 ) error {
-	names, err := oneOf(cmd, "data", f.data, "R", "T")
+	names, err := oneOf("data", f.data, "R", "T")
 	if err != nil {
 		return err
 	}
-	modes, err := oneOf(cmd, "via", f.via, suite.Embedded, suite.Daemon)
+	modes, err := oneOf("via", f.via, suite.Embedded, suite.Daemon)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (a *app) benchmarkCASCommand() *cobra.Command {
 		Example: "  decubectl benchmark cas --size 64MB --iterations 10",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			modes, err := oneOf(cmd, "via", via, suite.Embedded, suite.Daemon)
+			modes, err := oneOf("via", via, suite.Embedded, suite.Daemon)
 			if err != nil {
 				return err
 			}
@@ -143,13 +143,13 @@ faster the fetch is than from one of them.`,
   decubectl benchmark fetch --size 256MB --providers 4 --rate 50MB/s`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			names, err := oneOf(cmd, "transport", transport, "TCP", "QUIC")
+			names, err := oneOf("transport", transport, "TCP", "QUIC")
 			if err != nil {
 				return err
 			}
 			perSecond, err := parseRate(rate)
 			if err != nil {
-				return usageError(cmd, "--rate: %w", err)
+				return usageError("--rate: %w", err)
 			}
 			return f.run(cmd, a, func(ctx context.Context, s *suite.Suite) error {
 				src, err := s.Random(ctx)
@@ -192,7 +192,7 @@ memory and processor time one with ten peers uses that has nothing to do.`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if blocks < 1 {
-				return usageError(cmd, "--blocks is %d, the least is 1", blocks)
+				return usageError("--blocks is %d, the least is 1", blocks)
 			}
 			return f.run(cmd, a, func(ctx context.Context, s *suite.Suite) error {
 				if err := s.Start(ctx, openBenchmarkStore, blocks); err != nil {

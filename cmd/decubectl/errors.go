@@ -74,9 +74,28 @@ func advice(code tx.Code, known bool, explain string) string {
 	return "; " + explain
 }
 
-// usageError is a mistake in how cmd was called.
-func usageError(cmd *cobra.Command, format string, args ...any) error {
-	return exitcode.Usage(cmd.CommandPath(), fmt.Errorf(format, args...))
+// misuse is a mistake in how a command was called, found by what need not know which
+// command that is: [run] names it.
+type misuse struct{ error }
+
+func (m misuse) Unwrap() error { return m.error }
+
+// ExitCode implements exitcode.Coder.
+func (misuse) ExitCode() int { return exitcode.UsageError }
+
+// usageError is a mistake in the arguments or flags of a command. It takes what
+// fmt.Errorf does.
+func usageError(format string, args ...any) error {
+	return misuse{fmt.Errorf(format, args...)}
+}
+
+// inUsage names the command to whose help the user is sent, where err is a mistake in
+// how it was called.
+func inUsage(cmd *cobra.Command, err error) error {
+	if _, ok := errors.AsType[misuse](err); ok {
+		return exitcode.Usage(cmd.CommandPath(), err)
+	}
+	return err
 }
 
 // wants checks the number of arguments; most < 0 is no limit.
@@ -84,9 +103,9 @@ func wants(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usageError(cmd, "%s wants %s", cmd.CommandPath(), what)
+			return usageError("%s wants %s", cmd.CommandPath(), what)
 		case most >= 0 && len(args) > most:
-			return usageError(cmd, "%s wants %s, and got %d arguments more", cmd.CommandPath(), what, len(args)-most)
+			return usageError("%s wants %s, and got %d arguments more", cmd.CommandPath(), what, len(args)-most)
 		}
 		return nil
 	}

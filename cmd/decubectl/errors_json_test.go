@@ -23,7 +23,7 @@ func TestErrorsAsJSON(t *testing.T) {
 		exit int
 	}{
 		{errors.New("a disk"), api.CodeInternal, exitcode.Failed},
-		{usageError(testApp().command(), "wrong"), api.CodeInvalid, exitcode.UsageError},
+		{usageError("wrong"), api.CodeInvalid, exitcode.UsageError},
 		{repo.ErrNoRepo, api.CodeNotFound, exitcode.NoRepo},
 		{api.ErrUnreachable, api.CodeUnavailable, exitcode.Unreachable},
 		{&api.Problem{Code: api.CodeNoLedger, Status: 404, Detail: "none"}, api.CodeNoLedger, exitcode.Failed},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/decube/decube/api"
@@ -26,7 +27,7 @@ func TestExplain(t *testing.T) {
 		{t.Context(), io.ErrUnexpectedEOF, exitcode.Failed},
 		{t.Context(), api.ErrNotFound, exitcode.NotFound},
 		{t.Context(), api.ErrInvalid, exitcode.UsageError},
-		{t.Context(), usageError(testApp().command(), "wrong"), exitcode.UsageError},
+		{t.Context(), usageError("wrong"), exitcode.UsageError},
 		{t.Context(), repo.ErrNoRepo, exitcode.NoRepo},
 		{t.Context(), repo.ErrLocked, exitcode.Locked},
 		{t.Context(), &api.Problem{Code: api.CodeUnauthorised}, exitcode.NotAuthorised},
@@ -69,6 +70,26 @@ func TestRefusalsAreExplained(t *testing.T) {
 	} {
 		if got := explain(t.Context(), api.NewProblem(tc.rejection)).Error(); got != tc.want {
 			t.Errorf("%q, want %q", got, tc.want)
+		}
+	}
+}
+
+// TestUsageErrorsNameTheirCommand holds where somebody who made a mistake is sent to read
+// on, wherever the mistake was found.
+func TestUsageErrorsNameTheirCommand(t *testing.T) {
+	for args, want := range map[string]string{
+		"snapshot show x":             "decubectl snapshot show", // an argument
+		"snapshot show":               "decubectl snapshot show", // how many
+		"snapshot show x --long":      "decubectl snapshot show", // a flag
+		"ledger submit --file absent": "",                        // no mistake in the words
+		"ledger submit name.claim /":  "decubectl ledger submit name.claim",
+		"snapshot shw":                "decubectl snapshot",
+	} {
+		var errs strings.Builder
+		run(strings.Fields(args), strings.NewReader(""), io.Discard, &errs)
+		_, hint, found := strings.Cut(errs.String(), "Run '")
+		if got, _, _ := strings.Cut(hint, " --help'"); got != want || found != (want != "") {
+			t.Errorf("%s: sent to %q, want %q:\n%s", args, got, want, errs.String())
 		}
 	}
 }

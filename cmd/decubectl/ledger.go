@@ -205,7 +205,7 @@ func (a *app) ledgerName() *cobra.Command {
 		Args:    wants(1, 1, "one name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := (tx.NameClaim{Name: args[0]}).Validate(); err != nil {
-				return rejectedUsage(cmd, err)
+				return rejectedUsage(err)
 			}
 			c, err := a.daemon(cmd.Context())
 			if err != nil {
@@ -233,10 +233,10 @@ func isHash(arg string) bool {
 }
 
 // parseTx reads an argument that names a transaction.
-func parseTx(cmd *cobra.Command, arg string) (tx.ID, error) {
+func parseTx(arg string) (tx.ID, error) {
 	id, err := tx.ParseID(arg)
 	if err != nil {
-		return tx.ID{}, usageError(cmd, "%w; \"decubectl ledger submit\" printed it", err)
+		return tx.ID{}, usageError("%w; \"decubectl ledger submit\" printed it", err)
 	}
 	return id, nil
 }

@@ -73,17 +73,17 @@ of nobody else. Validators vote all the same.`,
 			if created != "" {
 				var err error
 				if at, err = time.Parse(time.RFC3339Nano, created); err != nil {
-					return usageError(cmd, "--created: %q is not a time such as 2026-01-31T12:00:00Z", created)
+					return usageError("--created: %q is not a time such as 2026-01-31T12:00:00Z", created)
 				}
 			}
 			if len(validators) == 0 {
-				return usageError(cmd, "a ledger begins with at least one --validator; \"decubectl id\" prints a node's peer ID")
+				return usageError("a ledger begins with at least one --validator; \"decubectl id\" prints a node's peer ID")
 			}
 			var first []genesis.Validator
 			for _, text := range validators {
 				v, err := parseValidator(text)
 				if err != nil {
-					return usageError(cmd, "--validator %s: %w", text, err)
+					return usageError("--validator %s: %w", text, err)
 				}
 				first = append(first, v)
 			}
@@ -92,7 +92,7 @@ of nobody else. Validators vote all the same.`,
 				g, err = withList(g, admitted)
 			}
 			if err != nil {
-				return usageError(cmd, "%w", err)
+				return usageError("%w", err)
 			}
 			return a.writeGenesis(g, output, force)
 		},
@@ -298,7 +298,7 @@ that ID. It prints the ID; compare it with what somebody you trust says it is.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if want != "" {
 				if _, err := tx.ParseID(want); err != nil {
-					return usageError(cmd, "--id: %q is no genesis ID: want 64 lower-case hexadecimal digits", want)
+					return usageError("--id: %q is no genesis ID: want 64 lower-case hexadecimal digits", want)
 				}
 			}
 			g, err := readGenesis(args[0])

@@ -24,7 +24,7 @@ func (a *app) operation(cmd *cobra.Command, parse func(cmd *cobra.Command, args 
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		op, err := parse(cmd, args)
 		if _, rejected := tx.CodeOf(err); err != nil && rejected {
-			return rejectedUsage(cmd, err)
+			return rejectedUsage(err)
 		}
 		if err != nil {
 			return err
@@ -49,13 +49,13 @@ looked at and not proved; nor is the size.`,
   decubectl ledger submit snapshot.register bafyrei... --label nightly --retain 90d`,
 		Args: wants(1, 1, "one CID"),
 	}, func(cmd *cobra.Command, args []string) (tx.Op, error) {
-		root, err := parseRoot(cmd, args[0])
+		root, err := parseRoot(args[0])
 		if err != nil {
 			return nil, err
 		}
 		op := tx.SnapshotRegister{Root: root.Bytes(), Label: label}
 		if op.RetainUntil, err = parseRetention(retain, time.Now()); err != nil {
-			return nil, usageError(cmd, "--retain: %w", err)
+			return nil, usageError("--retain: %w", err)
 		}
 		if length == "" {
 			op.Size, err = a.sizeOf(cmd, root)
@@ -63,7 +63,7 @@ looked at and not proved; nor is the size.`,
 		}
 		n, err := config.ParseSize(length)
 		if err != nil || n < 0 {
-			return nil, usageError(cmd, "--size: %q is no size such as 1073741824 or 1GiB", length)
+			return nil, usageError("--size: %q is no size such as 1073741824 or 1GiB", length)
 		}
 		op.Size = uint64(n)
 		return op, nil
@@ -132,7 +132,7 @@ func (a *app) submitRetire() *cobra.Command {
 		Example: "  decubectl ledger submit snapshot.retire bafyrei...",
 		Args:    wants(1, 1, "one CID"),
 	}, func(cmd *cobra.Command, args []string) (tx.Op, error) {
-		root, err := parseRoot(cmd, args[0])
+		root, err := parseRoot(args[0])
 		return tx.SnapshotRetire{Root: root.Bytes()}, err
 	})
 }
@@ -169,7 +169,7 @@ the one before; without a peer, the offer is taken back.`,
 			return op, nil
 		}
 		var err error
-		op.To, err = parseKey(cmd, args[1])
+		op.To, err = parseKey(args[1])
 		return op, err
 	})
 }
@@ -256,13 +256,13 @@ it is reached from then on. It can do so three times in a row, and once more for
   decubectl ledger submit validator.add 12D3KooW... --replaces 12D3KooX...`,
 		Args: wants(1, 1, "one peer ID"),
 	}, func(cmd *cobra.Command, args []string) (tx.Op, error) {
-		key, err := parseKey(cmd, args[0])
+		key, err := parseKey(args[0])
 		if err != nil {
 			return nil, err
 		}
 		op := tx.ValidatorAdd{Key: key, Address: address}
 		if replaces != "" {
-			op.Replaces, err = parseKey(cmd, replaces)
+			op.Replaces, err = parseKey(replaces)
 		}
 		return op, err
 	})
@@ -282,7 +282,7 @@ where the committee withstands as many faults without it.`,
 		Example: "  decubectl ledger submit validator.remove 12D3KooW...",
 		Args:    wants(1, 1, "one peer ID"),
 	}, func(cmd *cobra.Command, args []string) (tx.Op, error) {
-		key, err := parseKey(cmd, args[0])
+		key, err := parseKey(args[0])
 		return tx.ValidatorRemove{Key: key}, err
 	})
 }
@@ -299,17 +299,17 @@ whether this one did, or how many are missing. Votes do not expire.`,
 	}, func(cmd *cobra.Command, args []string) (tx.Op, error) {
 		v, err := strconv.ParseUint(args[1], 10, 64)
 		if err != nil {
-			return nil, usageError(cmd, "%q is no value of a parameter: want a whole number", args[1])
+			return nil, usageError("%q is no value of a parameter: want a whole number", args[1])
 		}
 		return tx.ParamsSet{Name: args[0], Value: v}, nil
 	})
 }
 
 // parseKey reads an argument that names somebody by peer ID.
-func parseKey(cmd *cobra.Command, arg string) (sig.PublicKey, error) {
+func parseKey(arg string) (sig.PublicKey, error) {
 	key, err := sig.ParsePublicKey(arg)
 	if err != nil {
-		return sig.PublicKey{}, usageError(cmd, "%w; \"decubectl id\" prints a node's", err)
+		return sig.PublicKey{}, usageError("%w; \"decubectl id\" prints a node's", err)
 	}
 	return key, nil
 }

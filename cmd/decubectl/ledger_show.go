@@ -23,7 +23,7 @@ func (a *app) ledgerTx() *cobra.Command {
 		Example: "  decubectl ledger tx 5f1d...\n  decubectl ledger tx 5f1d... --json | jq .operation",
 		Args:    wants(1, 1, "one transaction ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := parseTx(cmd, args[0])
+			id, err := parseTx(args[0])
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ func (a *app) ledgerBlock() *cobra.Command {
 			if len(args) == 1 && args[0] != "latest" {
 				var err error
 				if seq, err = strconv.ParseUint(args[0], 10, 64); err != nil || seq == 0 {
-					return usageError(cmd, "%q is no block's sequence number: they count from 1, and latest is the last", args[0])
+					return usageError("%q is no block's sequence number: they count from 1, and latest is the last", args[0])
 				}
 			}
 			c, err := a.daemon(cmd.Context())

@@ -66,7 +66,7 @@ with exit code 14: it may still be committed, and "decubectl ledger tx" tells.`
 		}
 		op, err := tx.ParseOp(data)
 		if err != nil {
-			return rejectedUsage(cmd, fmt.Errorf("%s: %w", file, err))
+			return rejectedUsage(fmt.Errorf("%s: %w", file, err))
 		}
 		return a.submit(cmd, &f, op)
 	}
@@ -74,17 +74,17 @@ with exit code 14: it may still be committed, and "decubectl ledger tx" tells.`
 }
 
 // rejectedUsage is a mistake in an operation that shows before anybody is asked.
-func rejectedUsage(cmd *cobra.Command, err error) error {
+func rejectedUsage(err error) error {
 	if code, ok := tx.CodeOf(err); ok {
-		return usageError(cmd, "%w%s", err, advice(code, true, code.Explain()))
+		return usageError("%w%s", err, advice(code, true, code.Explain()))
 	}
-	return usageError(cmd, "%w", err)
+	return usageError("%w", err)
 }
 
 // submit has an operation ordered, and prints what became of it.
 func (a *app) submit(cmd *cobra.Command, f *submitFlags, op tx.Op) error {
 	if err := op.Validate(); err != nil {
-		return rejectedUsage(cmd, err)
+		return rejectedUsage(err)
 	}
 	ctx := cmd.Context()
 	var key sig.PrivateKey

@@ -32,7 +32,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(out)
 	root.SetErr(stderr)
-	err := explain(ctx, out.Or(root.ExecuteContext(ctx)))
+	cmd, err := root.ExecuteContextC(ctx)
+	err = explain(ctx, out.Or(inUsage(cmd, err)))
 	if a.json || wantsJSON(args) {
 		return reportJSON(stderr, err)
 	}

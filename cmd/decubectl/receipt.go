@@ -39,7 +39,7 @@ written, against the genesis that the node has.`,
   decubectl receipt get 5f1d... | decubectl receipt verify - --genesis genesis.json`,
 		Args: wants(1, 1, "one CID or transaction ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			get, err := a.receiptSource(cmd, args[0], owner)
+			get, err := a.receiptSource(args[0], owner)
 			if err != nil {
 				return err
 			}
@@ -77,21 +77,21 @@ written, against the genesis that the node has.`,
 }
 
 // receiptSource returns how to get the receipt that an argument names.
-func (a *app) receiptSource(cmd *cobra.Command, arg, owner string) (func(ctx context.Context, c *client.Client) ([]byte, error), error) {
+func (a *app) receiptSource(arg, owner string) (func(ctx context.Context, c *client.Client) ([]byte, error), error) {
 	if isHash(arg) {
-		id, err := parseTx(cmd, arg)
+		id, err := parseTx(arg)
 		if err == nil && owner != "" {
-			err = usageError(cmd, "--owner chooses among the registrations of a snapshot, and %s is a transaction", arg)
+			err = usageError("--owner chooses among the registrations of a snapshot, and %s is a transaction", arg)
 		}
 		return func(ctx context.Context, c *client.Client) ([]byte, error) { return c.Receipt(ctx, id) }, err
 	}
-	root, err := parseRoot(cmd, arg)
+	root, err := parseRoot(arg)
 	if err != nil {
 		return nil, err
 	}
 	var key sig.PublicKey
 	if owner != "" {
-		if key, err = parseKey(cmd, owner); err != nil {
+		if key, err = parseKey(owner); err != nil {
 			return nil, err
 		}
 	}
@@ -123,9 +123,9 @@ something that this peer signed.`,
 		Args: wants(1, 1, "one file, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if genesisFile == "" {
-				return usageError(cmd, "a receipt is verified against the ledger's genesis document: name it with --genesis FILE")
+				return usageError("a receipt is verified against the ledger's genesis document: name it with --genesis FILE")
 			}
-			want, err := parseExpected(cmd, cid, owner)
+			want, err := parseExpected(cid, owner)
 			if err != nil {
 				return err
 			}
@@ -133,7 +133,7 @@ something that this peer signed.`,
 			if err != nil {
 				return err
 			}
-			trust, err := parseTrust(cmd, g, trusted)
+			trust, err := parseTrust(g, trusted)
 			if err != nil {
 				return err
 			}
@@ -160,13 +160,13 @@ something that this peer signed.`,
 
 // parseTrust returns the trust in a validator set, given by its digest in hexadecimal,
 // or in that of the genesis if none is given.
-func parseTrust(cmd *cobra.Command, g *genesis.Genesis, set string) (receipt.Trust, error) {
+func parseTrust(g *genesis.Genesis, set string) (receipt.Trust, error) {
 	if set == "" {
 		return receipt.FromGenesis(g), nil
 	}
 	b, err := hex.DecodeString(set)
 	if err != nil || len(b) != len(pbft.Digest{}) {
-		return receipt.Trust{}, usageError(cmd, "%q is not the digest of a validator set: 64 hexadecimal digits", set)
+		return receipt.Trust{}, usageError("%q is not the digest of a validator set: 64 hexadecimal digits", set)
 	}
 	return receipt.FromSet(g, pbft.Digest(b), nil)
 }
@@ -177,14 +177,14 @@ type expected struct {
 	owner sig.PublicKey
 }
 
-func parseExpected(cmd *cobra.Command, cid, owner string) (want expected, err error) {
+func parseExpected(cid, owner string) (want expected, err error) {
 	if cid != "" {
-		if want.root, err = parseRoot(cmd, cid); err != nil {
+		if want.root, err = parseRoot(cid); err != nil {
 			return want, err
 		}
 	}
 	if owner != "" {
-		want.owner, err = parseKey(cmd, owner)
+		want.owner, err = parseKey(owner)
 	}
 	return want, err
 }

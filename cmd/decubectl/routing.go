@@ -26,7 +26,7 @@ func (a *app) findProviders() *cobra.Command {
 		Example: "  decubectl routing findprovs bafyrei...\n  decubectl routing findprovs bafyrei... --limit 1 --json",
 		Args:    wants(1, 1, "one CID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := parseCID(cmd, args[0])
+			id, err := parseCID(args[0])
 			if err != nil {
 				return err
 			}

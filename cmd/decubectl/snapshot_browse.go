@@ -99,7 +99,7 @@ func (a *app) snapshotLs() *cobra.Command {
 		Example: "  decubectl snapshot ls bafyrei...\n  decubectl snapshot ls -l bafyrei.../src\n  decubectl snapshot ls -R bafyrei... --json | jq -r .path",
 		Args:    wants(1, 2, "a CID, and a path in it at most"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			root, path, err := parsePath(cmd, strings.Join(args, "/"))
+			root, path, err := parsePath(strings.Join(args, "/"))
 			if err != nil {
 				return err
 			}
@@ -175,7 +175,7 @@ func (a *app) snapshotCat() *cobra.Command {
 		Example: "  decubectl snapshot cat bafyrei... etc/hosts\n  decubectl snapshot cat bafyrei.../db.sql | psql",
 		Args:    wants(1, 2, "a CID and a path in it"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			root, path, err := parsePath(cmd, strings.Join(args, "/"))
+			root, path, err := parsePath(strings.Join(args, "/"))
 			if err != nil {
 				return err
 			}
@@ -213,11 +213,11 @@ func (a *app) snapshotDiff() *cobra.Command {
 		Example: "  decubectl snapshot diff bafyreia... bafyreib...",
 		Args:    wants(2, 2, "two CIDs"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			before, err := parseRoot(cmd, args[0])
+			before, err := parseRoot(args[0])
 			if err != nil {
 				return err
 			}
-			after, err := parseRoot(cmd, args[1])
+			after, err := parseRoot(args[1])
 			if err != nil {
 				return err
 			}

@@ -97,33 +97,33 @@ func hostname() string {
 }
 
 // options completes f for path.
-func (f *createFlags) options(cmd *cobra.Command, repository, path string) (create.Options, error) {
+func (f *createFlags) options(repository, path string) (create.Options, error) {
 	opts := f.Options
 	opts.Path, opts.Private, opts.PrivateMark = path, []string{repository, repo.DefaultPath()}, repo.Secrets()
 	request := api.RegisterRequest{Label: f.Label, Tags: f.Tags}
 	if err := request.Check(); err != nil {
-		return opts, usageError(cmd, "%w", err)
+		return opts, usageError("%w", err)
 	}
 	var fromFiles []string
 	for _, file := range f.excludeFiles {
 		patterns, err := create.ReadExcludes(file)
 		if err != nil {
-			return opts, usageError(cmd, "--exclude-file: %w", err)
+			return opts, usageError("--exclude-file: %w", err)
 		}
 		fromFiles = append(fromFiles, patterns...)
 	}
 	opts.Exclude = append(fromFiles, opts.Exclude...) // the last that matches decides
-	if err := f.registration(cmd); err != nil {
+	if err := f.registration(); err != nil {
 		return opts, err
 	}
 	var err error
 	if f.time != "" {
 		if opts.Time, err = time.Parse(time.RFC3339Nano, f.time); err != nil {
-			return opts, usageError(cmd, "--time: %q is not a time such as 2026-01-31T12:00:00Z", f.time)
+			return opts, usageError("--time: %q is not a time such as 2026-01-31T12:00:00Z", f.time)
 		}
 	}
 	if f.parent != "" {
-		if opts.Parent, err = parseRoot(cmd, f.parent); err != nil {
+		if opts.Parent, err = parseRoot(f.parent); err != nil {
 			return opts, err
 		}
 	}
@@ -140,18 +140,18 @@ func (f *createFlags) options(cmd *cobra.Command, repository, path string) (crea
 }
 
 // registration completes what f says of the registration.
-func (f *createFlags) registration(cmd *cobra.Command) error {
+func (f *createFlags) registration() error {
 	switch f.register {
 	case registerAuto, registerYes, registerNo:
 	default:
-		return usageError(cmd, "--register: %q, want auto, yes or no", f.register)
+		return usageError("--register: %q, want auto, yes or no", f.register)
 	}
 	if f.register == registerNo && f.retain != "" {
-		return usageError(cmd, "--retain is a promise that is registered, and --register=no asks for no registration")
+		return usageError("--retain is a promise that is registered, and --register=no asks for no registration")
 	}
 	var err error
 	if f.retainUntil, err = parseRetention(f.retain, time.Now()); err != nil {
-		return usageError(cmd, "--retain: %w", err)
+		return usageError("--retain: %w", err)
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ type created struct {
 func (a *app) create(cmd *cobra.Command, path string, f *createFlags) error {
 	ctx := cmd.Context()
 	a.noteReaders()
-	opts, err := f.options(cmd, a.repo, path)
+	opts, err := f.options(a.repo, path)
 	if err != nil {
 		return err
 	}

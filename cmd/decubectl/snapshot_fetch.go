@@ -42,7 +42,7 @@ A snapshot that nobody has ends with exit code 14 and with what was tried.`,
 		Example: "  decubectl snapshot fetch bafyrei...\n  decubectl snapshot fetch bafyrei... --timeout 30s --json",
 		Args:    wants(1, 1, "one CID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			root, err := parseRoot(cmd, args[0])
+			root, err := parseRoot(args[0])
 			if err != nil {
 				return err
 			}

@@ -65,7 +65,7 @@ func (a *app) snapshotShow() *cobra.Command {
 		Example: "  decubectl snapshot show bafyrei...",
 		Args:    wants(1, 1, "one CID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			root, err := parseRoot(cmd, args[0])
+			root, err := parseRoot(args[0])
 			if err != nil {
 				return err
 			}
@@ -112,13 +112,13 @@ func (a *app) snapshotForget() *cobra.Command {
 		Args:    wants(1, -1, "a CID, or several"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
-				if _, err := parseRoot(cmd, arg); err != nil {
+				if _, err := parseRoot(arg); err != nil {
 					return err
 				}
 			}
 			return a.using(cmd.Context(), func(x *access) error {
 				for _, arg := range args {
-					root, err := parseRoot(cmd, arg)
+					root, err := parseRoot(arg)
 					if err != nil {
 						return err
 					}

@@ -68,7 +68,7 @@ type restored struct {
 }
 
 func (a *app) restore(cmd *cobra.Command, arg, target string, f *restoreFlags) error {
-	root, path, err := parsePath(cmd, arg)
+	root, path, err := parsePath(arg)
 	if err != nil {
 		return err
 	}

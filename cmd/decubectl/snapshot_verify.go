@@ -20,7 +20,7 @@ with --read-data also every byte. The exit code is 1 when something is wrong.`,
 		Example: "  decubectl snapshot verify bafyrei...\n  decubectl snapshot verify bafyrei... --read-data --json",
 		Args:    wants(1, 1, "one CID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			root, err := parseRoot(cmd, args[0])
+			root, err := parseRoot(args[0])
 			if err != nil {
 				return err
 			}
