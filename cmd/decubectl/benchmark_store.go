@@ -12,8 +12,8 @@ import (
 // openBenchmarkStore opens a session of the block store of a repository that was
 // made for a benchmark, in the way that every command does.
 func openBenchmarkStore(ctx context.Context, dir, mode string) (*suite.Store, error) {
-	own := &app{repo: dir, quiet: true}
-	x, err := own.open(ctx)
+	own := &env{globals: globals{repo: dir, quiet: true}}
+	x, err := own.open(ctx, false)
 	if err != nil {
 		return nil, err
 	}

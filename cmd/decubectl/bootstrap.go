@@ -10,20 +10,51 @@ import (
 	"github.com/decube/decube/api/client"
 )
 
-func (a *app) bootstrapCommand() *cobra.Command {
+func newBootstrapCommand(e *env) *cobra.Command {
+	list := &bootstrapOptions{
+		name: "list",
+		call: func(ctx context.Context, c *client.Client, _ []string) ([]string, error) { return c.Bootstrap(ctx) },
+	}
+	add := &bootstrapOptions{
+		name: "add", verb: "added ",
+		call: func(ctx context.Context, c *client.Client, addrs []string) ([]string, error) {
+			return c.AddBootstrap(ctx, addrs)
+		},
+	}
+	remove := &bootstrapOptions{
+		name: "rm", verb: "removed ",
+		call: func(ctx context.Context, c *client.Client, addrs []string) ([]string, error) {
+			return c.RemoveBootstrap(ctx, addrs)
+		},
+	}
 	return group("bootstrap", "See and change the peers that are dialled at start",
-		a.bootstrapChange("list", "List bootstrap peers", "", noArgs,
-			func(ctx context.Context, c *client.Client, _ []string) ([]string, error) { return c.Bootstrap(ctx) }),
-		a.bootstrapChange("add MULTIADDR...", "Add bootstrap peers", "added ",
-			wants(1, -1, "a multiaddr that ends in /p2p/ID, or several"),
-			func(ctx context.Context, c *client.Client, args []string) ([]string, error) {
-				return c.AddBootstrap(ctx, args)
-			}),
-		a.bootstrapChange("rm MULTIADDR...", "Remove bootstrap peers", "removed ",
-			wants(1, -1, "a multiaddr of the list, or several"),
-			func(ctx context.Context, c *client.Client, args []string) ([]string, error) {
-				return c.RemoveBootstrap(ctx, args)
-			}))
+		list.command(e, "list", "List bootstrap peers", noArgs),
+		add.command(e, "add MULTIADDR...", "Add bootstrap peers", wants(1, -1, "a multiaddr that ends in /p2p/ID, or several")),
+		remove.command(e, "rm MULTIADDR...", "Remove bootstrap peers", wants(1, -1, "a multiaddr of the list, or several")))
+}
+
+// bootstrapOptions are the inputs of the commands of bootstrap, which differ in what they
+// ask the daemon for, and in the word before each address of its answer.
+type bootstrapOptions struct {
+	name, verb string
+	call       func(ctx context.Context, c *client.Client, addrs []string) ([]string, error)
+
+	addrs []string
+}
+
+func (o *bootstrapOptions) command(e *env, use, short string, args cobra.PositionalArgs) *cobra.Command {
+	return &cobra.Command{
+		Use:     use,
+		Short:   short,
+		Example: "  decubectl bootstrap " + use,
+		Args:    args,
+		RunE:    runs(e, o.parse, o.run),
+	}
+}
+
+func (o *bootstrapOptions) parse(args []string) error {
+	o.addrs = args // the daemon knows what a multiaddr is
+	return nil
 }
 
 // address is how a bootstrap peer is printed with --json.
@@ -31,32 +62,22 @@ type address struct {
 	Address string `json:"address"`
 }
 
-func (a *app) bootstrapChange(use, short, verb string, args cobra.PositionalArgs,
-	call func(ctx context.Context, c *client.Client, args []string) ([]string, error),
-) *cobra.Command {
-	return &cobra.Command{
-		Use:     use,
-		Short:   short,
-		Example: "  decubectl bootstrap " + use,
-		Args:    args,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.daemon(cmd.Context())
-			if err != nil {
-				return err
-			}
-			addrs, err := call(cmd.Context(), c, args)
-			if err != nil {
-				return fmt.Errorf("%s: %w", cmd.CommandPath(), err)
-			}
-			items := make([]address, len(addrs))
-			for i, addr := range addrs {
-				items[i].Address = addr
-			}
-			return printEach(a, items, func(w io.Writer) {
-				for _, addr := range addrs {
-					fmt.Fprintln(w, verb+addr)
-				}
-			})
-		},
+func (o *bootstrapOptions) run(ctx context.Context, e *env) error {
+	c, err := e.daemon(ctx)
+	if err != nil {
+		return err
 	}
+	addrs, err := o.call(ctx, c, o.addrs)
+	if err != nil {
+		return fmt.Errorf("decubectl bootstrap %s: %w", o.name, err)
+	}
+	items := make([]address, len(addrs))
+	for i, addr := range addrs {
+		items[i].Address = addr
+	}
+	return printEach(e, items, func(w io.Writer) {
+		for _, addr := range addrs {
+			fmt.Fprintln(w, o.verb+addr)
+		}
+	})
 }

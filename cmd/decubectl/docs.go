@@ -10,25 +10,15 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// docsCommand generates the documents that are made from the commands themselves.
-func (a *app) docsCommand() *cobra.Command {
+// newDocsCommand returns the commands that write documents about all commands. They are
+// about the tree of commands itself, and so the only ones that look at it.
+func newDocsCommand(e *env) *cobra.Command {
 	man := &cobra.Command{
 		Use:     "man DIR",
 		Short:   "Write man pages into a directory",
 		Example: "  decubectl docs man /usr/local/share/man/man1",
 		Args:    wants(1, 1, "one directory"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return fmt.Errorf("making the directory for man pages: %w", err)
-			}
-			root := cmd.Root()
-			root.DisableAutoGenTag = true
-			header := &doc.GenManHeader{Title: "DECUBECTL", Section: "1", Source: "DeCube", Manual: "DeCube manual"}
-			if err := doc.GenManTree(root, header, args[0]); err != nil {
-				return fmt.Errorf("writing man pages into %s: %w", args[0], err)
-			}
-			return nil
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return writeManPages(cmd.Root(), args[0]) },
 	}
 	reference := &cobra.Command{
 		Use:     "reference",
@@ -36,13 +26,26 @@ func (a *app) docsCommand() *cobra.Command {
 		Example: "  decubectl docs reference > docs/cli.md",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			writeReference(a.stdout, cmd.Root())
+			writeReference(e.stdout, cmd.Root())
 			return nil
 		},
 	}
 	cmd := group("docs", "Generate documents", man, reference)
 	cmd.Hidden = true
 	return cmd
+}
+
+// writeManPages writes a page for each command into a directory, which it makes.
+func writeManPages(root *cobra.Command, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("making the directory for man pages: %w", err)
+	}
+	root.DisableAutoGenTag = true
+	header := &doc.GenManHeader{Title: "DECUBECTL", Section: "1", Source: "DeCube", Manual: "DeCube manual"}
+	if err := doc.GenManTree(root, header, dir); err != nil {
+		return fmt.Errorf("writing man pages into %s: %w", dir, err)
+	}
+	return nil
 }
 
 // referenceIntro begins docs/cli.md.

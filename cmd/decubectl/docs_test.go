@@ -10,15 +10,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func testApp() *app {
-	return &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard}
+// testRoot returns the commands, in an environment that says nothing.
+func testRoot() *cobra.Command {
+	return newRootCommand(&env{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard})
 }
 
 // TestReference holds docs/cli.md, which has the help of every command, against
 // the commands.
 func TestReference(t *testing.T) {
 	var got strings.Builder
-	writeReference(&got, testApp().command())
+	writeReference(&got, testRoot())
 	golden := filepath.Join("..", "..", "docs", "cli.md")
 	if os.Getenv("DECUBE_UPDATE_GOLDEN") != "" {
 		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
@@ -53,7 +54,7 @@ func TestEveryCommandIsExplained(t *testing.T) {
 			check(sub)
 		}
 	}
-	root := testApp().command()
+	root := testRoot()
 	root.Short, root.Example = "the program", "itself"
 	check(root)
 }

@@ -98,22 +98,6 @@ func inUsage(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// wants checks the number of arguments; most < 0 is no limit.
-func wants(least, most int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) < least:
-			return usageError("%s wants %s", cmd.CommandPath(), what)
-		case most >= 0 && len(args) > most:
-			return usageError("%s wants %s, and got %d arguments more", cmd.CommandPath(), what, len(args)-most)
-		}
-		return nil
-	}
-}
-
-// noArgs is for commands without arguments.
-var noArgs = wants(0, 0, "no arguments")
-
 // isNotFound reports whether err is about something that the node does not hold.
 func isNotFound(err error) bool {
 	return errors.Is(err, api.ErrNotFound) || errors.Is(err, blockstore.ErrNotFound)

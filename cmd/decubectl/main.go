@@ -25,16 +25,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, release := untilSignal()
 	defer release()
 	out := exitcode.NewOutput(stdout)
-	a := &app{stdin: stdin, stdout: out, stderr: stderr, cancel: func() {}}
-	defer func() { a.cancel() }()
-	root := a.command()
+	e := &env{stdin: stdin, stdout: out, stderr: stderr}
+	root := newRootCommand(e)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(out)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	err = explain(ctx, out.Or(inUsage(cmd, err)))
-	if a.json || wantsJSON(args) {
+	if e.json || wantsJSON(args) {
 		return reportJSON(stderr, err)
 	}
 	return exitcode.Report(stderr, err)

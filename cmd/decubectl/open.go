@@ -49,27 +49,28 @@ type access struct {
 }
 
 // open reaches the repo's daemon or, when none runs, opens the repo itself and
-// says so. The access must be closed.
-func (a *app) open(ctx context.Context) (*access, error) {
-	c, err := a.reach(ctx)
+// says so. With rebuild set, a store whose index is lost gets a new one then. The
+// access must be closed.
+func (e *env) open(ctx context.Context, rebuild bool) (*access, error) {
+	c, err := e.reach(ctx)
 	switch {
 	case err == nil:
 		return &access{keeper: c, daemon: c}, nil
-	case !errors.Is(err, api.ErrUnreachable) || a.url != "":
+	case !errors.Is(err, api.ErrUnreachable) || e.url != "":
 		return nil, err
 	}
-	guard, lockErr := repo.Lock(a.repo)
+	guard, lockErr := repo.Lock(e.repo)
 	if errors.Is(lockErr, repo.ErrLocked) {
 		return nil, exitcode.With(fmt.Errorf("the daemon does not answer (%w), and the repository cannot be opened without it: %w", err, lockErr), exitcode.Locked)
 	}
 	readOnly := repo.IsReadOnly(lockErr)
 	if readOnly {
-		guard, lockErr = repo.LockReadOnly(a.repo)
+		guard, lockErr = repo.LockReadOnly(e.repo)
 	}
 	if lockErr != nil {
 		return nil, lockErr
 	}
-	store, err := a.openStore(ctx, readOnly)
+	store, err := openStore(ctx, e, readOnly, rebuild)
 	if err != nil {
 		return nil, errors.Join(err, guard.Unlock())
 	}
@@ -77,34 +78,34 @@ func (a *app) open(ctx context.Context) (*access, error) {
 	if readOnly {
 		how = "for reading only, for it cannot be written, and without the network"
 	}
-	a.note("No daemon is running: working on %s %s.", a.repo, how)
-	return &access{keeper: offline{local.New(store, a.repo)}, store: store, unlock: guard.Unlock}, nil
+	e.note("No daemon is running: working on %s %s.", e.repo, how)
+	return &access{keeper: offline{local.New(store, e.repo)}, store: store, unlock: guard.Unlock}, nil
 }
 
 // openStore opens the block store; the repo's lock is held. One that the disk has no
 // room to open is opened for reading only: what is kept can be restored.
-func (a *app) openStore(ctx context.Context, readOnly bool) (*blockstore.Store, error) {
+func openStore(ctx context.Context, e *env, readOnly, rebuild bool) (*blockstore.Store, error) {
 	cfg := blockstore.Default()
-	source := config.Source{File: repo.Dir(a.repo).Config(), Environ: os.Environ()}
+	source := config.Source{File: repo.Dir(e.repo).Config(), Environ: os.Environ()}
 	if _, err := config.LoadSection("storage", &cfg, source); err != nil {
 		return nil, err
 	}
-	dir := repo.Dir(a.repo).Blocks()
+	dir := repo.Dir(e.repo).Blocks()
 	var opts []blockstore.Option
 	if readOnly {
 		opts = append(opts, blockstore.WithReadOnly())
 	}
 	store, err := blockstore.Open(dir, cfg, opts...)
 	if errors.Is(err, blockstore.ErrNoSpace) && !readOnly {
-		a.warn("%v; it is open for reading only", err)
+		e.warn("%v; it is open for reading only", err)
 		return blockstore.Open(dir, cfg, blockstore.WithReadOnly())
 	}
-	if errors.Is(err, blockstore.ErrIndex) && a.rebuild && !readOnly {
+	if errors.Is(err, blockstore.ErrIndex) && rebuild && !readOnly {
 		rep, err := blockstore.Rebuild(ctx, dir, cfg, nil)
 		if err != nil {
 			return nil, err
 		}
-		a.note("Made a new index: %s, %s; %s damaged. The old one is in %s.", plural(rep.Blocks, "block"), size(rep.Bytes), count(rep.Damaged), rep.OldDir)
+		e.note("Made a new index: %s, %s; %s damaged. The old one is in %s.", plural(rep.Blocks, "block"), size(rep.Bytes), count(rep.Damaged), rep.OldDir)
 		return blockstore.Open(dir, cfg)
 	}
 	if errors.Is(err, blockstore.ErrIndex) {
@@ -169,18 +170,19 @@ func (o offline) Snapshot(ctx context.Context, root block.ID) (api.Snapshot, err
 
 func (o offline) RepoStat(ctx context.Context) (api.RepoStat, error) { return o.Stat(ctx) }
 
-// using runs f with an open repo.
-func (a *app) using(ctx context.Context, f func(x *access) error) error {
-	x, err := a.open(ctx)
+// withRepo runs f with an open repo.
+func (e *env) withRepo(ctx context.Context, f func(x *access) error) error {
+	x, err := e.open(ctx, false)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f(x), x.close())
 }
 
-// usingBlocks runs f with an open repo and a session of its blocks.
-func (a *app) usingBlocks(ctx context.Context, network bool, f func(x *access, b blocks) error) error {
-	return a.using(ctx, func(x *access) error {
+// withBlocks runs f with an open repo and a session of its blocks; see access.blocks
+// for network.
+func (e *env) withBlocks(ctx context.Context, network bool, f func(x *access, b blocks) error) error {
+	return e.withRepo(ctx, func(x *access) error {
 		b, err := x.blocks(ctx, network)
 		if err != nil {
 			return err

@@ -48,13 +48,13 @@ type meter struct {
 }
 
 // meter returns a progress display, or nil when nobody would see it.
-func (a *app) meter(label string) *meter {
-	if !a.progress && (a.quiet || !onTerminal(a.stderr)) {
+func (e *env) meter(label string) *meter {
+	if !e.progress && (e.quiet || !onTerminal(e.stderr)) {
 		return nil
 	}
-	m := &meter{out: a.stderr, label: label, begun: time.Now(), inBytes: true, stop: make(chan struct{}), ended: make(chan struct{})}
-	if a.progress {
-		m.lines = json.NewEncoder(a.stderr)
+	m := &meter{out: e.stderr, label: label, begun: time.Now(), inBytes: true, stop: make(chan struct{}), ended: make(chan struct{})}
+	if e.progress {
+		m.lines = json.NewEncoder(e.stderr)
 	}
 	go m.run()
 	return m

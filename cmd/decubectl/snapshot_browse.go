@@ -103,7 +103,7 @@ func (a *app) snapshotLs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.usingBlocks(cmd.Context(), true, func(x *access, b blocks) error {
+			return a.withBlocks(cmd.Context(), true, func(x *access, b blocks) error {
 				items := snapshot.List(cmd.Context(), b, root, path)
 				if recursive {
 					items = below(snapshot.Walk(cmd.Context(), b, root), path)
@@ -179,7 +179,7 @@ func (a *app) snapshotCat() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.usingBlocks(cmd.Context(), true, func(x *access, b blocks) error {
+			return a.withBlocks(cmd.Context(), true, func(x *access, b blocks) error {
 				_, err := snapshot.Cat(cmd.Context(), b, root, path, a.stdout, offset, length)
 				return browseHint(x, err)
 			})
@@ -221,7 +221,7 @@ func (a *app) snapshotDiff() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.usingBlocks(cmd.Context(), true, func(x *access, b blocks) error {
+			return a.withBlocks(cmd.Context(), true, func(x *access, b blocks) error {
 				return browseHint(x, a.diff(cmd.Context(), snapshot.Diff(cmd.Context(), b, before, after)))
 			})
 		},

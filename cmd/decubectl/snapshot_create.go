@@ -211,7 +211,7 @@ func (a *app) create(cmd *cobra.Command, path string, f *createFlags) error {
 	var res create.Result
 	var reg *registration
 	var unregistered error
-	err = a.usingBlocks(ctx, false, func(x *access, b blocks) error {
+	err = a.withBlocks(ctx, false, func(x *access, b blocks) error {
 		if res, err = a.take(ctx, b, path, f.name, opts); err != nil {
 			return a.keepSent(ctx, b, err)
 		}

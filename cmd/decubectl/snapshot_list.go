@@ -19,7 +19,7 @@ func (a *app) snapshotList() *cobra.Command {
 		Example: "  decubectl snapshot list\n  decubectl snapshot list --label nightly --json | tail -1 | jq -r .cid",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.using(cmd.Context(), func(x *access) error {
+			return a.withRepo(cmd.Context(), func(x *access) error {
 				all, err := x.Snapshots(cmd.Context())
 				if err != nil {
 					return err
@@ -69,7 +69,7 @@ func (a *app) snapshotShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.using(cmd.Context(), func(x *access) error {
+			return a.withRepo(cmd.Context(), func(x *access) error {
 				snap, err := x.Snapshot(cmd.Context(), root)
 				if err != nil {
 					return hintFetch(err, root)
@@ -116,7 +116,7 @@ func (a *app) snapshotForget() *cobra.Command {
 					return err
 				}
 			}
-			return a.using(cmd.Context(), func(x *access) error {
+			return a.withRepo(cmd.Context(), func(x *access) error {
 				for _, arg := range args {
 					root, err := parseRoot(arg)
 					if err != nil {

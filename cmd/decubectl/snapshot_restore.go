@@ -88,7 +88,7 @@ func (a *app) restore(cmd *cobra.Command, arg, target string, f *restoreFlags) e
 	}
 	// The session is open before anything is fetched, so that no collection takes
 	// what comes before it was read.
-	err = a.usingBlocks(cmd.Context(), !f.noFetch, func(x *access, b blocks) error {
+	err = a.withBlocks(cmd.Context(), !f.noFetch, func(x *access, b blocks) error {
 		if x.daemon != nil && !f.noFetch && len(opts.Include) == 0 {
 			res, err := a.fetch(cmd.Context(), x.daemon, root, api.FetchRequest{}, f.fetchFlags)
 			if err != nil {

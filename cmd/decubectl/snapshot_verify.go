@@ -24,7 +24,7 @@ with --read-data also every byte. The exit code is 1 when something is wrong.`,
 			if err != nil {
 				return err
 			}
-			return a.using(cmd.Context(), func(x *access) error {
+			return a.withRepo(cmd.Context(), func(x *access) error {
 				m := a.meter("verify")
 				rep, err := x.Verify(cmd.Context(), root, req, m.work)
 				m.close()
