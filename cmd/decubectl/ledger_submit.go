@@ -117,7 +117,7 @@ func (a *app) submit(cmd *cobra.Command, f *submitFlags, op tx.Op) error {
 		a.note("Handed in; \"decubectl ledger tx %s\" shows its block once it has one.", done.ID)
 		return nil
 	}
-	return a.undecided(ctx, c, &done)
+	return undecided(ctx, c, &done)
 }
 
 // requestFor returns what to hand in to have an operation ordered: the operation itself,
@@ -172,7 +172,7 @@ func standing(v *api.Vote) string {
 const reasonTimeout = 2 * time.Second
 
 // undecided returns why a transaction is in no block yet, or nil if it is.
-func (a *app) undecided(ctx context.Context, c *client.Client, done *api.Submitted) error {
+func undecided(ctx context.Context, c *client.Client, done *api.Submitted) error {
 	if done.Committed {
 		return nil
 	}

@@ -45,7 +45,7 @@ nobody has it, 15 not found on this node, 130 interrupted.`,
 	root.CompletionOptions.HiddenDefaultCmd = false
 	asGroup(root)
 	root.AddCommand(
-		e.snapshotCommand(), newRepoCommand(e), newGCCommand(e),
+		newSnapshotCommand(e), newRepoCommand(e), newGCCommand(e),
 		newIDCommand(e), newStatusCommand(e), newSwarmCommand(e), newBootstrapCommand(e), newRoutingCommand(e),
 		e.ledgerCommand(), e.receiptCommand(),
 		e.benchmarkCommand(), newVersionCommand(e), newDocsCommand(e),

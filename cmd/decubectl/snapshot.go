@@ -2,8 +2,9 @@ package main
 
 import "github.com/spf13/cobra"
 
-func (a *app) snapshotCommand() *cobra.Command {
+func newSnapshotCommand(e *env) *cobra.Command {
 	return group("snapshot", "Take, fetch and restore snapshots",
-		a.snapshotCreate(), a.snapshotList(), a.snapshotShow(), a.snapshotLs(), a.snapshotCat(), a.snapshotDiff(),
-		a.snapshotFetch(), a.snapshotRestore(), a.snapshotVerify(), a.snapshotForget())
+		newSnapshotCreateCommand(e), newSnapshotListCommand(e), newSnapshotShowCommand(e),
+		newSnapshotLsCommand(e), newSnapshotCatCommand(e), newSnapshotDiffCommand(e),
+		newSnapshotFetchCommand(e), newSnapshotRestoreCommand(e), newSnapshotVerifyCommand(e), newSnapshotForgetCommand(e))
 }

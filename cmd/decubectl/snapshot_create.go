@@ -22,22 +22,21 @@ import (
 // flushTimeout bounds how long an interrupted create goes on saving what it sent.
 const flushTimeout = 5 * time.Second
 
-// createFlags are the flags of snapshot create that need work before use.
-type createFlags struct {
+// snapshotCreateOptions are the inputs of snapshot create.
+type snapshotCreateOptions struct {
 	create.Options
+	registerOptions
 
+	name string // of the file that standard input is recorded as
+
+	// What parse works into the other fields.
 	excludeFiles []string
 	time, parent string
 	noCache      bool
-	name         string
-
-	register    string // whether to: auto, yes or no
-	retain      string
-	retainUntil int64 // of retain, Unix seconds
 }
 
-func (a *app) snapshotCreate() *cobra.Command {
-	var f createFlags
+func newSnapshotCreateCommand(e *env) *cobra.Command {
+	o := new(snapshotCreateOptions)
 	cmd := &cobra.Command{
 		Use:   "create PATH|-",
 		Short: "Take a snapshot of a directory, a file or standard input",
@@ -66,25 +65,24 @@ the command says how to register it later; with --register=yes it also fails.`,
   decubectl snapshot create ~/project --register=yes --retain 90d
   pg_dump db | decubectl snapshot create - --name db.sql`,
 		Args: wants(1, 1, "one path, or - for standard input"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.create(cmd, args[0], &f) },
+		RunE: runs(e, o.parse, o.run),
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.Exclude, "exclude", nil, "leave out what matches a `PATTERN` in gitignore syntax; repeatable")
-	flags.StringArrayVar(&f.excludeFiles, "exclude-file", nil, "read patterns from a `FILE`; repeatable")
-	flags.BoolVar(&f.NoIgnoreFiles, "no-ignore-files", false, "take everything, whatever files named "+create.IgnoreFile+" say")
-	flags.BoolVar(&f.NoCaches, "exclude-caches", false, "leave out what is in directories that a CACHEDIR.TAG marks, but for the tag")
-	flags.BoolVar(&f.NoDump, "exclude-nodump", false, "leave out what has the attribute nodump, see chattr(1)")
-	flags.BoolVarP(&f.OneFileSystem, "one-file-system", "x", false, "do not enter other file systems")
-	flags.StringVar(&f.time, "time", "", "creation `TIME` to record, RFC 3339; makes the CID reproducible")
-	flags.StringVar(&f.parent, "parent", "", "record the `CID` of the snapshot before this one")
-	flags.BoolVar(&f.noCache, "no-cache", false, "read every file, also unchanged ones")
-	flags.StringVar(&f.Label, "label", "", "name of the snapshot")
-	flags.StringArrayVar(&f.Tags, "tag", nil, "tag of the snapshot; repeatable")
-	flags.StringVar(&f.Host, "host", hostname(), "host to record")
+	flags.StringArrayVar(&o.Exclude, "exclude", nil, "leave out what matches a `PATTERN` in gitignore syntax; repeatable")
+	flags.StringArrayVar(&o.excludeFiles, "exclude-file", nil, "read patterns from a `FILE`; repeatable")
+	flags.BoolVar(&o.NoIgnoreFiles, "no-ignore-files", false, "take everything, whatever files named "+create.IgnoreFile+" say")
+	flags.BoolVar(&o.NoCaches, "exclude-caches", false, "leave out what is in directories that a CACHEDIR.TAG marks, but for the tag")
+	flags.BoolVar(&o.NoDump, "exclude-nodump", false, "leave out what has the attribute nodump, see chattr(1)")
+	flags.BoolVarP(&o.OneFileSystem, "one-file-system", "x", false, "do not enter other file systems")
+	flags.StringVar(&o.time, "time", "", "creation `TIME` to record, RFC 3339; makes the CID reproducible")
+	flags.StringVar(&o.parent, "parent", "", "record the `CID` of the snapshot before this one")
+	flags.BoolVar(&o.noCache, "no-cache", false, "read every file, also unchanged ones")
+	flags.StringVar(&o.Label, "label", "", "name of the snapshot")
+	flags.StringArrayVar(&o.Tags, "tag", nil, "tag of the snapshot; repeatable")
+	flags.StringVar(&o.Host, "host", hostname(), "host to record")
 	flags.Lookup("host").DefValue = "this host"
-	flags.StringVar(&f.register, "register", registerAuto, "register the snapshot in the swarm's ledger: auto, yes or no")
-	flags.StringVar(&f.retain, "retain", "", retainUsage+"; for the registration")
-	flags.StringVar(&f.name, "name", "stdin", "file name for standard input")
+	o.registerOptions.bind(cmd)
+	flags.StringVar(&o.name, "name", "stdin", "file name for standard input")
 	return cmd
 }
 
@@ -96,64 +94,53 @@ func hostname() string {
 	return name
 }
 
-// options completes f for path.
-func (f *createFlags) options(repository, path string) (create.Options, error) {
-	opts := f.Options
-	opts.Path, opts.Private, opts.PrivateMark = path, []string{repository, repo.DefaultPath()}, repo.Secrets()
-	request := api.RegisterRequest{Label: f.Label, Tags: f.Tags}
+func (o *snapshotCreateOptions) parse(args []string) error {
+	o.Path = args[0]
+	request := api.RegisterRequest{Label: o.Label, Tags: o.Tags}
 	if err := request.Check(); err != nil {
-		return opts, usageError("%w", err)
+		return usageError("%w", err)
 	}
 	var fromFiles []string
-	for _, file := range f.excludeFiles {
+	for _, file := range o.excludeFiles {
 		patterns, err := create.ReadExcludes(file)
 		if err != nil {
-			return opts, usageError("--exclude-file: %w", err)
+			return usageError("--exclude-file: %w", err)
 		}
 		fromFiles = append(fromFiles, patterns...)
 	}
-	opts.Exclude = append(fromFiles, opts.Exclude...) // the last that matches decides
-	if err := f.registration(); err != nil {
-		return opts, err
+	o.Exclude = append(fromFiles, o.Exclude...) // the last that matches decides
+	if err := o.registerOptions.parse(time.Now()); err != nil {
+		return err
 	}
 	var err error
-	if f.time != "" {
-		if opts.Time, err = time.Parse(time.RFC3339Nano, f.time); err != nil {
-			return opts, usageError("--time: %q is not a time such as 2026-01-31T12:00:00Z", f.time)
+	if o.time != "" {
+		if o.Time, err = time.Parse(time.RFC3339Nano, o.time); err != nil {
+			return usageError("--time: %q is not a time such as 2026-01-31T12:00:00Z", o.time)
 		}
 	}
-	if f.parent != "" {
-		if opts.Parent, err = parseRoot(f.parent); err != nil {
-			return opts, err
-		}
+	if o.parent != "" {
+		o.Parent, err = parseRoot(o.parent)
 	}
-	if path == "-" {
-		return opts, nil
-	}
-	if _, err := os.Stat(path); err != nil {
-		return opts, fmt.Errorf("reading what to take a snapshot of: %w", err)
-	}
-	if !f.noCache {
-		opts.Cache = cachePath(repository, path)
-	}
-	return opts, nil
+	return err
 }
 
-// registration completes what f says of the registration.
-func (f *createFlags) registration() error {
-	switch f.register {
-	case registerAuto, registerYes, registerNo:
-	default:
-		return usageError("--register: %q, want auto, yes or no", f.register)
+// fromInput reports whether the source is standard input.
+func (o *snapshotCreateOptions) fromInput() bool { return o.Path == "-" }
+
+// complete returns what to take a snapshot of and how, for a node's repository.
+func (o *snapshotCreateOptions) complete(repository string) (create.Options, error) {
+	opts := o.Options
+	opts.Private, opts.PrivateMark = []string{repository, repo.DefaultPath()}, repo.Secrets()
+	if o.fromInput() {
+		return opts, nil
 	}
-	if f.register == registerNo && f.retain != "" {
-		return usageError("--retain is a promise that is registered, and --register=no asks for no registration")
+	if _, err := os.Stat(opts.Path); err != nil {
+		return opts, fmt.Errorf("reading what to take a snapshot of: %w", err)
 	}
-	var err error
-	if f.retainUntil, err = parseRetention(f.retain, time.Now()); err != nil {
-		return usageError("--retain: %w", err)
+	if !o.noCache {
+		opts.Cache = cachePath(repository, opts.Path)
 	}
-	return nil
+	return opts, nil
 }
 
 // cachePath names the stat cache of a source and a repo; it is empty, which means
@@ -185,10 +172,10 @@ func cacheDir() string {
 
 // noteReaders says who can read a snapshot, to whoever takes the first one: the directory
 // of caches is made with it.
-func (a *app) noteReaders() {
+func noteReaders(e *env) {
 	if dir := cacheDir(); dir != "" {
 		if _, err := os.Stat(dir); err != nil {
-			a.note("Snapshots are not encrypted: whoever has the CID can read all of it, from any peer of the swarm that serves it.")
+			e.note("Snapshots are not encrypted: whoever has the CID can read all of it, from any peer of the swarm that serves it.")
 		}
 	}
 }
@@ -201,48 +188,47 @@ type created struct {
 	Registration *registration `json:"registration,omitempty"`
 }
 
-func (a *app) create(cmd *cobra.Command, path string, f *createFlags) error {
-	ctx := cmd.Context()
-	a.noteReaders()
-	opts, err := f.options(a.repo, path)
+func (o *snapshotCreateOptions) run(ctx context.Context, e *env) error {
+	noteReaders(e)
+	opts, err := o.complete(e.repo)
 	if err != nil {
 		return err
 	}
-	var res create.Result
-	var reg *registration
+	var out created
 	var unregistered error
-	err = a.withBlocks(ctx, false, func(x *access, b blocks) error {
-		if res, err = a.take(ctx, b, path, f.name, opts); err != nil {
-			return a.keepSent(ctx, b, err)
+	err = e.withBlocks(ctx, false, func(x *access, b blocks) error {
+		if out.Result, err = o.take(ctx, e, b, opts); err != nil {
+			return keepSent(ctx, e, b, err)
 		}
-		_, err := x.Register(ctx, res.ID, api.RegisterRequest{Label: opts.Label, Tags: opts.Tags, Partial: res.Partial()})
+		out.Partial = out.Result.Partial()
+		_, err := x.Register(ctx, out.ID, api.RegisterRequest{Label: opts.Label, Tags: opts.Tags, Partial: out.Partial})
 		if err == nil {
-			reg, unregistered = a.register(ctx, x, res, f)
+			out.Registration, unregistered = o.register(ctx, e, x, out.Result, opts.Label)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(unregistered, a.report(res, reg))
+	return errors.Join(unregistered, out.report(e))
 }
 
 // take reads the source and gives its blocks to b.
-func (a *app) take(ctx context.Context, b blocks, path, name string, opts create.Options) (create.Result, error) {
-	m := a.meter("snapshot")
+func (o *snapshotCreateOptions) take(ctx context.Context, e *env, b blocks, opts create.Options) (create.Result, error) {
+	m := e.meter("snapshot")
 	defer m.close()
 	if m != nil {
 		opts.Progress = func(p snapshot.Progress) { m.set(p.Bytes, 0, plural(p.Files, "file")+"  "+p.Path) }
 	}
-	if path == "-" {
-		return create.Stream(ctx, b, name, newInput(ctx, a.stdin), opts)
+	if o.fromInput() {
+		return create.Stream(ctx, b, o.name, newInput(ctx, e.stdin), opts)
 	}
 	return create.Snapshot(ctx, b, opts)
 }
 
 // keepSent saves what an interrupted create has sent, so that the next one need
 // not send it again.
-func (a *app) keepSent(ctx context.Context, b blocks, err error) error {
+func keepSent(ctx context.Context, e *env, b blocks, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
@@ -252,38 +238,39 @@ func (a *app) keepSent(ctx context.Context, b blocks, err error) error {
 	if flushErr != nil {
 		return errors.Join(err, flushErr)
 	}
-	a.note("Stopped. %s with %s stay in the store until garbage is collected: run the same command again to go on from there.",
+	e.note("Stopped. %s with %s stay in the store until garbage is collected: run the same command again to go on from there.",
 		plural(stats.NewBlocks, "new block"), size(stats.NewBytes))
 	return err
 }
 
 // report prints the outcome, and what is missing from it.
-func (a *app) report(res create.Result, reg *registration) error {
-	err := a.print(created{res, res.Partial(), reg}, func(w io.Writer) { fmt.Fprintln(w, res.ID) })
+func (out *created) report(e *env) error {
+	res := &out.Result
+	err := e.print(out, func(w io.Writer) { fmt.Fprintln(w, res.ID) })
 	if err != nil {
 		return err
 	}
-	a.note("%s, %s; %s of %s new, %s; %.2f s, %s", plural(res.Files, "file"), size(res.Bytes),
+	e.note("%s, %s; %s of %s new, %s; %.2f s, %s", plural(res.Files, "file"), size(res.Bytes),
 		count(res.NewChunks), plural(res.Chunks, "chunk"), size(res.NewBytes), res.Seconds, rate(res.Bytes, res.Seconds))
 	for _, path := range res.Skipped {
-		a.note("Skipped the socket %s.", path)
+		e.note("Skipped the socket %s.", path)
 	}
 	for _, path := range res.Private {
-		a.note("Left out %s: it belongs to a node's repository, which holds its keys.", path)
+		e.note("Left out %s: it belongs to a node's repository, which holds its keys.", path)
 	}
 	if res.CacheError != "" {
-		a.note("The next snapshot will read every file again: %s.", res.CacheError)
+		e.note("The next snapshot will read every file again: %s.", res.CacheError)
 	}
-	return a.problems(res.Problems, "the snapshot is kept, but it is not complete")
+	return problems(e, res.Problems, "the snapshot is kept, but it is not complete")
 }
 
 // problems lists what could not be done, and says that the work is partial.
-func (a *app) problems(problems []snapshot.Problem, what string) error {
-	for _, p := range problems {
-		a.warn("%v", p)
+func problems(e *env, list []snapshot.Problem, what string) error {
+	for _, p := range list {
+		e.warn("%v", p)
 	}
-	if len(problems) == 0 {
+	if len(list) == 0 {
 		return nil
 	}
-	return exitcode.With(fmt.Errorf("%s: %s, listed above", what, plural(int64(len(problems)), "problem")), exitcode.Partial)
+	return exitcode.With(fmt.Errorf("%s: %s, listed above", what, plural(int64(len(list)), "problem")), exitcode.Partial)
 }

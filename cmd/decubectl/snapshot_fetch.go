@@ -18,21 +18,28 @@ import (
 // defaultStall is how long a fetch goes on without progress.
 const defaultStall = time.Minute
 
-// fetchFlags say how a snapshot is fetched.
-type fetchFlags struct {
-	stall     time.Duration
-	providers []string
+// fetchOptions are the inputs of every command that fetches a snapshot.
+type fetchOptions struct {
+	api.FetchRequest
+
+	stall time.Duration
 }
 
-func (f *fetchFlags) register(cmd *cobra.Command) {
-	cmd.Flags().DurationVar(&f.stall, "stall", defaultStall, "give up after this long without progress")
-	cmd.Flags().StringArrayVar(&f.providers, "provider", nil, "`MULTIADDR` of a peer to ask beside those the DHT knows; repeatable")
+func (o *fetchOptions) bind(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&o.stall, "stall", defaultStall, "give up after this long without progress")
+	cmd.Flags().StringArrayVar(&o.Providers, "provider", nil, "`MULTIADDR` of a peer to ask beside those the DHT knows; repeatable")
 }
 
-func (a *app) snapshotFetch() *cobra.Command {
-	var f fetchFlags
-	var label string
-	var noPin bool
+// snapshotFetchOptions are the inputs of snapshot fetch.
+type snapshotFetchOptions struct {
+	fetchOptions
+
+	root  block.ID
+	noPin bool
+}
+
+func newSnapshotFetchCommand(e *env) *cobra.Command {
+	o := new(snapshotFetchOptions)
 	cmd := &cobra.Command{
 		Use:   "fetch CID",
 		Short: "Make the node's copy of a snapshot complete, and keep it",
@@ -41,40 +48,44 @@ are found by the CID alone. A fetch that was interrupted goes on where it was.
 A snapshot that nobody has ends with exit code 14 and with what was tried.`,
 		Example: "  decubectl snapshot fetch bafyrei...\n  decubectl snapshot fetch bafyrei... --timeout 30s --json",
 		Args:    wants(1, 1, "one CID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			root, err := parseRoot(args[0])
-			if err != nil {
-				return err
-			}
-			c, err := a.daemon(cmd.Context())
-			if err != nil {
-				return err
-			}
-			res, err := a.fetch(cmd.Context(), c, root, api.FetchRequest{Pin: !noPin, Label: label}, f)
-			if err != nil {
-				return err
-			}
-			if err := a.print(res, func(w io.Writer) { fmt.Fprintln(w, res.CID) }); err != nil {
-				return err
-			}
-			a.noteFetch(res)
-			return nil
-		},
+		RunE:    runs(e, o.parse, o.run),
 	}
-	f.register(cmd)
-	cmd.Flags().StringVar(&label, "label", "", "name to keep the snapshot under")
-	cmd.Flags().BoolVar(&noPin, "no-pin", false, "do not keep the snapshot: the next garbage collection may take it")
+	o.bind(cmd)
+	cmd.Flags().StringVar(&o.Label, "label", "", "name to keep the snapshot under")
+	cmd.Flags().BoolVar(&o.noPin, "no-pin", false, "do not keep the snapshot: the next garbage collection may take it")
 	return cmd
 }
 
-// fetch makes the daemon complete a snapshot, and shows how it goes.
-func (a *app) fetch(ctx context.Context, c *client.Client, root block.ID, req api.FetchRequest, f fetchFlags) (api.FetchResult, error) {
-	stall := f.stall
-	if a.timeout > 0 {
-		stall = min(stall, a.timeout*9/10) // so that the daemon can still say what it tried
+func (o *snapshotFetchOptions) parse(args []string) (err error) {
+	o.Pin = !o.noPin
+	o.root, err = parseRoot(args[0])
+	return err
+}
+
+func (o *snapshotFetchOptions) run(ctx context.Context, e *env) error {
+	c, err := e.daemon(ctx)
+	if err != nil {
+		return err
 	}
-	req.StallSeconds, req.Providers = stall.Seconds(), f.providers
-	m := a.meter("fetch")
+	res, err := o.fetch(ctx, e, c, o.root)
+	if err != nil {
+		return err
+	}
+	if err := e.print(res, func(w io.Writer) { fmt.Fprintln(w, res.CID) }); err != nil {
+		return err
+	}
+	noteFetch(e, res)
+	return nil
+}
+
+// fetch makes the daemon complete a snapshot, and shows how it goes.
+func (o *fetchOptions) fetch(ctx context.Context, e *env, c *client.Client, root block.ID) (api.FetchResult, error) {
+	req, stall := o.FetchRequest, o.stall
+	if left := e.patience(); left > 0 {
+		stall = min(stall, left)
+	}
+	req.StallSeconds = stall.Seconds()
+	m := e.meter("fetch")
 	var last api.FetchProgress
 	res, err := c.Fetch(ctx, root, req, func(p api.FetchProgress) {
 		last = p
@@ -88,27 +99,27 @@ func (a *app) fetch(ctx context.Context, c *client.Client, root block.ID, req ap
 		err = fmt.Errorf("fetching snapshot %s: %w", root, err)
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("%w; after %s it was %s, with %s of %s from %s", err, a.timeout, last.Phase,
+		err = fmt.Errorf("%w; after %s it was %s, with %s of %s from %s", err, e.timeout, last.Phase,
 			size(last.Bytes), size(last.TotalBytes), plural(int64(len(last.Providers)), "provider"))
 	}
 	if errors.Is(err, api.ErrTimeout) {
 		err = fmt.Errorf("%w; \"decubectl swarm peers\" shows who is connected, --provider names a peer to ask", err)
 	}
 	if ctx.Err() != nil && last.Blocks > 0 {
-		a.note("What was fetched is kept until garbage is collected: run the same command again to go on from there.")
+		e.note("What was fetched is kept until garbage is collected: run the same command again to go on from there.")
 	}
 	return res, err
 }
 
-func (a *app) noteFetch(res api.FetchResult) {
+func noteFetch(e *env, res api.FetchResult) {
 	if res.FetchedBlocks == 0 {
-		a.note("All %s were here already.", plural(res.Blocks, "block"))
+		e.note("All %s were here already.", plural(res.Blocks, "block"))
 		return
 	}
-	a.note("%s of %s fetched, %s in %.2f s, %s", count(res.FetchedBlocks), plural(res.Blocks, "block"),
+	e.note("%s of %s fetched, %s in %.2f s, %s", count(res.FetchedBlocks), plural(res.Blocks, "block"),
 		size(res.FetchedBytes), res.Seconds, rate(res.FetchedBytes, res.Seconds))
 	for _, p := range res.Providers {
-		a.note("  %s  %s from %s", p.ID, size(p.Bytes), plural(p.Blocks, "block"))
+		e.note("  %s  %s from %s", p.ID, size(p.Bytes), plural(p.Blocks, "block"))
 	}
 }
 

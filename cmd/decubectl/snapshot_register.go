@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/internal/repo"
@@ -39,20 +41,48 @@ type registration struct {
 	Problem     string     `json:"problem,omitempty"` // why it is not registered
 }
 
+// registerOptions are the inputs of snapshot create about the ledger.
+type registerOptions struct {
+	mode        string // registerAuto, registerYes or registerNo
+	retain      string
+	retainUntil int64 // of retain, Unix seconds
+}
+
+func (o *registerOptions) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.mode, "register", registerAuto, "register the snapshot in the swarm's ledger: auto, yes or no")
+	cmd.Flags().StringVar(&o.retain, "retain", "", retainUsage+"; for the registration")
+}
+
+func (o *registerOptions) parse(now time.Time) error {
+	switch o.mode {
+	case registerAuto, registerYes, registerNo:
+	default:
+		return usageError("--register: %q, want auto, yes or no", o.mode)
+	}
+	if o.mode == registerNo && o.retain != "" {
+		return usageError("--retain is a promise that is registered, and --register=no asks for no registration")
+	}
+	var err error
+	if o.retainUntil, err = parseRetention(o.retain, now); err != nil {
+		return usageError("--retain: %w", err)
+	}
+	return nil
+}
+
 // register registers a snapshot that the node keeps, as far as the flags ask for
 // it. It returns nil where that is not at all. The error, which leaves the snapshot
 // as it is, is one only where the flags insist.
-func (a *app) register(ctx context.Context, x *access, res create.Result, f *createFlags) (*registration, error) {
-	if f.register == registerNo {
+func (o *registerOptions) register(ctx context.Context, e *env, x *access, res create.Result, label string) (*registration, error) {
+	if o.mode == registerNo {
 		return nil, nil // there is nothing to say
 	}
-	reg, err := a.tryRegister(ctx, x, res, f)
+	reg, err := o.try(ctx, e, x, res, label)
 	if err == nil {
-		a.noteRegistered(reg)
+		noteRegistered(e, reg)
 		return reg, nil
 	}
-	auto := f.register == registerAuto
-	if auto && f.retain == "" && a.hasNoLedger(x, err) {
+	auto := o.mode == registerAuto
+	if auto && o.retain == "" && hasNoLedger(e, x, err) {
 		return nil, nil // nothing is amiss
 	}
 	if reg == nil {
@@ -60,43 +90,43 @@ func (a *app) register(ctx context.Context, x *access, res create.Result, f *cre
 	}
 	reg.Problem = err.Error()
 	later := "decubectl ledger submit snapshot.register " + res.ID.String()
-	if f.retain != "" {
-		later += " --retain " + f.retain
+	if o.retain != "" {
+		later += " --retain " + o.retain
 	}
 	switch {
 	case !auto:
 		return reg, fmt.Errorf("the snapshot is kept, but not registered: %w; %q registers it later", err, later)
 	case x.daemon == nil:
-		a.note("Not registered: only a daemon reaches the ledger. %q does it once one runs.", later)
+		e.note("Not registered: only a daemon reaches the ledger. %q does it once one runs.", later)
 	default:
-		a.warn("the snapshot is kept, but not registered in the ledger: %v; %q registers it later", err, later)
+		e.warn("the snapshot is kept, but not registered in the ledger: %v; %q registers it later", err, later)
 	}
 	return reg, nil
 }
 
 // hasNoLedger reports whether a registration failed because the swarm has no ledger,
 // or its daemon is older than that.
-func (a *app) hasNoLedger(x *access, err error) bool {
+func hasNoLedger(e *env, x *access, err error) bool {
 	if x.daemon == nil {
-		_, err := os.Stat(repo.Dir(a.repo).Genesis())
+		_, err := os.Stat(repo.Dir(e.repo).Genesis())
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	return errors.Is(err, api.ErrNoLedger) || errors.Is(err, api.ErrNotFound)
 }
 
-func (a *app) noteRegistered(reg *registration) {
+func noteRegistered(e *env, reg *registration) {
 	switch {
 	case !reg.Before:
-		a.note("Registered in block %d of the ledger, final after %s.", reg.Block, took(reg.Seconds))
+		e.note("Registered in block %d of the ledger, final after %s.", reg.Block, took(reg.Seconds))
 	case reg.Block > 0:
-		a.note("Registered before, in block %d of the ledger.", reg.Block)
+		e.note("Registered before, in block %d of the ledger.", reg.Block)
 	default:
-		a.note("Registered in the ledger before.")
+		e.note("Registered in the ledger before.")
 	}
 }
 
-// tryRegister registers a snapshot, or says why not.
-func (a *app) tryRegister(ctx context.Context, x *access, res create.Result, f *createFlags) (*registration, error) {
+// try registers a snapshot, or says why not.
+func (o *registerOptions) try(ctx context.Context, e *env, x *access, res create.Result, label string) (*registration, error) {
 	if x.daemon == nil {
 		return nil, fmt.Errorf("%w: only a running daemon can reach the ledger", api.ErrUnreachable)
 	}
@@ -104,15 +134,15 @@ func (a *app) tryRegister(ctx context.Context, x *access, res create.Result, f *
 	if err != nil {
 		return nil, err
 	}
-	if st.Stuck && f.register == registerAuto {
+	if st.Stuck && o.mode == registerAuto {
 		return nil, errors.New(st.Problem)
 	}
-	op := tx.SnapshotRegister{Root: res.ID.Bytes(), Size: uint64(max(res.Bytes, 0)), Label: f.Label, RetainUntil: f.retainUntil}
+	op := tx.SnapshotRegister{Root: res.ID.Bytes(), Size: uint64(max(res.Bytes, 0)), Label: label, RetainUntil: o.retainUntil}
 	if err := op.Validate(); err != nil {
-		a.note("The label is not registered with the snapshot: %v.", err)
+		e.note("The label is not registered with the snapshot: %v.", err)
 		op.Label = ""
 	}
-	reg, err := a.submitRegistration(ctx, x.daemon, op, f)
+	reg, err := o.submit(ctx, e, x.daemon, op)
 	code, _ := tx.CodeOf(err)
 	if code != tx.CodeAlreadyRegistered && code != tx.CodeNotAllowed {
 		return reg, err
@@ -128,16 +158,16 @@ func (a *app) tryRegister(ctx context.Context, x *access, res create.Result, f *
 	}
 	// To promise more, one states again what was stated first.
 	op.Size, op.Label = old.Size, old.Label
-	return a.submitRegistration(ctx, x.daemon, op, f)
+	return o.submit(ctx, e, x.daemon, op)
 }
 
-// submitRegistration submits a registration and waits as long as the flags ask for.
-func (a *app) submitRegistration(ctx context.Context, c *client.Client, op tx.SnapshotRegister, f *createFlags) (*registration, error) {
+// submit submits a registration and waits as long as the flags ask for.
+func (o *registerOptions) submit(ctx context.Context, e *env, c *client.Client, op tx.SnapshotRegister) (*registration, error) {
 	var wait client.Wait
-	if f.register == registerAuto {
+	if o.mode == registerAuto {
 		wait.Timeout = registerWait
 	}
-	if left := a.timeout * 9 / 10; left > 0 && (wait.Timeout == 0 || left < wait.Timeout) {
+	if left := e.patience(); left > 0 && (wait.Timeout == 0 || left < wait.Timeout) {
 		wait.Timeout = left
 	}
 	req, err := requestFor(ctx, c, sig.PrivateKey{}, op)
@@ -151,7 +181,7 @@ func (a *app) submitRegistration(ctx context.Context, c *client.Client, op tx.Sn
 	reg := &registration{
 		Registered: done.Committed, Transaction: done.ID.String(), Block: done.Block, Time: done.Time, Seconds: done.Seconds,
 	}
-	return reg, a.undecided(ctx, c, &done)
+	return reg, undecided(ctx, c, &done)
 }
 
 // registered returns the first registration of a snapshot that the node itself

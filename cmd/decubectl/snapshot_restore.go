@@ -16,17 +16,20 @@ import (
 	"github.com/decube/decube/snapshot/restore"
 )
 
-// restoreFlags are the flags of snapshot restore.
-type restoreFlags struct {
+// snapshotRestoreOptions are the inputs of snapshot restore.
+type snapshotRestoreOptions struct {
 	restore.Options
-	fetchFlags
+	fetchOptions
 
-	overwrite, skip bool
-	noFetch         bool
+	root    block.ID
+	target  string
+	noFetch bool
+
+	overwrite, skip bool // what parse makes Existing of
 }
 
-func (a *app) snapshotRestore() *cobra.Command {
-	var f restoreFlags
+func newSnapshotRestoreCommand(e *env) *cobra.Command {
+	o := new(snapshotRestoreOptions)
 	cmd := &cobra.Command{
 		Use:   "restore CID[/PATH] TARGET",
 		Short: "Write a snapshot into a directory",
@@ -41,20 +44,39 @@ What could not be restored as recorded is listed, and the exit code is 3.`,
   decubectl snapshot restore bafyrei... ./copy --include src/main.go --include doc
   decubectl snapshot restore bafyrei.../etc /tmp/etc --skip-existing`,
 		Args: wants(2, 2, "a CID and a directory"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.restore(cmd, args[0], args[1], &f) },
+		RunE: runs(e, o.parse, o.run),
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.overwrite, "overwrite", false, "replace files that are in the way")
-	flags.BoolVar(&f.skip, "skip-existing", false, "leave files that are in the way as they are")
-	flags.StringArrayVar(&f.Include, "include", nil, "restore only this `PATH` and what is below it; repeatable")
-	flags.BoolVar(&f.VerifyExisting, "verify-existing", false, "compare the content of files that look complete already")
-	flags.BoolVar(&f.KeepGoing, "keep-going", false, "leave out files whose blocks cannot be had, and report them")
-	flags.BoolVar(&f.NoOwner, "no-owner", false, "make you the owner of everything")
-	flags.BoolVar(&f.NoSync, "no-sync", false, "do not wait until what was written is durable")
-	flags.BoolVar(&f.noFetch, "no-fetch", false, "restore from what the node holds, and ask no peers")
-	cmd.MarkFlagsMutuallyExclusive("overwrite", "skip-existing")
-	f.fetchFlags.register(cmd)
+	flags.BoolVar(&o.overwrite, "overwrite", false, "replace files that are in the way")
+	flags.BoolVar(&o.skip, "skip-existing", false, "leave files that are in the way as they are")
+	flags.StringArrayVar(&o.Include, "include", nil, "restore only this `PATH` and what is below it; repeatable")
+	flags.BoolVar(&o.VerifyExisting, "verify-existing", false, "compare the content of files that look complete already")
+	flags.BoolVar(&o.KeepGoing, "keep-going", false, "leave out files whose blocks cannot be had, and report them")
+	flags.BoolVar(&o.NoOwner, "no-owner", false, "make you the owner of everything")
+	flags.BoolVar(&o.NoSync, "no-sync", false, "do not wait until what was written is durable")
+	flags.BoolVar(&o.noFetch, "no-fetch", false, "restore from what the node holds, and ask no peers")
+	o.fetchOptions.bind(cmd)
 	return cmd
+}
+
+func (o *snapshotRestoreOptions) parse(args []string) error {
+	root, path, err := parsePath(args[0])
+	if err != nil {
+		return err
+	}
+	o.root, o.target = root, args[1]
+	if path != "" {
+		o.Include = append(o.Include, path)
+	}
+	switch {
+	case o.overwrite && o.skip:
+		return usageError("--overwrite and --skip-existing exclude each other")
+	case o.overwrite:
+		o.Existing = restore.Overwrite
+	case o.skip:
+		o.Existing = restore.Skip
+	}
+	return nil
 }
 
 // restored is what snapshot restore prints with --json.
@@ -67,70 +89,58 @@ type restored struct {
 	Partial bool             `json:"partial"`
 }
 
-func (a *app) restore(cmd *cobra.Command, arg, target string, f *restoreFlags) error {
-	root, path, err := parsePath(arg)
-	if err != nil {
-		return err
-	}
-	opts := f.Options
-	if path != "" {
-		opts.Include = append(opts.Include, path)
-	}
-	switch {
-	case f.overwrite:
-		opts.Existing = restore.Overwrite
-	case f.skip:
-		opts.Existing = restore.Skip
-	}
-	out := restored{CID: root, Target: target}
-	if abs, err := filepath.Abs(target); err == nil {
+func (o *snapshotRestoreOptions) run(ctx context.Context, e *env) error {
+	out := restored{CID: o.root, Target: o.target}
+	if abs, err := filepath.Abs(o.target); err == nil {
 		out.Target = abs
 	}
 	// The session is open before anything is fetched, so that no collection takes
 	// what comes before it was read.
-	err = a.withBlocks(cmd.Context(), !f.noFetch, func(x *access, b blocks) error {
-		if x.daemon != nil && !f.noFetch && len(opts.Include) == 0 {
-			res, err := a.fetch(cmd.Context(), x.daemon, root, api.FetchRequest{}, f.fetchFlags)
+	err := e.withBlocks(ctx, !o.noFetch, func(x *access, b blocks) error {
+		if x.daemon != nil && !o.noFetch && len(o.Include) == 0 {
+			res, err := o.fetch(ctx, e, x.daemon, o.root)
 			if err != nil {
 				return err
 			}
 			out.Fetched = &res
 			if res.FetchedBlocks > 0 {
-				a.noteFetch(res)
+				noteFetch(e, res)
 			}
 		}
-		if err := protect(cmd.Context(), b, root); err != nil {
-			return withoutDaemon(x, hintFetch(err, root))
+		if err := protect(ctx, b, o.root); err != nil {
+			return withoutDaemon(x, hintFetch(err, o.root))
 		}
-		out.Result, err = a.put(cmd.Context(), b, root, target, opts)
+		var err error
+		out.Result, err = o.put(ctx, e, b)
 		return withoutDaemon(x, err)
 	})
 	if err != nil {
-		return restoreHint(cmd.Context(), err, out.Wrote())
+		return restoreHint(ctx, err, out.Wrote())
 	}
 	out.Partial = out.Result.Partial()
-	if err := a.print(out, func(w io.Writer) { fmt.Fprintln(w, out.Target) }); err != nil {
+	if err := e.print(out, func(w io.Writer) { fmt.Fprintln(w, out.Target) }); err != nil {
 		return err
 	}
-	a.note("%s restored, %s written, %s present already; %.2f s, %s", plural(out.Files, "file"), size(out.Bytes),
+	e.note("%s restored, %s written, %s present already; %.2f s, %s", plural(out.Files, "file"), size(out.Bytes),
 		count(out.Present), out.Seconds, rate(out.Bytes, out.Seconds))
-	return a.problems(out.Problems, "the snapshot was not restored as recorded")
+	return problems(e, out.Problems, "the snapshot was not restored as recorded")
 }
 
 // put restores from b, and shows how it goes.
-func (a *app) put(ctx context.Context, b blocks, root block.ID, target string, opts restore.Options) (restore.Result, error) {
-	m := a.meter("restore")
+func (o *snapshotRestoreOptions) put(ctx context.Context, e *env, b blocks) (restore.Result, error) {
+	opts := o.Options
+	m := e.meter("restore")
 	defer m.close()
 	if m != nil {
 		var total int64
-		if r, err := snapshot.LoadRoot(ctx, b, root); err == nil && len(opts.Include) == 0 {
+		if r, err := snapshot.LoadRoot(ctx, b, o.root); err == nil && len(opts.Include) == 0 {
 			total = int64(r.Stats.Bytes)
 		}
 		opts.Progress = func(p snapshot.Progress) {
 			m.set(p.Bytes, total, plural(p.Files, "file")+"  "+p.Path)
 		}
 	}
-	return restore.Snapshot(ctx, b, root, target, opts)
+	return restore.Snapshot(ctx, b, o.root, o.target, opts)
 }
 
 // protect keeps what is held of a snapshot from being collected while b is open.

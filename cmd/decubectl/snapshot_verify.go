@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,10 +9,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/internal/block"
 )
 
-func (a *app) snapshotVerify() *cobra.Command {
-	var req api.VerifyRequest
+// snapshotVerifyOptions are the inputs of snapshot verify.
+type snapshotVerifyOptions struct {
+	api.VerifyRequest
+
+	root block.ID
+}
+
+func newSnapshotVerifyCommand(e *env) *cobra.Command {
+	o := new(snapshotVerifyOptions)
 	cmd := &cobra.Command{
 		Use:   "verify CID",
 		Short: "Check the node's copy of a snapshot",
@@ -19,30 +28,33 @@ func (a *app) snapshotVerify() *cobra.Command {
 with --read-data also every byte. The exit code is 1 when something is wrong.`,
 		Example: "  decubectl snapshot verify bafyrei...\n  decubectl snapshot verify bafyrei... --read-data --json",
 		Args:    wants(1, 1, "one CID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			root, err := parseRoot(args[0])
-			if err != nil {
-				return err
-			}
-			return a.withRepo(cmd.Context(), func(x *access) error {
-				m := a.meter("verify")
-				rep, err := x.Verify(cmd.Context(), root, req, m.work)
-				m.close()
-				if err != nil {
-					return hintFetch(err, root)
-				}
-				if err := a.print(rep, func(w io.Writer) { showVerify(w, rep) }); err != nil {
-					return err
-				}
-				if !rep.OK {
-					return errors.New("the copy of snapshot " + root.String() + " is not sound, see above; \"decubectl snapshot fetch\" gets blocks that are missing or damaged from peers")
-				}
-				return nil
-			})
-		},
+		RunE:    runs(e, o.parse, o.run),
 	}
-	cmd.Flags().BoolVar(&req.ReadData, "read-data", false, "read and hash every block")
+	cmd.Flags().BoolVar(&o.ReadData, "read-data", false, "read and hash every block")
 	return cmd
+}
+
+func (o *snapshotVerifyOptions) parse(args []string) (err error) {
+	o.root, err = parseRoot(args[0])
+	return err
+}
+
+func (o *snapshotVerifyOptions) run(ctx context.Context, e *env) error {
+	return e.withRepo(ctx, func(x *access) error {
+		m := e.meter("verify")
+		rep, err := x.Verify(ctx, o.root, o.VerifyRequest, m.work)
+		m.close()
+		if err != nil {
+			return hintFetch(err, o.root)
+		}
+		if err := e.print(rep, func(w io.Writer) { showVerify(w, rep) }); err != nil {
+			return err
+		}
+		if !rep.OK {
+			return errors.New("the copy of snapshot " + o.root.String() + " is not sound, see above; \"decubectl snapshot fetch\" gets blocks that are missing or damaged from peers")
+		}
+		return nil
+	})
 }
 
 func showVerify(w io.Writer, rep api.VerifyReport) {
