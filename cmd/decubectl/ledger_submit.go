@@ -1,20 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
-	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -25,24 +20,43 @@ const (
 	maxKey       = 1 << 10
 )
 
-// submitFlags say who signs an operation and how long to wait for it.
-type submitFlags struct {
-	key    string
-	noWait bool
+// submitOptions are the inputs of every command that has an operation ordered.
+type submitOptions struct {
+	keyFile string // of who signs, or empty for the node
+	noWait  bool
+
+	op tx.Op // what a command's parse makes of its arguments
 }
 
-func (f *submitFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.key, "key", "", "sign with the private key in this `FILE`, in the form of a repository's identity.key, in place of the node's own")
-	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "do not wait for the transaction's block")
+func (o *submitOptions) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.keyFile, "key", "", "sign with the private key in this `FILE`, in the form of a repository's identity.key, in place of the node's own")
+	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "do not wait for the transaction's block")
 }
 
-func (a *app) ledgerSubmit() *cobra.Command {
-	var f submitFlags
-	var file string
+// set makes op the operation to submit, if it is one that the ledger could order. What it
+// returns is a usage error.
+func (o *submitOptions) set(op tx.Op) error {
+	if err := op.Validate(); err != nil {
+		return rejectedUsage(err)
+	}
+	o.op = op
+	return nil
+}
+
+// ledgerSubmitOptions are the inputs of ledger submit itself.
+type ledgerSubmitOptions struct {
+	submitOptions
+
+	file string // with the operation as JSON
+}
+
+func newLedgerSubmitCommand(e *env) *cobra.Command {
+	o := new(ledgerSubmitOptions)
 	cmd := group("submit", "Have an operation ordered by the ledger",
-		a.submitRegister(), a.submitRetire(), a.submitClaim(), a.submitTransfer(), a.submitAccept(), a.submitRecord(),
-		a.submitAddValidator(), a.submitRemoveValidator(), a.submitParam())
-	below := cmd.RunE
+		newSubmitRegisterCommand(e), newSubmitRetireCommand(e), newSubmitClaimCommand(e), newSubmitTransferCommand(e),
+		newSubmitAcceptCommand(e), newSubmitRecordCommand(e),
+		newSubmitAddValidatorCommand(e), newSubmitRemoveValidatorCommand(e), newSubmitParamCommand(e))
+	below, submit := cmd.RunE, runs(e, nil, o.run)
 	cmd.Use = "submit OPERATION"
 	cmd.Long = `Has an operation ordered by the ledger and waits until it is in a block, which then is
 final. The node signs it with its own key, or --key names another one. Each operation
@@ -54,23 +68,30 @@ with exit code 14: it may still be committed, and "decubectl ledger tx" tells.`
 	cmd.Example = `  decubectl ledger submit name.claim photos bafyrei...
   decubectl ledger submit snapshot.register bafyrei... --retain 90d
   echo '{"type":"name.claim","name":"photos","target":""}' | decubectl ledger submit --file -`
-	cmd.Flags().StringVar(&file, "file", "", "read the operation, as JSON, from a `FILE`, or - for standard input")
-	f.register(cmd)
+	cmd.Flags().StringVar(&o.file, "file", "", "read the operation, as JSON, from a `FILE`, or - for standard input")
+	o.bind(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if file == "" || len(args) > 0 {
+		if o.file == "" || len(args) > 0 {
 			return below(cmd, args)
 		}
-		data, err := a.readInput(cmd.Context(), file, maxOperation)
-		if err != nil {
-			return fmt.Errorf("reading an operation: %w", err)
-		}
-		op, err := tx.ParseOp(data)
-		if err != nil {
-			return rejectedUsage(fmt.Errorf("%s: %w", file, err))
-		}
-		return a.submit(cmd, &f, op)
+		return submit(cmd, args)
 	}
 	return cmd
+}
+
+func (o *ledgerSubmitOptions) run(ctx context.Context, e *env) error {
+	data, err := readInput(ctx, e, o.file, maxOperation)
+	if err != nil {
+		return fmt.Errorf("reading an operation: %w", err)
+	}
+	op, err := tx.ParseOp(data)
+	if err != nil {
+		return rejectedUsage(fmt.Errorf("%s: %w", o.file, err))
+	}
+	if err := o.set(op); err != nil {
+		return err
+	}
+	return o.submitOptions.run(ctx, e)
 }
 
 // rejectedUsage is a mistake in an operation that shows before anybody is asked.
@@ -81,40 +102,33 @@ func rejectedUsage(err error) error {
 	return usageError("%w", err)
 }
 
-// submit has an operation ordered, and prints what became of it.
-func (a *app) submit(cmd *cobra.Command, f *submitFlags, op tx.Op) error {
-	if err := op.Validate(); err != nil {
-		return rejectedUsage(err)
-	}
-	ctx := cmd.Context()
+// run has the operation ordered, and prints what became of it.
+func (o *submitOptions) run(ctx context.Context, e *env) error {
 	var key sig.PrivateKey
-	if f.key != "" {
+	if o.keyFile != "" {
 		var err error
-		if key, err = readKey(f.key); err != nil {
+		if key, err = readKey(o.keyFile); err != nil {
 			return err
 		}
 	}
-	c, err := a.daemon(ctx)
+	c, err := e.daemon(ctx)
 	if err != nil {
 		return err
 	}
-	// The daemon gives up a little before the context does, so that it can still say
-	// which transaction it is.
-	wait := client.Wait{Not: f.noWait, Timeout: a.timeout * 9 / 10}
-	req, err := requestFor(ctx, c, key, op)
+	req, err := requestFor(ctx, c, key, o.op)
 	if err != nil {
 		return err
 	}
-	done, err := handIn(ctx, c, req, wait)
+	done, err := handIn(ctx, c, req, client.Wait{Not: o.noWait, Timeout: e.patience()})
 	if err != nil {
 		return err
 	}
 	done.Transaction = nil // it is of use to programs that hand it in again
-	if err := a.print(done, func(w io.Writer) { showSubmitted(w, op, &done) }); err != nil {
+	if err := e.print(done, func(w io.Writer) { showSubmitted(w, o.op, &done) }); err != nil {
 		return err
 	}
-	if f.noWait && !done.Committed {
-		a.note("Handed in; \"decubectl ledger tx %s\" shows its block once it has one.", done.ID)
+	if o.noWait && !done.Committed {
+		e.note("Handed in; \"decubectl ledger tx %s\" shows its block once it has one.", done.ID)
 		return nil
 	}
 	return undecided(ctx, c, &done)
@@ -168,25 +182,6 @@ func standing(v *api.Vote) string {
 	return fmt.Sprintf("recorded: %d of %d needed, %d missing", v.Votes, v.Needed, v.Missing)
 }
 
-// reasonTimeout is how long it may take to find out why a transaction is in no block.
-const reasonTimeout = 2 * time.Second
-
-// undecided returns why a transaction is in no block yet, or nil if it is.
-func undecided(ctx context.Context, c *client.Client, done *api.Submitted) error {
-	if done.Committed {
-		return nil
-	}
-	why := "\"decubectl ledger status\" shows what waits"
-	// The command's time is used up by now, and the reason is worth a moment more.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reasonTimeout)
-	defer cancel()
-	if st, err := c.LedgerStatus(ctx); err == nil && st.Problem != "" {
-		why = st.Problem
-	}
-	return exitcode.With(fmt.Errorf("transaction %s is in no block after %s, and may still get into one; %s; \"decubectl ledger tx %s\" tells when it is",
-		done.ID, took(done.Seconds), why, done.ID), exitcode.TimedOut)
-}
-
 // readKey reads a private key as a repository keeps it.
 func readKey(path string) (_ sig.PrivateKey, err error) {
 	data, err := readFile(path, maxKey)
@@ -204,35 +199,11 @@ func readKey(path string) (_ sig.PrivateKey, err error) {
 	return sig.PrivateKey{}, fmt.Errorf("--key %s: %w; want a file such as the identity.key of a repository", path, err)
 }
 
-// readInput reads a file of at most so many bytes, or standard input for "-".
-func (a *app) readInput(ctx context.Context, path string, most int64) ([]byte, error) {
-	if path == "-" {
-		return readAll("standard input", newInput(ctx, a.stdin), most)
-	}
-	return readFile(path, most)
-}
-
-func readFile(path string, most int64) (_ []byte, err error) {
-	f, err := os.Open(path)
+// parseKey reads an argument that names somebody by peer ID.
+func parseKey(arg string) (sig.PublicKey, error) {
+	key, err := sig.ParsePublicKey(arg)
 	if err != nil {
-		return nil, err
+		return sig.PublicKey{}, usageError("%w; \"decubectl id\" prints a node's", err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return readAll(path, f, most)
+	return key, nil
 }
-
-func readAll(name string, r io.Reader, most int64) ([]byte, error) {
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(io.LimitReader(r, most+1)); err != nil {
-		return nil, err
-	}
-	if int64(b.Len()) > most {
-		return nil, tx.Reject(tx.CodeTooLarge, "%s has more than %d bytes", name, most)
-	}
-	return b.Bytes(), nil
-}
-
-// maxRetention is the longest that can be promised, so that a slip shows.
-const maxRetention = 100 * 365 * day
-
-const day = 24 * time.Hour

@@ -63,6 +63,25 @@ func undecidedHint(id tx.ID) string {
 	return fmt.Sprintf("transaction %s was handed in and may still get into a block; \"decubectl ledger tx %s\" tells when it is", id, id)
 }
 
+// reasonTimeout is how long it may take to find out why a transaction is in no block.
+const reasonTimeout = 2 * time.Second
+
+// undecided returns why a transaction is in no block yet, or nil if it is.
+func undecided(ctx context.Context, c *client.Client, done *api.Submitted) error {
+	if done.Committed {
+		return nil
+	}
+	why := "\"decubectl ledger status\" shows what waits"
+	// The command's time is used up by now, and the reason is worth a moment more.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reasonTimeout)
+	defer cancel()
+	if st, err := c.LedgerStatus(ctx); err == nil && st.Problem != "" {
+		why = st.Problem
+	}
+	return exitcode.With(fmt.Errorf("transaction %s is in no block after %s, and may still get into one; %s; \"decubectl ledger tx %s\" tells when it is",
+		done.ID, took(done.Seconds), why, done.ID), exitcode.TimedOut)
+}
+
 // outlive returns a context that ends a moment after ctx when that is interrupted, and at
 // its deadline.
 func outlive(ctx context.Context) (context.Context, context.CancelFunc) {

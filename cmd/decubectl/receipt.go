@@ -59,7 +59,7 @@ written, against the genesis that the node has.`,
 			if err != nil {
 				return fmt.Errorf("the node's receipt for %s: %w", args[0], err)
 			}
-			if err := a.writeOutput(output, data, force); err != nil {
+			if err := writeOutput(a, output, data, force); err != nil {
 				return fmt.Errorf("writing the receipt: %w", err)
 			}
 			a.note("%s. Verified against the node's genesis %s.", p.headline(), p.Genesis)
@@ -137,7 +137,7 @@ something that this peer signed.`,
 			if err != nil {
 				return err
 			}
-			data, err := a.readInput(cmd.Context(), args[0], receipt.MaxSize)
+			data, err := readInput(cmd.Context(), a, args[0], receipt.MaxSize)
 			if err != nil {
 				return fmt.Errorf("reading the receipt: %w", err)
 			}

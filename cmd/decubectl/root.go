@@ -47,7 +47,7 @@ nobody has it, 15 not found on this node, 130 interrupted.`,
 	root.AddCommand(
 		newSnapshotCommand(e), newRepoCommand(e), newGCCommand(e),
 		newIDCommand(e), newStatusCommand(e), newSwarmCommand(e), newBootstrapCommand(e), newRoutingCommand(e),
-		e.ledgerCommand(), e.receiptCommand(),
+		newLedgerCommand(e), e.receiptCommand(),
 		e.benchmarkCommand(), newVersionCommand(e), newDocsCommand(e),
 	)
 	return root

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/decube/decube/ledger/tx"
+)
+
+// submitRecordOptions are the inputs of ledger submit record.put.
+type submitRecordOptions struct {
+	submitOptions
+
+	namespace string
+	file      string // that the value is in, - for standard input, empty for neither
+}
+
+func newSubmitRecordCommand(e *env) *cobra.Command {
+	o := new(submitRecordOptions)
+	cmd := &cobra.Command{
+		Use:   "record.put KEY VALUE|-|@FILE",
+		Short: "Write a record of up to 64 KiB",
+		Long: `Writes a record among the signer's own or, with --namespace, under a name that the
+signer holds, in place of the one with the same key. The value is the argument, what
+standard input has (-) or what a file has (@FILE). An empty one takes a record back.`,
+		Example: `  decubectl ledger submit record.put contact ops@example.com
+  decubectl ledger submit record.put --namespace photos policy @policy.json`,
+		Args: wants(2, 2, "a key and a value"),
+		RunE: runs(e, o.parse, o.run),
+	}
+	o.bind(cmd)
+	cmd.Flags().StringVar(&o.namespace, "namespace", "", "`NAME` to write the record under")
+	return cmd
+}
+
+func (o *submitRecordOptions) parse(args []string) error {
+	op := tx.RecordPut{Namespace: o.namespace, Key: args[0]}
+	if args[1] == "-" {
+		o.file = "-"
+	} else if file, ok := strings.CutPrefix(args[1], "@"); ok {
+		o.file = file
+	} else {
+		op.Value = []byte(args[1])
+	}
+	return o.set(op)
+}
+
+func (o *submitRecordOptions) run(ctx context.Context, e *env) error {
+	if op, ok := o.op.(tx.RecordPut); ok && o.file != "" {
+		data, err := readInput(ctx, e, o.file, tx.MaxValue)
+		if _, large := tx.CodeOf(err); err != nil && large {
+			return rejectedUsage(fmt.Errorf("reading the record's value: %w", err))
+		}
+		if err != nil {
+			return fmt.Errorf("reading the record's value: %w", err)
+		}
+		op.Value = data
+		if err := o.set(op); err != nil {
+			return err
+		}
+	}
+	return o.submitOptions.run(ctx, e)
+}
