@@ -79,9 +79,16 @@ func (e *env) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, e.timeout)
 }
 
-// patience is how long a daemon may try something, so that it can still say what it tried
-// before --timeout ends the command. It is 0 where there is no end.
-func (e *env) patience() time.Duration { return e.timeout * 9 / 10 }
+// patience is how long a daemon may try something for a command, so that it can still say
+// what it tried before the command's time is over: nine tenths of what is left of it. It
+// is 0 where the command has no end.
+func patience(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(time.Until(deadline)*9/10, 1)
+}
 
 // onTerminal reports whether w is a terminal that can move its cursor.
 func onTerminal(w io.Writer) bool {

@@ -119,7 +119,7 @@ func (o *submitOptions) run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	done, err := handIn(ctx, c, req, client.Wait{Not: o.noWait, Timeout: e.patience()})
+	done, err := handIn(ctx, c, req, client.Wait{Not: o.noWait, Timeout: patience(ctx)})
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (o *snapshotFetchOptions) run(ctx context.Context, e *env) error {
 // fetch makes the daemon complete a snapshot, and shows how it goes.
 func (o *fetchOptions) fetch(ctx context.Context, e *env, c *client.Client, root block.ID) (api.FetchResult, error) {
 	req, stall := o.FetchRequest, o.stall
-	if left := e.patience(); left > 0 {
+	if left := patience(ctx); left > 0 {
 		stall = min(stall, left)
 	}
 	req.StallSeconds = stall.Seconds()

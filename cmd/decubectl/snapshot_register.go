@@ -142,7 +142,7 @@ func (o *registerOptions) try(ctx context.Context, e *env, x *access, res create
 		e.note("The label is not registered with the snapshot: %v.", err)
 		op.Label = ""
 	}
-	reg, err := o.submit(ctx, e, x.daemon, op)
+	reg, err := o.submit(ctx, x.daemon, op)
 	code, _ := tx.CodeOf(err)
 	if code != tx.CodeAlreadyRegistered && code != tx.CodeNotAllowed {
 		return reg, err
@@ -158,16 +158,16 @@ func (o *registerOptions) try(ctx context.Context, e *env, x *access, res create
 	}
 	// To promise more, one states again what was stated first.
 	op.Size, op.Label = old.Size, old.Label
-	return o.submit(ctx, e, x.daemon, op)
+	return o.submit(ctx, x.daemon, op)
 }
 
 // submit submits a registration and waits as long as the flags ask for.
-func (o *registerOptions) submit(ctx context.Context, e *env, c *client.Client, op tx.SnapshotRegister) (*registration, error) {
+func (o *registerOptions) submit(ctx context.Context, c *client.Client, op tx.SnapshotRegister) (*registration, error) {
 	var wait client.Wait
 	if o.mode == registerAuto {
 		wait.Timeout = registerWait
 	}
-	if left := e.patience(); left > 0 && (wait.Timeout == 0 || left < wait.Timeout) {
+	if left := patience(ctx); left > 0 && (wait.Timeout == 0 || left < wait.Timeout) {
 		wait.Timeout = left
 	}
 	req, err := requestFor(ctx, c, sig.PrivateKey{}, op)
