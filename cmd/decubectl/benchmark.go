@@ -16,25 +16,16 @@ import (
 	"github.com/decube/decube/internal/exitcode"
 )
 
-// benchmarkFlags are the flags of benchmarks that run something.
-type benchmarkFlags struct {
-	size       string
-	iterations int
-	output     string
-	dir        string
-	node       string
-}
-
-func (a *app) benchmarkCommand() *cobra.Command {
+func newBenchmarkCommand(e *env) *cobra.Command {
 	cmd := group("benchmark", "Measure snapshots, fetches, the block store, the daemon and the ledger",
-		a.benchmarkAllCommand(),
-		group("snapshot", "Measure creating and restoring snapshots", a.benchmarkCreateCommand(), a.benchmarkRestoreCommand()),
-		a.benchmarkCASCommand(),
-		a.benchmarkFetchCommand(),
-		a.benchmarkDaemonCommand(),
-		a.benchmarkConsensusCommand(),
-		a.benchmarkShowCommand(),
-		a.benchmarkCompareCommand(),
+		newBenchmarkAllCommand(e),
+		group("snapshot", "Measure creating and restoring snapshots", newBenchmarkCreateCommand(e), newBenchmarkRestoreCommand(e)),
+		newBenchmarkCASCommand(e),
+		newBenchmarkFetchCommand(e),
+		newBenchmarkDaemonCommand(e),
+		newBenchmarkConsensusCommand(e),
+		newBenchmarkShowCommand(e),
+		newBenchmarkCompareCommand(e),
 	)
 	cmd.Long = `benchmark measures DeCube on this machine, as a ratio to what the machine's disk and
 processor allow in the same run. It starts programs of its own in repositories of
@@ -46,75 +37,78 @@ figure means.`
 	return cmd
 }
 
-// add adds the flags to cmd, with size as the default of --size where that is not "".
-func (f *benchmarkFlags) add(cmd *cobra.Command, size string, iterations int) {
-	flags := cmd.Flags()
-	if size != "" {
-		flags.StringVar(&f.size, "size", size, "length of the data, such as 64MB or 1GiB")
-	}
-	flags.IntVar(&f.iterations, "iterations", iterations, "samples of each operation")
-	flags.StringVarP(&f.output, "output", "o", "", "write the result document to this file")
-	flags.StringVar(&f.dir, "dir", "", "make scratch space below this directory; it decides which disk is measured")
-	flags.StringVar(&f.node, "node", "", "decube-node to measure; by default the one beside decubectl")
+// benchmarkOptions are the inputs of every benchmark that runs something. They embed the
+// suite's own, whose Ctl and Log are completed when it runs.
+type benchmarkOptions struct {
+	suite.Config
+
+	size   string
+	output string
 }
 
-// run makes a suite, lets work use it, and delivers the results, also when work
-// failed half way.
-func (f *benchmarkFlags) run(cmd *cobra.Command, a *app, work func(ctx context.Context, s *suite.Suite) error) (err error) {
-	cfg, err := f.config(a)
-	if err != nil {
-		return err
+// bind binds the flags of cmd, with size as the default of --size where that is not "".
+func (o *benchmarkOptions) bind(cmd *cobra.Command, size string, iterations int) {
+	flags := cmd.Flags()
+	if size != "" {
+		flags.StringVar(&o.size, "size", size, "length of the data, such as 64MB or 1GiB")
 	}
-	ctx := cmd.Context()
+	flags.IntVar(&o.Iterations, "iterations", iterations, "samples of each operation")
+	flags.StringVarP(&o.output, "output", "o", "", "write the result document to this file")
+	flags.StringVar(&o.Dir, "dir", "", "make scratch space below this directory; it decides which disk is measured")
+	flags.StringVar(&o.Node, "node", "", "decube-node to measure; by default the one beside decubectl")
+}
+
+// parse completes the suite's configuration.
+func (o *benchmarkOptions) parse([]string) error {
+	o.Size = 1 << 30
+	if o.size != "" {
+		var err error
+		if o.Size, err = config.ParseSize(o.size); err != nil {
+			return usageError("--size: %w", err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("looking for this program's own file: %w", err)
+	}
+	o.Ctl = self
+	if o.Node == "" {
+		o.Node = filepath.Join(filepath.Dir(self), "decube-node")
+	}
+	if err := o.Validate(); err != nil {
+		return usageError("%w", err)
+	}
+	return nil
+}
+
+// measure makes a suite, lets work use it, and delivers the results, also when work
+// failed half way.
+func (o *benchmarkOptions) measure(ctx context.Context, e *env, work func(s *suite.Suite) error) (err error) {
+	cfg := o.Config
+	cfg.Log = func(line string) { e.note("benchmark: %s", line) }
 	s, err := suite.New(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	failed := work(ctx, s)
+	failed := work(s)
 	if errors.Is(failed, suite.ErrIncomplete) {
 		failed = exitcode.With(failed, exitcode.Partial)
 	}
-	return errors.Join(failed, f.deliver(a, s.Document()))
-}
-
-func (f *benchmarkFlags) config(a *app) (suite.Config, error) {
-	size := int64(1 << 30)
-	if f.size != "" {
-		var err error
-		if size, err = config.ParseSize(f.size); err != nil {
-			return suite.Config{}, usageError("--size: %w", err)
-		}
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return suite.Config{}, fmt.Errorf("looking for this program's own file: %w", err)
-	}
-	node := f.node
-	if node == "" {
-		node = filepath.Join(filepath.Dir(self), "decube-node")
-	}
-	cfg := suite.Config{
-		Ctl: self, Node: node, Dir: f.dir, Size: size, Iterations: f.iterations,
-		Log: func(line string) { a.note("benchmark: %s", line) },
-	}
-	if err := cfg.Validate(); err != nil {
-		return suite.Config{}, usageError("%w", err)
-	}
-	return cfg, nil
+	return errors.Join(failed, o.deliver(e, s.Document()))
 }
 
 // deliver prints the results and writes them to the file that was asked for.
-func (f *benchmarkFlags) deliver(a *app, d *bench.Document) error {
-	if f.output != "" {
-		if err := writeResults(f.output, d); err != nil {
+func (o *benchmarkOptions) deliver(e *env, d *bench.Document) error {
+	if o.output != "" {
+		if err := writeResults(o.output, d); err != nil {
 			return err
 		}
 	}
-	if a.json {
-		return d.Write(a.stdout)
+	if e.json {
+		return d.Write(e.stdout)
 	}
-	return d.Print(a.stdout, bench.Plain)
+	return d.Print(e.stdout, bench.Plain)
 }
 
 func writeResults(path string, d *bench.Document) (err error) {
@@ -129,8 +123,11 @@ func writeResults(path string, d *bench.Document) (err error) {
 	return d.Write(file)
 }
 
-func (a *app) benchmarkAllCommand() *cobra.Command {
-	f := new(benchmarkFlags)
+// benchmarkAllOptions are the inputs of benchmark all.
+type benchmarkAllOptions struct{ benchmarkOptions }
+
+func newBenchmarkAllCommand(e *env) *cobra.Command {
+	o := new(benchmarkAllOptions)
 	cmd := &cobra.Command{
 		Use:   "all",
 		Short: "Run every benchmark",
@@ -139,80 +136,14 @@ and restic and borg beside them where they are installed. It takes about a quart
 an hour and 10 GiB of disk. Exit code 3 says that something could not be measured.`,
 		Example: "  decubectl benchmark all --output results.json",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.run(cmd, a, func(ctx context.Context, s *suite.Suite) error { return s.All(ctx, openBenchmarkStore) })
-		},
+		RunE:    runs(e, o.parse, o.run),
 	}
-	f.add(cmd, "1GiB", 5)
+	o.bind(cmd, "1GiB", 5)
 	return cmd
 }
 
-func (a *app) benchmarkCompareCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "compare BEFORE AFTER",
-		Short: "Tell what changed between two runs from noise",
-		Long: `compare sets two result documents against each other. A difference is called a change
-when a rank test finds that chance would show it less than once in twenty times.`,
-		Example: "  decubectl benchmark compare before.json after.json",
-		Args:    wants(2, 2, "two result documents"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			before, err := readResults(args[0])
-			if err != nil {
-				return err
-			}
-			after, err := readResults(args[1])
-			if err != nil {
-				return err
-			}
-			if why := bench.Incomparable(before, after); why != "" {
-				a.warn("compare ratios rather than times: %s.", why)
-			}
-			comparisons := bench.Compare(before, after)
-			if a.json {
-				return printEach(a, comparisons, nil)
-			}
-			return bench.PrintComparison(a.stdout, comparisons, bench.Plain)
-		},
-	}
-}
-
-func (a *app) benchmarkShowCommand() *cobra.Command {
-	var markdown bool
-	cmd := &cobra.Command{
-		Use:     "show RESULTS",
-		Short:   "Print a result document as tables",
-		Example: "  decubectl benchmark show results.json --markdown",
-		Args:    wants(1, 1, "one result document"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			d, err := readResults(args[0])
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return d.Write(a.stdout)
-			}
-			format := bench.Plain
-			if markdown {
-				format = bench.Markdown
-			}
-			return d.Print(a.stdout, format)
-		},
-	}
-	cmd.Flags().BoolVar(&markdown, "markdown", false, "print Markdown")
-	return cmd
-}
-
-func readResults(path string) (*bench.Document, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading benchmark results: %w", err)
-	}
-	defer file.Close()
-	d, err := bench.Read(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return d, nil
+func (o *benchmarkAllOptions) run(ctx context.Context, e *env) error {
+	return o.measure(ctx, e, func(s *suite.Suite) error { return s.All(ctx, openBenchmarkStore) })
 }
 
 // oneOf checks a flag that has a few values, of which several may be given

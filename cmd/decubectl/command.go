@@ -11,7 +11,7 @@ import (
 // then run, which has until --timeout.
 //
 //   - parse takes the arguments, of which there are as many as Args allows, and checks
-//     them and the flags. All that it returns is a usageError. Files are the only thing
+//     them and the flags. What it finds wrong is a usageError. Files are the only thing
 //     outside the options that it may read, and only where a flag's value is in one.
 //   - run does the work, in e.
 func runs(e *env, parse func(args []string) error, run func(ctx context.Context, e *env) error) func(*cobra.Command, []string) error {

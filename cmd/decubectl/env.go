@@ -95,6 +95,3 @@ func onTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
-
-// app is what commands that are methods of it have for env.
-type app = env

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/internal/exitcode"
@@ -26,11 +24,6 @@ Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 done in part, 10 no repository,
 nobody has it, 15 not found on this node, 130 interrupted.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
-			ctx, cancel := e.limit(cmd.Context())
-			context.AfterFunc(ctx, cancel)
-			cmd.SetContext(ctx)
-		},
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&e.repo, "repo", repo.DefaultPath(), "directory of the repository")
@@ -47,8 +40,8 @@ nobody has it, 15 not found on this node, 130 interrupted.`,
 	root.AddCommand(
 		newSnapshotCommand(e), newRepoCommand(e), newGCCommand(e),
 		newIDCommand(e), newStatusCommand(e), newSwarmCommand(e), newBootstrapCommand(e), newRoutingCommand(e),
-		newLedgerCommand(e), e.receiptCommand(),
-		e.benchmarkCommand(), newVersionCommand(e), newDocsCommand(e),
+		newLedgerCommand(e), newReceiptCommand(e),
+		newBenchmarkCommand(e), newVersionCommand(e), newDocsCommand(e),
 	)
 	return root
 }
