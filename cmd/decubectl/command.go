@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/decube/decube/api/client"
 )
 
 // runs returns what cobra calls for a command: parse, where there is something to, and
@@ -27,6 +30,36 @@ func runs(e *env, parse func(args []string) error, run func(ctx context.Context,
 	}
 }
 
+// asks returns the run of a command that asks a daemon for one thing and prints it.
+func asks[T any](ask func(c *client.Client, ctx context.Context) (T, error), show func(w io.Writer, v *T)) func(ctx context.Context, e *env) error {
+	return func(ctx context.Context, e *env) error {
+		c, err := e.daemon(ctx)
+		if err != nil {
+			return err
+		}
+		v, err := ask(c, ctx)
+		if err != nil {
+			return err
+		}
+		return e.print(v, func(w io.Writer) { show(w, &v) })
+	}
+}
+
+// asksEach is asks for a list, of which each item is a line of JSON.
+func asksEach[T any](ask func(c *client.Client, ctx context.Context) ([]T, error), show func(w io.Writer, all []T)) func(ctx context.Context, e *env) error {
+	return func(ctx context.Context, e *env) error {
+		c, err := e.daemon(ctx)
+		if err != nil {
+			return err
+		}
+		all, err := ask(c, ctx)
+		if err != nil {
+			return err
+		}
+		return printEach(e, all, func(w io.Writer) { show(w, all) })
+	}
+}
+
 // group returns a command that only has commands below it.
 func group(use, short string, below ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short}
@@ -43,18 +76,13 @@ func asGroup(cmd *cobra.Command) {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		return noCommand(cmd, args[0])
+		hint := ""
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf("; did you mean %q?", near[0])
+		}
+		return usageError("%s has no command %q%s", cmd.CommandPath(), args[0], hint)
 	}
 	cmd.SuggestionsMinimumDistance = 2
-}
-
-// noCommand is the mistake of asking a group for a command that it does not have.
-func noCommand(cmd *cobra.Command, name string) error {
-	hint := ""
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		hint = fmt.Sprintf("; did you mean %q?", near[0])
-	}
-	return usageError("%s has no command %q%s", cmd.CommandPath(), name, hint)
 }
 
 // wants checks the number of arguments; most < 0 is no limit.

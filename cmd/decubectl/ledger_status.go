@@ -1,13 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/client"
 )
 
 func newLedgerStatusCommand(e *env) *cobra.Command {
@@ -20,20 +20,8 @@ of reach, and how many are needed. It says too that peers are of another ledger,
 a second process has come with a validator's key.`,
 		Example: "  decubectl ledger status\n  decubectl ledger status --json | jq -r .problem",
 		Args:    noArgs,
-		RunE:    runs(e, nil, runLedgerStatus),
+		RunE:    runs(e, nil, asks((*client.Client).LedgerStatus, showLedger)),
 	}
-}
-
-func runLedgerStatus(ctx context.Context, e *env) error {
-	c, err := e.daemon(ctx)
-	if err != nil {
-		return err
-	}
-	st, err := c.LedgerStatus(ctx)
-	if err != nil {
-		return err
-	}
-	return e.print(st, func(w io.Writer) { showLedger(w, &st) })
 }
 
 func showLedger(w io.Writer, st *api.LedgerStatus) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/client"
 )
 
 func newLedgerValidatorsCommand(e *env) *cobra.Command {
@@ -18,27 +18,17 @@ func newLedgerValidatorsCommand(e *env) *cobra.Command {
 		Short:   "List the validators, and how each is",
 		Example: "  decubectl ledger validators\n  decubectl ledger validators --json | jq -r .key",
 		Args:    noArgs,
-		RunE:    runs(e, nil, runLedgerValidators),
+		RunE:    runs(e, nil, asksEach((*client.Client).Validators, showValidators)),
 	}
 }
 
-func runLedgerValidators(ctx context.Context, e *env) error {
-	c, err := e.daemon(ctx)
-	if err != nil {
-		return err
+func showValidators(w io.Writer, all []api.Validator) {
+	var rows []row
+	for i := range all {
+		rows = append(rows, validatorRow(&all[i]))
 	}
-	all, err := c.Validators(ctx)
-	if err != nil {
-		return err
-	}
-	return printEach(e, all, func(w io.Writer) {
-		var rows []row
-		for i := range all {
-			rows = append(rows, validatorRow(&all[i]))
-		}
-		printTable(w, row{"no", "key", "name", "heard", "committed", "note"}, rows)
-		fmt.Fprintf(w, "\n%s\n", committee(len(all)))
-	})
+	printTable(w, row{"no", "key", "name", "heard", "committed", "note"}, rows)
+	fmt.Fprintf(w, "\n%s\n", committee(len(all)))
 }
 
 func validatorRow(v *api.Validator) row {

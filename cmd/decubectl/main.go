@@ -1,7 +1,3 @@
-// Command decubectl controls a DeCube node: it takes and restores snapshots with
-// the rights of the person who calls it, and asks the node's daemon for everything
-// else. Data goes to standard output, progress and messages to standard error;
-// package exitcode lists the exit codes.
 package main
 
 import (

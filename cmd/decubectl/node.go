@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/internal/version"
 )
 
@@ -17,25 +19,15 @@ func newIDCommand(e *env) *cobra.Command {
 		Short:   "Show who the node is and where it listens",
 		Example: "  decubectl id\n  decubectl id --json | jq -r '.addresses[]'",
 		Args:    noArgs,
-		RunE:    runs(e, nil, runID),
+		RunE:    runs(e, nil, asks((*client.Client).Identity, showIdentity)),
 	}
 }
 
-func runID(ctx context.Context, e *env) error {
-	c, err := e.daemon(ctx)
-	if err != nil {
-		return err
+func showIdentity(w io.Writer, id *api.Identity) {
+	printFields(w, "Peer ID", id.ID, "Network", id.Network, "Agent", id.Agent)
+	for _, addr := range id.Addresses {
+		printFields(w, "Address", addr)
 	}
-	id, err := c.Identity(ctx)
-	if err != nil {
-		return err
-	}
-	return e.print(id, func(w io.Writer) {
-		printFields(w, "Peer ID", id.ID, "Network", id.Network, "Agent", id.Agent)
-		for _, addr := range id.Addresses {
-			printFields(w, "Address", addr)
-		}
-	})
 }
 
 func newStatusCommand(e *env) *cobra.Command {
@@ -44,30 +36,20 @@ func newStatusCommand(e *env) *cobra.Command {
 		Short:   "Show the node's state in a few figures",
 		Example: "  decubectl status\n  decubectl status --json | jq .peers",
 		Args:    noArgs,
-		RunE:    runs(e, nil, runStatus),
+		RunE:    runs(e, nil, asks((*client.Client).Status, showStatus)),
 	}
 }
 
-func runStatus(ctx context.Context, e *env) error {
-	c, err := e.daemon(ctx)
-	if err != nil {
-		return err
+func showStatus(w io.Writer, st *api.Status) {
+	up := time.Duration(st.UptimeSeconds * float64(time.Second)).Round(time.Second)
+	printFields(w, "Peer ID", st.ID, "Network", st.Network, "Version", st.Version,
+		"Up", fmt.Sprintf("%s, since %s", up, when(st.Started)), "Ready", st.Ready,
+		"Peers", st.Peers, "Reachability", st.Reachability, "Snapshots", st.Snapshots,
+		"Blocks", fmt.Sprintf("%s, %s", count(st.Blocks), size(st.Bytes)),
+		"Sessions", st.Sessions, "Provided", count(st.Provided))
+	for _, text := range st.Warnings {
+		printFields(w, "Warning", text)
 	}
-	st, err := c.Status(ctx)
-	if err != nil {
-		return err
-	}
-	return e.print(st, func(w io.Writer) {
-		up := time.Duration(st.UptimeSeconds * float64(time.Second)).Round(time.Second)
-		printFields(w, "Peer ID", st.ID, "Network", st.Network, "Version", st.Version,
-			"Up", fmt.Sprintf("%s, since %s", up, when(st.Started)), "Ready", st.Ready,
-			"Peers", st.Peers, "Reachability", st.Reachability, "Snapshots", st.Snapshots,
-			"Blocks", fmt.Sprintf("%s, %s", count(st.Blocks), size(st.Bytes)),
-			"Sessions", st.Sessions, "Provided", count(st.Provided))
-		for _, text := range st.Warnings {
-			printFields(w, "Warning", text)
-		}
-	})
 }
 
 func newVersionCommand(e *env) *cobra.Command {

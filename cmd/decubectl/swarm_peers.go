@@ -1,12 +1,14 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/client"
 )
 
 func newSwarmPeersCommand(e *env) *cobra.Command {
@@ -15,33 +17,23 @@ func newSwarmPeersCommand(e *env) *cobra.Command {
 		Short:   "List connected peers",
 		Example: "  decubectl swarm peers\n  decubectl swarm peers --json | jq -r .id",
 		Args:    noArgs,
-		RunE:    runs(e, nil, runSwarmPeers),
+		RunE:    runs(e, nil, asksEach((*client.Client).Peers, showPeers)),
 	}
 }
 
-func runSwarmPeers(ctx context.Context, e *env) error {
-	c, err := e.daemon(ctx)
-	if err != nil {
-		return err
-	}
-	peers, err := c.Peers(ctx)
-	if err != nil {
-		return err
-	}
-	return printEach(e, peers, func(w io.Writer) {
-		var rows []row
-		for _, p := range peers {
-			addr, latency := "-", "-"
-			if len(p.Addresses) > 0 {
-				addr = p.Addresses[0]
-			}
-			if p.LatencySeconds > 0 {
-				latency = time.Duration(p.LatencySeconds * float64(time.Second)).Round(10 * time.Microsecond).String()
-			}
-			rows = append(rows, row{p.ID, p.Direction, latency, p.Streams, addr})
+func showPeers(w io.Writer, peers []api.Peer) {
+	var rows []row
+	for _, p := range peers {
+		addr, latency := "-", "-"
+		if len(p.Addresses) > 0 {
+			addr = p.Addresses[0]
 		}
-		printTable(w, row{"peer", "direction", "latency", "streams", "address"}, rows)
-	})
+		if p.LatencySeconds > 0 {
+			latency = time.Duration(p.LatencySeconds * float64(time.Second)).Round(10 * time.Microsecond).String()
+		}
+		rows = append(rows, row{p.ID, p.Direction, latency, p.Streams, addr})
+	}
+	printTable(w, row{"peer", "direction", "latency", "streams", "address"}, rows)
 }
 
 func newSwarmAddrsCommand(e *env) *cobra.Command {
@@ -50,29 +42,19 @@ func newSwarmAddrsCommand(e *env) *cobra.Command {
 		Short:   "List known addresses of peers, connected or not",
 		Example: "  decubectl swarm addrs",
 		Args:    noArgs,
-		RunE:    runs(e, nil, runSwarmAddrs),
+		RunE:    runs(e, nil, asksEach((*client.Client).Addrs, showAddrs)),
 	}
 }
 
-func runSwarmAddrs(ctx context.Context, e *env) error {
-	c, err := e.daemon(ctx)
-	if err != nil {
-		return err
-	}
-	peers, err := c.Addrs(ctx)
-	if err != nil {
-		return err
-	}
-	return printEach(e, peers, func(w io.Writer) {
-		for _, p := range peers {
-			state := ""
-			if p.Connected {
-				state = " (connected)"
-			}
-			fmt.Fprintf(w, "%s%s\n", p.ID, state)
-			for _, addr := range p.Addresses {
-				fmt.Fprintf(w, "  %s\n", addr)
-			}
+func showAddrs(w io.Writer, peers []api.PeerAddresses) {
+	for _, p := range peers {
+		state := ""
+		if p.Connected {
+			state = " (connected)"
 		}
-	})
+		fmt.Fprintf(w, "%s%s\n", p.ID, state)
+		for _, addr := range p.Addresses {
+			fmt.Fprintf(w, "  %s\n", addr)
+		}
+	}
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/client"
 )
 
 func newSwarmResourcesCommand(e *env) *cobra.Command {
@@ -16,20 +16,8 @@ func newSwarmResourcesCommand(e *env) *cobra.Command {
 		Short:   "Show the swarm's limits and what is used of them",
 		Example: "  decubectl swarm resources",
 		Args:    noArgs,
-		RunE:    runs(e, nil, runSwarmResources),
+		RunE:    runs(e, nil, asks((*client.Client).Resources, showResources)),
 	}
-}
-
-func runSwarmResources(ctx context.Context, e *env) error {
-	c, err := e.daemon(ctx)
-	if err != nil {
-		return err
-	}
-	res, err := c.Resources(ctx)
-	if err != nil {
-		return err
-	}
-	return e.print(res, func(w io.Writer) { showResources(w, &res) })
 }
 
 func showResources(w io.Writer, res *api.Resources) {
