@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"log/slog"
 	"os"
@@ -24,6 +25,7 @@ import (
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/receipt"
+	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -38,43 +40,70 @@ func ledgersOf(ts *testscript.TestScript) map[string]*ledgertest.Ledger {
 	return m
 }
 
-// cmdLedgerd serves a node's API in this process: a block store and a ledger in
-// memory, without a swarm.
+// cmdLedgerd serves a node's API in this process; see serveNode.
 func cmdLedgerd(t *testing.T, ts *testscript.TestScript, args []string) {
 	t.Helper()
 	name := args[0]
-	dir := ts.MkAbs(name)
 	l := ledgertest.New(t, "test")
-	ts.Check(repo.Init(dir, repo.Seed{Identity: l.Key.Encode()}))
-	store, err := blockstore.Open(repo.Dir(dir).Blocks(), blockstore.Default())
-	ts.Check(err)
-	token, err := repo.ReadToken(dir)
-	ts.Check(err)
-	cfg := server.Default()
-	cfg.Token, cfg.DrainTimeout = token, 100*time.Millisecond
+	var served *ledgertest.Ledger
 	if len(args) == 1 {
-		cfg.Ledger, cfg.Genesis = l, l.Genesis
+		served = l
 		ledgersOf(ts)[name] = l
+	}
+	url, stop, err := serveNode(ts.MkAbs(name), l.Key, served)
+	ts.Check(err)
+	ts.Setenv(name+"_api", url)
+	ts.Defer(func() { ts.Check(stop()) })
+}
+
+// serveNode makes a repository with an identity in dir, and serves its API in this
+// process, without a swarm: a block store and, where it is not nil, a ledger. It returns
+// the API's URL and what ends it.
+func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger) (url string, stop func() error, err error) {
+	if err := repo.Init(dir, repo.Seed{Identity: identity.Encode()}); err != nil {
+		return "", nil, err
+	}
+	store, err := blockstore.Open(repo.Dir(dir).Blocks(), blockstore.Default())
+	if err != nil {
+		return "", nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, store.Close())
+		}
+	}()
+	cfg := server.Default()
+	cfg.DrainTimeout = 100 * time.Millisecond
+	if cfg.Token, err = repo.ReadToken(dir); err != nil {
+		return "", nil, err
+	}
+	if l != nil {
+		cfg.Ledger, cfg.Genesis = l, l.Genesis
 	}
 	stock := local.New(store, dir)
 	s, err := server.New(cfg, server.Backend{
-		Node: fakeNode{l.Key.Public().String()}, Repo: stock, Snapshots: fakeSnapshots{stock}, Blocks: fakeBlocks{store},
+		Node: fakeNode{identity.Public().String()}, Repo: stock, Snapshots: fakeSnapshots{stock}, Blocks: fakeBlocks{store},
 	}, slog.New(slog.DiscardHandler))
-	ts.Check(err)
+	if err != nil {
+		return "", nil, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	listener, err := server.ListenTCP(ctx, "127.0.0.1:0")
-	ts.Check(err)
-	url := "http://" + listener.Addr().String()
-	_, err = repo.WriteAPI(dir, url)
-	ts.Check(err)
+	if err != nil {
+		cancel()
+		return "", nil, err
+	}
+	url = "http://" + listener.Addr().String()
+	if _, err := repo.WriteAPI(dir, url); err != nil {
+		cancel()
+		return "", nil, errors.Join(err, listener.Close())
+	}
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, listener) }()
-	ts.Setenv(name+"_api", url)
-	ts.Defer(func() {
+	return url, func() error {
 		cancel()
-		ts.Check(<-done)
-		ts.Check(store.Close())
-	})
+		return errors.Join(<-done, store.Close())
+	}, nil
 }
 
 func cmdStall(ts *testscript.TestScript, _ bool, args []string) {
