@@ -20,6 +20,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer boundMemory()()
 	ctx, release := untilSignal()
 	defer release()
+	// A standard output that is closed cannot be seen from here. Go's runtime puts the null
+	// device in its place before main, opened for reading and writing; so does whoever
+	// discards a program's output on purpose: Python's subprocess.DEVNULL, "ignore" in
+	// Node.js, daemon(3). Nothing that a process can ask of a descriptor tells them apart.
 	out := exitcode.NewOutput(stdout)
 	e := &env{stdin: stdin, stdout: out, stderr: stderr}
 	root := newRootCommand(e)

@@ -29,7 +29,7 @@ type snapshotCreateOptions struct {
 
 	name string // of the file that standard input is recorded as
 
-	// What parse works into the other fields.
+	// What parse and complete work into create.Options.
 	excludeFiles []string
 	time, parent string
 	noCache      bool
