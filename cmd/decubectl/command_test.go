@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/api/ledgertest"
 	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/internal/repo"
@@ -28,12 +30,13 @@ func newEnv(t *testing.T) (*env, *heard) {
 	return envOf(dir)
 }
 
-// newLedgerEnv returns an environment on a new repository, whose daemon has a ledger.
-func newLedgerEnv(t *testing.T) (*env, *heard, *ledgertest.Ledger) {
+// newLedgerEnv returns an environment on a new repository, whose daemon has a ledger. The
+// daemon tells asked, which may be nil, of fetches.
+func newLedgerEnv(t *testing.T, asked func(api.FetchRequest)) (*env, *heard, *ledgertest.Ledger) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "repo")
 	l := ledgertest.New(t, "test")
-	_, stop, err := serveNode(dir, l.Key, l)
+	_, stop, err := serveNode(dir, l.Key, l, asked)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +96,67 @@ func TestPatience(t *testing.T) {
 	defer cancelPast()
 	if got := patience(past); got != 1 { // 0 would be without an end
 		t.Errorf("of nothing: %v", got)
+	}
+}
+
+// TestWithoutADaemon holds what commands do that need one, and those that do not, where
+// the repository has none, and where another one was named.
+func TestWithoutADaemon(t *testing.T) {
+	for _, tc := range []struct {
+		url  string
+		run  func(ctx context.Context, e *env) error
+		exit int
+		want string
+	}{
+		{"", asks((*client.Client).Identity, showIdentity), exitcode.Unreachable, "start it with"},
+		{"", asksEach((*client.Client).Peers, showPeers), exitcode.Unreachable, "start it with"},
+		{"", runRepoStat, exitcode.OK, ""},
+		{"http://127.0.0.1:1", asks((*client.Client).Identity, showIdentity), exitcode.Unreachable, "http://127.0.0.1:1"},
+		{"http://127.0.0.1:1", runRepoStat, exitcode.Unreachable, "http://127.0.0.1:1"},
+	} {
+		e, said := newEnv(t)
+		e.url = tc.url
+		err := explain(t.Context(), tc.run(t.Context(), e))
+		if exitcode.Of(err) != tc.exit || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("with %q: exit code %d, %v; want %d, %q", tc.url, exitcode.Of(err), err, tc.exit, tc.want)
+		}
+		if tc.url != "" && err != nil && strings.Contains(err.Error(), "start it with") {
+			t.Errorf("advice on another daemon than the one that was named: %v", err)
+		}
+		if opened := strings.Contains(said.errs.String(), "No daemon is running"); opened != (err == nil) {
+			t.Errorf("with %q: says that it works without: %v", tc.url, opened)
+		}
+	}
+}
+
+// TestFetchIsPatient holds how long a daemon is asked to try: so long that it can still say
+// what it tried before --timeout.
+func TestFetchIsPatient(t *testing.T) {
+	var req api.FetchRequest
+	e, _, _ := newLedgerEnv(t, func(r api.FetchRequest) { req = r })
+	for _, tc := range []struct {
+		timeout, stall time.Duration
+		least, most    float64
+	}{
+		{0, time.Minute, 60, 60},
+		{time.Hour, time.Minute, 60, 60},
+		{20 * time.Second, time.Minute, 1, 18},
+	} {
+		o := &snapshotFetchOptions{fetchOptions: fetchOptions{stall: tc.stall}}
+		o.Providers = []string{"/ip4/192.0.2.1/tcp/1/p2p/" + someKey}
+		if err := o.parse([]string{someRoot}); err != nil {
+			t.Fatal(err)
+		}
+		e.timeout = tc.timeout
+		ctx, cancel := e.limit(t.Context())
+		err := explain(ctx, o.run(ctx, e))
+		cancel()
+		if exitcode.Of(err) != exitcode.TimedOut || !strings.Contains(err.Error(), "--provider names a peer to ask") {
+			t.Errorf("exit code %d, %v", exitcode.Of(err), err)
+		}
+		if req.StallSeconds < tc.least || req.StallSeconds > tc.most || !req.Pin || len(req.Providers) != 1 {
+			t.Errorf("with --timeout %v --stall %v: asks for %+v", tc.timeout, tc.stall, req)
+		}
 	}
 }
 

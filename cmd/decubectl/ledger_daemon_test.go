@@ -50,16 +50,17 @@ func cmdLedgerd(t *testing.T, ts *testscript.TestScript, args []string) {
 		served = l
 		ledgersOf(ts)[name] = l
 	}
-	url, stop, err := serveNode(ts.MkAbs(name), l.Key, served)
+	url, stop, err := serveNode(ts.MkAbs(name), l.Key, served, nil)
 	ts.Check(err)
 	ts.Setenv(name+"_api", url)
 	ts.Defer(func() { ts.Check(stop()) })
 }
 
 // serveNode makes a repository with an identity in dir, and serves its API in this
-// process, without a swarm: a block store and, where it is not nil, a ledger. It returns
-// the API's URL and what ends it.
-func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger) (url string, stop func() error, err error) {
+// process, without a swarm: a block store and, where it is not nil, a ledger. Fetches are
+// told to asked, where that is not nil, and time out. It returns the API's URL and what
+// ends it.
+func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger, asked func(api.FetchRequest)) (url string, stop func() error, err error) {
 	if err := repo.Init(dir, repo.Seed{Identity: identity.Encode()}); err != nil {
 		return "", nil, err
 	}
@@ -82,7 +83,7 @@ func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger) (url s
 	}
 	stock := local.New(store, dir)
 	s, err := server.New(cfg, server.Backend{
-		Node: fakeNode{identity.Public().String()}, Repo: stock, Snapshots: fakeSnapshots{stock}, Blocks: fakeBlocks{store},
+		Node: fakeNode{identity.Public().String()}, Repo: stock, Snapshots: fakeSnapshots{stock, asked}, Blocks: fakeBlocks{store},
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return "", nil, err
@@ -124,13 +125,20 @@ func (fakeNode) Ready() error                                 { return nil }
 func (fakeNode) Version() api.Version                         { return api.Version{Version: "test", API: "1"} }
 
 // fakeSnapshots are those of a store, without a swarm to fetch from.
-type fakeSnapshots struct{ *local.Store }
+type fakeSnapshots struct {
+	*local.Store
+
+	asked func(api.FetchRequest) // is told of each fetch, or nil
+}
 
 func (fakeSnapshots) List(context.Context) iter.Seq2[api.Snapshot, error] {
 	return func(func(api.Snapshot, error) bool) {}
 }
 
-func (fakeSnapshots) Fetch(context.Context, block.ID, api.FetchRequest, func(api.FetchProgress)) (api.FetchResult, error) {
+func (s fakeSnapshots) Fetch(_ context.Context, _ block.ID, req api.FetchRequest, _ func(api.FetchProgress)) (api.FetchResult, error) {
+	if s.asked != nil {
+		s.asked(req)
+	}
 	return api.FetchResult{}, api.ErrTimeout
 }
 

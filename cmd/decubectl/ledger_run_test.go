@@ -21,7 +21,7 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, errNobodyReads }
 
 // TestWatchEnds holds what ends a watch, and which of them are errors.
 func TestWatchEnds(t *testing.T) {
-	e, said, l := newLedgerEnv(t)
+	e, said, l := newLedgerEnv(t, nil)
 	for _, name := range []string{"one", "two", "three"} {
 		if _, _, err := l.Do(t.Context(), tx.NameClaim{Name: name}); err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
 
 // TestRecordValue holds where the value of a record comes from.
 func TestRecordValue(t *testing.T) {
-	e, said, l := newLedgerEnv(t)
+	e, said, l := newLedgerEnv(t, nil)
 	dir := t.TempDir()
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)

@@ -135,6 +135,25 @@ func TestSnapshotCommandsRun(t *testing.T) {
 	}
 }
 
+// A registration that was insisted on and did not come about is an error, and the CID of
+// the snapshot that is kept is printed all the same.
+func TestUnregisteredIsKept(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	e, said := newEnv(t)
+	o := takeOf(t, makeTree(t, map[string]string{"x": ""}), func(o *snapshotCreateOptions) { o.mode, o.retain = registerYes, "90d" })
+	err := explain(t.Context(), o.run(t.Context(), e))
+	if exitcode.Of(err) != exitcode.Unreachable || !strings.Contains(err.Error(), "--retain 90d") {
+		t.Errorf("exit code %d, %v", exitcode.Of(err), err)
+	}
+	root, parseErr := parseRoot(strings.TrimSpace(said.out.String()))
+	if parseErr != nil || !strings.Contains(err.Error(), root.String()) {
+		t.Errorf("printed %q, and said %v", said.out.String(), err)
+	}
+	if err := (&snapshotShowOptions{root}).run(t.Context(), e); err != nil {
+		t.Errorf("it is not kept: %v", err)
+	}
+}
+
 // What ls cannot write ends it, wherever in the buffer that is noticed.
 func TestLsWithoutOutput(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
