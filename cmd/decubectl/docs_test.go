@@ -45,6 +45,9 @@ func TestEveryCommandIsExplained(t *testing.T) {
 		if !cmd.HasSubCommands() && cmd.Runnable() && cmd.Example == "" {
 			t.Errorf("%s has no example", cmd.CommandPath())
 		}
+		if cmd.Args == nil && cmd.Name() != "help" { // cobra's own
+			t.Errorf("%s does not say which arguments it wants", cmd.CommandPath())
+		}
 		names := map[string]bool{}
 		for _, sub := range cmd.Commands() {
 			if names[sub.Name()] {

@@ -69,6 +69,7 @@ func (o *submitTransferOptions) parse(args []string) (err error) {
 type submitAcceptOptions struct {
 	submitOptions
 
+	accept  tx.NameAccept
 	records number
 }
 
@@ -90,21 +91,22 @@ than --records of them, it is not accepted.`,
 }
 
 func (o *submitAcceptOptions) parse(args []string) error {
-	return o.set(tx.NameAccept{Name: args[0], Records: o.records.value})
+	o.accept = tx.NameAccept{Name: args[0], Records: o.records.value}
+	return o.set(o.accept)
 }
 
 func (o *submitAcceptOptions) run(ctx context.Context, e *env) error {
-	if op, ok := o.op.(tx.NameAccept); ok && !o.records.given {
+	if !o.records.given {
 		c, err := e.daemon(ctx)
 		if err != nil {
 			return err
 		}
-		n, err := c.Name(ctx, op.Name)
+		n, err := c.Name(ctx, o.accept.Name)
 		if err != nil {
-			return fmt.Errorf("looking up the name %s: %w", op.Name, err)
+			return fmt.Errorf("looking up the name %s: %w", o.accept.Name, err)
 		}
-		op.Records = n.Records
-		if err := o.set(op); err != nil {
+		o.accept.Records = n.Records
+		if err := o.set(o.accept); err != nil {
 			return err
 		}
 	}

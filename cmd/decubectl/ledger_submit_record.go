@@ -14,6 +14,7 @@ import (
 type submitRecordOptions struct {
 	submitOptions
 
+	put       tx.RecordPut
 	namespace string
 	file      string // that the value is in, - for standard input, empty for neither
 }
@@ -37,19 +38,19 @@ standard input has (-) or what a file has (@FILE). An empty one takes a record b
 }
 
 func (o *submitRecordOptions) parse(args []string) error {
-	op := tx.RecordPut{Namespace: o.namespace, Key: args[0]}
+	o.put = tx.RecordPut{Namespace: o.namespace, Key: args[0]}
 	if args[1] == "-" {
 		o.file = "-"
 	} else if file, ok := strings.CutPrefix(args[1], "@"); ok {
 		o.file = file
 	} else {
-		op.Value = []byte(args[1])
+		o.put.Value = []byte(args[1])
 	}
-	return o.set(op)
+	return o.set(o.put)
 }
 
 func (o *submitRecordOptions) run(ctx context.Context, e *env) error {
-	if op, ok := o.op.(tx.RecordPut); ok && o.file != "" {
+	if o.file != "" {
 		data, err := readInput(ctx, e, o.file, tx.MaxValue)
 		if _, large := tx.CodeOf(err); err != nil && large {
 			return rejectedUsage(fmt.Errorf("reading the record's value: %w", err))
@@ -57,8 +58,8 @@ func (o *submitRecordOptions) run(ctx context.Context, e *env) error {
 		if err != nil {
 			return fmt.Errorf("reading the record's value: %w", err)
 		}
-		op.Value = data
-		if err := o.set(op); err != nil {
+		o.put.Value = data
+		if err := o.set(o.put); err != nil {
 			return err
 		}
 	}

@@ -17,8 +17,10 @@ import (
 type submitRegisterOptions struct {
 	submitOptions
 
-	root                  block.ID
-	label, retain, length string
+	root          block.ID
+	register      tx.SnapshotRegister // what parse makes of the rest
+	label, retain string
+	length        string // in bytes, or empty for what the node knows
 }
 
 func newSubmitRegisterCommand(e *env) *cobra.Command {
@@ -48,8 +50,8 @@ func (o *submitRegisterOptions) parse(args []string) (err error) {
 	if o.root, err = parseRoot(args[0]); err != nil {
 		return err
 	}
-	op := tx.SnapshotRegister{Root: o.root.Bytes(), Label: o.label}
-	if op.RetainUntil, err = parseRetention(o.retain, time.Now()); err != nil {
+	o.register = tx.SnapshotRegister{Root: o.root.Bytes(), Label: o.label}
+	if o.register.RetainUntil, err = parseRetention(o.retain, time.Now()); err != nil {
 		return usageError("--retain: %w", err)
 	}
 	if o.length != "" {
@@ -57,18 +59,18 @@ func (o *submitRegisterOptions) parse(args []string) (err error) {
 		if err != nil || n < 0 {
 			return usageError("--size: %q is no size such as 1073741824 or 1GiB", o.length)
 		}
-		op.Size = uint64(n)
+		o.register.Size = uint64(n)
 	}
-	return o.set(op)
+	return o.set(o.register)
 }
 
 func (o *submitRegisterOptions) run(ctx context.Context, e *env) error {
-	if op, ok := o.op.(tx.SnapshotRegister); ok && o.length == "" {
+	if o.length == "" {
 		var err error
-		if op.Size, err = sizeOf(ctx, e, o.root); err != nil {
+		if o.register.Size, err = sizeOf(ctx, e, o.root); err != nil {
 			return err
 		}
-		if err := o.set(op); err != nil {
+		if err := o.set(o.register); err != nil {
 			return err
 		}
 	}
