@@ -108,6 +108,10 @@ type Options struct {
 	StateEvery int
 	Log        *slog.Logger
 	Observer   Observer
+
+	// log is how large the log of votes is made, if not as it ships: for tests, which make
+	// many.
+	log logSize
 }
 
 // Observer is told what happens. Methods are called from the ledger's loops and

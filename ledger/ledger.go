@@ -72,6 +72,9 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	if err := core.Validate(); err != nil {
 		return nil, err
 	}
+	if err := o.log.validate(o.Genesis); err != nil {
+		return nil, err
+	}
 	l := &Ledger{
 		cfg: o.Config, genesis: o.Genesis, key: o.Key, observer: o.Observer, log: o.Log, started: time.Now(),
 		closing: closing{begun: make(chan struct{})}, inbox: newInbox(o.Config.QueueSize), callers: newCallers(),
@@ -103,6 +106,7 @@ func (l *Ledger) open(ctx context.Context, o *Options) error {
 	core := o.Genesis.Config(o.Config.core())
 	s, recovered, err := shell.Open(ctx, shell.Options{
 		Genesis: o.Genesis, Core: core, Self: o.Key.Public(), FS: durable.OS, Dir: o.Dir, Store: store,
+		SegmentSize: o.log.segment, Segments: o.log.segments,
 		StateEvery: o.StateEvery, Votes: o.Transport != nil, Log: l.log, Sigs: sig.NewVerifier(0), Ballots: sig.NewVerifier(0),
 		Workers: o.Config.ParallelWorkers, Lanes: l.newLane, Deliver: l.inbox.completed, Outside: l.outside,
 	})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
@@ -27,6 +28,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
+
+// smallLog is the log of a member: it fits the largest record of a ledger with the default
+// parameters, with little room beside. One as it ships is 64 MiB of zeros, written for each
+// member of each test.
+var smallLog = logSize{segment: 5 << 19, segments: 2}
+
+// options are those of a log of this size in a member's directory.
+func (s logSize) options(dir string) journal.Options {
+	return journal.Options{Dir: dir, SegmentSize: s.segment, Segments: s.segments}
+}
 
 // swarm is a ledger's peers in memory: frames go from one to another through
 // bounded queues, one for each pair and class, as streams would carry them.
@@ -54,6 +65,7 @@ type member struct {
 	swarm  *swarm
 	key    sig.PrivateKey
 	dir    string
+	log    logSize
 	ledger *Ledger
 	stop   context.CancelFunc
 	done   chan error
@@ -81,7 +93,7 @@ func newSwarmAt(tb testing.TB, created time.Time, validators, followers int, cha
 		if err != nil {
 			tb.Fatal(err)
 		}
-		s.all = append(s.all, &member{swarm: s, key: key, dir: filepath.Join(s.dir, fmt.Sprint(i))})
+		s.all = append(s.all, &member{swarm: s, key: key, dir: filepath.Join(s.dir, fmt.Sprint(i)), log: smallLog})
 		if i < validators {
 			set = append(set, genesis.Validator{Key: key.Public(), Name: fmt.Sprintf("v%d", i)})
 		}
@@ -96,6 +108,9 @@ func newSwarmAt(tb testing.TB, created time.Time, validators, followers int, cha
 	}
 	s.genesis = g
 	for _, m := range s.all {
+		if err := journal.Create(m.log.options(m.dir)); err != nil {
+			tb.Fatal(err)
+		}
 		if err := Init(m.dir, g); err != nil {
 			tb.Fatal(err)
 		}
@@ -116,7 +131,7 @@ func (m *member) start() {
 	}
 	l, err := Open(t.Context(), Options{
 		Genesis: m.swarm.genesis, Key: m.key, Dir: m.dir, Config: m.swarm.cfg, Transport: m, Peers: m, Log: log,
-		TransferAfter: m.swarm.transferAfter, StateEvery: m.swarm.stateEvery,
+		TransferAfter: m.swarm.transferAfter, StateEvery: m.swarm.stateEvery, log: m.log,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,22 @@ func Init(dir string, g *genesis.Genesis) error {
 	return bind(dir, g)
 }
 
+// logSize is how large a log of votes is made. The zero value is what ships.
+type logSize struct {
+	segment  int64 // bytes of one segment
+	segments int
+}
+
+// validate refuses a log that has no room for what the ledger may have to write into it: a
+// validator that meets such a record has lost its log, and the others its vote.
+func (s logSize) validate(g *genesis.Genesis) error {
+	o := journal.Options{SegmentSize: s.segment, Segments: s.segments}
+	if most := o.MaxRecord(); most < g.Params.MaxFrame() {
+		return fmt.Errorf("a log of segments of %d bytes takes records of up to %d, and this ledger's may have %d", s.segment, most, g.Params.MaxFrame())
+	}
+	return nil
+}
+
 // makeDir makes a ledger's directory if it is missing, and returns an error for one that
 // is noted to be another ledger's.
 func makeDir(dir string, g *genesis.Genesis) error {

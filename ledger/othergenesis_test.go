@@ -19,7 +19,7 @@ func TestArchiveOfAnotherLedgerIsRefused(t *testing.T) {
 	if err := os.Remove(filepath.Join(m.dir, genesisFile)); err != nil {
 		t.Fatal(err)
 	}
-	l, err := Open(t.Context(), Options{Genesis: other.genesis, Key: m.key, Dir: m.dir, Config: s.cfg, Transport: m, Peers: m})
+	l, err := Open(t.Context(), Options{Genesis: other.genesis, Key: m.key, Dir: m.dir, Config: s.cfg, Transport: m, Peers: m, log: m.log})
 	if !errors.Is(err, ErrGenesis) {
 		t.Errorf("opened: %v", err)
 	}

@@ -38,7 +38,7 @@ func (s *swarm) setCut(cut func(from, to sig.PublicKey) bool) {
 func (m *member) logged(look func(*journal.Journal, *journal.Memory) uint64) uint64 {
 	t := m.swarm.t
 	t.Helper()
-	j, memory, err := journal.Open(journal.Options{Dir: m.dir})
+	j, memory, err := journal.Open(m.log.options(m.dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +298,7 @@ func TestInitOverALostLog(t *testing.T) {
 	if err := Init(m.dir, s.genesis); err != nil {
 		t.Fatal(err)
 	}
-	l, err := Open(ctx, Options{Genesis: s.genesis, Key: m.key, Dir: m.dir, Config: s.cfg, Transport: nobodyHears{}})
+	l, err := Open(ctx, Options{Genesis: s.genesis, Key: m.key, Dir: m.dir, Config: s.cfg, Transport: nobodyHears{}, log: m.log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,11 +51,20 @@ type Options struct {
 	Segments    int
 }
 
+// MaxRecord returns the most bytes that a record may have: those of the largest of any
+// ledger, or half of a segment, if that is less.
+func (o Options) MaxRecord() int {
+	if o.SegmentSize == 0 {
+		return codec.MaxLogRecord
+	}
+	return int(min(int64(codec.MaxLogRecord), o.SegmentSize/2))
+}
+
 func (o Options) wal() wal.Options {
 	w := wal.Default(filepath.Join(o.Dir, LogDir))
-	w.FS, w.MaxRecord = o.FS, codec.MaxLogRecord
+	w.FS, w.MaxRecord = o.FS, o.MaxRecord()
 	if o.SegmentSize != 0 {
-		w.SegmentSize, w.MaxRecord = o.SegmentSize, int(min(int64(codec.MaxLogRecord), o.SegmentSize/2))
+		w.SegmentSize = o.SegmentSize
 	}
 	if o.Segments != 0 {
 		w.Segments = o.Segments

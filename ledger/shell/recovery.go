@@ -70,9 +70,13 @@ func (s *Shell) cutLog(r *driver.Recovered) error {
 }
 
 // recoverLog opens the log and stores what it says is committed and the archive does
-// not have. A log that cannot be trusted is nothing to stop for.
+// not have. A log that cannot be trusted is nothing to stop for; one that is opened with
+// another size than it was made with is: who does that would wait for a vote for ever.
 func (s *Shell) recoverLog(ctx context.Context, tip *exec.Tip, r *driver.Recovered) (*exec.Tip, error) {
 	j, memory, err := s.openLog()
+	if errors.Is(err, wal.ErrOptions) {
+		return tip, err
+	}
 	if err != nil {
 		s.giveUpLog(r, err)
 		return tip, nil
