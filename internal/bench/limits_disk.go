@@ -127,7 +127,7 @@ func (p *probe) syncWrites() (perSecond float64, err error) {
 		size  = 4 << 10
 		count = 512
 	)
-	if err := os.WriteFile(p.path, p.source[:size*count], 0o600); err != nil {
+	if err := p.layOut(size * count); err != nil {
 		return 0, err
 	}
 	f, err := os.OpenFile(p.path, os.O_WRONLY|syncFlag, 0o600)
@@ -135,9 +135,6 @@ func (p *probe) syncWrites() (perSecond float64, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := f.Sync(); err != nil {
-		return 0, err
-	}
 	started := time.Now()
 	for i := range count {
 		if _, err := f.WriteAt(p.source[i*size:(i+1)*size], int64(i*size)); err != nil {
@@ -145,4 +142,19 @@ func (p *probe) syncWrites() (perSecond float64, err error) {
 		}
 	}
 	return count / time.Since(started).Seconds(), nil
+}
+
+// layOut makes the scratch file anew with n bytes that are on the disk and not in the page
+// cache. Were they there, it would be in one large page, and the kernel would count the whole
+// page for each small write into it.
+func (p *probe) layOut(n int64) error {
+	if err := os.Remove(p.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f, _, err := openDirect(p.path, n)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(p.source[:n])
+	return errors.Join(err, f.Sync(), f.Close())
 }
