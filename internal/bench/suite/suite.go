@@ -75,7 +75,21 @@ type Source struct {
 
 // New makes scratch space and measures the machine's limits. Close must be
 // called.
-func New(ctx context.Context, cfg Config) (_ *Suite, err error) {
+func New(ctx context.Context, cfg Config) (*Suite, error) {
+	s, err := prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.logf("limits of this machine")
+	s.doc.Limits, err = bench.MeasureLimits(ctx, s.limits(3))
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// prepare is New without the limits.
+func prepare(cfg Config) (*Suite, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -83,13 +97,7 @@ func New(ctx context.Context, cfg Config) (_ *Suite, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("making scratch space: %w", err)
 	}
-	s := &Suite{cfg: cfg, dir: dir, sources: map[string]Source{}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	s.doc = &bench.Document{
+	doc := &bench.Document{
 		Started: time.Now().UTC(),
 		Version: bench.ThisVersion(),
 		Machine: bench.ThisMachine(dir),
@@ -99,12 +107,7 @@ func New(ctx context.Context, cfg Config) (_ *Suite, err error) {
 			"iterations": strconv.Itoa(cfg.Iterations),
 		},
 	}
-	s.logf("limits of this machine")
-	s.doc.Limits, err = bench.MeasureLimits(ctx, s.limits(3))
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+	return &Suite{cfg: cfg, dir: dir, doc: doc, sources: map[string]Source{}}, nil
 }
 
 func (s *Suite) limits(repeats int) bench.LimitOptions {

@@ -13,14 +13,33 @@ import (
 	"github.com/decube/decube/internal/block"
 )
 
+// config is that of a small suite whose programs are stand-ins.
+func config(dir string) Config {
+	return Config{Ctl: os.Args[0], Node: os.Args[0], Dir: dir, Size: 1 << 20, Iterations: 2}
+}
+
+// limitsOnce are the limits of this machine, which take seconds to measure: once for all tests.
+var limitsOnce = sync.OnceValues(func() (limits bench.Limits, err error) {
+	s, err := New(context.Background(), config(""))
+	if err != nil {
+		return limits, err
+	}
+	return s.Document().Limits, s.Close()
+})
+
 // newSuite returns a suite whose programs are stand-ins that behave as told.
 func newSuite(t *testing.T, how string) *Suite {
 	t.Helper()
 	t.Setenv(fakeEnv, how)
-	s, err := New(t.Context(), Config{Ctl: os.Args[0], Node: os.Args[0], Dir: t.TempDir(), Size: 1 << 20, Iterations: 2})
+	limits, err := limitsOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
+	s, err := prepare(config(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.doc.Limits = limits
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
