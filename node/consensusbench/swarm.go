@@ -54,7 +54,7 @@ func newSwarm(cfg Config) (*swarm, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.all = append(s.all, &validator{swarm: s, index: i, key: key, dir: filepath.Join(cfg.Dir, fmt.Sprintf("validator%d", i))})
+		s.all = append(s.all, &validator{swarm: s, index: i, key: key, dir: validatorDir(cfg.Dir, i)})
 		set = append(set, genesis.Validator{Key: key.Public(), Name: fmt.Sprintf("validator%d", i)})
 	}
 	params := genesis.DefaultParams()
@@ -63,6 +63,9 @@ func newSwarm(cfg Config) (*swarm, error) {
 	s.genesis, err = genesis.New("benchmark", time.Now(), set, params)
 	return s, err
 }
+
+// validatorDir is the directory of a validator's ledger.
+func validatorDir(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("validator%d", i)) }
 
 // open starts all validators and returns when each has its streams to all others.
 func (s *swarm) open(ctx context.Context) error {
