@@ -58,7 +58,9 @@ func (s *Suite) steps(sources []Source, open OpenStore) []step {
 		steps = append(steps, step{name, run})
 	}
 	// L is measured again between the blocks: the disk drifts.
-	again := func() { add("limits", func(ctx context.Context) error { return s.doc.Limits.Again(ctx, s.limits(2)) }) }
+	again := func() {
+		add("limits", func(ctx context.Context) error { return s.doc.Limits.Again(ctx, s.limits(2, limitsOfContent)) })
+	}
 
 	for _, mode := range []string{Embedded, Daemon} {
 		for _, src := range sources {

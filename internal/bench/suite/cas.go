@@ -35,6 +35,9 @@ const casBlock = 1 << 20
 // them back verified: from the disk and from the page cache. The object lies in
 // this process's memory, which counts in the peak.
 func (s *Suite) CAS(ctx context.Context, open OpenStore, mode string, size int64) (err error) {
+	if err := s.measureLimits(ctx, limitsOfContent); err != nil {
+		return err
+	}
 	p, err := s.newPeer(ctx, mode)
 	defer func() { err = errors.Join(err, p.remove()) }()
 	if err != nil {

@@ -36,6 +36,9 @@ const consensusNote = "all validators in one process on this machine's cores, ea
 // network stack runs in decube-node. The figures beside the time of the whole are
 // medians of the samples.
 func (s *Suite) Consensus(ctx context.Context, c Consensus) error {
+	if err := s.measureLimits(ctx, limitsOfLedger); err != nil {
+		return err
+	}
 	o := s.operation(bench.Operation{
 		Name: "ledger submit", Data: fmt.Sprintf("%d of %s", c.Transactions, humanize.Bytes(uint64(c.Payload))),
 		Mode: c.mode(), Note: consensusNote, Targets: c.targets(),

@@ -21,6 +21,9 @@ const (
 // Idle measures what a daemon holds and burns that has ten peers and nothing to
 // do.
 func (s *Suite) Idle(ctx context.Context) (err error) {
+	if err := s.measureLimits(ctx, limitsOfContent); err != nil {
+		return err
+	}
 	o := s.operation(bench.Operation{
 		Name: "daemon idle", Mode: "10 peers", Values: map[string]float64{}, Targets: idleTargets(),
 		Note: fmt.Sprintf("processor time over %v, resident memory at the end of it", idleTime),
@@ -107,6 +110,9 @@ func pause(ctx context.Context, d time.Duration) error {
 // it is ready, with its files on the disk and in the page cache. The blocks are
 // small: what a start depends on is their number.
 func (s *Suite) Start(ctx context.Context, open OpenStore, n int) (err error) {
+	if err := s.measureLimits(ctx, limitsOfContent); err != nil {
+		return err
+	}
 	p, err := s.newPeer(ctx, Embedded)
 	defer func() { err = errors.Join(err, p.remove()) }()
 	if err != nil {

@@ -137,6 +137,9 @@ func (s *Suite) restoreBoth(ctx context.Context, p *peer, root string, src Sourc
 // RestoreSnapshot measures restoring a snapshot that the repository at dir
 // holds, through its daemon if one runs, as often as configured.
 func (s *Suite) RestoreSnapshot(ctx context.Context, dir, id string) error {
+	if err := s.measureLimits(ctx, limitsOfContent); err != nil {
+		return err
+	}
 	o := s.operation(bench.Operation{Name: "snapshot restore", Data: id, Mode: "as found"})
 	p := &peer{suite: s, dir: dir}
 	tree := &bench.Tree{} // unknown before the first restore

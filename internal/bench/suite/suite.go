@@ -14,7 +14,6 @@ package suite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -73,25 +72,14 @@ type Source struct {
 	bench.Tree
 }
 
-// New makes scratch space and measures the machine's limits. Close must be
-// called.
+// New makes scratch space, unless ctx is over. Close must be called. The machine's limits
+// are measured when the first benchmark begins.
 func New(ctx context.Context, cfg Config) (*Suite, error) {
-	s, err := prepare(cfg)
-	if err != nil {
-		return nil, err
-	}
-	s.logf("limits of this machine")
-	s.doc.Limits, err = bench.MeasureLimits(ctx, s.limits(3))
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
-}
-
-// prepare is New without the limits.
-func prepare(cfg Config) (*Suite, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	dir, err := os.MkdirTemp(cfg.Dir, "decube-benchmark-")
 	if err != nil {
@@ -110,8 +98,25 @@ func prepare(cfg Config) (*Suite, error) {
 	return &Suite{cfg: cfg, dir: dir, doc: doc, sources: map[string]Source{}}, nil
 }
 
-func (s *Suite) limits(repeats int) bench.LimitOptions {
-	const most = 1 << 30
+// Bytes that the limits of the disk are measured over, at most: for benchmarks that move R,
+// which take as long, and for those that move little.
+const (
+	limitsOfContent = 1 << 30
+	limitsOfLedger  = 64 << 20
+)
+
+// measureLimits measures the machine's limits, over at most so many bytes, unless they
+// are known. What measures anything begins with it.
+func (s *Suite) measureLimits(ctx context.Context, most int64) (err error) {
+	if len(s.doc.Limits.Figures) > 0 {
+		return nil
+	}
+	s.logf("limits of this machine")
+	s.doc.Limits, err = bench.MeasureLimits(ctx, s.limits(3, most))
+	return err
+}
+
+func (s *Suite) limits(repeats int, most int64) bench.LimitOptions {
 	return bench.LimitOptions{Dir: s.dir, Bytes: min(s.cfg.Size, most), Repeats: repeats}
 }
 
@@ -158,6 +163,9 @@ func (s *Suite) Tree(ctx context.Context) (Source, error) {
 func (s *Suite) source(ctx context.Context, name string, locate func() (string, error)) (Source, error) {
 	if src, ok := s.sources[name]; ok {
 		return src, nil
+	}
+	if err := s.measureLimits(ctx, limitsOfContent); err != nil {
+		return Source{}, err
 	}
 	path, err := locate()
 	if err != nil {

@@ -24,7 +24,8 @@ var limitsOnce = sync.OnceValues(func() (limits bench.Limits, err error) {
 	if err != nil {
 		return limits, err
 	}
-	return s.Document().Limits, s.Close()
+	err = s.measureLimits(context.Background(), limitsOfLedger)
+	return s.Document().Limits, errors.Join(err, s.Close())
 })
 
 // newSuite returns a suite whose programs are stand-ins that behave as told.
@@ -35,7 +36,7 @@ func newSuite(t *testing.T, how string) *Suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := prepare(config(t.TempDir()))
+	s, err := New(t.Context(), config(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,5 +246,35 @@ func TestLedger(t *testing.T) {
 	}
 	if targets != 8 {
 		t.Errorf("%d targets, want 8", targets)
+	}
+}
+
+// The limits are measured before the first thing that is compared with them, and once.
+func TestLimitsComeFirst(t *testing.T) {
+	t.Setenv(fakeEnv, fakeSound)
+	s, err := New(t.Context(), config(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Consensus(t.Context(), Consensus{Validators: 4, Clients: 1, Transactions: 1, Payload: 1, Fault: noFault}); err != nil {
+		t.Fatal(err)
+	}
+	first := s.Document().Limits
+	if first.L <= 0 || first.Bytes != config("").Size {
+		t.Errorf("limits %+v", first)
+	}
+	if _, err := s.Random(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if again := s.Document().Limits; again.L != first.L {
+		t.Errorf("L was %v, then %v", first.L, again.L)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := New(over, config(t.TempDir())); !errors.Is(err, context.Canceled) {
+		t.Errorf("a suite whose context is over: %v", err)
 	}
 }
