@@ -224,7 +224,7 @@ func TestVersionAndLock(t *testing.T) {
 	}
 	_, err := blockstore.Open(dir, testConfig())
 	var v *blockstore.VersionError
-	if !errors.As(err, &v) || v.Found != 7 || v.Want != 2 || !errors.Is(err, blockstore.ErrVersion) {
+	if !errors.As(err, &v) || v.Found != 7 || v.Want != 3 || !errors.Is(err, blockstore.ErrVersion) {
 		t.Errorf("a newer version: %v", err)
 	}
 }

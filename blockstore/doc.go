@@ -12,7 +12,8 @@
 // What a caller may rely on:
 //
 //   - Only bytes that match their ID enter: block.Block is verified by
-//     construction. Get verifies again what comes from the disk.
+//     construction. Get verifies again what comes from the disk; GetSummed only
+//     looks for rot, for bytes that whoever receives them verifies.
 //   - When Put or Flush returned nil, the blocks survive kill -9 and loss of power.
 //     Before, they are there completely or not at all.
 //   - A damaged block is reported once, put into quarantine and can be stored

@@ -17,8 +17,8 @@ type FsckOptions struct {
 	// ReadData reads and verifies every block. Without it, places and headers
 	// are checked only.
 	ReadData bool
-	// Repair puts damaged blocks into quarantine, drops entries that cannot be
-	// read, and takes up intact blocks that the index does not know. Those may
+	// Repair puts damaged blocks into quarantine, stores those anew of which only the
+	// record around them is damaged, drops entries that cannot be read, and takes up intact blocks that the index does not know. Those may
 	// be garbage; the next collection knows. Pins that were damaged while the store
 	// was open are written anew; otherwise it takes RebuildPins.
 	Repair bool
@@ -213,7 +213,7 @@ func (c *check) checkBlocks(ctx context.Context, blocks []indexed) error {
 		}
 		end = max(end, b.e.loc.End())
 		if err := c.verify(b); err != nil {
-			if err := c.damaged(b, err); err != nil {
+			if err := c.damaged(ctx, b, err); err != nil {
 				return err
 			}
 		}
@@ -238,12 +238,17 @@ func (c *check) verify(b indexed) error {
 		return err
 	}
 	c.report.ReadBlocks++
-	_, err = block.Check(block.MakeID(b.e.codec, b.digest), data)
-	return err
+	if _, err = block.Check(block.MakeID(b.e.codec, b.digest), data); err != nil {
+		return err
+	}
+	if h.Summed && pack.Sum(data) != h.Sum {
+		return pack.ErrChecksum
+	}
+	return nil
 }
 
 // damaged counts a block that did not pass, unless it moved in the meantime.
-func (c *check) damaged(b indexed, damage error) error {
+func (c *check) damaged(ctx context.Context, b indexed, damage error) error {
 	now, err := c.s.ix.lookup(b.digest)
 	if errors.Is(err, ErrNotFound) || err == nil && now.loc != b.e.loc {
 		return nil
@@ -266,12 +271,28 @@ func (c *check) damaged(b indexed, damage error) error {
 	if !c.opts.Repair {
 		return nil
 	}
+	if good, ok := c.whole(b, damage); ok {
+		return c.s.relocate(ctx, good, b.e.loc)
+	}
 	taken, err := c.s.takeOut(b.digest, b.e, damage)
 	if taken {
 		c.report.Quarantined++
 		c.s.obs.Corrupted(block.MakeID(b.e.codec, b.digest), damage)
 	}
 	return err
+}
+
+// whole returns the block whose record is damaged, if its bytes are not.
+func (c *check) whole(b indexed, damage error) (block.Block, bool) {
+	if !errors.Is(damage, pack.ErrHeader) && !errors.Is(damage, pack.ErrChecksum) {
+		return block.Block{}, false
+	}
+	data := c.buf[:b.e.loc.Len]
+	if c.s.packs.ReadBlock(b.e.loc, data) != nil {
+		return block.Block{}, false
+	}
+	good, err := block.Check(block.MakeID(b.e.codec, b.digest), data)
+	return good, err == nil
 }
 
 func (c *check) fault(kind string, b indexed, err error) {

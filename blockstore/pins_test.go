@@ -299,7 +299,7 @@ func TestOldPins(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if v := string(read(t, filepath.Join(dir, "version"))); !strings.HasPrefix(v, "decube-blockstore 2 ") {
+		if v := string(read(t, filepath.Join(dir, "version"))); !strings.HasPrefix(v, "decube-blockstore 3 ") {
 			t.Errorf("version file %q", v)
 		}
 	})

@@ -18,10 +18,15 @@ import (
 	"github.com/decube/decube/internal/durable"
 )
 
-// formatVersion is the newest layout of the directory that this code knows. In
-// stores of version 1, which are converted when they are opened, the pins were
-// another file (oldpins.go).
-const formatVersion = 2
+// Layouts of the directory. Stores of earlier ones are converted when they are
+// opened: of the first, the pins were another file (oldpins.go); in the second,
+// records had no checksums, and a program that knows no other takes them for the end
+// of a pack. It must not open a store that may have one.
+const (
+	newPinsVersion   = 2
+	checksumsVersion = 3
+	formatVersion    = checksumsVersion // the newest that this code knows
+)
 
 const (
 	versionFile = "version"
@@ -44,6 +49,7 @@ type Store struct {
 	obs    Observer
 	fs     durable.FS
 	ro     bool         // nothing below dir is changed
+	format int          // the layout that the version file names
 	copied string       // directory of the copy of the index, "" for none
 	lock   *flock.Flock // nil where the file system is not the operating system's
 	gate   gate
@@ -116,6 +122,9 @@ func (s *Store) open(set settings) error {
 	if err := s.openPins(id, version); err != nil {
 		return err
 	}
+	if err := s.upgrade(id); err != nil {
+		return err
+	}
 	if err := s.openPacks(); err != nil {
 		return err
 	}
@@ -176,11 +185,10 @@ func (s *Store) openSpace() error {
 	return nil
 }
 
-// openPins opens the pins and converts those of an older version. The version
-// file says so when it is done: a crash in between leaves a store whose pins an
-// older program refuses to read, and that this one goes on to convert.
+// openPins opens the pins and converts those of an older version.
 func (s *Store) openPins(id string, version int) (err error) {
-	if s.pins, err = openPins(s, id, version < formatVersion); err != nil {
+	s.format = version
+	if s.pins, err = openPins(s, id, version < newPinsVersion); err != nil {
 		return fmt.Errorf("read the pins: %w", err)
 	}
 	if err := s.pins.lost(); err != nil {
@@ -193,12 +201,26 @@ func (s *Store) openPins(id string, version int) (err error) {
 	if err := s.pins.upgrade(); err != nil {
 		return fmt.Errorf("write the pins: %w", err)
 	}
-	if version == formatVersion || !s.pins.log.Appends() {
+	return nil
+}
+
+// upgrade makes the version file say what the store is from now on. It comes after the
+// conversion of the pins: a crash in between leaves a store whose pins an older
+// program refuses to read, and that this one goes on to convert. It comes before the
+// first record with a checksum: until it has succeeded, on a full disk or while old pins
+// are damaged, new records have none.
+func (s *Store) upgrade(id string) error {
+	converted := s.format >= newPinsVersion || s.pins.lost() == nil && s.pins.log.Appends()
+	if s.ro || s.format == formatVersion || !converted {
 		return nil
 	}
-	if err := writeVersion(s.fs, s.dir, formatVersion, id); err != nil && !isFull(err) {
+	switch err := writeVersion(s.fs, s.dir, formatVersion, id); {
+	case isFull(err):
+		return nil
+	case err != nil:
 		return err
 	}
+	s.format = formatVersion
 	return nil
 }
 
@@ -214,7 +236,8 @@ func (s *Store) openPacks() error {
 		Room:    s.space.room,
 		Log:     s.log,
 
-		ReadOnly: s.ro,
+		ReadOnly:  s.ro,
+		Checksums: s.format >= checksumsVersion,
 	}, states)
 	return err
 }

@@ -36,6 +36,9 @@ type stream struct {
 type pendingBlock struct {
 	id  block.ID
 	loc pack.Loc
+	// instead is the place that loc replaces, of a block that is held already; zero
+	// for all others.
+	instead pack.Loc
 }
 
 func (s *Store) newStream() *stream {
@@ -49,8 +52,13 @@ func (s *Store) newStream() *stream {
 // add copies the block; it becomes durable with the next commit. A block that is
 // pending already is not added again.
 func (st *stream) add(ctx context.Context, b block.Block) error {
+	return st.addInstead(ctx, b, pack.Loc{})
+}
+
+// addInstead is add for a block that is to leave the place that it has.
+func (st *stream) addInstead(ctx context.Context, b block.Block, instead pack.Loc) error {
 	for {
-		full, pendingBytes, err := st.tryAdd(ctx, b)
+		full, pendingBytes, err := st.tryAdd(ctx, b, instead)
 		if err != nil {
 			return err
 		}
@@ -67,7 +75,7 @@ func (st *stream) add(ctx context.Context, b block.Block) error {
 	}
 }
 
-func (st *stream) tryAdd(ctx context.Context, b block.Block) (full bool, pendingBytes int64, err error) {
+func (st *stream) tryAdd(ctx context.Context, b block.Block, instead pack.Loc) (full bool, pendingBytes int64, err error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	switch {
@@ -92,7 +100,7 @@ func (st *stream) tryAdd(ctx context.Context, b block.Block) (full bool, pending
 	if err != nil {
 		return false, 0, st.s.space.explain(err)
 	}
-	st.list = append(st.list, pendingBlock{b.ID(), loc})
+	st.list = append(st.list, pendingBlock{b.ID(), loc, instead})
 	st.pending[b.ID().Digest()] = struct{}{}
 	st.bytes += int64(b.Len())
 	st.added++
@@ -235,17 +243,22 @@ func (s *Store) applyEntries(packID uint32, end int64, list []pendingBlock, keys
 	batch.Set(packKey(packID), appendState(nil, pack.State{End: end}))
 	for i, p := range list {
 		e := entry{codec: p.id.Codec(), stamp: stamp, loc: p.loc}
-		if old := held[i]; old != nil {
-			if old.stamp >= stamp {
-				continue
-			}
-			e.codec, e.loc = old.codec, old.loc
-		} else {
+		moves := p.instead != pack.Loc{}
+		switch old := held[i]; {
+		case old == nil && moves:
+			continue // collected, or in quarantine, in the meantime
+		case old == nil:
 			fresh.NewBlocks++
 			fresh.NewBytes += int64(p.loc.Len)
 			if p.id.Codec() == block.Raw {
 				fresh.NewRaw++
 			}
+		case moves && old.loc == p.instead:
+			e.codec, e.stamp = old.codec, max(old.stamp, stamp)
+		case old.stamp >= stamp:
+			continue
+		default:
+			e.codec, e.loc = old.codec, old.loc
 		}
 		at := len(vals)
 		vals = e.append(vals)

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/decube/decube/blockstore/internal/kv"
+	"github.com/decube/decube/blockstore/internal/pack"
 	"github.com/decube/decube/internal/block"
 )
 
@@ -197,6 +198,21 @@ func (s *Store) Put(ctx context.Context, blocks ...block.Block) error {
 	}
 	if err := st.commit(); err != nil {
 		return fmt.Errorf("put %d blocks: %w", len(blocks), err)
+	}
+	return s.ix.sync()
+}
+
+// relocate stores a block anew that is at a place where its record is damaged. The
+// entry changes to the new place after the bytes there are durable, so whatever
+// happens meanwhile, it refers to bytes that are right; the old place is freed by the
+// next collection. Whoever reads there when that happens asks the index again.
+func (s *Store) relocate(ctx context.Context, b block.Block, from pack.Loc) error {
+	st := s.sharedStream()
+	if err := st.addInstead(ctx, b, from); err != nil {
+		return err
+	}
+	if err := st.commit(); err != nil {
+		return err
 	}
 	return s.ix.sync()
 }

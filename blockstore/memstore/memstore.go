@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"iter"
 	"maps"
 	"slices"
@@ -31,6 +32,7 @@ type stored struct {
 	codec block.Codec
 	data  []byte
 	stamp uint32
+	sum   uint32 // CRC-32C of data
 }
 
 // New returns an empty store.
@@ -114,29 +116,52 @@ func (s *Store) Get(ctx context.Context, id block.ID, buf []byte) (block.Block, 
 	if err == nil {
 		return b, nil
 	}
+	return block.Block{}, s.quarantine(id, err)
+}
+
+func (s *Store) quarantine(id block.ID, damage error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.blocks, id.Digest())
-	s.quarantined[id.Digest()] = blockstore.Quarantined{ID: id, Reason: err.Error()}
-	return block.Block{}, &blockstore.CorruptError{ID: id, Err: err}
+	s.quarantined[id.Digest()] = blockstore.Quarantined{ID: id, Reason: damage.Error()}
+	return &blockstore.CorruptError{ID: id, Err: damage}
+}
+
+func sum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
+
+var errChecksum = errors.New("the bytes do not match their checksum")
+
+// GetSummed implements the contract.
+func (s *Store) GetSummed(ctx context.Context, id block.ID, buf []byte) ([]byte, error) {
+	data, want, err := s.get(ctx, id, buf)
+	if err == nil && sum(data) != want {
+		return nil, s.quarantine(id, errChecksum)
+	}
+	return data, err
 }
 
 // GetUnverified implements the contract.
 func (s *Store) GetUnverified(ctx context.Context, id block.ID, buf []byte) ([]byte, error) {
+	data, _, err := s.get(ctx, id, buf)
+	return data, err
+}
+
+// get returns a block's bytes as they are, and the checksum they had when they came.
+func (s *Store) get(ctx context.Context, id block.ID, buf []byte) (data []byte, sum uint32, err error) {
 	if err := s.use(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer s.mu.Unlock()
 	b := s.blocks[id.Digest()]
 	if b == nil {
-		return nil, fmt.Errorf("block %s: %w", id, blockstore.ErrNotFound)
+		return nil, 0, fmt.Errorf("block %s: %w", id, blockstore.ErrNotFound)
 	}
 	if cap(buf) < len(b.data) {
-		return bytes.Clone(b.data), nil
+		return bytes.Clone(b.data), b.sum, nil
 	}
 	buf = buf[:len(b.data)]
 	copy(buf, b.data)
-	return buf, nil
+	return buf, b.sum, nil
 }
 
 var errZeroBlock = errors.New("it has no ID")
@@ -164,7 +189,7 @@ func (s *Store) put(b block.Block) bool {
 		old.stamp = s.epoch
 		return false
 	}
-	s.blocks[b.ID().Digest()] = &stored{b.ID().Codec(), append([]byte{}, b.Data()...), s.epoch}
+	s.blocks[b.ID().Digest()] = &stored{b.ID().Codec(), append([]byte{}, b.Data()...), s.epoch, sum(b.Data())}
 	return true
 }
 

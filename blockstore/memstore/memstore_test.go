@@ -19,14 +19,22 @@ func TestDamage(t *testing.T) {
 	if err := s.Put(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Damage(b.ID()); err != nil {
-		t.Fatal(err)
+	for name, get := range map[string]func() error{
+		"Get":       func() error { _, err := s.Get(t.Context(), b.ID(), nil); return err },
+		"GetSummed": func() error { _, err := s.GetSummed(t.Context(), b.ID(), nil); return err },
+	} {
+		if err := s.Damage(b.ID()); err != nil {
+			t.Fatal(err)
+		}
+		if err := get(); !errors.Is(err, blockstore.ErrCorrupt) {
+			t.Fatalf("%s: got %v", name, err)
+		}
+		if err := get(); !errors.Is(err, blockstore.ErrNotFound) {
+			t.Fatalf("%s again: got %v", name, err)
+		}
+		if err := s.Put(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		storetest.CheckHeld(t, s, b)
 	}
-	if _, err := s.Get(t.Context(), b.ID(), nil); !errors.Is(err, blockstore.ErrCorrupt) {
-		t.Fatalf("got %v", err)
-	}
-	if err := s.Put(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	storetest.CheckHeld(t, s, b)
 }

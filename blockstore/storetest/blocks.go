@@ -105,6 +105,10 @@ func testRoundTrip[W Writer](t *testing.T, s Store[W]) {
 		if err != nil || !bytes.Equal(data, b.Data()) {
 			t.Errorf("GetUnverified of a block of %d bytes: %d bytes, %v", b.Len(), len(data), err)
 		}
+		data, err = s.GetSummed(t.Context(), b.ID(), nil)
+		if err != nil || !bytes.Equal(data, b.Data()) {
+			t.Errorf("GetSummed of a block of %d bytes: %d bytes, %v", b.Len(), len(data), err)
+		}
 	}
 }
 
@@ -117,6 +121,9 @@ func testNotFound[W Writer](t *testing.T, s Store[W]) {
 	}
 	if _, err := s.GetUnverified(t.Context(), b.ID(), nil); !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("GetUnverified: %v", err)
+	}
+	if _, err := s.GetSummed(t.Context(), b.ID(), nil); !errors.Is(err, blockstore.ErrNotFound) {
+		t.Errorf("GetSummed: %v", err)
 	}
 	if err := s.RemovePin(t.Context(), b.ID()); !errors.Is(err, blockstore.ErrNotFound) {
 		t.Errorf("RemovePin: %v", err)
@@ -137,6 +144,11 @@ func testBuffer[W Writer](t *testing.T, s Store[W]) {
 		must(t, err)
 		if same := size > 0 && &got.Data()[0] == &buf[0]; same != (size >= 1000) {
 			t.Errorf("buffer of %d bytes: used is %v", size, same)
+		}
+		data, err := s.GetSummed(t.Context(), b.ID(), buf[:0])
+		must(t, err)
+		if same := size > 0 && &data[0] == &buf[0]; same != (size >= 1000) {
+			t.Errorf("GetSummed, buffer of %d bytes: used is %v", size, same)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type Store[W Writer] interface {
 	Size(ctx context.Context, id block.ID) (int, error)
 	Get(ctx context.Context, id block.ID, buf []byte) (block.Block, error)
 	GetUnverified(ctx context.Context, id block.ID, buf []byte) ([]byte, error)
+	GetSummed(ctx context.Context, id block.ID, buf []byte) ([]byte, error)
 	Put(ctx context.Context, blocks ...block.Block) error
 	NewWriter(ctx context.Context) (W, error)
 	SetPin(ctx context.Context, pin blockstore.Pin) error

@@ -244,9 +244,10 @@ func testContext[W Writer](t *testing.T, s Store[W]) {
 	b := Block(10, 1)
 	_, hasErr := s.Has(ctx, []block.ID{b.ID()})
 	_, getErr := s.Get(ctx, b.ID(), nil)
+	_, summedErr := s.GetSummed(ctx, b.ID(), nil)
 	_, writerErr := s.NewWriter(ctx)
 	_, statErr := s.Stat(ctx)
-	for i, err := range []error{s.Put(ctx, b), hasErr, getErr, writerErr, statErr, s.SetPin(ctx, PinOf(b))} {
+	for i, err := range []error{s.Put(ctx, b), hasErr, getErr, summedErr, writerErr, statErr, s.SetPin(ctx, PinOf(b))} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("call %d: %v", i, err)
 		}
@@ -264,9 +265,10 @@ func testClosed[W Writer](t *testing.T, s Store[W]) {
 	must(t, s.Close())
 	_, hasErr := s.Has(ctx, []block.ID{b.ID()})
 	_, getErr := s.Get(ctx, b.ID(), nil)
+	_, summedErr := s.GetSummed(ctx, b.ID(), nil)
 	_, flushErr := w.Flush(ctx)
 	_, gcErr := s.GC(ctx, blockstore.GCOptions{Mark: markList})
-	for i, err := range []error{s.Close(), s.Put(ctx, b), hasErr, getErr, flushErr, gcErr, w.Add(ctx, b, nil)} {
+	for i, err := range []error{s.Close(), s.Put(ctx, b), hasErr, getErr, summedErr, flushErr, gcErr, w.Add(ctx, b, nil)} {
 		if !errors.Is(err, blockstore.ErrClosed) {
 			t.Errorf("call %d: %v", i, err)
 		}

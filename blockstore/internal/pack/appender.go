@@ -184,6 +184,11 @@ func (a *Appender) Append(ctx context.Context, b block.Block) (Loc, error) {
 	a.fill = int(start - a.base)
 	id := b.ID()
 	h := Header{Codec: id.Codec(), Len: uint32(b.Len()), Digest: id.Digest(), Nonce: a.p.nonce, Off: start}
+	if a.set.cfg.Checksums {
+		// Of the bytes that were verified, not of the copy: what goes wrong while
+		// copying is found as well. The copying below has them in the cache.
+		h.Summed, h.Sum = true, Sum(b.Data())
+	}
 	var head [HeaderSize]byte
 	a.put(h.Append(head[:0]), &spare)
 	a.put(b.Data(), &spare)

@@ -15,6 +15,7 @@ import (
 
 func FuzzHeader(f *testing.F) {
 	f.Add(Header{Codec: block.Raw, Len: 5, Nonce: 7, Off: FirstRecord}.Append(nil))
+	f.Add(Header{Codec: block.Raw, Len: 5, Nonce: 7, Off: FirstRecord, Summed: true, Sum: 9}.Append(nil))
 	f.Add(make([]byte, HeaderSize))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		h, err := DecodeHeader(in)
@@ -26,12 +27,18 @@ func FuzzHeader(f *testing.F) {
 
 // Every change of a single bit of a header is noticed.
 func TestHeaderIsChecked(t *testing.T) {
-	good := Header{Codec: block.DagCBOR, Len: 77, Digest: block.Digest{1, 2}, Nonce: 3, Off: 2 * FirstRecord}.Append(nil)
-	for bit := range HeaderSize * 8 {
-		bad := slices.Clone(good)
-		bad[bit/8] ^= 1 << (bit % 8)
-		if _, err := DecodeHeader(bad); !errors.Is(err, ErrHeader) {
-			t.Errorf("bit %d: %v", bit, err)
+	h := Header{Codec: block.DagCBOR, Len: 77, Digest: block.Digest{1, 2}, Nonce: 3, Off: 2 * FirstRecord}
+	for _, h.Summed = range []bool{false, true} {
+		good := h.Append(nil)
+		if got, err := DecodeHeader(good); got != h || err != nil {
+			t.Errorf("%+v became %+v, %v", h, got, err)
+		}
+		for bit := range HeaderSize * 8 {
+			bad := slices.Clone(good)
+			bad[bit/8] ^= 1 << (bit % 8)
+			if _, err := DecodeHeader(bad); !errors.Is(err, ErrHeader) {
+				t.Errorf("with a checksum of the block %v, bit %d: %v", h.Summed, bit, err)
+			}
 		}
 	}
 }
@@ -43,7 +50,7 @@ func testSet(t *testing.T, fs durable.FS, states map[uint32]State) *Set {
 	}
 	s, err := Open(Config{
 		FS: fs, Dir: "/packs", MaxSize: 8 << 20, Log: slog.New(slog.DiscardHandler),
-		Room: func(_, want int64) (int64, error) { return want, nil },
+		Room: func(_, want int64) (int64, error) { return want, nil }, Checksums: true,
 	}, states)
 	if err != nil {
 		t.Fatal(err)

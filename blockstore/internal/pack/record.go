@@ -19,15 +19,23 @@ const (
 	// of its own, so that its space can be freed wholly.
 	LargeRecord = 32 << 10
 
-	smallAlign    = 64
-	recordMagic   = "DCBK"
-	recordVersion = 1
-	packMagic     = "DCPACK\x00\x01"
+	smallAlign  = 64
+	recordMagic = "DCBK"
+	// Records of version 1 have no checksum of the block's bytes.
+	recordPlain  = 1
+	recordSummed = 2
+	packMagic    = "DCPACK\x00\x01"
+	// maxPack is the largest pack in which a record's place fits its header.
+	maxPack = (1 << 32) * smallAlign
 )
 
-// ErrHeader is returned for bytes that are not a header of this version at this
-// place of this pack.
-var ErrHeader = errors.New("not a record header")
+var (
+	// ErrHeader is returned for bytes that are not a header of a known version at
+	// this place of this pack.
+	ErrHeader = errors.New("not a record header")
+	// ErrChecksum is returned for bytes that do not match their record's checksum.
+	ErrChecksum = errors.New("the bytes do not match their checksum")
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -38,18 +46,33 @@ type Header struct {
 	Digest block.Digest
 	Nonce  uint64 // of the pack
 	Off    int64  // of the header, from the start of the pack
+	// Summed says that Sum is there: the record is of version 2.
+	Summed bool
+	Sum    uint32 // CRC-32C of the block's bytes
 }
+
+// Sum returns the checksum of a block's bytes.
+func Sum(data []byte) uint32 { return crc32.Checksum(data, castagnoli) }
 
 // Append appends the encoded header, HeaderSize bytes, to b.
 func (h Header) Append(b []byte) []byte {
 	start := len(b)
 	b = append(b, recordMagic...)
-	b = append(b, recordVersion, byte(h.Codec), 0, 0)
+	version := byte(recordPlain)
+	if h.Summed {
+		version = recordSummed
+	}
+	b = append(b, version, byte(h.Codec), 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, h.Len)
 	b = append(b, 0, 0, 0, 0)
 	b = append(b, h.Digest[:]...)
 	b = binary.LittleEndian.AppendUint64(b, h.Nonce)
-	b = binary.LittleEndian.AppendUint64(b, uint64(h.Off))
+	if h.Summed {
+		b = binary.LittleEndian.AppendUint32(b, uint32(h.Off/smallAlign))
+		b = binary.LittleEndian.AppendUint32(b, h.Sum)
+	} else {
+		b = binary.LittleEndian.AppendUint64(b, uint64(h.Off))
+	}
 	binary.LittleEndian.PutUint32(b[start+12:], crc32.Checksum(b[start:], castagnoli))
 	return b
 }
@@ -61,7 +84,7 @@ func DecodeHeader(b []byte) (Header, error) {
 		return Header{}, ErrHeader
 	}
 	b = b[:HeaderSize]
-	if b[4] != recordVersion {
+	if b[4] != recordPlain && b[4] != recordSummed {
 		return Header{}, fmt.Errorf("%w: version %d", ErrHeader, b[4])
 	}
 	if binary.LittleEndian.Uint32(b[12:]) != checksum(b) {
@@ -72,7 +95,13 @@ func DecodeHeader(b []byte) (Header, error) {
 		Len:    binary.LittleEndian.Uint32(b[8:]),
 		Digest: block.Digest(b[16:48]),
 		Nonce:  binary.LittleEndian.Uint64(b[48:]),
-		Off:    int64(binary.LittleEndian.Uint64(b[56:])),
+		Summed: b[4] == recordSummed,
+	}
+	if h.Summed {
+		h.Off = int64(binary.LittleEndian.Uint32(b[56:])) * smallAlign
+		h.Sum = binary.LittleEndian.Uint32(b[60:])
+	} else {
+		h.Off = int64(binary.LittleEndian.Uint64(b[56:]))
 	}
 	if !h.Codec.Valid() || b[6]|b[7] != 0 || h.Len > block.MaxSize || h.Off < FirstRecord || h.Off%smallAlign != 0 {
 		return Header{}, fmt.Errorf("%w: fields out of range", ErrHeader)

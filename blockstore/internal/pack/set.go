@@ -61,6 +61,9 @@ type Config struct {
 	// ReadOnly keeps the set from changing anything: no pack is appended to, and
 	// what a crash has left behind one's last record stays.
 	ReadOnly bool
+	// Checksums makes new records carry a checksum of their bytes. Programs that
+	// know version 1 of the records alone do not see such a record.
+	Checksums bool
 }
 
 // Set is a directory of packs. It is safe for concurrent use.
@@ -99,6 +102,9 @@ type file struct {
 // Open opens the packs of a directory, which must exist. states holds what the
 // index remembers; packs that it does not know hold nothing acknowledged.
 func Open(cfg Config, states map[uint32]State) (*Set, error) {
+	if cfg.MaxSize > maxPack {
+		return nil, fmt.Errorf("packs of %d bytes: the largest has %d", cfg.MaxSize, int64(maxPack))
+	}
 	s := &Set{cfg: cfg, pool: durable.NewAlignedPool(BufferSize, keepIdle), packs: map[uint32]*file{}, next: 1}
 	names, err := cfg.FS.ReadDir(cfg.Dir)
 	if err != nil {
@@ -294,43 +300,6 @@ func (s *Set) closeRead(p *file) {
 	}
 	p.read = nil
 	s.open--
-}
-
-// ReadBlock fills buf, which must have the record's length, with its bytes. They
-// are not verified: a record that was freed meanwhile reads as zeros. It returns
-// ErrGone or ErrShort for a place that does not exist.
-func (s *Set) ReadBlock(l Loc, buf []byte) error {
-	return s.readAt(l.Pack, buf, l.Off+HeaderSize)
-}
-
-// ReadHeader returns the header of the record at l.
-func (s *Set) ReadHeader(l Loc) (Header, error) {
-	var b [HeaderSize]byte
-	if err := s.readAt(l.Pack, b[:], l.Off); err != nil {
-		return Header{}, err
-	}
-	h, err := DecodeHeader(b[:])
-	if err == nil && h.Off != l.Off {
-		err = fmt.Errorf("%w: it belongs at %d", ErrHeader, h.Off)
-	}
-	return h, err
-}
-
-func (s *Set) readAt(id uint32, buf []byte, off int64) error {
-	p, err := s.acquire(id)
-	if err != nil {
-		return err
-	}
-	defer s.release(p)
-	p.prefetch(off, int64(len(buf)))
-	n, err := p.read.ReadAt(buf, off)
-	if n == len(buf) {
-		return nil
-	}
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: %s: %d bytes at %d, %d are there", ErrShort, fileName(id), len(buf), off, n)
-	}
-	return fmt.Errorf("read %s at %d: %w", fileName(id), off, err)
 }
 
 // Info describes a pack.
