@@ -31,6 +31,10 @@ type Source interface {
 // Store is where blocks are read from and written to.
 type Store interface {
 	Source
+	// GetSummed returns a block's bytes, which may be in buf's capacity, after
+	// comparing them with a checksum: it finds what the disk has damaged. It is for
+	// blocks that are sent to a peer, who verifies them.
+	GetSummed(ctx context.Context, id block.ID, buf []byte) ([]byte, error)
 	// Has reports which of ids are held.
 	Has(ctx context.Context, ids []block.ID) ([]bool, error)
 	// NewWriter begins a write session.
