@@ -38,7 +38,7 @@ type Config struct {
 
 // Transports chooses among the transports; at least one must be on.
 type Transports struct {
-	TCP  bool // TCP with Noise, or TLS 1.3 where a peer has no Noise
+	TCP  bool // TCP with TLS 1.3, or Noise where a peer has no TLS
 	QUIC bool // QUIC v1
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/decube/decube/node/host"
@@ -62,7 +62,7 @@ func newHost(t *testing.T, cfg host.Config, o host.Options) *host.Host {
 
 func infoOf(h *host.Host) peer.AddrInfo { return peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()} }
 
-func TestHostsOnLoopbackMeetOverTCPWithNoise(t *testing.T) {
+func TestHostsOnLoopbackMeetOverTCPWithTLS(t *testing.T) {
 	a, b := newHost(t, loopback(), host.Options{}), newHost(t, loopback(), host.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -71,7 +71,7 @@ func TestHostsOnLoopbackMeetOverTCPWithNoise(t *testing.T) {
 	}
 	for _, c := range a.Network().ConnsToPeer(b.ID()) {
 		state := c.ConnState()
-		if state.Transport != "tcp" || state.Security != noise.ID {
+		if state.Transport != "tcp" || state.Security != libp2ptls.ID {
 			t.Errorf("connected over %s with %s", state.Transport, state.Security)
 		}
 	}

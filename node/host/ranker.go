@@ -15,7 +15,7 @@ const privateQUICDelay = 100 * time.Millisecond
 
 // rankDials orders the addresses of a peer. On loopback and private networks TCP
 // comes first: nothing there drops packets, and one stream moves 1.3 GB/s over
-// TCP with Noise against 0.5 GB/s over QUIC. Everywhere else libp2p's own order
+// TCP against 0.5 GB/s over QUIC. Everywhere else libp2p's own order
 // holds, where QUIC comes first, because it survives loss and routers better.
 func rankDials(addrs []ma.Multiaddr) []network.AddrDelay {
 	var near, nearOther, far []ma.Multiaddr
