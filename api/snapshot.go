@@ -57,7 +57,7 @@ type RegisterRequest struct {
 type FetchRequest struct {
 	Pin          bool     `json:"pin,omitempty" doc:"Keep the snapshot afterwards"`
 	Label        string   `json:"label,omitempty" doc:"Name to keep it under" maxLength:"256"`
-	StallSeconds float64  `json:"stall_seconds,omitempty" doc:"Give up after this long without progress; 0 is 60 s" minimum:"0" maximum:"86400"`
+	StallSeconds float64  `json:"stall_seconds,omitempty" doc:"Give up when nothing comes for this long; 0 is exchange.patience of the node" minimum:"0" maximum:"86400"`
 	Providers    []string `json:"providers,omitempty" doc:"Multiaddrs of peers to ask beside those the DHT knows" maxItems:"64"`
 }
 

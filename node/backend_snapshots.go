@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -16,13 +15,6 @@ import (
 	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/protocols/exchange"
 )
-
-// defaultStall is how long a fetch may go on without progress when the request
-// does not say.
-const defaultStall = time.Minute
-
-// errStalled ends a fetch that made no progress.
-var errStalled = errors.New("no progress")
 
 // snapshotsBackend keeps snapshots as the local store does, announces them, and
 // fetches them from the swarm.
@@ -75,21 +67,16 @@ func (b snapshotsBackend) Fetch(ctx context.Context, root block.ID, req api.Fetc
 }
 
 func (b snapshotsBackend) fetch(ctx context.Context, root block.ID, req api.FetchRequest, providers []peer.AddrInfo, progress func(api.FetchProgress)) (api.FetchResult, error) {
-	stall := defaultStall
-	if req.StallSeconds > 0 {
-		stall = time.Duration(req.StallSeconds * float64(time.Second))
-	}
-	ctx, watch := watchStall(ctx, stall)
-	defer watch.stop()
 	res, err := b.node.exchange.Fetch(ctx, root, exchange.FetchOptions{
 		Providers: providers,
-		Progress: func(p exchange.Progress) {
-			watch.saw(p)
-			progress(fetchProgress(p))
-		},
+		Patience:  time.Duration(req.StallSeconds * float64(time.Second)),
+		Progress:  func(p exchange.Progress) { progress(fetchProgress(p)) },
 	})
+	if errors.Is(err, exchange.ErrNoProviders) {
+		err = fmt.Errorf("%w: %w", api.ErrTimeout, err)
+	}
 	if err != nil {
-		return api.FetchResult{}, fetchError(ctx, stall, err)
+		return api.FetchResult{}, err
 	}
 	kept := b.node.fetches.got(root, req.Pin)
 	if kept {
@@ -107,18 +94,6 @@ func (b snapshotsBackend) fetch(ctx context.Context, root block.ID, req api.Fetc
 		Providers:     providerProgress(res.Providers),
 		Seconds:       res.Seconds,
 	}, nil
-}
-
-// fetchError gives the end of a fetch the sentinel of the API.
-func fetchError(ctx context.Context, stall time.Duration, err error) error {
-	switch {
-	case errors.Is(context.Cause(ctx), errStalled):
-		return fmt.Errorf("%w: no progress for %v: %w", api.ErrTimeout, stall, err)
-	case errors.Is(err, exchange.ErrNoProviders):
-		return fmt.Errorf("%w: %w", api.ErrTimeout, err)
-	default:
-		return err
-	}
 }
 
 func fetchProgress(p exchange.Progress) api.FetchProgress {
@@ -154,40 +129,4 @@ func providerProgress(results []exchange.ProviderResult) []api.ProviderProgress 
 		list = append(list, p)
 	}
 	return list
-}
-
-// stallWatch ends a fetch whose progress stands still.
-type stallWatch struct {
-	limit  time.Duration
-	timer  *time.Timer
-	cancel context.CancelCauseFunc
-
-	mu   sync.Mutex
-	last int64
-}
-
-func watchStall(ctx context.Context, limit time.Duration) (context.Context, *stallWatch) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	w := &stallWatch{limit: limit, cancel: cancel}
-	w.timer = time.AfterFunc(limit, func() { cancel(errStalled) })
-	return ctx, w
-}
-
-// saw starts the time anew when there was progress.
-func (w *stallWatch) saw(p exchange.Progress) {
-	received := p.DoneBytes + p.Done
-	for _, r := range p.Providers {
-		received += r.Bytes
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if received != w.last {
-		w.last = received
-		w.timer.Reset(w.limit)
-	}
-}
-
-func (w *stallWatch) stop() {
-	w.timer.Stop()
-	w.cancel(nil)
 }

@@ -43,7 +43,7 @@ type Exchange struct {
 	UploadRate int64         // bytes a second to all peers together; 0 is no bound
 	MaxStreams int           // streams served at a time
 	MaxFetches int           // fetches at a time; further ones wait
-	Patience   time.Duration // a fetch that receives nothing for this long fails
+	Patience   time.Duration // a fetch for which nothing comes for this long fails
 }
 
 // APIGateway is the api_gateway section.

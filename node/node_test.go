@@ -69,7 +69,12 @@ func start(t *testing.T, log *slog.Logger, peers ...*running) *running {
 // startIn is start with a repository that is there.
 func startIn(t *testing.T, dir string, log *slog.Logger, peers ...*running) *running {
 	t.Helper()
-	cfg := testConfig()
+	return startWith(t, dir, testConfig(), log, peers...)
+}
+
+// startWith is startIn with other settings.
+func startWith(t *testing.T, dir string, cfg Config, log *slog.Logger, peers ...*running) *running {
+	t.Helper()
 	for _, p := range peers {
 		cfg.P2P.Bootstrap = append(cfg.P2P.Bootstrap, p.Addresses()...)
 	}
@@ -190,6 +195,25 @@ func TestFetchOfWhatNobodyHasTimesOutAndSaysWhatWasTried(t *testing.T) {
 	nobodys := block.New(block.DagCBOR, []byte("nobody has this")).ID()
 	_, err := b.snapshots().Fetch(ctx, nobodys, api.FetchRequest{StallSeconds: 0.5}, func(api.FetchProgress) {})
 	if !errors.Is(err, api.ErrTimeout) || !strings.Contains(err.Error(), nobodys.String()) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The patience of the settings ends a fetch that names none, and no other clock.
+func TestFetchHasThePatienceOfTheSettings(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	a := start(t, discard)
+	dir := t.TempDir()
+	if err := Init(dir, Setup{}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig()
+	cfg.Exchange.Patience = 700 * time.Millisecond
+	b := startWith(t, dir, cfg, discard, a)
+	nobodys := block.New(block.DagCBOR, []byte("nobody has this")).ID()
+	_, err := b.snapshots().Fetch(ctx, nobodys, api.FetchRequest{}, func(api.FetchProgress) {})
+	if !errors.Is(err, api.ErrTimeout) || !strings.Contains(err.Error(), "nothing came for 700ms") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -15,8 +15,9 @@ import (
 	"github.com/decube/decube/internal/block"
 )
 
-// defaultStall is how long a fetch goes on without progress.
-const defaultStall = time.Minute
+// shortTimeout is a --timeout that may end a fetch before the daemon's own patience
+// does.
+const shortTimeout = time.Minute
 
 // fetchOptions are the inputs of every command that fetches a snapshot.
 type fetchOptions struct {
@@ -26,7 +27,7 @@ type fetchOptions struct {
 }
 
 func (o *fetchOptions) bind(cmd *cobra.Command) {
-	cmd.Flags().DurationVar(&o.stall, "stall", defaultStall, "give up after this long without progress")
+	cmd.Flags().DurationVar(&o.stall, "stall", 0, "give up when nothing comes for this long; 0 is the daemon's exchange.patience")
 	cmd.Flags().StringArrayVar(&o.Providers, "provider", nil, "`MULTIADDR` of a peer to ask beside those the DHT knows; repeatable")
 }
 
@@ -81,8 +82,9 @@ func (o *snapshotFetchOptions) run(ctx context.Context, e *env) error {
 // fetch makes the daemon complete a snapshot, and shows how it goes.
 func (o *fetchOptions) fetch(ctx context.Context, e *env, c *client.Client, root block.ID) (api.FetchResult, error) {
 	req, stall := o.FetchRequest, o.stall
-	if left := patience(ctx); left > 0 {
-		stall = min(stall, left)
+	// The daemon is to give up first, so that it can still say what it tried.
+	if soon := patience(ctx); soon > 0 && (stall > soon || stall == 0 && e.timeout <= shortTimeout) {
+		stall = soon
 	}
 	req.StallSeconds = stall.Seconds()
 	m := e.meter("fetch")

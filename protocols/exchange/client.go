@@ -93,6 +93,8 @@ func (c *client) next() (answer, error) {
 
 // read reads a block's bytes.
 func (c *client) read(b []byte) error {
+	c.clock.needed = true
+	defer func() { c.clock.needed = false }()
 	if _, err := io.ReadFull(c.r, b); err != nil {
 		return fmt.Errorf("read block: %w", stalled(err))
 	}
@@ -157,9 +159,9 @@ func (c *client) blocks(id uint64, ids []block.ID, got func(i int, b block.Block
 		case a.kind != tellBlock || a.position != next || next == len(ids):
 			return hostile("an answer of kind 0x%02x at %d, want block %d of %d", byte(a.kind), a.position, next, len(ids))
 		}
-		data, err := wire.ReadBytes(c.r, a.length, nil)
-		if err != nil {
-			return fmt.Errorf("read block: %w", stalled(err))
+		data := make([]byte, a.length)
+		if err := c.read(data); err != nil {
+			return err
 		}
 		b, err := block.Check(ids[next], data)
 		if err != nil {
@@ -187,6 +189,9 @@ type progressReader struct {
 	least   int // bytes that count as progress
 	got     int
 	armed   bool
+
+	needed bool   // what is read is of a block that is needed
+	came   func() // is called for each piece of those; nil for nobody
 }
 
 // rearm begins a new time-out with the next read.
@@ -200,6 +205,9 @@ func (p *progressReader) Read(b []byte) (int, error) {
 		p.armed, p.got = true, 0
 	}
 	n, err := p.stream.Read(b)
+	if n > 0 && p.needed && p.came != nil {
+		p.came()
+	}
 	if p.got += n; p.got >= p.least {
 		p.armed = false
 	}

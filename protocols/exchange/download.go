@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -26,15 +27,19 @@ type download struct {
 	left      bool // nobody waits: it is ending
 	providers []peer.AddrInfo
 	last      *Progress
+	running   *fetch // nil while it waits for its turn
 }
 
 // waiter is one call of Fetch.
-type waiter struct{ progress chan Progress } // buffered, 1: the latest
+type waiter struct {
+	progress chan Progress // buffered, 1: the latest
+	since    time.Time
+}
 
 // join returns the download of root with one more who waits for it, and begins it
 // if there is none. ctx bounds the wait for one that is ending.
 func (x *Exchange) join(ctx context.Context, root block.ID, providers []peer.AddrInfo) (*download, *waiter, error) {
-	w := &waiter{progress: make(chan Progress, 1)}
+	w := &waiter{progress: make(chan Progress, 1), since: time.Now()}
 	for {
 		x.joining.Lock()
 		d := x.downloads[root]
@@ -129,11 +134,39 @@ func (d *download) known() []peer.AddrInfo {
 	return slices.Clone(d.providers)
 }
 
-// await waits for the end of the download, or of ctx.
-func (d *download) await(ctx context.Context, w *waiter, progress func(Progress)) (FetchResult, error) {
-	ended := ctx.Done()
+// runs says that it is the download's turn.
+func (d *download) runs(f *fetch) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running = f
+}
+
+// still returns how long w has been waiting while nothing came. Waiting for other
+// fetches to end does not count: they have patience of their own.
+func (d *download) still(w *waiter) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running == nil {
+		return 0
+	}
+	return min(d.running.still(), time.Since(w.since))
+}
+
+// await waits for the end of the download, or of ctx, or for patience to run out.
+func (d *download) await(ctx context.Context, w *waiter, progress func(Progress), patience time.Duration) (FetchResult, error) {
+	ended, stall := ctx.Done(), time.NewTimer(patience)
+	defer stall.Stop()
 	for {
 		select {
+		case <-stall.C:
+			if left := patience - d.still(w); left > 0 {
+				stall.Reset(left)
+				continue
+			}
+			if cause := impatience(patience); !d.leave(w, cause) {
+				return FetchResult{Root: d.root}, fmt.Errorf("exchange: fetch %s: %w", d.root, d.running.noProviders(cause))
+			}
+			ended = nil
 		case p := <-w.progress:
 			progress(p)
 		case <-d.done:

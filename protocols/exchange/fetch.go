@@ -23,6 +23,8 @@ type FetchOptions struct {
 	Progress func(Progress)
 	// Providers are asked beside those that the search finds.
 	Providers []peer.AddrInfo
+	// Patience is how long the call waits while nothing comes; 0 is Limits.Patience.
+	Patience time.Duration
 }
 
 // FetchResult is what a fetch did. It is valid as far as the fetch came when the
@@ -93,7 +95,11 @@ type fetch struct {
 	blocks    atomic.Int64
 	bytes     atomic.Int64
 	duplicate atomic.Int64
-	moved     atomic.Int64 // when the last block or answer came, in ns since started
+
+	// The stall clock, see still.
+	waiting atomic.Bool  // what is missing can come from others only
+	busy    atomic.Int32 // work of our own that is under way
+	moved   atomic.Int64 // when the last bytes of a block came, in ns since started
 }
 
 // Fetch makes the local copy of a snapshot complete and pins it. It finds
@@ -101,12 +107,13 @@ type fetch struct {
 // everything is durable. Until then the root has a partial pin.
 //
 // It returns a *NoProvidersError when nobody was found to fetch from before ctx
-// ended, or before Limits.Patience or Limits.OfflineGrace passed without any
-// progress; the loader's error for a root or an index that is not valid; and
-// the store's error when it fails.
+// ended, or when nothing came for the patience of the call, or nobody was connected
+// for Limits.OfflineGrace; the loader's error for a root or an index that is not
+// valid; and the store's error when it fails.
 //
 // Calls for the same root share one download, which goes on for as long as one of
-// them waits. Of a call whose ctx ends before, only the result's Root is valid.
+// them waits, each with its own patience. Of a call that leaves before, only the
+// result's Root is valid.
 func (x *Exchange) Fetch(ctx context.Context, root block.ID, opts FetchOptions) (FetchResult, error) {
 	d, w, err := x.join(ctx, root, opts.Providers)
 	if err != nil {
@@ -116,7 +123,11 @@ func (x *Exchange) Fetch(ctx context.Context, root block.ID, opts FetchOptions) 
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	return d.await(ctx, w, progress)
+	patience := opts.Patience
+	if patience <= 0 {
+		patience = x.cfg.Limits.Patience
+	}
+	return d.await(ctx, w, progress, patience)
 }
 
 // download fetches d.root until ctx ends.
@@ -139,6 +150,7 @@ func (x *Exchange) download(ctx context.Context, d *download) (FetchResult, erro
 		jobs:    make(chan job, runtime.GOMAXPROCS(0)),
 		good:    make(chan goodBlock, x.cfg.Limits.Blocks),
 	}
+	d.runs(f)
 	err = errors.Join(f.run(ctx), w.Close())
 	res := f.result()
 	if err != nil {
@@ -173,6 +185,8 @@ func (f *fetch) explain(ctx context.Context, cause error) error {
 	switch {
 	case errors.As(cause, &none):
 		return cause
+	case errors.As(cause, new(impatience)):
+		return f.noProviders(cause)
 	case ctx.Err() == nil:
 		return cause
 	case f.blocks.Load() == 0 && f.roster.serving() == 0:
@@ -192,7 +206,11 @@ func (f *fetch) steer(ctx context.Context) error {
 	if index.Len() > MaxOrdinals {
 		return fmt.Errorf("read the manifest: %d blocks, at most %d can be exchanged", index.Len(), MaxOrdinals)
 	}
-	held, err := f.plan(ctx, index)
+	var held bitmap
+	err = f.ourselves(func() (err error) {
+		held, err = f.plan(ctx, index)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -268,11 +286,4 @@ func (f *fetch) drop(m *member, err error) {
 	f.x.log.Warn("provider dropped", "peer", m.info.ID.String(), "root", f.root.String(), "err", err)
 	f.x.observer.Dropped(m.info.ID, err)
 	f.roster.endSession(m, err)
-}
-
-func (f *fetch) progressed() { f.moved.Store(int64(time.Since(f.started))) }
-
-// still returns how long nothing has come.
-func (f *fetch) still() time.Duration {
-	return time.Since(f.started) - time.Duration(f.moved.Load())
 }

@@ -65,7 +65,9 @@ type Limits struct {
 	HedgeDelay time.Duration
 	// OfflineGrace is how long a fetch goes on while no peer at all is connected.
 	OfflineGrace time.Duration
-	// Patience is how long a fetch goes on without receiving anything.
+	// Patience is how long a call waits for a fetch while no byte comes of a block that
+	// is needed, unless it says otherwise. Time that the store takes, and waiting for
+	// other fetches, does not count.
 	Patience time.Duration
 	// HaveRefresh is how often a provider that does not hold everything is asked
 	// again what it holds.
@@ -106,7 +108,7 @@ func DefaultLimits() Limits {
 		SearchDelay:    time.Second,
 		HedgeDelay:     time.Second,
 		OfflineGrace:   10 * time.Second,
-		Patience:       2 * time.Minute,
+		Patience:       time.Minute,
 		HaveRefresh:    5 * time.Second,
 
 		StallTimeout: 30 * time.Second,

@@ -109,7 +109,7 @@ func (f *fetch) keep(ctx context.Context) error {
 			if !more {
 				return f.flush(ctx)
 			}
-			if err := f.w.Add(ctx, g.b, g.release); err != nil {
+			if err := f.ourselves(func() error { return f.w.Add(ctx, g.b, g.release) }); err != nil {
 				return fmt.Errorf("store %s: %w", g.b.ID(), err)
 			}
 			dirty += int64(g.b.Len())
@@ -127,7 +127,7 @@ func (f *fetch) keep(ctx context.Context) error {
 }
 
 func (f *fetch) flush(ctx context.Context) error {
-	if err := f.w.Flush(ctx); err != nil {
+	if err := f.ourselves(func() error { return f.w.Flush(ctx) }); err != nil {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return nil

@@ -13,13 +13,15 @@ import (
 const (
 	// maxSearchDelay is the longest pause between searches.
 	maxSearchDelay = 30 * time.Second
-	// patienceStep is how often it is looked whether a fetch is getting anywhere.
-	patienceStep = 100 * time.Millisecond
+	// graceStep is how often it is looked whether there is anybody to fetch from.
+	graceStep = 100 * time.Millisecond
 )
 
 // startSearch begins to search for providers, once.
 func (f *fetch) startSearch(ctx context.Context) {
 	f.search.Do(func() {
+		f.progressed()
+		f.waiting.Store(true)
 		f.group.Go(func() error { return f.searching(ctx) })
 		f.group.Go(func() error { return f.watch(ctx) })
 	})
@@ -111,12 +113,12 @@ func (x *Exchange) connected() []peer.AddrInfo {
 	return infos
 }
 
-// watch gives up when the fetch has got nowhere for too long.
+// watch gives up when there is nobody to fetch from. Each caller has its own patience
+// beside that.
 func (f *fetch) watch(ctx context.Context) error {
 	limits := f.x.cfg.Limits
-	step := time.NewTicker(min(patienceStep, limits.OfflineGrace, limits.Patience))
+	step := time.NewTicker(min(graceStep, limits.OfflineGrace))
 	defer step.Stop()
-	f.progressed()
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,11 +126,8 @@ func (f *fetch) watch(ctx context.Context) error {
 		case <-step.C:
 		}
 		alone := len(f.x.host.Network().Peers()) == 0 && f.roster.running() == 0
-		switch still := f.still(); {
-		case alone && still >= limits.OfflineGrace:
+		if alone && f.still() >= limits.OfflineGrace {
 			f.stop(f.noProviders(fmt.Errorf("not connected to any peer for %v", limits.OfflineGrace)))
-		case still >= limits.Patience:
-			f.stop(f.noProviders(fmt.Errorf("nothing came for %v", limits.Patience)))
 		}
 	}
 }

@@ -79,6 +79,7 @@ func (f *fetch) session(ctx context.Context, m *member) error {
 		return err
 	}
 	defer c.close()
+	c.clock.came = f.progressed
 	f.roster.noteAsked()
 	const first = 1
 	have, total, err := c.have(f.root, first)
@@ -86,7 +87,6 @@ func (f *fetch) session(ctx context.Context, m *member) error {
 		return err
 	}
 	f.roster.answered(m)
-	f.progressed()
 	next, err := f.bringManifest(ctx, c, f.roster.wantsOf(m), first+1)
 	if err != nil {
 		return err
