@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/ipfs/go-datastore"
 	"github.com/libp2p/go-libp2p"
@@ -25,6 +26,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,7 +54,10 @@ type Host struct {
 	Resources rcmgr.ResourceManagerState
 	Bandwidth *metrics.BandwidthCounter
 
-	relay *relay.Relay // the unconditional relay service, nil unless it is on
+	relay *relay.Relay           // the unconditional relay service, nil unless it is on
+	quic  *quicreuse.ConnManager // of QUIC's sockets, nil without QUIC
+
+	closed sync.Once
 }
 
 // New makes a host and listens. An address that cannot be listened on is an
@@ -68,7 +73,7 @@ func New(cfg Config, o Options) (*Host, error) {
 	}
 	h.Host, err = libp2p.New(opts...)
 	if err != nil {
-		return nil, fmt.Errorf("starting the libp2p host: %w", err)
+		return nil, errors.Join(fmt.Errorf("starting the libp2p host: %w", err), h.closeQUIC())
 	}
 	if err := h.open(cfg, o.Log); err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -94,7 +99,7 @@ func (h *Host) Close() error {
 	if h.relay != nil {
 		err = h.relay.Close()
 	}
-	return errors.Join(err, h.Host.Close())
+	return errors.Join(err, h.Host.Close(), h.closeQUIC())
 }
 
 func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
@@ -135,6 +140,9 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 		opts = append(opts, libp2p.DisableMetrics())
 	}
 	opts = append(opts, transportOptions(cfg.Transports)...)
+	if cfg.Transports.QUIC {
+		opts = append(opts, libp2p.QUICReuse(h.quicManager(resources, o.Registerer)))
+	}
 	return append(opts, reachOptions(cfg, h.connectedRelays)...), nil
 }
 

@@ -18,6 +18,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 )
 
@@ -168,6 +170,18 @@ func secured(tb testing.TB, opts ...libp2p.Option) libp2phost.Host {
 	return h
 }
 
+func overQUIC(tb testing.TB, option libp2p.Option) libp2phost.Host {
+	tb.Helper()
+	h, err := libp2p.New(option, libp2p.ListenAddrStrings("/ip4/127.0.0.1/udp/0/quic-v1"),
+		libp2p.Transport(quic.NewTransport), libp2p.DisableMetrics(),
+		libp2p.ResourceManager(&network.NullResourceManager{}))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
 const echoProtocol protocol.ID = "/decube/test/echo"
 
 // TestGatheredTLSMeetsOthers sends bytes to and fro between a host with gathered TLS
@@ -231,12 +245,25 @@ func echo(t *testing.T, from libp2phost.Host, to peer.ID, n int) {
 	}
 }
 
+// quics are QUIC as libp2p has it, and with packets put together by the kernel.
+var quics = map[string]libp2p.Option{
+	"QUIC":            libp2p.QUICReuse(quicreuse.NewConnManager),
+	"QUIC, coalesced": libp2p.QUICReuse(quicreuse.NewConnManager, quicreuse.OverrideListenUDP(listenUDP)),
+}
+
 // BenchmarkStream sends 256 MiB over one stream on loopback.
 func BenchmarkStream(b *testing.B) {
 	const total = 256 << 20
+	pairs := map[string]func(b *testing.B) libp2phost.Host{}
 	for name, security := range securities {
+		pairs[name] = func(b *testing.B) libp2phost.Host { b.Helper(); return secured(b, security) }
+	}
+	for name, option := range quics {
+		pairs[name] = func(b *testing.B) libp2phost.Host { b.Helper(); return overQUIC(b, option) }
+	}
+	for name, newHost := range pairs {
 		b.Run(name, func(b *testing.B) {
-			from, to := secured(b, security), secured(b, security)
+			from, to := newHost(b), newHost(b)
 			step := make([]byte, 256<<10)
 			from.SetStreamHandler(echoProtocol, func(s network.Stream) {
 				for range total / len(step) {

@@ -29,7 +29,7 @@ func (s *Suite) Fetch(ctx context.Context, src Source, transport string) (err er
 		Name: "fetch, one provider", Data: src.Name, Mode: transport, Bytes: src.Bytes, Files: src.Files,
 	})
 	if src.Name == "R" {
-		o.Targets = fetchTargets()
+		o.Targets = fetchTargets(transport)
 	}
 	provider, err := s.newPeer(ctx, Daemon, "--listen", listen)
 	defer func() { err = errors.Join(err, provider.remove()) }()

@@ -1,0 +1,67 @@
+package host
+
+import (
+	"context"
+	"net"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/quic-go/quic-go"
+)
+
+// quicManager makes libp2p's own manager of QUIC's sockets, with the sockets of
+// listenUDP. The host closes it.
+func (h *Host) quicManager(resources network.ResourceManager, reg prometheus.Registerer) func(quic.StatelessResetKey, quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
+	return func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (_ *quicreuse.ConnManager, err error) {
+		opts := []quicreuse.Option{
+			quicreuse.OverrideListenUDP(listenUDP),
+			quicreuse.VerifySourceAddress(resources.VerifySourceAddress),
+			quicreuse.ConnContext(func(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
+				return admit(ctx, resources, client)
+			}),
+		}
+		if reg != nil {
+			opts = append(opts, quicreuse.EnableMetrics(reg))
+		}
+		h.quic, err = quicreuse.NewConnManager(reset, token, opts...)
+		return h.quic, err
+	}
+}
+
+// closeQUIC closes the sockets, after the connections over them. It may be called
+// again, which the manager does not bear.
+func (h *Host) closeQUIC() (err error) {
+	h.closed.Do(func() {
+		if h.quic != nil {
+			err = h.quic.Close()
+		}
+	})
+	return err
+}
+
+// admit asks the resource manager for a connection that somebody begins, before the
+// handshake, as libp2p does.
+func admit(ctx context.Context, resources network.ResourceManager, client *quic.ClientInfo) (context.Context, error) {
+	addr, err := quicreuse.ToQuicMultiaddr(client.RemoteAddr, quic.Version1)
+	if err != nil {
+		addr = nil // the resource manager decides all the same
+	}
+	scope, err := resources.OpenConnection(network.DirInbound, false, addr)
+	if err != nil {
+		return ctx, err
+	}
+	ctx = network.WithConnManagementScope(ctx, scope)
+	context.AfterFunc(ctx, scope.Done)
+	return ctx, nil
+}
+
+// listenUDP opens a socket from which packets are read many at a time, where the
+// system can do that.
+func listenUDP(network string, addr *net.UDPAddr) (net.PacketConn, error) {
+	c, err := net.ListenUDP(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return coalesce(c), nil
+}
