@@ -78,7 +78,7 @@ func (w nullWriter) Flush(context.Context) error { return nil }
 func (w nullWriter) Close() error                { return nil }
 
 // BenchmarkFetch fetches 256 MiB of 1 MiB blocks between two peers on loopback,
-// hashing every block on both sides, and compares with a raw stream of the same
+// hashing every block where it arrives, and compares with a raw stream of the same
 // bytes in the same run.
 func BenchmarkFetch(b *testing.B) {
 	s := build(1, uniform(256, 1<<20)...)

@@ -44,27 +44,30 @@ func (s *memStore) Has(_ context.Context, ids []block.ID) ([]bool, error) {
 }
 
 func (s *memStore) Get(ctx context.Context, id block.ID, buf []byte) (block.Block, error) {
+	data, err := s.GetSummed(ctx, id, buf)
+	if err != nil {
+		return block.Block{}, err
+	}
+	return block.Check(id, data)
+}
+
+func (s *memStore) GetSummed(ctx context.Context, id block.ID, buf []byte) ([]byte, error) {
 	s.mu.Lock()
 	b, ok := s.blocks[id]
 	bad := s.damaged[id]
 	s.mu.Unlock()
 	switch {
 	case ctx.Err() != nil:
-		return block.Block{}, ctx.Err()
+		return nil, ctx.Err()
 	case !ok:
-		return block.Block{}, fmt.Errorf("%s: %w", id, ErrNotFound)
+		return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
 	case bad:
 		s.mu.Lock()
 		delete(s.blocks, id)
 		s.mu.Unlock()
-		return block.Block{}, errors.New("corrupt")
+		return nil, errors.New("corrupt")
 	}
-	return block.Check(id, append(buf[:0], b.Data()...))
-}
-
-func (s *memStore) GetSummed(ctx context.Context, id block.ID, buf []byte) ([]byte, error) {
-	b, err := s.Get(ctx, id, buf)
-	return b.Data(), err
+	return append(buf[:0], b.Data()...), nil
 }
 
 func (s *memStore) Pin(_ context.Context, root block.ID, partial bool) error {
