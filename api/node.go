@@ -3,7 +3,7 @@ package api
 import (
 	"time"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // Identity says who a node is and where it listens.

@@ -1,6 +1,6 @@
 package api
 
-import "github.com/decube/decube/internal/block"
+import "github.com/decube/decube/block"
 
 // RepoStat is the state of a repo's block store.
 type RepoStat struct {

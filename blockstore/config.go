@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/durable"
 )
 

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
 	"github.com/decube/decube/blockstore/internal/kv/memkv"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/durable/faultfs"
 )
 
@@ -184,7 +184,7 @@ func checkPromises(ctx context.Context, w *world, l *ledger) error {
 		}
 	}
 	for id := range l.freed {
-		if _, err := s.Get(ctx, id, nil); err != nil && !errors.Is(err, ErrNotFound) {
+		if _, err := s.Get(ctx, id, nil); err != nil && !errors.Is(err, block.ErrNotFound) {
 			return fmt.Errorf("a collected block: %w", err)
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/blockstore/storetest"
-	"github.com/decube/decube/internal/block"
 )
 
 // damage inverts a byte in the middle of a block's bytes, wherever they are.
@@ -71,7 +71,7 @@ func TestDamagedBlockIsHealed(t *testing.T) {
 		if !errors.As(err, &corrupt) || corrupt.ID != b.ID() || !errors.Is(err, blockstore.ErrCorrupt) {
 			t.Fatalf("Get of damaged bytes: %v", err)
 		}
-		if _, err := s.Get(t.Context(), b.ID(), nil); !errors.Is(err, blockstore.ErrNotFound) {
+		if _, err := s.Get(t.Context(), b.ID(), nil); !errors.Is(err, block.ErrNotFound) {
 			t.Fatalf("Get again: %v", err)
 		}
 		if ids := quarantined(t, s); len(ids) == 0 {
@@ -111,7 +111,7 @@ func TestQuarantineSurvivesReopening(t *testing.T) {
 	if ids := quarantined(t, s); len(ids) != 1 || ids[0] != b.ID() {
 		t.Errorf("got %v", ids)
 	}
-	if _, err := s.Get(t.Context(), b.ID(), nil); !errors.Is(err, blockstore.ErrNotFound) {
+	if _, err := s.Get(t.Context(), b.ID(), nil); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"sync"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // epochs counts garbage collections and knows who is writing. Each collection

@@ -7,12 +7,10 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 var (
-	// ErrNotFound is returned for a block or pin that the store does not hold.
-	ErrNotFound = errors.New("not found")
 	// ErrCorrupt is returned, within a *CorruptError, for a block whose stored
 	// bytes are not those it was stored with.
 	ErrCorrupt = errors.New("damaged block")

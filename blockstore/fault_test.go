@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // TestEveryOperationFails makes each operation of the workload fail once. What

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
 	"github.com/decube/decube/blockstore/internal/pack"
-	"github.com/decube/decube/internal/block"
 )
 
 // FsckOptions says how thorough a check is.
@@ -250,7 +250,7 @@ func (c *check) verify(b indexed) error {
 // damaged counts a block that did not pass, unless it moved in the meantime.
 func (c *check) damaged(ctx context.Context, b indexed, damage error) error {
 	now, err := c.s.ix.lookup(b.digest)
-	if errors.Is(err, ErrNotFound) || err == nil && now.loc != b.e.loc {
+	if errors.Is(err, block.ErrNotFound) || err == nil && now.loc != b.e.loc {
 		return nil
 	}
 	if err != nil {
@@ -321,7 +321,7 @@ func (c *check) adopt(r pack.Record) error {
 	c.s.ix.change.Lock()
 	defer c.s.ix.change.Unlock()
 	_, err := c.s.ix.lookup(r.Digest)
-	if !errors.Is(err, ErrNotFound) {
+	if !errors.Is(err, block.ErrNotFound) {
 		return err // known: this is a second copy
 	}
 	c.report.Unindexed++

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/durable"
 )
 

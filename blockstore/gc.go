@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
 	"github.com/decube/decube/blockstore/internal/pack"
-	"github.com/decube/decube/internal/block"
 )
 
 // GCOptions says what a collection keeps.

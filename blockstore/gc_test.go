@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/blockstore/storetest"
-	"github.com/decube/decube/internal/block"
 )
 
 // TestCollectBesideOthers runs collections while writers store and pin small
@@ -116,14 +116,14 @@ func useStore(t *testing.T, s *blockstore.Store, pool []block.Block) {
 func readRandom(t *testing.T, s *blockstore.Store, pool []block.Block) {
 	t.Helper()
 	b := pool[rand.IntN(len(pool))]
-	if _, err := s.Get(context.Background(), b.ID(), nil); err != nil && !errors.Is(err, blockstore.ErrNotFound) {
+	if _, err := s.Get(context.Background(), b.ID(), nil); err != nil && !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("Get: %v", err)
 	}
 	for name, get := range map[string]func(context.Context, block.ID, []byte) ([]byte, error){
 		"GetUnverified": s.GetUnverified, "GetSummed": s.GetSummed,
 	} {
 		data, err := get(context.Background(), b.ID(), nil)
-		if errors.Is(err, blockstore.ErrNotFound) {
+		if errors.Is(err, block.ErrNotFound) {
 			continue
 		}
 		if err != nil || string(data) != string(b.Data()) {

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
 	"github.com/decube/decube/blockstore/internal/pack"
-	"github.com/decube/decube/internal/block"
 )
 
 // The keys of the index. A block's key is its digest, so that the same bytes are
@@ -167,14 +167,14 @@ func (ix *index) sync() error {
 	return nil
 }
 
-// lookup returns the entry of a block, or ErrNotFound.
+// lookup returns the entry of a block, or block.ErrNotFound.
 func (ix *index) lookup(d block.Digest) (e entry, err error) {
 	err = ix.db.Get(digestKey(prefixBlock, d), func(val []byte) (err error) {
 		e, err = decodeEntry(val)
 		return err
 	})
 	if errors.Is(err, kv.ErrNotFound) {
-		err = ErrNotFound
+		err = block.ErrNotFound
 	}
 	return e, err
 }

@@ -10,9 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/blockstore/storetest"
-	"github.com/decube/decube/internal/block"
 )
 
 // childEnv holds the store's directory in the process that is going to be killed.

@@ -3,7 +3,7 @@ package blockstore
 import (
 	"encoding/binary"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // marks is a set of digests that remembers eight bytes of each: about 16 MB for

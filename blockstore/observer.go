@@ -3,7 +3,7 @@ package blockstore
 import (
 	"time"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // Observer is told what a store does. Its methods are called from many

@@ -7,7 +7,7 @@ import (
 	"iter"
 	"time"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // Pin keeps a root, and what it leads to, from being collected.
@@ -59,7 +59,7 @@ func normalPin(pin Pin) (Pin, error) {
 	return pin, nil
 }
 
-// RemovePin removes the pin of a root, durably, or returns ErrNotFound. What it
+// RemovePin removes the pin of a root, durably, or returns block.ErrNotFound. What it
 // led to is freed by the next collection. It works on a disk without free space.
 func (s *Store) RemovePin(ctx context.Context, root block.ID) error {
 	if err := s.change(ctx); err != nil {
@@ -69,7 +69,7 @@ func (s *Store) RemovePin(ctx context.Context, root block.ID) error {
 	return s.space.explain(s.pins.remove(root))
 }
 
-// Pin returns the pin of a root, or ErrNotFound. Its Meta must not be changed.
+// Pin returns the pin of a root, or block.ErrNotFound. Its Meta must not be changed.
 func (s *Store) Pin(ctx context.Context, root block.ID) (Pin, error) {
 	if err := s.use(ctx); err != nil {
 		return Pin{}, err
@@ -82,7 +82,7 @@ func (s *Store) Pin(ctx context.Context, root block.ID) (Pin, error) {
 	return pin, nil
 }
 
-func errNoPin(root block.ID) error { return fmt.Errorf("pin of %s: %w", root, ErrNotFound) }
+func errNoPin(root block.ID) error { return fmt.Errorf("pin of %s: %w", root, block.ErrNotFound) }
 
 // Pins lists the pins as they are when the iteration begins, oldest first. Meta
 // must not be changed.

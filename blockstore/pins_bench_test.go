@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
 
 // BenchmarkPins pins, gives up and lists beside so many other pins, each with a

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/blockstore/storetest"
-	"github.com/decube/decube/internal/block"
 )
 
 // pinned makes a store with three blocks, of which two are pinned, and closes it.

@@ -15,9 +15,9 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
 	"github.com/decube/decube/blockstore/internal/pinlog"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/durable"
 )
 

@@ -9,8 +9,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
-	"github.com/decube/decube/internal/block"
 )
 
 // Quarantined is a block that was found damaged.
@@ -53,7 +53,7 @@ func (s *Store) takeOut(d block.Digest, at entry, damage error) (bool, error) {
 	s.ix.change.Lock()
 	defer s.ix.change.Unlock()
 	now, err := s.ix.lookup(d)
-	if errors.Is(err, ErrNotFound) || err == nil && now.loc != at.loc {
+	if errors.Is(err, block.ErrNotFound) || err == nil && now.loc != at.loc {
 		return false, nil
 	}
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
 	"github.com/decube/decube/blockstore/internal/pack"
-	"github.com/decube/decube/internal/block"
 )
 
 // Has reports for each block whether the store holds it. A block that is there
@@ -27,7 +27,7 @@ func (s *Store) Has(ctx context.Context, ids []block.ID) ([]bool, error) {
 	return held, nil
 }
 
-// Size returns the length of a block in bytes, or ErrNotFound.
+// Size returns the length of a block in bytes, or block.ErrNotFound.
 func (s *Store) Size(ctx context.Context, id block.ID) (int, error) {
 	if err := s.use(ctx); err != nil {
 		return 0, err
@@ -42,7 +42,7 @@ func (s *Store) Size(ctx context.Context, id block.ID) (int, error) {
 
 // Get reads a block and verifies it. The bytes lie in buf if its capacity
 // suffices; the block is valid until the caller changes buf. It returns
-// ErrNotFound, or a *CorruptError when the stored bytes are damaged: the block
+// block.ErrNotFound, or a *CorruptError when the stored bytes are damaged: the block
 // is then in quarantine, and no longer held.
 func (s *Store) Get(ctx context.Context, id block.ID, buf []byte) (block.Block, error) {
 	if err := s.use(ctx); err != nil {
@@ -64,7 +64,7 @@ func (s *Store) Get(ctx context.Context, id block.ID, buf []byte) (block.Block, 
 // what a disk does to bytes, at a small part of the cost of their hash, and not what
 // somebody does who means to deceive. It is for sending a block to whoever verifies it
 // against its ID, and to nobody else. A record without a checksum is hashed. The
-// bytes lie in buf if its capacity suffices. It returns ErrNotFound, or a
+// bytes lie in buf if its capacity suffices. It returns block.ErrNotFound, or a
 // *CorruptError as Get does.
 //
 // A checksum or a header that is wrong is no reason to give up bytes that are right:
@@ -108,7 +108,7 @@ func (s *Store) salvage(ctx context.Context, id block.ID, e entry, data []byte, 
 
 // GetUnverified reads a block for a caller who verifies it before use. The bytes
 // are what the disk returned from where the block was stored. They lie in buf if
-// its capacity suffices. It returns ErrNotFound, or a *CorruptError where it is
+// its capacity suffices. It returns block.ErrNotFound, or a *CorruptError where it is
 // evident that the block is damaged.
 func (s *Store) GetUnverified(ctx context.Context, id block.ID, buf []byte) ([]byte, error) {
 	if err := s.use(ctx); err != nil {

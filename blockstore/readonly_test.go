@@ -10,9 +10,9 @@ import (
 
 	ds "github.com/ipfs/go-datastore"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/blockstore/storetest"
-	"github.com/decube/decube/internal/block"
 )
 
 // asAfterKill copies the directory of a store that is open.

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
 	"github.com/decube/decube/blockstore/internal/pack"
-	"github.com/decube/decube/internal/block"
 )
 
 // RebuildReport is what Rebuild found.
@@ -139,7 +139,7 @@ func (r *rebuild) take(rec pack.Record) error {
 	if r.inBatch[rec.Digest] {
 		return nil
 	}
-	if _, err := r.s.ix.lookup(rec.Digest); !errors.Is(err, ErrNotFound) {
+	if _, err := r.s.ix.lookup(rec.Digest); !errors.Is(err, block.ErrNotFound) {
 		return err
 	}
 	e := entry{codec: rec.Codec, stamp: 1, loc: rec.Loc}

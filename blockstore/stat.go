@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
-	"github.com/decube/decube/internal/block"
 )
 
 // Stat describes a store. Sizes are in bytes.

@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
 	"github.com/decube/decube/blockstore/internal/pack"
-	"github.com/decube/decube/internal/block"
 )
 
 // stream appends blocks to one pack at a time and commits them in groups. Blocks

@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/pack"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/durable/faultfs"
 )
 
@@ -83,7 +83,7 @@ func TestRotIsFoundWhenServing(t *testing.T) {
 			!errors.Is(err, block.ErrMismatch) || !errors.Is(err, pack.ErrChecksum) {
 			t.Errorf("damaged bytes: %v", err)
 		}
-		if _, err := s.GetSummed(t.Context(), b.ID(), nil); !errors.Is(err, ErrNotFound) {
+		if _, err := s.GetSummed(t.Context(), b.ID(), nil); !errors.Is(err, block.ErrNotFound) {
 			t.Errorf("again: %v", err)
 		}
 		n := 0

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore/internal/kv"
 	"github.com/decube/decube/blockstore/internal/pack"
-	"github.com/decube/decube/internal/block"
 )
 
 // WriteStats counts what was added. Bytes are those of the blocks themselves.

@@ -14,8 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/dht"
-	"github.com/decube/decube/internal/block"
 )
 
 const patience = 20 * time.Second

@@ -12,7 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p-kad-dht/provider/keystore"
 	mh "github.com/multiformats/go-multihash"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // widest remembers the largest result of a query.

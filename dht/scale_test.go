@@ -3,8 +3,8 @@ package dht_test
 import (
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/dht"
-	"github.com/decube/decube/internal/block"
 )
 
 // In a swarm as large as a bucket, every peer finds what any other announced,

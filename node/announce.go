@@ -6,9 +6,9 @@ import (
 	"iter"
 	"log/slog"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/dht"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 )
 

@@ -7,8 +7,8 @@ import (
 
 	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/api/local"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/protocols/exchange"
 )
 
@@ -27,11 +27,11 @@ func (b blocksBackend) NewWriter(ctx context.Context) (blocksession.Writer, erro
 // GetUnverified implements blocksession.Store.
 func (b blocksBackend) GetUnverified(ctx context.Context, id block.ID, network bool, buf []byte) ([]byte, error) {
 	data, err := b.store.GetUnverified(ctx, id, buf)
-	if !network || !errors.Is(err, blockstore.ErrNotFound) {
+	if !network || !errors.Is(err, block.ErrNotFound) {
 		return data, err
 	}
 	if err := b.exchange.FetchBlocks(ctx, []block.ID{id}); err != nil {
-		return nil, fmt.Errorf("%w: %s is not held here: %w", blockstore.ErrNotFound, id, err)
+		return nil, fmt.Errorf("%w: %s is not held here: %w", block.ErrNotFound, id, err)
 	}
 	return b.store.GetUnverified(ctx, id, buf)
 }
@@ -43,7 +43,7 @@ func (b blocksBackend) Heal(ctx context.Context, id block.ID) error {
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, blockstore.ErrCorrupt) && !errors.Is(err, blockstore.ErrNotFound) {
+	if !errors.Is(err, blockstore.ErrCorrupt) && !errors.Is(err, block.ErrNotFound) {
 		return err
 	}
 	if fetchErr := b.exchange.FetchBlocks(ctx, []block.ID{id}); fetchErr != nil {
@@ -69,7 +69,7 @@ func (s exchangeStore) NewWriter(ctx context.Context) (exchange.Writer, error) {
 func (s exchangeStore) Pin(ctx context.Context, root block.ID, partial bool) error {
 	pin, err := s.Store.Pin(ctx, root)
 	switch {
-	case errors.Is(err, blockstore.ErrNotFound):
+	case errors.Is(err, block.ErrNotFound):
 		pin = blockstore.Pin{Root: root, Partial: partial}
 	case err != nil:
 		return err

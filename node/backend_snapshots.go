@@ -10,8 +10,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/local"
-	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/protocols/exchange"
 )
@@ -52,7 +51,7 @@ func (b snapshotsBackend) Fetch(ctx context.Context, root block.ID, req api.Fetc
 	}
 	err = b.node.fetches.enter(root, func() (bool, error) {
 		_, err := b.node.store.Pin(ctx, root)
-		if errors.Is(err, blockstore.ErrNotFound) {
+		if errors.Is(err, block.ErrNotFound) {
 			return false, nil
 		}
 		return err == nil, err

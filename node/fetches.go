@@ -3,7 +3,7 @@ package node
 import (
 	"sync"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // fetches knows the requests that fetch the same snapshot at a time, so that one

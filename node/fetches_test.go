@@ -3,7 +3,7 @@ package node
 import (
 	"testing"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 func TestWhoFetchesTogetherKeepsTogether(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/protocols/exchange"
 )
 

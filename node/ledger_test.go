@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/api"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"

@@ -16,8 +16,8 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/local"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/snapshot/create"
@@ -182,7 +182,7 @@ func TestFetchWithoutKeepingLeavesNoPin(t *testing.T) {
 	if err != nil || res.Pinned {
 		t.Fatalf("result %+v, %v", res, err)
 	}
-	if _, err := other.store.Pin(ctx, root); !errors.Is(err, blockstore.ErrNotFound) {
+	if _, err := other.store.Pin(ctx, root); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("after the fetch: %v", err)
 	}
 }

@@ -15,9 +15,9 @@ import (
 
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/dht"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/node/host"

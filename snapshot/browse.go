@@ -8,7 +8,7 @@ import (
 	"iter"
 	"strings"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot/manifest"
 )
 

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/manifest"
 	"github.com/decube/decube/snapshot/restore"

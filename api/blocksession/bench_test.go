@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/decube/decube/api/blocksession"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // nullStore takes every block and keeps none, so that a benchmark sees the

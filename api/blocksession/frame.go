@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // frameType says what a frame is.

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/decube/decube/api"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // emptyStore holds nothing and takes everything.

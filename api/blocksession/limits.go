@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // Limits bound what one session may hold on either side. The zero value of a

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/decube/decube/api"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // Get reads a block and verifies it, into buf's capacity where it fits. A block

@@ -16,7 +16,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/blocksession"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -3,8 +3,8 @@ package blocksession
 import (
 	"context"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
 
 // Stats counts what was given to a session so far, and what of it the store did
@@ -32,7 +32,7 @@ type Store interface {
 	// GetUnverified reads a block's bytes, into buf's capacity where they fit, and
 	// leaves the verification to the client. With network set, a block that is not
 	// held is fetched from the swarm first. It returns an error that wraps
-	// blockstore.ErrNotFound when the block cannot be had.
+	// block.ErrNotFound when the block cannot be had.
 	GetUnverified(ctx context.Context, id block.ID, network bool, buf []byte) ([]byte, error)
 	// Heal verifies the stored block and, where it is damaged, sets it aside and
 	// fetches it again from the swarm. A sound block is success.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 const (

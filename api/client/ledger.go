@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/api"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"

@@ -7,7 +7,7 @@ import (
 	"net/url"
 
 	"github.com/decube/decube/api"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // Version returns what the daemon was built from.

@@ -3,8 +3,8 @@ package local
 import (
 	"context"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
 
 // NewWriter begins a write session of the store, for a block session or a snapshot.

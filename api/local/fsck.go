@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
 
 // Fsck checks the block store, and that every kept snapshot has its blocks. What it

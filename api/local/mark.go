@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/manifest"
 )
@@ -74,7 +74,7 @@ func (s *Store) refs(ctx context.Context, root block.ID, yield func(block.ID) bo
 }
 
 func isLost(err error) bool {
-	return errors.Is(err, blockstore.ErrNotFound) || errors.Is(err, blockstore.ErrCorrupt)
+	return errors.Is(err, block.ErrNotFound) || errors.Is(err, blockstore.ErrCorrupt)
 }
 
 func (s *Store) page(ctx context.Context, id block.ID) (*manifest.IndexPage, error) {

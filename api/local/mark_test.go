@@ -10,8 +10,8 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/local"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 )
 
@@ -97,7 +97,7 @@ func TestCollectionWithPinsThatLackBlocks(t *testing.T) {
 				}
 				return
 			}
-			if !errors.Is(err, blockstore.ErrNotFound) || !strings.Contains(err.Error(), root.String()) || !strings.Contains(err.Error(), "snapshot fetch") {
+			if !errors.Is(err, block.ErrNotFound) || !strings.Contains(err.Error(), root.String()) || !strings.Contains(err.Error(), "snapshot fetch") {
 				t.Errorf("error %v", err)
 			}
 			if !slices.Equal(asked, []block.ID{gone}) {

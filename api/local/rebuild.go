@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 )
 

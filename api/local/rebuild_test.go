@@ -9,8 +9,8 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/local"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 )
 
@@ -93,7 +93,7 @@ func copyBlocks(t *testing.T, from, to *blockstore.Store, root block.ID) {
 	t.Helper()
 	err := snapshot.Refs(t.Context(), from, root, func(id block.ID) bool {
 		b, err := from.Get(t.Context(), id, nil)
-		if errors.Is(err, blockstore.ErrNotFound) {
+		if errors.Is(err, block.ErrNotFound) {
 			return true
 		}
 		if err := errors.Join(err, to.Put(t.Context(), b)); err != nil {

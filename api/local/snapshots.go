@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 )
 
@@ -83,7 +83,7 @@ func (s *Store) Get(ctx context.Context, root block.ID) (api.Snapshot, error) {
 		snap.Pinned, snap.PinnedAt = true, kept.PinnedAt
 	}
 	missing, err := s.Missing(ctx, root)
-	if err != nil && !errors.Is(err, blockstore.ErrNotFound) {
+	if err != nil && !errors.Is(err, block.ErrNotFound) {
 		return api.Snapshot{}, err
 	}
 	complete := err == nil && len(missing) == 0
@@ -134,14 +134,14 @@ func (s *Store) Register(ctx context.Context, root block.ID, req api.RegisterReq
 // collection. A snapshot that is not kept is api.ErrNotFound.
 func (s *Store) Forget(ctx context.Context, root block.ID) error {
 	err := s.store.RemovePin(ctx, root)
-	if errors.Is(err, blockstore.ErrNotFound) {
+	if errors.Is(err, block.ErrNotFound) {
 		return fmt.Errorf("%w: snapshot %s is not kept here", api.ErrNotFound, root)
 	}
 	return err
 }
 
 // Missing returns the blocks of a snapshot that the store lacks. Without the root
-// or a page of the index the error wraps blockstore.ErrNotFound.
+// or a page of the index the error wraps block.ErrNotFound.
 func (s *Store) Missing(ctx context.Context, root block.ID) ([]block.ID, error) {
 	var ids, missing []block.ID
 	err := snapshot.Refs(ctx, s.store, root, func(id block.ID) bool {
@@ -176,7 +176,7 @@ func (s *Store) keep(ctx context.Context, snap api.Snapshot, before blockstore.P
 func (s *Store) pin(ctx context.Context, root block.ID) (blockstore.Pin, bool, error) {
 	pin, err := s.store.Pin(ctx, root)
 	switch {
-	case errors.Is(err, blockstore.ErrNotFound):
+	case errors.Is(err, block.ErrNotFound):
 		return blockstore.Pin{}, false, nil
 	case err != nil:
 		return blockstore.Pin{}, false, fmt.Errorf("looking up snapshot %s: %w", root, err)

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 )
 
@@ -89,7 +89,7 @@ func (v *verification) found(err error) bool {
 	switch {
 	case errors.As(err, &damaged):
 		v.rep.Damaged = appendBounded(v.rep.Damaged, damaged.ID)
-	case errors.Is(err, blockstore.ErrNotFound):
+	case errors.Is(err, block.ErrNotFound):
 		if len(v.rep.Missing) == 0 { // otherwise it is listed
 			v.rep.Problems = appendBounded(v.rep.Problems, err.Error())
 		}

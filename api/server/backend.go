@@ -7,7 +7,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/blocksession"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // Backend is the node behind the API, part by part. Every part must be set

@@ -13,7 +13,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/blocksession"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 func (s *Server) registerBlocks(mux *http.ServeMux, a huma.API) {

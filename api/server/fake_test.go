@@ -10,7 +10,7 @@ import (
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/api/server"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 const token = "the-token-of-the-test"

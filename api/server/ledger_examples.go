@@ -3,7 +3,7 @@ package server
 import (
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )

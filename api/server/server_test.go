@@ -19,7 +19,7 @@ import (
 	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/api/server"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/repo"
 )
 

@@ -13,8 +13,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
 
 // Store is the store. It is safe for concurrent use.
@@ -81,7 +81,7 @@ func (s *Store) Damage(id block.ID) error {
 	defer s.mu.Unlock()
 	b := s.blocks[id.Digest()]
 	if b == nil || len(b.data) == 0 {
-		return fmt.Errorf("block %s: %w", id, blockstore.ErrNotFound)
+		return fmt.Errorf("block %s: %w", id, block.ErrNotFound)
 	}
 	b.data[len(b.data)/2] ^= 1
 	return nil
@@ -154,7 +154,7 @@ func (s *Store) get(ctx context.Context, id block.ID, buf []byte) (data []byte, 
 	defer s.mu.Unlock()
 	b := s.blocks[id.Digest()]
 	if b == nil {
-		return nil, 0, fmt.Errorf("block %s: %w", id, blockstore.ErrNotFound)
+		return nil, 0, fmt.Errorf("block %s: %w", id, block.ErrNotFound)
 	}
 	if cap(buf) < len(b.data) {
 		return bytes.Clone(b.data), b.sum, nil
@@ -214,7 +214,7 @@ func (s *Store) RemovePin(ctx context.Context, root block.ID) error {
 	}
 	defer s.mu.Unlock()
 	if _, ok := s.pins[root]; !ok {
-		return fmt.Errorf("pin of %s: %w", root, blockstore.ErrNotFound)
+		return fmt.Errorf("pin of %s: %w", root, block.ErrNotFound)
 	}
 	delete(s.pins, root)
 	return nil
@@ -228,7 +228,7 @@ func (s *Store) Pin(ctx context.Context, root block.ID) (blockstore.Pin, error) 
 	defer s.mu.Unlock()
 	pin, ok := s.pins[root]
 	if !ok {
-		return blockstore.Pin{}, fmt.Errorf("pin of %s: %w", root, blockstore.ErrNotFound)
+		return blockstore.Pin{}, fmt.Errorf("pin of %s: %w", root, block.ErrNotFound)
 	}
 	return pin, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/blockstore/memstore"
 	"github.com/decube/decube/blockstore/storetest"
@@ -29,7 +30,7 @@ func TestDamage(t *testing.T) {
 		if err := get(); !errors.Is(err, blockstore.ErrCorrupt) {
 			t.Fatalf("%s: got %v", name, err)
 		}
-		if err := get(); !errors.Is(err, blockstore.ErrNotFound) {
+		if err := get(); !errors.Is(err, block.ErrNotFound) {
 			t.Fatalf("%s again: got %v", name, err)
 		}
 		if err := s.Put(t.Context(), b); err != nil {

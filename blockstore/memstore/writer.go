@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
 
 // Writer is a write session. Blocks are held from Flush on, as in the real store.

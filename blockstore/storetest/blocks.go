@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
 
 // Block returns a block of n bytes that depend on seed.
@@ -75,7 +75,7 @@ func checkGone[W Writer](t *testing.T, s Store[W], blocks ...block.Block) {
 		if held[i] {
 			t.Errorf("block %d, %s, is held", i, b.ID())
 		}
-		if _, err := s.Get(t.Context(), b.ID(), nil); !errors.Is(err, blockstore.ErrNotFound) {
+		if _, err := s.Get(t.Context(), b.ID(), nil); !errors.Is(err, block.ErrNotFound) {
 			t.Errorf("Get of block %d: %v", i, err)
 		}
 	}
@@ -116,16 +116,16 @@ func testNotFound[W Writer](t *testing.T, s Store[W]) {
 	t.Helper()
 	b := Block(10, 1)
 	checkGone(t, s, b)
-	if _, err := s.Size(t.Context(), b.ID()); !errors.Is(err, blockstore.ErrNotFound) {
+	if _, err := s.Size(t.Context(), b.ID()); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("Size: %v", err)
 	}
-	if _, err := s.GetUnverified(t.Context(), b.ID(), nil); !errors.Is(err, blockstore.ErrNotFound) {
+	if _, err := s.GetUnverified(t.Context(), b.ID(), nil); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("GetUnverified: %v", err)
 	}
-	if _, err := s.GetSummed(t.Context(), b.ID(), nil); !errors.Is(err, blockstore.ErrNotFound) {
+	if _, err := s.GetSummed(t.Context(), b.ID(), nil); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("GetSummed: %v", err)
 	}
-	if err := s.RemovePin(t.Context(), b.ID()); !errors.Is(err, blockstore.ErrNotFound) {
+	if err := s.RemovePin(t.Context(), b.ID()); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("RemovePin: %v", err)
 	}
 	if err := s.Put(t.Context(), block.Block{}); err == nil {

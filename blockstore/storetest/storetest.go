@@ -7,8 +7,8 @@ import (
 	"iter"
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
 
 // Store is what the suite tests. W is the implementation's type of writer.

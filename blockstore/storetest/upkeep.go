@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
 
 func listPins[W Writer](t *testing.T, s Store[W]) []blockstore.Pin {
@@ -36,7 +36,7 @@ func testPins[W Writer](t *testing.T, s Store[W]) {
 	if pin, err := s.Pin(t.Context(), a.Root); err != nil || pin.Name != a.Name || !bytes.Equal(pin.Meta, a.Meta) {
 		t.Errorf("got %+v, %v", pin, err)
 	}
-	if _, err := s.Pin(t.Context(), Block(1, 3).ID()); !errors.Is(err, blockstore.ErrNotFound) {
+	if _, err := s.Pin(t.Context(), Block(1, 3).ID()); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("the pin of a root that has none: %v", err)
 	}
 	b.Partial = false

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/bench/suite"
-	"github.com/decube/decube/internal/block"
 )
 
 // openBenchmarkStore opens a session of the block store of a repository that was

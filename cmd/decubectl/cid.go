@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 const cidLooks = `a CID looks like bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy; "decubectl snapshot list" shows those of kept snapshots`

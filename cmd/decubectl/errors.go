@@ -11,7 +11,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/blocksession"
-	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -26,7 +26,7 @@ var codes = []struct {
 	{api.ErrTimeout, exitcode.TimedOut},
 	{api.ErrInvalid, exitcode.UsageError},
 	{api.ErrNotFound, exitcode.NotFound},
-	{blockstore.ErrNotFound, exitcode.NotFound},
+	{block.ErrNotFound, exitcode.NotFound},
 	{blocksession.ErrClosed, exitcode.Unreachable},
 }
 
@@ -100,5 +100,5 @@ func inUsage(cmd *cobra.Command, err error) error {
 
 // isNotFound reports whether err is about something that the node does not hold.
 func isNotFound(err error) bool {
-	return errors.Is(err, api.ErrNotFound) || errors.Is(err, blockstore.ErrNotFound)
+	return errors.Is(err, api.ErrNotFound) || errors.Is(err, block.ErrNotFound)
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // shortTimeout is a --timeout that may end a fetch before the daemon's own patience

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/manifest"
 )

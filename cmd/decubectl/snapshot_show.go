@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/api"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // snapshotShowOptions are the inputs of snapshot show.

@@ -10,6 +10,7 @@
 //	ledger  crdtsync  snapshot  dht        the rooms proper
 //	blockstore                             blocks on disk
 //	internal                               what knows no room
+//	block                                  a block and its name, for users of the client too
 //
 // An import may go down, never up and never sideways.
 package arch

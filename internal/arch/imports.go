@@ -16,6 +16,7 @@ var floors = [][]string{
 	{"ledger", "crdtsync", "snapshot", "dht"},
 	{"blockstore"},
 	{"internal"},
+	{"block"},
 }
 
 // apart are the rooms whose packages do not know each other either, tests aside.

@@ -51,7 +51,7 @@ func TestRulesFindViolations(t *testing.T) {
 				"./protocols/exchange: ./snapshot " + libp2p,
 				"./snapshot: ./blockstore",
 				"./dht: " + libp2p,
-				"./blockstore: ./internal/block",
+				"./blockstore: ./block",
 				"./ledger/quorum: fmt slices",
 				"fmt: os",
 			},

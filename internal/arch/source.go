@@ -17,7 +17,7 @@ const MaxLines = 500
 
 // topLevel is what must be at the root of the repository.
 var topLevel = []string{
-	"api", "blockstore", "cmd/decube-node", "cmd/decubectl", "crdtsync/crdt", "deploy", "dht", "docs/design", "internal",
+	"api", "block", "blockstore", "cmd/decube-node", "cmd/decubectl", "crdtsync/crdt", "deploy", "dht", "docs/design", "internal",
 	"ledger/pbft", "ledger/quorum", "ledger/wal", "node", "protocols/consensus", "protocols/exchange", "protocols/statesync", "snapshot", "testnet/sim",
 	".ci/run", ".golangci.yml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum",
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // A provider that lies about what it holds.

@@ -5,7 +5,7 @@ import (
 	"io"
 	"testing"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // wrongBytes sends what does not hash to what was asked for.

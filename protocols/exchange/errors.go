@@ -8,18 +8,12 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
-var (
-	// ErrNoProviders is returned when nobody could be found that has what was
-	// asked for; a *NoProvidersError says what was tried.
-	ErrNoProviders = errors.New("no providers")
-	// ErrNotFound is what a Store returns for a block that it does not hold.
-	// Stores may wrap it or return an error of their own: what cannot be read is
-	// not served.
-	ErrNotFound = errors.New("block not found")
-)
+// ErrNoProviders is returned when nobody could be found that has what was
+// asked for; a *NoProvidersError says what was tried.
+var ErrNoProviders = errors.New("no providers")
 
 // code is why a server does not answer.
 type code byte

@@ -10,7 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 func TestFetchOverEveryTransport(t *testing.T) {

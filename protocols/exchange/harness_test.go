@@ -16,7 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // memStore is a Store in memory.
@@ -60,7 +60,7 @@ func (s *memStore) GetSummed(ctx context.Context, id block.ID, buf []byte) ([]by
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case !ok:
-		return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
+		return nil, fmt.Errorf("%s: %w", id, block.ErrNotFound)
 	case bad:
 		s.mu.Lock()
 		delete(s.blocks, id)

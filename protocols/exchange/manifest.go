@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // maxHedges is the most providers asked for the same manifest block at a time.

@@ -3,7 +3,7 @@ package exchange
 import (
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // servedBlock is what a block of the largest size reserves while it is served: its

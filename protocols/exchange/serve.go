@@ -9,7 +9,7 @@ import (
 	pool "github.com/libp2p/go-buffer-pool"
 	"github.com/libp2p/go-libp2p/core/network"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 const (
@@ -152,7 +152,7 @@ func (r *run) next(ctx context.Context, position int, id block.ID, size int) (bo
 		return true, errors.Join(r.tellMissing(ctx), r.send(ctx, o))
 	case isCode(err):
 		return false, err
-	case !errors.Is(err, ErrNotFound):
+	case !errors.Is(err, block.ErrNotFound):
 		r.x.log.Debug("block not served", "id", id.String(), "err", err)
 	}
 	if r.missing.count > 0 && r.missing.from+r.missing.count != position {

@@ -7,7 +7,7 @@ import (
 	"math"
 	"path"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // bundle is a run of small files, in walk order, that share one chunk.

@@ -11,7 +11,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot/fsys"
 	"github.com/decube/decube/snapshot/manifest"
 )

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/create"
 	"github.com/decube/decube/snapshot/snaptest"

@@ -9,7 +9,7 @@ import (
 
 	chunkers "github.com/PlakarKorp/go-cdc-chunkers"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // cutAll cuts data with buffers of a size, as reading a file does.

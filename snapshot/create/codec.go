@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot/fsys"
 	"github.com/decube/decube/snapshot/manifest"
 )

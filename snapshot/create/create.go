@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/internal/flow"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/fsys"

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot/manifest"
 )
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/fsys"
 )

@@ -3,7 +3,7 @@ package manifest
 import (
 	"encoding/binary"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // AppendRecord appends the record of a block of size bytes.

@@ -7,7 +7,7 @@ import (
 
 	cbg "github.com/whyrusleeping/cbor-gen"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 const (

@@ -3,7 +3,7 @@ package manifest
 import (
 	"time"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // Kind is the value of a root's "kind" field.

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/manifest"
 	"github.com/decube/decube/snapshot/restore"
@@ -253,7 +253,7 @@ func TestDamagedChunk(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(store.Blocks, it.Entry.Extents[0].Chunk.ID)
-	if _, err := restore.Snapshot(t.Context(), store, a.ID, t.TempDir(), restore.Options{}); !errors.Is(err, snaptest.ErrMissing) {
+	if _, err := restore.Snapshot(t.Context(), store, a.ID, t.TempDir(), restore.Options{}); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	res, err := restore.Snapshot(t.Context(), store, a.ID, t.TempDir(), restore.Options{KeepGoing: true})

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/flow"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/fsys"

@@ -3,16 +3,12 @@ package snaptest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"maps"
 	"sync"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 )
-
-// ErrMissing is returned for a block that the store does not hold.
-var ErrMissing = errors.New("no such block")
 
 // Store is a Source and a Sink in memory.
 type Store struct {
@@ -36,7 +32,7 @@ func (s *Store) Get(_ context.Context, id block.ID, _ []byte) (block.Block, erro
 	s.gets++
 	s.mu.Unlock()
 	if !ok {
-		return block.Block{}, ErrMissing
+		return block.Block{}, block.ErrNotFound
 	}
 	return block.Check(id, data)
 }

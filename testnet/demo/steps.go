@@ -9,7 +9,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/testnet/cluster"
 	"github.com/decube/decube/testnet/compare"
 )

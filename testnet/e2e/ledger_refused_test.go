@@ -14,7 +14,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"

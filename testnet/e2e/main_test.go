@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/api"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/testnet/cluster"
 	"github.com/decube/decube/testnet/compare"
 )

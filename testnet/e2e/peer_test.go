@@ -14,7 +14,7 @@ import (
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/api/client"
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/testnet/cluster"

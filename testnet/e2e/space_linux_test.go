@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/testnet/cluster"
 )

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // unknown is the CID of a snapshot that nobody has.

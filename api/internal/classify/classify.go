@@ -9,8 +9,8 @@ import (
 	"syscall"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 )
 
@@ -19,7 +19,7 @@ var foreign = [...]struct{ from, to error }{
 	{block.ErrUnsupported, api.ErrInvalid},
 	{block.ErrMismatch, api.ErrCorrupt},
 	{snapshot.ErrManifest, api.ErrCorrupt},
-	{blockstore.ErrNotFound, api.ErrNotFound},
+	{block.ErrNotFound, api.ErrNotFound},
 	{blockstore.ErrCorrupt, api.ErrCorrupt},
 	{blockstore.ErrPins, api.ErrCorrupt},
 	{blockstore.ErrReadOnly, api.ErrForbidden},

@@ -10,8 +10,8 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/internal/classify"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/block"
 	"github.com/decube/decube/snapshot"
 )
 
@@ -21,7 +21,7 @@ func TestError(t *testing.T) {
 		{block.ErrUnsupported, api.ErrInvalid},
 		{block.ErrMismatch, api.ErrCorrupt},
 		{snapshot.ErrManifest, api.ErrCorrupt},
-		{blockstore.ErrNotFound, api.ErrNotFound},
+		{block.ErrNotFound, api.ErrNotFound},
 		{&blockstore.CorruptError{}, api.ErrCorrupt},
 		{blockstore.ErrNoSpace, api.ErrNoSpace},
 		{blockstore.ErrQuota, api.ErrNoSpace},
@@ -43,7 +43,7 @@ func TestError(t *testing.T) {
 
 func TestErrorLeavesAlone(t *testing.T) {
 	odd := errors.New("odd")
-	settled := fmt.Errorf("%w: %w", api.ErrIncomplete, blockstore.ErrNotFound) // a room of the API decided
+	settled := fmt.Errorf("%w: %w", api.ErrIncomplete, block.ErrNotFound) // a room of the API decided
 	for _, err := range []error{nil, odd, context.Canceled, settled} {
 		if got := classify.Error(err); got != err { //nolint:errorlint // the very same
 			t.Errorf("%v became %v", err, got)

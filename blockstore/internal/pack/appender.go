@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/durable"
 )
 

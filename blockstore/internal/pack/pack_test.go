@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/internal/durable/faultfs"
 )

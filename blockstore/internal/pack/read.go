@@ -6,7 +6,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 )
 
 // ReadBlock fills buf, which must have the record's length, with its bytes. They

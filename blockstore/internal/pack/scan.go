@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/decube/decube/internal/block"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/durable"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/bench"
-	"github.com/decube/decube/internal/block"
 )
 
 // Store is what the block benchmarks need of a block store, opened in one of the

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/bench"
-	"github.com/decube/decube/internal/block"
 )
 
 const (

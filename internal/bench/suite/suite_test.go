@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/bench"
-	"github.com/decube/decube/internal/block"
 )
 
 // config is that of a small suite whose programs are stand-ins.

@@ -50,6 +50,9 @@ var (
 	ErrUnsupported = errors.New("unsupported CID")
 	// ErrMismatch is returned for bytes that do not hash to the ID they came under.
 	ErrMismatch = errors.New("bytes do not match their CID")
+	// ErrNotFound is what stores, sessions and peers return, wrapped, for a block, or what is
+	// kept of one, that they do not hold.
+	ErrNotFound = errors.New("not found")
 )
 
 // Digest is the SHA-256 of a block's bytes. Storage is keyed by digest, so that
