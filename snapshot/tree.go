@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"iter"
 
@@ -164,33 +165,40 @@ type Census struct {
 	id    block.ID // of the snapshot
 	stats manifest.Stats
 	limit manifest.Stats
-	links map[[manifest.LinkSize]byte]*Entry
+	links map[[manifest.LinkSize]byte][linkDigest]byte
 }
+
+// linkDigest is how many bytes are kept of the digest of what the names of a file have in
+// common. Entries are not kept: each holds on to all of its page.
+const linkDigest = 16
 
 // NewCensus returns a census of the snapshot in which nothing was counted.
 func (t *Tree) NewCensus() *Census {
-	return &Census{id: t.id, limit: t.root.Stats, links: make(map[[manifest.LinkSize]byte]*Entry)}
+	return &Census{id: t.id, limit: t.root.Stats, links: make(map[[manifest.LinkSize]byte][linkDigest]byte)}
 }
 
-// Add counts an entry at a depth. It returns the entry that was met first when it
-// is a further name of a hard link, and nil otherwise. A tree that is larger than the root
-// says, or deeper than the format's bound, is ErrManifest.
-func (c *Census) Add(e *Entry, path string, depth int) (first *Entry, err error) {
+// Add counts an entry at a depth, and reports whether it is a further name of a hard link
+// of which it has seen one. A tree that is larger than the root says, or deeper than the
+// format's bound, is ErrManifest, and so are names of one hard link that disagree.
+func (c *Census) Add(e *Entry, path string, depth int) (further bool, err error) {
 	if e.Type == manifest.Dir && depth > manifest.MaxDepth {
-		return nil, c.breach(path, "directories are nested deeper than %d", manifest.MaxDepth)
+		return false, c.breach(path, "directories are nested deeper than %d", manifest.MaxDepth)
 	}
 	if e.Link != nil {
-		key := [manifest.LinkSize]byte(e.Link)
-		if first = c.links[key]; first == nil {
-			c.links[key] = e
-		} else if !SameFile(first, e) {
-			return nil, c.breach(path, "other content or attributes than the hard link %q", first.Name)
+		group, sum := [manifest.LinkSize]byte(e.Link), linkSum(e)
+		first, seen := c.links[group]
+		switch {
+		case !seen:
+			c.links[group] = sum
+		case first != sum:
+			return false, c.breach(path, "other content or attributes than the hard link's first name")
 		}
+		further = seen
 	}
 	switch e.Type {
 	case manifest.File:
 		c.stats.Files++
-		if first == nil {
+		if !further {
 			c.stats.Bytes += e.Size
 		}
 	case manifest.Dir:
@@ -199,10 +207,21 @@ func (c *Census) Add(e *Entry, path string, depth int) (first *Entry, err error)
 		c.stats.Others++
 	}
 	if s, l := c.stats, c.limit; s.Files > l.Files || s.Dirs > l.Dirs || s.Others > l.Others || s.Bytes > l.Bytes {
-		return nil, c.breach(path, "the tree holds more than the root says: %d files, %d directories, %d others, %d bytes",
+		return false, c.breach(path, "the tree holds more than the root says: %d files, %d directories, %d others, %d bytes",
 			l.Files, l.Dirs, l.Others, l.Bytes)
 	}
-	return first, nil
+	return further, nil
+}
+
+// linkSum is the digest of an entry without its name.
+func linkSum(e *Entry) [linkDigest]byte {
+	nameless := *e
+	nameless.Name = nil
+	sum := sha256.New()
+	if err := nameless.MarshalCBOR(sum); err != nil {
+		panic(err) // what was decoded has lengths that can be encoded, and a hash takes all
+	}
+	return [linkDigest]byte(sum.Sum(nil))
 }
 
 // breach says which snapshot breaks which rule, and where; of a path that is as

@@ -55,25 +55,25 @@ func (r *restorer) setTime(dir *fsys.Dir, name string, o *output) {
 }
 
 // directoryAttributes sets the attributes of a directory when all that is in it is done.
-func (r *restorer) directoryAttributes(p *place) {
-	dir, err := r.target.OpenDir(p.rel)
+func (r *restorer) directoryAttributes(d *directory) {
+	dir, err := r.target.OpenDir(d.rel)
 	if err != nil {
-		r.problem(p.rel, "open", err)
+		r.problem(d.rel, "open", err)
 		return
 	}
 	defer dir.Close()
 	st, err := dir.Stat()
 	if err != nil {
-		r.problem(p.rel, "stat", err)
+		r.problem(d.rel, "stat", err)
 		return
 	}
 	// The time first here: once the mode is set, "." may be out of reach. Neither
 	// owner, mode nor extended attributes change a directory's modification time.
-	t := p.entry.ModTime
+	t := d.entry.ModTime
 	if err := dir.SetTime(".", t.Sec, int64(t.Nsec)); err != nil {
-		r.problem(p.rel, "set the time of", err)
+		r.problem(d.rel, "set the time of", err)
 	}
-	r.set(dir.Fd(), &st, p.entry, p.rel)
+	r.set(dir.Fd(), &st, d.entry, d.rel)
 }
 
 // special restores what has no content: a symbolic link, a fifo or a device. made is

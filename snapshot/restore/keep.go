@@ -35,7 +35,7 @@ func (r *restorer) refuseExisting(ctx context.Context) error {
 		}
 		for _, name := range names {
 			if name == string(top.Name) {
-				o := &output{in: &place{}, entry: top}
+				o := &output{in: &directory{}, entry: top}
 				if same, err := r.complete(ctx, r.target, o); err != nil || same {
 					continue
 				}
@@ -44,7 +44,7 @@ func (r *restorer) refuseExisting(ctx context.Context) error {
 				break
 			}
 		}
-	} else if err := r.findConflicts(ctx, &place{entry: top}, found); err != nil {
+	} else if err := r.findConflicts(ctx, &directory{entry: top}, found); err != nil {
 		return err
 	}
 	if conflicts == nil {
@@ -60,18 +60,18 @@ func (r *restorer) refuseExisting(ctx context.Context) error {
 // errEnough ends a search for conflicts.
 var errEnough = errors.New("enough conflicts")
 
-func (r *restorer) findConflicts(ctx context.Context, p *place, found func(string) bool) error {
-	err := r.conflictsIn(ctx, p, found, 0)
+func (r *restorer) findConflicts(ctx context.Context, d *directory, found func(string) bool) error {
+	err := r.conflictsIn(ctx, d, found, 0)
 	if errors.Is(err, errEnough) {
 		return nil
 	}
 	return err
 }
 
-func (r *restorer) conflictsIn(ctx context.Context, p *place, found func(string) bool, depth int) error {
-	dir, err := r.target.OpenDir(p.rel)
+func (r *restorer) conflictsIn(ctx context.Context, d *directory, found func(string) bool, depth int) error {
+	dir, err := r.target.OpenDir(d.rel)
 	if err != nil {
-		return fmt.Errorf("open %q: %w", p.rel, err)
+		return fmt.Errorf("open %q: %w", d.rel, err)
 	}
 	defer dir.Close()
 	names, err := dir.Names()
@@ -79,13 +79,13 @@ func (r *restorer) conflictsIn(ctx context.Context, p *place, found func(string)
 		return err
 	}
 	if depth > manifest.MaxDepth {
-		return fmt.Errorf("%w: %q: directories are nested deeper than %d", snapshot.ErrManifest, p.rel, manifest.MaxDepth)
+		return fmt.Errorf("%w: %q: directories are nested deeper than %d", snapshot.ErrManifest, d.rel, manifest.MaxDepth)
 	}
 	other := make(map[string]bool, len(names))
 	for _, name := range names {
 		other[name] = !strings.HasPrefix(name, tempPrefix)
 	}
-	for e, err := range r.tree.Entries(ctx, p.entry) {
+	for e, err := range r.tree.Entries(ctx, d.entry) {
 		if err != nil {
 			return err
 		}
@@ -93,12 +93,12 @@ func (r *restorer) conflictsIn(ctx context.Context, p *place, found func(string)
 			continue
 		}
 		delete(other, string(e.Name))
-		if err := r.conflict(ctx, dir, p, e, found, depth); err != nil {
+		if err := r.conflict(ctx, dir, d, e, found, depth); err != nil {
 			return err
 		}
 	}
 	for _, name := range names {
-		if other[name] && !found(p.path([]byte(name))) {
+		if other[name] && !found(d.path([]byte(name))) {
 			return errEnough
 		}
 	}
@@ -106,8 +106,8 @@ func (r *restorer) conflictsIn(ctx context.Context, p *place, found func(string)
 }
 
 // conflict looks at one entry that the target holds too.
-func (r *restorer) conflict(ctx context.Context, dir *fsys.Dir, p *place, e *snapshot.Entry, found func(string) bool, depth int) error {
-	path := p.path(e.Name)
+func (r *restorer) conflict(ctx context.Context, dir *fsys.Dir, d *directory, e *snapshot.Entry, found func(string) bool, depth int) error {
+	path := d.path(e.Name)
 	if whole, below := r.included(path); !whole && !below {
 		return nil // not ours to write, so not in the way
 	}
@@ -116,9 +116,9 @@ func (r *restorer) conflict(ctx context.Context, dir *fsys.Dir, p *place, e *sna
 		return fmt.Errorf("stat %q: %w", path, err)
 	}
 	if e.Type == manifest.Dir && st.IsDir() {
-		return r.conflictsIn(ctx, &place{rel: path, entry: e}, found, depth+1)
+		return r.conflictsIn(ctx, &directory{rel: path, entry: e}, found, depth+1)
 	}
-	same, err := r.complete(ctx, dir, &output{in: p, entry: e})
+	same, err := r.complete(ctx, dir, &output{in: d, entry: e})
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func TestRelink(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := &restorer{target: dir, opts: Options{Existing: tc.existing}}
-		o := &output{in: new(place), entry: entry, there: tc.there}
+		o := &output{in: new(directory), entry: entry, there: tc.there}
 		if err := r.relink(t.Context(), dir, "a", dir, o); errors.Is(err, ErrNameTaken) != tc.taken || err != nil && !tc.taken {
 			t.Errorf("%+v: %v", tc, err)
 		}
@@ -76,7 +76,7 @@ func TestFirstNameFails(t *testing.T) {
 		}
 		defer dir.Close()
 		r := &restorer{target: dir, opts: Options{NoSync: true, NoOwner: true}}
-		in := &place{keeps: true}
+		in := &directory{keeps: true}
 		in.pending.Store(100)
 		g := &linkGroupState{in: in, name: "first"}
 		further := func(name string) {

@@ -110,7 +110,7 @@ type restorer struct {
 	temp   atomic.Uint64
 	small  publisher
 
-	firsts map[*snapshot.Entry]*linkGroupState
+	firsts map[[manifest.LinkSize]byte]*linkGroupState // by hard link group
 
 	files, dirs, others, bytes, present, skipped atomic.Int64
 	current                                      atomic.Pointer[string]
@@ -176,7 +176,7 @@ func newRestorer(ctx context.Context, src snapshot.Source, id block.ID, opts Opt
 		tree: tree, opts: opts,
 		euid: uint32(os.Geteuid()), egid: uint32(os.Getegid()), umask: umask(),
 		tasks: make(chan task, 64), larges: make(chan task, 1),
-		firsts: make(map[*snapshot.Entry]*linkGroupState),
+		firsts: make(map[[manifest.LinkSize]byte]*linkGroupState),
 	}, nil
 }
 

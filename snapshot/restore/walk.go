@@ -20,25 +20,25 @@ import (
 // tempPrefix begins the names that files have until they are complete.
 const tempPrefix = ".decube-restore-"
 
-// place is a directory being restored.
-type place struct {
-	parent  *place
+// directory is one that is being restored.
+type directory struct {
+	parent  *directory
 	rel     string
 	entry   *snapshot.Entry
 	keeps   bool         // was there, as a way to something included: attributes stay
 	pending atomic.Int64 // what is not done in it, and the walk's hold
 }
 
-func (p *place) path(name []byte) string {
-	if p.rel == "" {
+func (d *directory) path(name []byte) string {
+	if d.rel == "" {
 		return string(name)
 	}
-	return p.rel + "/" + string(name)
+	return d.rel + "/" + string(name)
 }
 
 // output is a regular file to be restored.
 type output struct {
-	in    *place
+	in    *directory
 	entry *snapshot.Entry
 	link  *linkGroupState // when it is the first name of a hard link
 	there bool            // the target had this very name when its directory was listed
@@ -57,7 +57,7 @@ type task struct {
 // linkGroupState knows the first name of a hard link, and what waits for it. mu guards all.
 type linkGroupState struct {
 	mu      sync.Mutex
-	in      *place
+	in      *directory
 	name    string
 	done    bool
 	failed  bool
@@ -73,25 +73,25 @@ func (r *restorer) walk(ctx context.Context) error {
 		if len(top.Name) == 0 {
 			return fmt.Errorf("%w: root %s: a %s without a name", snapshot.ErrManifest, r.tree.ID(), top.Type)
 		}
-		p := &place{keeps: true}
-		p.pending.Store(1)
-		p.entry = &snapshot.Entry{}
-		existing, err := w.inherit(ctx, r.target, p)
+		d := &directory{keeps: true}
+		d.pending.Store(1)
+		d.entry = &snapshot.Entry{}
+		existing, err := w.inherit(ctx, r.target, d)
 		if err != nil {
 			return err
 		}
-		if err := w.entry(ctx, r.target, existing, p, top); err != nil {
+		if err := w.entry(ctx, r.target, existing, d, top); err != nil {
 			return err
 		}
-		return errors.Join(w.flush(ctx), r.leave(p))
+		return errors.Join(w.flush(ctx), r.leave(d))
 	}
 	if _, err := r.census.Add(top, "", 0); err != nil {
 		return err
 	}
 	r.dirs.Add(1)
-	p := &place{entry: top, keeps: len(r.opts.Include) > 0 && !r.made}
-	p.pending.Store(1)
-	if err := w.directory(ctx, p, false, 0); err != nil {
+	d := &directory{entry: top, keeps: len(r.opts.Include) > 0 && !r.made}
+	d.pending.Store(1)
+	if err := w.directory(ctx, d, false, 0); err != nil {
 		return err
 	}
 	return w.flush(ctx)
@@ -107,10 +107,10 @@ type restoreWalk struct {
 const taskFiles = 256
 
 // directory restores what is in a directory that exists in the target.
-func (w *restoreWalk) directory(ctx context.Context, p *place, fresh bool, depth int) error {
-	dir, err := w.target.OpenDir(p.rel)
+func (w *restoreWalk) directory(ctx context.Context, d *directory, fresh bool, depth int) error {
+	dir, err := w.target.OpenDir(d.rel)
 	if err != nil {
-		return fmt.Errorf("open %q: %w", p.rel, err)
+		return fmt.Errorf("open %q: %w", d.rel, err)
 	}
 	closed := false
 	defer func() {
@@ -120,55 +120,86 @@ func (w *restoreWalk) directory(ctx context.Context, p *place, fresh bool, depth
 	}()
 	var existing map[string]bool
 	if !fresh {
-		if existing, err = w.inherit(ctx, dir, p); err != nil {
+		if existing, err = w.inherit(ctx, dir, d); err != nil {
 			return err
 		}
 	}
-	var subs []*place
-	var made []bool
-	for e, err := range w.tree.Entries(ctx, p.entry) {
+	var subs []entered // what became of its directories, in order
+	for e, err := range w.tree.Entries(ctx, d.entry) {
 		if err != nil {
 			return err
 		}
-		whole, below := w.included(p.path(e.Name))
+		whole, below := w.included(d.path(e.Name))
 		if !whole && (!below || e.Type != manifest.Dir) {
 			continue
 		}
 		if e.Type != manifest.Dir {
-			if err := w.entry(ctx, dir, existing, p, e); err != nil {
+			if err := w.entry(ctx, dir, existing, d, e); err != nil {
 				return err
 			}
 			continue
 		}
-		isNew, err := w.enter(dir, existing, p, e, depth)
+		sub, err := w.enter(dir, existing, d, e, depth)
 		switch {
 		case w.refused(err):
-			w.problem(p.path(e.Name), "make directory", err)
-			continue
+			w.problem(d.path(e.Name), "make directory", err)
 		case err != nil:
 			return err
 		}
-		subs = append(subs, &place{parent: p, rel: p.path(e.Name), entry: e, keeps: !whole && !isNew})
-		made = append(made, isNew)
+		subs = append(subs, sub)
 	}
 	dir.Close()
 	closed = true
-	for i, sub := range subs {
+	if err := w.below(ctx, d, subs, depth); err != nil {
+		return err
+	}
+	return w.leave(d)
+}
+
+// entered says what became of a directory that is to be restored.
+type entered byte
+
+const (
+	barred entered = iota // it could not be made
+	made
+	there
+)
+
+// below restores what is in the directories of a directory. Its entries are read a second
+// time: to remember them would be to keep all of their pages in memory.
+func (w *restoreWalk) below(ctx context.Context, d *directory, subs []entered, depth int) error {
+	if len(subs) == 0 {
+		return nil
+	}
+	for e, err := range w.tree.Entries(ctx, d.entry) {
+		if err != nil {
+			return err
+		}
+		whole, below := w.included(d.path(e.Name))
+		if e.Type != manifest.Dir || !whole && !below {
+			continue
+		}
+		how := subs[0]
+		if subs = subs[1:]; how == barred {
+			continue
+		}
+		entry := *e // e holds on to its page
+		sub := &directory{parent: d, rel: d.path(e.Name), entry: &entry, keeps: !whole && how == there}
 		sub.pending.Store(1)
-		p.pending.Add(1)
-		if err := w.directory(ctx, sub, made[i], depth+1); err != nil {
+		d.pending.Add(1)
+		if err := w.directory(ctx, sub, how == made, depth+1); err != nil {
 			return err
 		}
 	}
-	return w.leave(p)
+	return nil
 }
 
 // inherit returns the names that a directory of the target holds, and removes what
 // an interrupted restore left in it.
-func (w *restoreWalk) inherit(ctx context.Context, dir *fsys.Dir, p *place) (map[string]bool, error) {
+func (w *restoreWalk) inherit(ctx context.Context, dir *fsys.Dir, d *directory) (map[string]bool, error) {
 	names, err := dir.Names()
 	if err != nil {
-		return nil, fmt.Errorf("list %q: %w", p.rel, err)
+		return nil, fmt.Errorf("list %q: %w", d.rel, err)
 	}
 	existing := make(map[string]bool, len(names))
 	var temps []string
@@ -181,7 +212,7 @@ func (w *restoreWalk) inherit(ctx context.Context, dir *fsys.Dir, p *place) (map
 	if temps == nil {
 		return existing, nil
 	}
-	for e, err := range w.tree.Entries(ctx, p.entry) {
+	for e, err := range w.tree.Entries(ctx, d.entry) {
 		if err != nil {
 			return nil, err
 		}
@@ -191,7 +222,7 @@ func (w *restoreWalk) inherit(ctx context.Context, dir *fsys.Dir, p *place) (map
 	}
 	for _, name := range temps {
 		if err := dir.Unlink(name); err != nil && !errors.Is(err, unix.EISDIR) {
-			return nil, fmt.Errorf("remove the leftover %q: %w", p.path([]byte(name)), err)
+			return nil, fmt.Errorf("remove the leftover %q: %w", d.path([]byte(name)), err)
 		}
 		delete(existing, name)
 	}
@@ -199,45 +230,45 @@ func (w *restoreWalk) inherit(ctx context.Context, dir *fsys.Dir, p *place) (map
 }
 
 // enter makes a directory, or takes the one that is there.
-func (w *restoreWalk) enter(dir *fsys.Dir, existing map[string]bool, p *place, e *snapshot.Entry, depth int) (made bool, err error) {
-	path, name := p.path(e.Name), string(e.Name)
+func (w *restoreWalk) enter(dir *fsys.Dir, existing map[string]bool, d *directory, e *snapshot.Entry, depth int) (entered, error) {
+	path, name := d.path(e.Name), string(e.Name)
 	if _, err := w.census.Add(e, path, depth+1); err != nil {
-		return false, err
+		return barred, err
 	}
 	if existing[name] {
 		st, err := dir.Lstat(name)
 		switch {
 		case err != nil:
-			return false, fmt.Errorf("stat %q: %w", path, err)
+			return barred, fmt.Errorf("stat %q: %w", path, err)
 		case !st.IsDir():
-			return false, fmt.Errorf("%w: %q is no directory", ErrTargetExists, path)
+			return barred, fmt.Errorf("%w: %q is no directory", ErrTargetExists, path)
 		case st.Mode&0o700 != 0o700 && w.euid != 0:
 			if err := dir.Chmodat(name, st.Mode&0o7777|0o700); err != nil {
-				return false, fmt.Errorf("enter %q: %w", path, err)
+				return barred, fmt.Errorf("enter %q: %w", path, err)
 			}
 		}
-		return false, nil
+		return there, nil
 	}
 	if err := dir.Mkdir(name, 0o700); err != nil {
-		return false, fmt.Errorf("make directory %q: %w", path, taken(err))
+		return barred, fmt.Errorf("make directory %q: %w", path, taken(err))
 	}
 	w.dirs.Add(1)
-	return true, nil
+	return made, nil
 }
 
 // entry restores what is no directory, or sends it on to be restored.
-func (w *restoreWalk) entry(ctx context.Context, dir *fsys.Dir, existing map[string]bool, p *place, e *snapshot.Entry) error {
-	path := p.path(e.Name)
-	first, err := w.census.Add(e, path, 0)
+func (w *restoreWalk) entry(ctx context.Context, dir *fsys.Dir, existing map[string]bool, d *directory, e *snapshot.Entry) error {
+	path := d.path(e.Name)
+	further, err := w.census.Add(e, path, 0)
 	if err != nil {
 		return err
 	}
-	o := &output{in: p, entry: e, there: existing[string(e.Name)]}
-	p.pending.Add(1)
-	if first == nil {
-		first = e
-	} else if g := w.firsts[first]; g != nil {
-		return w.further(ctx, g, o)
+	o := &output{in: d, entry: e, there: existing[string(e.Name)]}
+	d.pending.Add(1)
+	if further {
+		if g := w.firsts[[manifest.LinkSize]byte(e.Link)]; g != nil {
+			return w.further(ctx, g, o)
+		}
 	}
 	if o.there {
 		keep, skipped, err := w.keep(ctx, dir, o)
@@ -245,13 +276,13 @@ func (w *restoreWalk) entry(ctx context.Context, dir *fsys.Dir, existing map[str
 			return err
 		}
 		if skipped { // no other name is linked to what is there
-			return w.leave(p)
+			return w.leave(d)
 		}
 		o.kept, o.over = keep, !keep
 	}
 	if e.Link != nil {
-		o.link = &linkGroupState{in: p, name: string(e.Name)}
-		w.firsts[first] = o.link
+		o.link = &linkGroupState{in: d, name: string(e.Name)}
+		w.firsts[[manifest.LinkSize]byte(e.Link)] = o.link
 	}
 	if o.kept {
 		return w.done(ctx, o, false)

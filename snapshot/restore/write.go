@@ -46,14 +46,14 @@ func (w *writer) close() {
 }
 
 // open returns the directory a file belongs in, which stays open for the next file.
-func (w *writer) open(p *place) (*fsys.Dir, error) {
-	if w.dir == nil || w.rel != p.rel {
+func (w *writer) open(d *directory) (*fsys.Dir, error) {
+	if w.dir == nil || w.rel != d.rel {
 		w.close()
-		dir, err := w.target.OpenDir(p.rel)
+		dir, err := w.target.OpenDir(d.rel)
 		if err != nil {
-			return nil, fmt.Errorf("open %q: %w", p.rel, err)
+			return nil, fmt.Errorf("open %q: %w", d.rel, err)
 		}
-		w.dir, w.rel = dir, p.rel
+		w.dir, w.rel = dir, d.rel
 	}
 	return w.dir, nil
 }
@@ -223,12 +223,13 @@ func (r *restorer) done(ctx context.Context, o *output, failed bool) error {
 
 // leave counts down what a directory waits for, and sets the attributes of those
 // that are complete, upwards.
-func (r *restorer) leave(p *place) error {
-	for p != nil && p.pending.Add(-1) == 0 {
-		if !p.keeps {
-			r.directoryAttributes(p)
+func (r *restorer) leave(d *directory) error {
+	for d != nil && d.pending.Add(-1) == 0 {
+		if !d.keeps {
+			r.directoryAttributes(d)
 		}
-		p = p.parent
+		d.entry = nil // links may hold on to the directory
+		d = d.parent
 	}
 	return nil
 }
@@ -260,7 +261,7 @@ func (g *linkGroupState) lead(o *output) {
 
 // linkTo makes a further name of a hard link whose first name is complete. Where the
 // target cannot, the file is written once more.
-func (r *restorer) linkTo(ctx context.Context, g *linkGroupState, in *place, first string, o *output) error {
+func (r *restorer) linkTo(ctx context.Context, g *linkGroupState, in *directory, first string, o *output) error {
 	from, err := r.target.OpenDir(in.rel)
 	if err != nil {
 		return fmt.Errorf("open %q: %w", in.rel, err)
