@@ -117,6 +117,7 @@ type restorer struct {
 
 	mu       sync.Mutex
 	problems []snapshot.Problem
+	opened   map[string]uint32 // modes of directories that were there and had to be opened up
 }
 
 // Snapshot writes a snapshot into the directory target, which it makes when it does
@@ -142,6 +143,7 @@ func Snapshot(ctx context.Context, src snapshot.Source, root block.ID, target st
 		return Result{}, fmt.Errorf("restore into %s: %w", target, err)
 	}
 	defer r.target.Close()
+	defer r.closeAll()
 	err = r.run(ctx)
 	if err == nil {
 		err = r.barred()
@@ -176,7 +178,7 @@ func newRestorer(ctx context.Context, src snapshot.Source, id block.ID, opts Opt
 		tree: tree, opts: opts,
 		euid: uint32(os.Geteuid()), egid: uint32(os.Getegid()), umask: umask(),
 		tasks: make(chan task, 64), larges: make(chan task, 1),
-		firsts: make(map[[manifest.LinkSize]byte]*linkGroupState),
+		opened: make(map[string]uint32), firsts: make(map[[manifest.LinkSize]byte]*linkGroupState),
 	}, nil
 }
 
@@ -199,14 +201,16 @@ func (r *restorer) open(ctx context.Context, target string) error {
 		return fmt.Errorf("lock: %w", err)
 	}
 	r.target = dir
-	if r.opts.Existing != Refuse {
-		return nil
+	if r.opts.Existing == Refuse {
+		err = r.refuseExisting(ctx)
 	}
-	if err := r.refuseExisting(ctx); err != nil {
+	if err == nil {
+		err = r.openTop()
+	}
+	if err != nil {
 		dir.Close()
-		return err
 	}
-	return nil
+	return err
 }
 
 // run joins the stages.

@@ -242,10 +242,11 @@ func (w *restoreWalk) enter(dir *fsys.Dir, existing map[string]bool, d *director
 			return barred, fmt.Errorf("stat %q: %w", path, err)
 		case !st.IsDir():
 			return barred, fmt.Errorf("%w: %q is no directory", ErrTargetExists, path)
-		case st.Mode&0o700 != 0o700 && w.euid != 0:
+		case w.shut(&st):
 			if err := dir.Chmodat(name, st.Mode&0o7777|0o700); err != nil {
 				return barred, fmt.Errorf("enter %q: %w", path, err)
 			}
+			w.remember(path, &st)
 		}
 		return there, nil
 	}

@@ -225,8 +225,10 @@ func (r *restorer) done(ctx context.Context, o *output, failed bool) error {
 // that are complete, upwards.
 func (r *restorer) leave(d *directory) error {
 	for d != nil && d.pending.Add(-1) == 0 {
-		if !d.keeps {
+		if mode, opened := r.forget(d.rel); !d.keeps {
 			r.directoryAttributes(d)
+		} else if opened {
+			r.shutAgain(d.rel, mode)
 		}
 		d.entry = nil // links may hold on to the directory
 		d = d.parent
