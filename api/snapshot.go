@@ -36,7 +36,7 @@ const (
 )
 
 // Check reports what a node would not accept in a request.
-func (r *RegisterRequest) Check() error {
+func (r *KeepRequest) Check() error {
 	switch {
 	case utf8.RuneCountInString(r.Label) > MaxLabel:
 		return fmt.Errorf("a label of %d characters, at most %d", utf8.RuneCountInString(r.Label), MaxLabel)
@@ -46,8 +46,8 @@ func (r *RegisterRequest) Check() error {
 	return nil
 }
 
-// RegisterRequest asks a node to keep a snapshot whose blocks it holds.
-type RegisterRequest struct {
+// KeepRequest asks a node to keep a snapshot whose blocks it holds.
+type KeepRequest struct {
 	Label   string   `json:"label,omitempty" doc:"Name to keep it under" maxLength:"256"`
 	Tags    []string `json:"tags,omitempty" doc:"Tags to keep with it" maxItems:"64"`
 	Partial bool     `json:"partial,omitempty" doc:"Something could not be read when it was taken"`

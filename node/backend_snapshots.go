@@ -23,9 +23,9 @@ type snapshotsBackend struct {
 	node *Node
 }
 
-// Register implements server.Snapshots.
-func (b snapshotsBackend) Register(ctx context.Context, root block.ID, req api.RegisterRequest) (api.Snapshot, error) {
-	snap, err := b.Store.Register(ctx, root, req)
+// Keep implements server.Snapshots.
+func (b snapshotsBackend) Keep(ctx context.Context, root block.ID, req api.KeepRequest) (api.Snapshot, error) {
+	snap, err := b.Store.Keep(ctx, root, req)
 	if err != nil {
 		return api.Snapshot{}, err
 	}
@@ -79,7 +79,7 @@ func (b snapshotsBackend) fetch(ctx context.Context, root block.ID, req api.Fetc
 	}
 	kept := b.node.fetches.got(root, req.Pin)
 	if kept {
-		if _, err := b.Register(ctx, root, api.RegisterRequest{Label: req.Label}); err != nil {
+		if _, err := b.Keep(ctx, root, api.KeepRequest{Label: req.Label}); err != nil {
 			return api.FetchResult{}, err
 		}
 	}

@@ -137,7 +137,7 @@ func take(ctx context.Context, t *testing.T, on *running, dir string) block.ID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := on.snapshots().Register(ctx, res.ID, api.RegisterRequest{Label: "test"}); err != nil {
+	if _, err := on.snapshots().Keep(ctx, res.ID, api.KeepRequest{Label: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	return res.ID

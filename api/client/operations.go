@@ -98,8 +98,8 @@ func (c *Client) Snapshot(ctx context.Context, root block.ID) (out api.Snapshot,
 	return out, get(ctx, c, "/snapshots/"+root.String(), &out)
 }
 
-// Register makes the node keep and announce a snapshot whose blocks it holds.
-func (c *Client) Register(ctx context.Context, root block.ID, req api.RegisterRequest) (out api.Snapshot, err error) {
+// Keep makes the node keep and announce a snapshot whose blocks it holds.
+func (c *Client) Keep(ctx context.Context, root block.ID, req api.KeepRequest) (out api.Snapshot, err error) {
 	return out, c.call(ctx, http.MethodPut, api.Prefix+"/snapshots/"+root.String(), req, &out)
 }
 

@@ -66,13 +66,13 @@ func TestKeepAndForget(t *testing.T) {
 	if snap, err := s.Get(ctx, root); err != nil || snap.Pinned || snap.Complete == nil || !*snap.Complete || snap.Files != 1 {
 		t.Errorf("before it is kept: %+v, %v", snap, err)
 	}
-	first, err := s.Register(ctx, root, api.RegisterRequest{Partial: true})
+	first, err := s.Keep(ctx, root, api.KeepRequest{Partial: true})
 	if err != nil || !first.Pinned || first.Label != "in the root" {
-		t.Fatalf("Register: %+v, %v", first, err)
+		t.Fatalf("Keep: %+v, %v", first, err)
 	}
-	again, err := s.Register(ctx, root, api.RegisterRequest{Label: "renamed", Tags: []string{"a"}})
+	again, err := s.Keep(ctx, root, api.KeepRequest{Label: "renamed", Tags: []string{"a"}})
 	if err != nil || again.Label != "renamed" || !again.PinnedAt.Equal(*first.PinnedAt) {
-		t.Errorf("Register again: %+v, %v", again, err)
+		t.Errorf("Keep again: %+v, %v", again, err)
 	}
 	if all := list(t, s); len(all) != 1 || all[0].CID != root || all[0].Label != "renamed" || all[0].Tags[0] != "a" {
 		t.Errorf("List: %+v", all)
@@ -122,8 +122,8 @@ func without(t *testing.T, codec block.Codec) (*local.Store, block.ID) {
 func TestIncomplete(t *testing.T) {
 	s, root := without(t, block.Raw)
 	ctx := t.Context()
-	if _, err := s.Register(ctx, root, api.RegisterRequest{}); !errors.Is(err, api.ErrIncomplete) {
-		t.Errorf("Register: %v, want ErrIncomplete", err)
+	if _, err := s.Keep(ctx, root, api.KeepRequest{}); !errors.Is(err, api.ErrIncomplete) {
+		t.Errorf("Keep: %v, want ErrIncomplete", err)
 	}
 	if missing, err := s.Missing(ctx, root); err != nil || len(missing) != 1 || missing[0].Codec() != block.Raw {
 		t.Errorf("Missing: %v, %v", missing, err)

@@ -91,11 +91,11 @@ func (s *Store) Get(ctx context.Context, root block.ID) (api.Snapshot, error) {
 	return snap, nil
 }
 
-// Register keeps a snapshot, durably. Of a snapshot that lacks blocks it returns
+// Keep keeps a snapshot, durably. Of a snapshot that lacks blocks it returns
 // api.ErrIncomplete. Repeating it changes label and tags where they are given. The
 // caller announces the snapshot, and keeps its blocks from being collected until
-// Register has returned.
-func (s *Store) Register(ctx context.Context, root block.ID, req api.RegisterRequest) (api.Snapshot, error) {
+// Keep has returned.
+func (s *Store) Keep(ctx context.Context, root block.ID, req api.KeepRequest) (api.Snapshot, error) {
 	snap, err := s.read(ctx, root)
 	if err != nil {
 		return api.Snapshot{}, err

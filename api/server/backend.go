@@ -94,10 +94,10 @@ type Snapshots interface {
 	// Get reads the summary of a snapshot whose root is held, kept or not, else
 	// api.ErrNotFound.
 	Get(ctx context.Context, root block.ID) (api.Snapshot, error)
-	// Register keeps a snapshot and announces it. A snapshot that lacks blocks is
+	// Keep keeps a snapshot and announces it. A snapshot that lacks blocks is
 	// api.ErrIncomplete. It is durable on return; repeating it changes label and
 	// tags.
-	Register(ctx context.Context, root block.ID, req api.RegisterRequest) (api.Snapshot, error)
+	Keep(ctx context.Context, root block.ID, req api.KeepRequest) (api.Snapshot, error)
 	// Forget stops keeping a snapshot; its blocks stay until the next collection.
 	// A snapshot that is not kept is api.ErrNotFound.
 	Forget(ctx context.Context, root block.ID) error

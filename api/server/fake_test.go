@@ -115,7 +115,7 @@ func (fakeSnapshots) Get(_ context.Context, root block.ID) (api.Snapshot, error)
 	return api.Snapshot{CID: root}, nil
 }
 
-func (fakeSnapshots) Register(_ context.Context, root block.ID, req api.RegisterRequest) (api.Snapshot, error) {
+func (fakeSnapshots) Keep(_ context.Context, root block.ID, req api.KeepRequest) (api.Snapshot, error) {
 	return api.Snapshot{CID: root, Label: req.Label}, nil
 }
 func (fakeSnapshots) Forget(context.Context, block.ID) error { return nil }

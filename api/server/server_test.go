@@ -285,8 +285,8 @@ func useClient(t *testing.T, c *client.Client) {
 	if _, err := c.Fetch(short, held.ID(), api.FetchRequest{}, nil); !errors.Is(err, api.ErrTimeout) {
 		t.Errorf("Fetch with a deadline: %v, want ErrTimeout", err)
 	}
-	if snap, err := c.Register(ctx, held.ID(), api.RegisterRequest{Label: "x"}); err != nil || snap.Label != "x" {
-		t.Errorf("Register: %+v, %v", snap, err)
+	if snap, err := c.Keep(ctx, held.ID(), api.KeepRequest{Label: "x"}); err != nil || snap.Label != "x" {
+		t.Errorf("Keep: %+v, %v", snap, err)
 	}
 	useSession(t, c)
 }

@@ -25,15 +25,15 @@ func (s *Server) registerSnapshots(a huma.API) {
 	handle(a, get("snapshot-get", "/snapshots/{cid}", "Summary of a snapshot", "snapshots"),
 		func(ctx context.Context, in *CIDParam) (api.Snapshot, error) { return snaps.Get(ctx, in.CID) })
 
-	register := get("snapshot-register", "/snapshots/{cid}", "Keep and announce a snapshot whose blocks are held", "snapshots")
-	register.Method = http.MethodPut
-	handle(a, register, func(ctx context.Context, in *struct {
+	keep := get("snapshot-keep", "/snapshots/{cid}", "Keep and announce a snapshot whose blocks are held", "snapshots")
+	keep.Method = http.MethodPut
+	handle(a, keep, func(ctx context.Context, in *struct {
 		CIDParam
 
-		Body api.RegisterRequest
+		Body api.KeepRequest
 	},
 	) (api.Snapshot, error) {
-		return snaps.Register(ctx, in.CID, in.Body)
+		return snaps.Keep(ctx, in.CID, in.Body)
 	})
 
 	forget := get("snapshot-forget", "/snapshots/{cid}", "Stop keeping a snapshot", "snapshots")

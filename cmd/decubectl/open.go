@@ -23,7 +23,7 @@ import (
 type keeper interface {
 	Snapshots(ctx context.Context) ([]api.Snapshot, error)
 	Snapshot(ctx context.Context, root block.ID) (api.Snapshot, error)
-	Register(ctx context.Context, root block.ID, req api.RegisterRequest) (api.Snapshot, error)
+	Keep(ctx context.Context, root block.ID, req api.KeepRequest) (api.Snapshot, error)
 	Forget(ctx context.Context, root block.ID) error
 	Verify(ctx context.Context, root block.ID, req api.VerifyRequest, progress func(api.Progress)) (api.VerifyReport, error)
 	RepoStat(ctx context.Context) (api.RepoStat, error)

@@ -96,7 +96,7 @@ func hostname() string {
 
 func (o *snapshotCreateOptions) parse(args []string) error {
 	o.Path = args[0]
-	request := api.RegisterRequest{Label: o.Label, Tags: o.Tags}
+	request := api.KeepRequest{Label: o.Label, Tags: o.Tags}
 	if err := request.Check(); err != nil {
 		return usageError("%w", err)
 	}
@@ -201,7 +201,7 @@ func (o *snapshotCreateOptions) run(ctx context.Context, e *env) error {
 			return keepSent(ctx, e, b, err)
 		}
 		out.Partial = out.Result.Partial()
-		_, err := x.Register(ctx, out.ID, api.RegisterRequest{Label: opts.Label, Tags: opts.Tags, Partial: out.Partial})
+		_, err := x.Keep(ctx, out.ID, api.KeepRequest{Label: opts.Label, Tags: opts.Tags, Partial: out.Partial})
 		if err == nil {
 			out.Registration, unregistered = o.register(ctx, e, x, out.Result, opts.Label)
 		}
