@@ -137,7 +137,7 @@ func writeLimit(b *testing.B, dir string, blocks []block.Block) func() {
 
 func packStore(b *testing.B, dir string, blocks []block.Block) func() {
 	b.Helper()
-	s, err := blockstore.Open(dir, blockstore.Default())
+	s, err := blockstore.Open(dir, blockstore.Default(), blockstore.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func readBadger(b *testing.B, db *badger.DB, blocks []block.Block) {
 
 // BenchmarkGet reads and verifies blocks that are in the page cache.
 func BenchmarkGet(b *testing.B) {
-	s, err := blockstore.Open(b.TempDir(), blockstore.Default())
+	s, err := blockstore.Open(b.TempDir(), blockstore.Default(), blockstore.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func BenchmarkGet(b *testing.B) {
 
 // BenchmarkPutSmall stores one block of 4 KiB durably at a time.
 func BenchmarkPutSmall(b *testing.B) {
-	s, err := blockstore.Open(b.TempDir(), blockstore.Default())
+	s, err := blockstore.Open(b.TempDir(), blockstore.Default(), blockstore.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -59,38 +59,36 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Option changes how a store is opened.
-type Option func(*settings)
+// Options are what a store may be given when it is opened, and does not need. The zero
+// value is of use.
+type Options struct {
+	// Log is told what an operator should know; nil for nobody.
+	Log *slog.Logger
+	// Observer is told what happens; nil for nobody.
+	Observer Observer
+	// ReadOnly makes Open change nothing below the store's directory, which need not
+	// be writable. Blocks and pins can be read; what would change them returns
+	// ErrReadOnly. The index is copied to where temporary files go, because what a
+	// crash has left of it cannot be read without being put in order.
+	ReadOnly bool
 
-// settings are the dependencies of a store.
-type settings struct {
-	log *slog.Logger
-	obs Observer
-	// readOnly says that nothing below the directory is changed.
-	readOnly bool
-	fs       durable.FS
-	openDB   func(dir string, log *slog.Logger) (kv.DB, error)
+	// Tests may have another disk and another index.
+	fs     durable.FS
+	openDB func(dir string, log *slog.Logger) (kv.DB, error)
 }
 
-func defaults() settings {
-	return settings{
-		log: slog.New(slog.DiscardHandler),
-		obs: nopObserver{},
-		fs:  durable.OS,
-		openDB: func(dir string, log *slog.Logger) (kv.DB, error) {
-			return kv.Open(dir, log)
-		},
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Observer == nil {
+		o.Observer = nopObserver{}
+	}
+	if o.fs == nil {
+		o.fs = durable.OS
+	}
+	if o.openDB == nil {
+		o.openDB = func(dir string, log *slog.Logger) (kv.DB, error) { return kv.Open(dir, log) }
+	}
+	return o
 }
-
-// WithLogger makes the store log what an operator should know.
-func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
-
-// WithReadOnly makes Open change nothing below the store's directory, which need not
-// be writable. Blocks and pins can be read; what would change them returns
-// ErrReadOnly. The index is copied to where temporary files go, because what a
-// crash has left of it cannot be read without being put in order.
-func WithReadOnly() Option { return func(s *settings) { s.readOnly = true } }
-
-// WithObserver makes the store report events to obs.
-func WithObserver(obs Observer) Option { return func(s *settings) { s.obs = obs } }

@@ -32,10 +32,11 @@ func (w *world) reboot() *world {
 }
 
 func (w *world) open() (*Store, error) {
-	return Open("/store", crashConfig(), func(set *settings) {
-		set.fs = w.fs
-		set.openDB = func(string, *slog.Logger) (kv.DB, error) { return w.db, nil }
-	})
+	return Open("/store", crashConfig(), w.options())
+}
+
+func (w *world) options() Options {
+	return Options{fs: w.fs, openDB: func(string, *slog.Logger) (kv.DB, error) { return w.db, nil }}
 }
 
 func crashConfig() Config {
@@ -221,10 +222,7 @@ func checkRebuild(ctx context.Context, w *world, l *ledger) error {
 	if _, err := w.open(); !errors.Is(err, ErrIndex) {
 		return fmt.Errorf("open without an index: %w", err)
 	}
-	_, err := Rebuild(ctx, "/store", crashConfig(), nil, func(set *settings) {
-		set.fs = w.fs
-		set.openDB = func(string, *slog.Logger) (kv.DB, error) { return w.db, nil }
-	})
+	_, err := Rebuild(ctx, "/store", crashConfig(), nil, w.options())
 	if err != nil {
 		return err
 	}

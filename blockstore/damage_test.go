@@ -191,10 +191,10 @@ func TestRebuild(t *testing.T) {
 		if err := ruin(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := blockstore.Open(dir, testConfig()); !errors.Is(err, blockstore.ErrIndex) || !strings.Contains(err.Error(), "fsck") {
+		if _, err := blockstore.Open(dir, testConfig(), blockstore.Options{}); !errors.Is(err, blockstore.ErrIndex) || !strings.Contains(err.Error(), "fsck") {
 			t.Fatalf("open a store without an index: %v", err)
 		}
-		r, err := blockstore.Rebuild(t.Context(), dir, testConfig(), nil)
+		r, err := blockstore.Rebuild(t.Context(), dir, testConfig(), nil, blockstore.Options{})
 		if err != nil || r.Blocks != 40 || r.Damaged != 0 {
 			t.Fatalf("%+v, %v", r, err)
 		}
@@ -213,7 +213,7 @@ func TestRebuild(t *testing.T) {
 func TestVersionAndLock(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	if _, err := blockstore.Open(dir, testConfig()); !errors.Is(err, blockstore.ErrLocked) {
+	if _, err := blockstore.Open(dir, testConfig(), blockstore.Options{}); !errors.Is(err, blockstore.ErrLocked) {
 		t.Errorf("opened twice: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -222,7 +222,7 @@ func TestVersionAndLock(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "version"), []byte("decube-blockstore 7 something else\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := blockstore.Open(dir, testConfig())
+	_, err := blockstore.Open(dir, testConfig(), blockstore.Options{})
 	var v *blockstore.VersionError
 	if !errors.As(err, &v) || v.Found != 7 || v.Want != 3 || !errors.Is(err, blockstore.ErrVersion) {
 		t.Errorf("a newer version: %v", err)

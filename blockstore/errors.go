@@ -32,7 +32,7 @@ var (
 	// what they kept would be taken for garbage. RebuildPins ends it.
 	ErrPins = errors.New("the pins, which say what to keep, are missing or damaged")
 	// ErrReadOnly is returned by what would change a store that was opened
-	// WithReadOnly.
+	// Options.ReadOnly.
 	ErrReadOnly = errors.New("the block store is open for reading only")
 	// ErrLocked is returned by Open when another process has the store open.
 	ErrLocked = errors.New("another process has the block store open")

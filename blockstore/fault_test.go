@@ -133,7 +133,7 @@ func TestQuota(t *testing.T) {
 	ctx := t.Context()
 	cfg := crashConfig()
 	cfg.Quota = 12 << 20
-	s, err := Open(t.TempDir(), cfg)
+	s, err := Open(t.TempDir(), cfg, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ const childEnv = "BLOCKSTORE_TEST_CHILD"
 // each after it was acknowledged.
 func writeUntilKilled(dir string) {
 	ctx := context.Background()
-	s, err := blockstore.Open(dir, testConfig())
+	s, err := blockstore.Open(dir, testConfig(), blockstore.Options{})
 	if err != nil {
 		fmt.Println("error", err)
 		return

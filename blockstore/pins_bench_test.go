@@ -18,7 +18,7 @@ import (
 func BenchmarkPins(b *testing.B) {
 	for _, n := range []int{100, 10_000, 100_000} {
 		dir := b.TempDir()
-		s, err := blockstore.Open(dir, testConfig())
+		s, err := blockstore.Open(dir, testConfig(), blockstore.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func BenchmarkPins(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("open/%d", n), func(b *testing.B) {
 			for b.Loop() {
-				s, err := blockstore.Open(dir, testConfig())
+				s, err := blockstore.Open(dir, testConfig(), blockstore.Options{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -258,7 +258,7 @@ func TestPinsSurviveWithoutIndexAndVersion(t *testing.T) {
 	if err := errors.Join(os.Remove(filepath.Join(dir, "version")), os.RemoveAll(filepath.Join(dir, "index"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blockstore.Rebuild(t.Context(), dir, testConfig(), nil); err != nil {
+	if _, err := blockstore.Rebuild(t.Context(), dir, testConfig(), nil, blockstore.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, dir)
@@ -280,7 +280,7 @@ func TestOldPins(t *testing.T) {
 		if err := os.RemoveAll(filepath.Join(dir, "index")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := blockstore.Rebuild(t.Context(), dir, testConfig(), nil); err != nil {
+		if _, err := blockstore.Rebuild(t.Context(), dir, testConfig(), nil, blockstore.Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}

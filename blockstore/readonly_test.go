@@ -27,7 +27,7 @@ func asAfterKill(t *testing.T, dir string) string {
 
 func readOnly(t *testing.T, dir string) *blockstore.Store {
 	t.Helper()
-	s, err := blockstore.Open(dir, testConfig(), blockstore.WithReadOnly())
+	s, err := blockstore.Open(dir, testConfig(), blockstore.Options{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	before := tree(t, dir)
 	a, b := readOnly(t, dir), readOnly(t, dir)
-	if _, err := blockstore.Open(dir, testConfig()); !errors.Is(err, blockstore.ErrLocked) {
+	if _, err := blockstore.Open(dir, testConfig(), blockstore.Options{}); !errors.Is(err, blockstore.ErrLocked) {
 		t.Errorf("opened beside a reader: %v", err)
 	}
 	for _, s := range []*blockstore.Store{a, b} {
@@ -112,7 +112,7 @@ func refused(t *testing.T, s *blockstore.Store) {
 // A directory that is no store does not become one.
 func TestReadOnlyWithoutStore(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := blockstore.Open(dir, testConfig(), blockstore.WithReadOnly()); !errors.Is(err, os.ErrNotExist) {
+	if _, err := blockstore.Open(dir, testConfig(), blockstore.Options{ReadOnly: true}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

@@ -27,17 +27,14 @@ type RebuildReport struct {
 // index is moved aside, not deleted. Pins are kept, since they are not part of
 // the index; the metadata of other rooms (Store.Datastore) is lost. When Rebuild
 // is interrupted, the store still wants to be rebuilt.
-func Rebuild(ctx context.Context, dir string, cfg Config, progress func(Progress), opts ...Option) (RebuildReport, error) {
+func Rebuild(ctx context.Context, dir string, cfg Config, progress func(Progress), opts Options) (RebuildReport, error) {
 	if err := cfg.Validate(); err != nil {
 		return RebuildReport{}, fmt.Errorf("block store configuration: %w", err)
 	}
-	set := defaults()
-	for _, o := range opts {
-		o(&set)
-	}
-	s := &Store{dir: dir, cfg: cfg, log: set.log, obs: set.obs, fs: set.fs}
+	opts = opts.withDefaults()
+	s := &Store{dir: dir, cfg: cfg, log: opts.Log, obs: opts.Observer, fs: opts.fs}
 	r := &rebuild{s: s, progress: progress}
-	err := r.run(ctx, set)
+	err := r.run(ctx, opts)
 	err = errors.Join(err, s.shut())
 	if err != nil {
 		return r.report, fmt.Errorf("rebuild the index of %s: %w", dir, err)
@@ -54,7 +51,7 @@ type rebuild struct {
 	inBatch  map[block.Digest]bool
 }
 
-func (r *rebuild) run(ctx context.Context, set settings) error {
+func (r *rebuild) run(ctx context.Context, opts Options) error {
 	s := r.s
 	packs := filepath.Join(s.dir, packsDir)
 	if _, err := s.fs.ReadDir(packs); err != nil {
@@ -76,7 +73,7 @@ func (r *rebuild) run(ctx context.Context, set settings) error {
 	if err := r.moveOldIndex(); err != nil {
 		return err
 	}
-	db, err := set.openDB(filepath.Join(s.dir, indexDir), s.log)
+	db, err := opts.openDB(filepath.Join(s.dir, indexDir), s.log)
 	if err != nil {
 		return err
 	}

@@ -75,22 +75,19 @@ type Store struct {
 // ErrLocked, ErrVersion, or ErrIndex when blocks are there but their index is
 // not usable. Blocks whose acknowledgement was lost in a crash may or may not be
 // there.
-func Open(dir string, cfg Config, opts ...Option) (*Store, error) {
+func Open(dir string, cfg Config, opts Options) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("block store configuration: %w", err)
 	}
-	set := defaults()
-	for _, o := range opts {
-		o(&set)
-	}
-	s := &Store{dir: dir, cfg: cfg, log: set.log, obs: set.obs, fs: set.fs, ro: set.readOnly, streams: map[*stream]struct{}{}}
-	if err := s.open(set); err != nil {
+	opts = opts.withDefaults()
+	s := &Store{dir: dir, cfg: cfg, log: opts.Log, obs: opts.Observer, fs: opts.fs, ro: opts.ReadOnly, streams: map[*stream]struct{}{}}
+	if err := s.open(opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the block store %s: %w", dir, err), s.shut())
 	}
 	return s, nil
 }
 
-func (s *Store) open(set settings) error {
+func (s *Store) open(opts Options) error {
 	id, version, err := s.enter()
 	if err != nil {
 		return err
@@ -102,7 +99,7 @@ func (s *Store) open(set settings) error {
 	if err != nil {
 		return err
 	}
-	db, err := set.openDB(where, s.log)
+	db, err := opts.openDB(where, s.log)
 	if isFull(err) || errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("open the index: %w", err) // which may be whole
 	}

@@ -29,7 +29,7 @@ func testConfig() blockstore.Config {
 
 func open(t *testing.T, dir string) *blockstore.Store {
 	t.Helper()
-	s, err := blockstore.Open(dir, testConfig())
+	s, err := blockstore.Open(dir, testConfig(), blockstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,16 +32,15 @@ var (
 // in a while, so it must not hold everything in memory.
 type Keys func(ctx context.Context, s Strategy) iter.Seq2[block.ID, error]
 
-// Option sets what a DHT may be given but does not need.
-type Option func(*DHT)
-
-// WithKeys names the source of what is to be announced. It is read when the
-// key store cannot be trusted: at the first start, after an unclean stop, after
-// a change of strategy.
-func WithKeys(k Keys) Option { return func(d *DHT) { d.keys = k } }
-
-// WithLogger names the logger. Without it nothing is logged.
-func WithLogger(l *slog.Logger) Option { return func(d *DHT) { d.log = l } }
+// Options are what a DHT may be given and does not need.
+type Options struct {
+	// Keys are the source of what is to be announced. It is read when the
+	// key store cannot be trusted: at the first start, after an unclean stop, after
+	// a change of strategy. nil announces what is provided one by one only.
+	Keys Keys
+	// Log is told what an operator should know; nil for nobody.
+	Log *slog.Logger
+}
 
 // DHT finds providers and announces blocks. All methods are safe for concurrent
 // use.
@@ -58,13 +57,13 @@ type DHT struct {
 
 // New starts a DHT on h, whose records are kept in ds. It answers and searches
 // from now on; Run announces. Whoever does not call Run must call Close.
-func New(h host.Host, ds datastore.Batching, cfg Config, opts ...Option) (*DHT, error) {
+func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	d := &DHT{cfg: cfg, host: h, log: slog.New(slog.DiscardHandler)}
-	for _, opt := range opts {
-		opt(d)
+	d := &DHT{cfg: cfg, host: h, log: opts.Log, keys: opts.Keys}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
 	}
 	d.pending = newPending(cfg.MaxPending)
 	k, err := kad.New(h,

@@ -47,7 +47,7 @@ func newHost(t *testing.T, opts ...libp2p.Option) host.Host {
 func memory() datastore.Batching { return dssync.MutexWrap(datastore.NewMapDatastore()) }
 
 // start runs a DHT on h until the test ends or stop is called.
-func start(t *testing.T, h host.Host, ds datastore.Batching, mod func(*dht.Config), opts ...dht.Option) *node {
+func start(t *testing.T, h host.Host, ds datastore.Batching, mod func(*dht.Config), opts dht.Options) *node {
 	t.Helper()
 	cfg := dht.Default()
 	cfg.Network = "test"
@@ -55,7 +55,7 @@ func start(t *testing.T, h host.Host, ds datastore.Batching, mod func(*dht.Confi
 	if mod != nil {
 		mod(&cfg)
 	}
-	d, err := dht.New(h, ds, cfg, opts...)
+	d, err := dht.New(h, ds, cfg, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func start(t *testing.T, h host.Host, ds datastore.Batching, mod func(*dht.Confi
 // swarm starts n peers that all know the first one only.
 func swarm(t *testing.T, n int, mod func(*dht.Config)) []*node {
 	t.Helper()
-	first := start(t, newHost(t), memory(), mod)
+	first := start(t, newHost(t), memory(), mod, dht.Options{})
 	nodes := []*node{first}
 	for range n - 1 {
 		nodes = append(nodes, start(t, newHost(t), memory(), func(c *dht.Config) {
@@ -88,7 +88,7 @@ func swarm(t *testing.T, n int, mod func(*dht.Config)) []*node {
 			if mod != nil {
 				mod(c)
 			}
-		}))
+		}, dht.Options{}))
 	}
 	for _, n := range nodes {
 		n.waitPeers(t, 1)
@@ -158,7 +158,7 @@ func TestProviderIsFoundThroughThirdPeer(t *testing.T) {
 }
 
 func TestSearchWithoutPeersSaysSo(t *testing.T) {
-	n := start(t, newHost(t), memory(), nil)
+	n := start(t, newHost(t), memory(), nil, dht.Options{})
 	var got error
 	for _, err := range n.dht.FindProviders(t.Context(), id(1)) {
 		got = err
@@ -184,7 +184,7 @@ func TestFindPeer(t *testing.T) {
 }
 
 func TestProvideOfflineHappensUponConnection(t *testing.T) {
-	lonely := start(t, newHost(t), memory(), nil)
+	lonely := start(t, newHost(t), memory(), nil, dht.Options{})
 	for range 2 { // the second time adds nothing
 		if err := lonely.dht.Provide(t.Context(), id(1), id(2)); err != nil {
 			t.Fatal(err)
@@ -196,8 +196,8 @@ func TestProvideOfflineHappensUponConnection(t *testing.T) {
 	if st := lonely.dht.Status(t.Context()); st.Pending != 2 {
 		t.Fatalf("pending %d, want 2", st.Pending)
 	}
-	other := start(t, newHost(t), memory(), nil)
-	third := start(t, newHost(t), memory(), func(c *dht.Config) { c.Bootstrap = []peer.AddrInfo{other.info()} })
+	other := start(t, newHost(t), memory(), nil, dht.Options{})
+	third := start(t, newHost(t), memory(), func(c *dht.Config) { c.Bootstrap = []peer.AddrInfo{other.info()} }, dht.Options{})
 	third.waitPeers(t, 1)
 	if err := lonely.host.Connect(t.Context(), other.info()); err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestProvideOfflineHappensUponConnection(t *testing.T) {
 }
 
 func TestPendingIsBounded(t *testing.T) {
-	n := start(t, newHost(t), memory(), func(c *dht.Config) { c.MaxPending = 2; c.Strategy = dht.None })
+	n := start(t, newHost(t), memory(), func(c *dht.Config) { c.MaxPending = 2; c.Strategy = dht.None }, dht.Options{})
 	if err := n.dht.Provide(t.Context(), id(1), id(2)); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestRecordsSurviveRestart(t *testing.T) {
 	keeper.mustFind(t, id(1), nodes[1])
 	keeper.stop()
 	_ = nodes[0].host.Close() // nobody else is left to ask
-	again := start(t, keeper.host, keeper.ds, nil)
+	again := start(t, keeper.host, keeper.ds, nil, dht.Options{})
 	again.mustFind(t, id(1), nodes[1])
 }
 
@@ -281,10 +281,10 @@ func held(n int, fail *int) dht.Keys {
 }
 
 func TestWhatIsHeldIsAnnouncedAfterStart(t *testing.T) {
-	first := start(t, newHost(t), memory(), nil)
+	first := start(t, newHost(t), memory(), nil, dht.Options{})
 	boot := func(c *dht.Config) { c.Bootstrap = []peer.AddrInfo{first.info()} }
-	seeker := start(t, newHost(t), memory(), boot)
-	provider := start(t, newHost(t), memory(), boot, dht.WithKeys(held(50, nil)))
+	seeker := start(t, newHost(t), memory(), boot, dht.Options{})
+	provider := start(t, newHost(t), memory(), boot, dht.Options{Keys: held(50, nil)})
 	for _, i := range []int{0, 17, 49} {
 		seeker.mustFind(t, id(i), provider)
 	}
@@ -292,23 +292,23 @@ func TestWhatIsHeldIsAnnouncedAfterStart(t *testing.T) {
 
 func TestCleanRestartDoesNotListAgain(t *testing.T) {
 	h, ds := newHost(t), memory()
-	n := start(t, h, ds, nil, dht.WithKeys(held(50, nil)))
+	n := start(t, h, ds, nil, dht.Options{Keys: held(50, nil)})
 	eventually(t, "ready", func() bool { return n.dht.Status(t.Context()).Ready })
 	n.stop()
 	listed := false
-	n = start(t, h, ds, nil, dht.WithKeys(func(context.Context, dht.Strategy) iter.Seq2[block.ID, error] {
+	n = start(t, h, ds, nil, dht.Options{Keys: func(context.Context, dht.Strategy) iter.Seq2[block.ID, error] {
 		listed = true
 		return func(func(block.ID, error) bool) {}
-	}))
+	}})
 	eventually(t, "ready", func() bool { return n.dht.Status(t.Context()).Ready })
 	n.stop()
 	if listed {
 		t.Error("the keys were listed after a clean stop")
 	}
-	n = start(t, h, ds, func(c *dht.Config) { c.Strategy = dht.Roots }, dht.WithKeys(func(context.Context, dht.Strategy) iter.Seq2[block.ID, error] {
+	n = start(t, h, ds, func(c *dht.Config) { c.Strategy = dht.Roots }, dht.Options{Keys: func(context.Context, dht.Strategy) iter.Seq2[block.ID, error] {
 		listed = true
 		return func(func(block.ID, error) bool) {}
-	}))
+	}})
 	eventually(t, "ready", func() bool { return n.dht.Status(t.Context()).Ready })
 	n.stop()
 	if !listed {
@@ -318,7 +318,7 @@ func TestCleanRestartDoesNotListAgain(t *testing.T) {
 
 func TestForgottenKeysAreNotAnnouncedAgain(t *testing.T) {
 	h, ds := newHost(t), memory()
-	n := start(t, h, ds, nil, dht.WithKeys(held(2, nil)))
+	n := start(t, h, ds, nil, dht.Options{Keys: held(2, nil)})
 	eventually(t, "ready", func() bool { return n.dht.Status(t.Context()).Ready })
 	if st := n.dht.Status(t.Context()); st.Keys != 2 {
 		t.Errorf("%d keys, want 2", st.Keys)
@@ -329,7 +329,7 @@ func TestForgottenKeysAreNotAnnouncedAgain(t *testing.T) {
 	if st := n.dht.Status(t.Context()); st.Keys != 1 {
 		t.Errorf("%d keys, want 1", st.Keys)
 	}
-	other := start(t, newHost(t), memory(), func(c *dht.Config) { c.Bootstrap = []peer.AddrInfo{n.info()} })
+	other := start(t, newHost(t), memory(), func(c *dht.Config) { c.Bootstrap = []peer.AddrInfo{n.info()} }, dht.Options{})
 	other.mustFind(t, id(0), n)
 	if other.finds(t.Context(), id(1), n.host.ID()) {
 		t.Error("a forgotten block is announced")

@@ -57,7 +57,7 @@ func TestStopWhileTheKeysAreListed(t *testing.T) {
 		}}
 		cfg := dht.Default()
 		cfg.Network = "test"
-		d, err := dht.New(newHost(t), ds, cfg, dht.WithKeys(held(n, nil)))
+		d, err := dht.New(newHost(t), ds, cfg, dht.Options{Keys: held(n, nil)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,14 +75,14 @@ func TestStopWhileTheKeysAreListed(t *testing.T) {
 // next start, also on a datastore that refuses a context that has ended.
 func TestQueueSurvivesStop(t *testing.T) {
 	h, ds := newHost(t), hooked{memory(), func(query.Query) {}}
-	n := start(t, h, ds, nil)
+	n := start(t, h, ds, nil, dht.Options{})
 	eventually(t, "ready", func() bool { return n.dht.Status(t.Context()).Ready })
 	if err := n.dht.Announce(t.Context(), dht.Stored, id(1)); err != nil {
 		t.Fatal(err)
 	}
 	n.stop()
-	n = start(t, h, ds, nil)
-	other := start(t, newHost(t), memory(), nil)
+	n = start(t, h, ds, nil, dht.Options{})
+	other := start(t, newHost(t), memory(), nil, dht.Options{})
 	if err := n.host.Connect(t.Context(), other.info()); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ type running struct {
 }
 
 func (r *running) snapshots() snapshotsBackend {
-	return snapshotsBackend{local.New(r.store, string(r.repo)), r.Node}
+	return snapshotsBackend{local.New(r.store, string(r.repo), local.Options{}), r.Node}
 }
 
 // testConfig returns the settings of a node on loopback with free ports.

@@ -59,15 +59,13 @@ func (n *Node) open(ctx context.Context) error {
 func (n *Node) closeLater(f func() error) { n.closers = append(n.closers, f) }
 
 func (n *Node) openStore(context.Context) error {
-	opts := []blockstore.Option{
-		blockstore.WithLogger(n.log.With("room", "blockstore")),
-		blockstore.WithObserver(storeObserver{n.metrics, n.healer}),
-	}
-	store, err := blockstore.Open(n.repo.Blocks(), n.cfg.Storage, opts...)
+	opts := blockstore.Options{Log: n.log.With("room", "blockstore"), Observer: storeObserver{n.metrics, n.healer}}
+	store, err := blockstore.Open(n.repo.Blocks(), n.cfg.Storage, opts)
 	if errors.Is(err, blockstore.ErrNoSpace) {
 		// What is held can be served all the same.
 		n.log.Error("the block store is open for reading only until the daemon is started with more space", "err", err)
-		store, err = blockstore.Open(n.repo.Blocks(), n.cfg.Storage, append(opts, blockstore.WithReadOnly())...)
+		opts.ReadOnly = true
+		store, err = blockstore.Open(n.repo.Blocks(), n.cfg.Storage, opts)
 	}
 	if err != nil {
 		return err
@@ -130,9 +128,7 @@ func (n *Node) openDHT(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.dht, err = dht.New(n.host, n.metadata(ctx, "dht"), cfg,
-		dht.WithKeys(keySource(n.store)),
-		dht.WithLogger(n.log.With("room", "dht")))
+	n.dht, err = dht.New(n.host, n.metadata(ctx, "dht"), cfg, dht.Options{Keys: keySource(n.store), Log: n.log.With("room", "dht")})
 	if err != nil {
 		return err
 	}
@@ -143,8 +139,7 @@ func (n *Node) openDHT(ctx context.Context) error {
 
 func (n *Node) openExchange() (err error) {
 	n.exchange, err = exchange.New(n.host, exchangeStore{n.store}, n.dht, loadIndex, n.cfg.Exchange.room(),
-		exchange.WithLogger(n.log.With("room", "exchange")),
-		exchange.WithObserver(n.metrics))
+		exchange.Options{Log: n.log.With("room", "exchange"), Observer: n.metrics})
 	return err
 }
 
@@ -168,8 +163,7 @@ func (n *Node) openAPI(ctx context.Context) error {
 		cfg.Ledger, cfg.Genesis = n.ledger, n.genesis
 	}
 	n.status = &nodeBackend{Node: n, started: time.Now()}
-	stock := local.New(n.store, string(n.repo),
-		local.WithLacks(n.healer.damaged), local.WithRemoved(n.announce.removed))
+	stock := local.New(n.store, string(n.repo), local.Options{Lacks: n.healer.damaged, Removed: n.announce.removed})
 	n.collect = newCollector(stock, n.store, n.cfg.GC, n.cfg.Storage.Quota, n.log.With("room", "gc"))
 	n.api, err = server.New(cfg, server.Backend{
 		Node:      n.status,

@@ -16,7 +16,7 @@ import (
 
 func open(t *testing.T) (*blockstore.Store, *local.Store) {
 	t.Helper()
-	store, err := blockstore.Open(filepath.Join(t.TempDir(), "blocks"), blockstore.Default())
+	store, err := blockstore.Open(filepath.Join(t.TempDir(), "blocks"), blockstore.Default(), blockstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func open(t *testing.T) (*blockstore.Store, *local.Store) {
 			t.Error(err)
 		}
 	})
-	return store, local.New(store, "repo")
+	return store, local.New(store, "repo", local.Options{})
 }
 
 // take writes a snapshot of one file into a store.

@@ -89,7 +89,7 @@ func TestCollectionWithPinsThatLackBlocks(t *testing.T) {
 				t.Fatal(err)
 			}
 			var asked []block.ID
-			s := local.New(store, "repo", local.WithLacks(func(id block.ID) { asked = append(asked, id) }))
+			s := local.New(store, "repo", local.Options{Lacks: func(id block.ID) { asked = append(asked, id) }})
 			res, err := s.GC(t.Context(), api.GCRequest{}, nil)
 			if !tc.fails {
 				if err != nil || res.Kept != tc.kept || len(asked) > 0 {
@@ -117,7 +117,7 @@ func TestCollectionTellsWhatItRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []block.ID
-	s := local.New(store, "repo", local.WithRemoved(func(_ context.Context, ids []block.ID) { told = append(told, ids...) }))
+	s := local.New(store, "repo", local.Options{Removed: func(_ context.Context, ids []block.ID) { told = append(told, ids...) }})
 	if _, err := s.GC(t.Context(), api.GCRequest{}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func withoutPins(t *testing.T, store *blockstore.Store, dir string) *blockstore.
 	if err := errors.Join(store.Close(), os.Remove(filepath.Join(dir, "pins"))); err != nil {
 		t.Fatal(err)
 	}
-	store, err := blockstore.Open(dir, blockstore.Default())
+	store, err := blockstore.Open(dir, blockstore.Default(), blockstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func withoutPins(t *testing.T, store *blockstore.Store, dir string) *blockstore.
 // chunk as partial, so that neither stops a collection, and nothing of them goes.
 func TestRebuildPins(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "blocks")
-	store, err := blockstore.Open(dir, blockstore.Default())
+	store, err := blockstore.Open(dir, blockstore.Default(), blockstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestRebuildPins(t *testing.T) {
 		t.Fatal(err)
 	}
 	store = withoutPins(t, store, dir)
-	s := local.New(store, "repo")
+	s := local.New(store, "repo", local.Options{})
 	if rep, err := s.Fsck(t.Context(), api.FsckRequest{}, nil); err != nil || rep.OK || len(rep.Findings) != 1 || rep.Repaired != 0 {
 		t.Errorf("%+v, %v", rep, err)
 	}

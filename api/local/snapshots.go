@@ -28,22 +28,20 @@ type Store struct {
 	removed func(context.Context, []block.ID)
 }
 
-// Option sets what a Store may be given but does not need.
-type Option func(*Store)
-
-// WithLacks names who is told of each block that a collection needed and that is
-// not there, or not sound. It must return at once.
-func WithLacks(f func(block.ID)) Option { return func(s *Store) { s.lacks = f } }
-
-// WithRemoved names who is told what a collection removed, as
-// blockstore.GCOptions.Removed is.
-func WithRemoved(f func(context.Context, []block.ID)) Option { return func(s *Store) { s.removed = f } }
+// Options are what a Store may be given and does not need.
+type Options struct {
+	// Lacks is told of each block that a collection needed and that is not there, or
+	// not sound. It must return at once.
+	Lacks func(block.ID)
+	// Removed is told what a collection removed, as blockstore.GCOptions.Removed is.
+	Removed func(context.Context, []block.ID)
+}
 
 // New returns a Store for the open block store of the repo in dir.
-func New(store *blockstore.Store, dir string, opts ...Option) *Store {
-	s := &Store{store: store, dir: dir, lacks: func(block.ID) {}}
-	for _, opt := range opts {
-		opt(s)
+func New(store *blockstore.Store, dir string, opts Options) *Store {
+	s := &Store{store: store, dir: dir, lacks: opts.Lacks, removed: opts.Removed}
+	if s.lacks == nil {
+		s.lacks = func(block.ID) {}
 	}
 	return s
 }

@@ -64,7 +64,7 @@ func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger, asked 
 	if err := repo.Init(dir, repo.Seed{Identity: identity.Encode()}); err != nil {
 		return "", nil, err
 	}
-	store, err := blockstore.Open(repo.Dir(dir).Blocks(), blockstore.Default())
+	store, err := blockstore.Open(repo.Dir(dir).Blocks(), blockstore.Default(), blockstore.Options{})
 	if err != nil {
 		return "", nil, err
 	}
@@ -81,7 +81,7 @@ func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger, asked 
 	if l != nil {
 		cfg.Ledger, cfg.Genesis = l, l.Genesis
 	}
-	stock := local.New(store, dir)
+	stock := local.New(store, dir, local.Options{})
 	s, err := server.New(cfg, server.Backend{
 		Node: fakeNode{identity.Public().String()}, Repo: stock, Snapshots: fakeSnapshots{stock, asked}, Blocks: fakeBlocks{store},
 	}, slog.New(slog.DiscardHandler))

@@ -79,7 +79,7 @@ func (e *env) open(ctx context.Context, rebuild bool) (*access, error) {
 		how = "for reading only, for it cannot be written, and without the network"
 	}
 	e.note("No daemon is running: working on %s %s.", e.repo, how)
-	return &access{keeper: offline{local.New(store, e.repo)}, store: store, unlock: guard.Unlock}, nil
+	return &access{keeper: offline{local.New(store, e.repo, local.Options{})}, store: store, unlock: guard.Unlock}, nil
 }
 
 // openStore opens the block store; the repo's lock is held. One that the disk has no
@@ -91,22 +91,18 @@ func openStore(ctx context.Context, e *env, readOnly, rebuild bool) (*blockstore
 		return nil, err
 	}
 	dir := repo.Dir(e.repo).Blocks()
-	var opts []blockstore.Option
-	if readOnly {
-		opts = append(opts, blockstore.WithReadOnly())
-	}
-	store, err := blockstore.Open(dir, cfg, opts...)
+	store, err := blockstore.Open(dir, cfg, blockstore.Options{ReadOnly: readOnly})
 	if errors.Is(err, blockstore.ErrNoSpace) && !readOnly {
 		e.warn("%v; it is open for reading only", err)
-		return blockstore.Open(dir, cfg, blockstore.WithReadOnly())
+		return blockstore.Open(dir, cfg, blockstore.Options{ReadOnly: true})
 	}
 	if errors.Is(err, blockstore.ErrIndex) && rebuild && !readOnly {
-		rep, err := blockstore.Rebuild(ctx, dir, cfg, nil)
+		rep, err := blockstore.Rebuild(ctx, dir, cfg, nil, blockstore.Options{})
 		if err != nil {
 			return nil, err
 		}
 		e.note("Made a new index: %s, %s; %s damaged. The old one is in %s.", plural(rep.Blocks, "block"), size(rep.Bytes), count(rep.Damaged), rep.OldDir)
-		return blockstore.Open(dir, cfg)
+		return blockstore.Open(dir, cfg, blockstore.Options{})
 	}
 	if errors.Is(err, blockstore.ErrIndex) {
 		err = fmt.Errorf("%w; \"decubectl repo fsck --repair\" makes a new one", err)

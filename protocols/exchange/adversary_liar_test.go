@@ -78,7 +78,7 @@ func (bomb) At(int) (block.ID, int) { return block.ID{}, 1 << 40 }
 func TestIndexBomb(t *testing.T) {
 	t.Parallel()
 	load := func(context.Context, Source, block.ID) (Index, error) { return bomb{}, nil }
-	x, err := New(newHost(t), newMemStore(), newFinder(), load, Default())
+	x, err := New(newHost(t), newMemStore(), newFinder(), load, Default(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

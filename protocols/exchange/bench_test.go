@@ -88,7 +88,7 @@ func BenchmarkFetch(b *testing.B) {
 			provider := join(b, newHost(b, opts...), f).provide(s)
 			h := newHost(b, opts...)
 			cfg := Default()
-			x, err := New(h, nullStore{newMemStore()}, f, testLoad, cfg)
+			x, err := New(h, nullStore{newMemStore()}, f, testLoad, cfg, Options{})
 			if err != nil {
 				b.Fatal(err)
 			}

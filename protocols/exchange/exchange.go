@@ -95,14 +95,11 @@ func (silent) Served(peer.ID, int)    {}
 func (silent) Fetched(peer.ID, int)   {}
 func (silent) Dropped(peer.ID, error) {}
 
-// Option sets what an exchange may be given but does not need.
-type Option func(*Exchange)
-
-// WithLogger names the logger. Without it nothing is logged.
-func WithLogger(l *slog.Logger) Option { return func(x *Exchange) { x.log = l } }
-
-// WithObserver names the observer.
-func WithObserver(o Observer) Option { return func(x *Exchange) { x.observer = o } }
+// Options are what an exchange may be given and does not need.
+type Options struct {
+	Log      *slog.Logger // nil for nobody
+	Observer Observer     // nil for nobody
+}
 
 // Exchange fetches and serves blocks. All methods are safe for concurrent use.
 type Exchange struct {
@@ -122,14 +119,14 @@ type Exchange struct {
 }
 
 // New returns an exchange. It fetches at once, and serves while Run runs.
-func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts ...Option) (*Exchange, error) {
+func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts Options) (*Exchange, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	x := &Exchange{
 		host: h, store: store, finder: finder, load: load, cfg: cfg,
-		log:      slog.New(slog.DiscardHandler),
-		observer: silent{},
+		log:      opts.Log,
+		observer: opts.Observer,
 		fetches:  semaphore.NewWeighted(int64(cfg.Limits.Fetches)),
 		step:     writeStep,
 
@@ -140,8 +137,11 @@ func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts 
 		x.step = int(min(writeStep, max(minWriteStep, cfg.UploadRate/8)))
 		x.upload = rate.NewLimiter(rate.Limit(cfg.UploadRate), x.step)
 	}
-	for _, opt := range opts {
-		opt(x)
+	if x.log == nil {
+		x.log = slog.New(slog.DiscardHandler)
+	}
+	if x.observer == nil {
+		x.observer = silent{}
 	}
 	return x, nil
 }

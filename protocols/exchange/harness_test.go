@@ -311,7 +311,7 @@ func join(tb testing.TB, h host.Host, f *finder, mods ...func(*Config)) *party {
 		mod(&cfg)
 	}
 	p := &party{host: h, store: newMemStore(), finder: f, events: newEvents()}
-	x, err := New(h, p.store, f, testLoad, cfg, WithObserver(p.events))
+	x, err := New(h, p.store, f, testLoad, cfg, Options{Observer: p.events})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -205,7 +205,7 @@ func TestRunEndsWithItsStreams(t *testing.T) {
 	store := newMemStore()
 	store.put(append(s.meta, s.blocks...)...)
 	h := newHost(t)
-	x, err := New(h, store, newFinder(), testLoad, Default())
+	x, err := New(h, store, newFinder(), testLoad, Default(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func benchmarkStore(b *testing.B, path string) {
 	defer snaptest.CPU(b)()
 	for range b.N {
 		b.StopTimer()
-		store, err := blockstore.Open(b.TempDir(), blockstore.Default())
+		store, err := blockstore.Open(b.TempDir(), blockstore.Default(), blockstore.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
