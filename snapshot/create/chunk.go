@@ -33,7 +33,7 @@ const emptyFiles = 256
 // Memory of one Create: read buffers, which chunks are slices of.
 const (
 	bufferSize  = 4 << 20
-	bufferCount = 16
+	bufferCount = 12
 )
 
 // buffer is a piece of memory that chunks alias; it returns to its pool when
