@@ -188,7 +188,7 @@ func Cat(ctx context.Context, src Source, root block.ID, path string, w io.Write
 
 // cat writes the bytes from start to end of a file.
 func (t *Tree) cat(ctx context.Context, e *Entry, w io.Writer, start, end int64) (n int64, err error) {
-	var buf []byte
+	var buf []byte // for all chunks but the first: most files have no other
 	pos := int64(0)
 	for x, err := range t.Extents(ctx, e) {
 		if err != nil {
@@ -202,7 +202,10 @@ func (t *Tree) cat(ctx context.Context, e *Entry, w io.Writer, start, end int64)
 		if from >= to {
 			continue
 		}
-		m, err := t.catExtent(ctx, x, &buf, w, from, to)
+		if n > 0 && buf == nil {
+			buf = make([]byte, 0, block.MaxSize)
+		}
+		m, err := t.catExtent(ctx, x, buf, w, from, to)
 		n += m
 		if err != nil {
 			return n, err
@@ -211,15 +214,14 @@ func (t *Tree) cat(ctx context.Context, e *Entry, w io.Writer, start, end int64)
 	return n, nil
 }
 
-func (t *Tree) catExtent(ctx context.Context, x manifest.Extent, buf *[]byte, w io.Writer, from, to int64) (int64, error) {
+func (t *Tree) catExtent(ctx context.Context, x manifest.Extent, buf []byte, w io.Writer, from, to int64) (int64, error) {
 	if x.Hole() {
 		return io.CopyN(w, zeros{}, to-from)
 	}
-	b, err := t.src.Get(ctx, x.Chunk.ID, *buf)
+	b, err := t.src.Get(ctx, x.Chunk.ID, buf)
 	if err != nil {
 		return 0, fmt.Errorf("read chunk %s: %w", x.Chunk.ID, err)
 	}
-	*buf = b.Data()[:0]
 	data, err := ExtentBytes(x, b)
 	if err != nil {
 		return 0, err
