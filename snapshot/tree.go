@@ -151,7 +151,8 @@ func matchExtents(ref manifest.ExtentRef, page *manifest.ExtentPage) error {
 // ExtentBytes returns the bytes of a chunk that an extent names, or ErrManifest where the
 // chunk is too short for it. They alias the chunk's.
 func ExtentBytes(x manifest.Extent, chunk block.Block) ([]byte, error) {
-	if x.Offset+x.Length > uint64(chunk.Len()) {
+	// Not the sum: of an extent that nobody has checked yet it may overflow.
+	if n := uint64(chunk.Len()); x.Offset > n || x.Length > n-x.Offset {
 		return nil, fmt.Errorf("%w: an extent of %d bytes at offset %d of chunk %s, which has %d",
 			ErrManifest, x.Length, x.Offset, chunk.ID(), chunk.Len())
 	}
