@@ -10,13 +10,17 @@ package fsys
 import (
 	"errors"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // Dir is an open directory. Its methods may be called concurrently, but not
 // together with Close.
-type Dir struct{ fd int }
+type Dir struct {
+	fd      int
+	listing sync.Mutex // the place in the list of names belongs to the descriptor
+}
 
 // OpenRoot opens the directory that a user named; symbolic links in path are followed.
 func OpenRoot(path string) (*Dir, error) {

@@ -18,6 +18,8 @@ func (d *Dir) Names() ([]string, error) {
 		panic("fsys: the pool holds buffers only")
 	}
 	defer direntBuffers.Put(p)
+	d.listing.Lock()
+	defer d.listing.Unlock()
 	if _, err := unix.Seek(d.fd, 0, unix.SEEK_SET); err != nil {
 		return nil, err
 	}
