@@ -42,7 +42,8 @@ func (d *Dir) Fd() int { return d.fd }
 const dirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
 // OpenDir opens the directory at a relative path of clean components; the empty
-// path opens d once more. A symbolic link anywhere in it gives ELOOP or ENOTDIR.
+// path opens d once more. A symbolic link anywhere in it gives ELOOP or ENOTDIR, and a
+// path that leads out of d EXDEV.
 func (d *Dir) OpenDir(rel string) (*Dir, error) {
 	if rel == "" {
 		rel = "."
@@ -65,6 +66,12 @@ func (d *Dir) openSteps(rel string) (*Dir, error) {
 	cur := &Dir{fd: -1}
 	from := d.fd
 	for name := range strings.SplitSeq(rel, "/") {
+		if name == ".." { // the one call refuses to leave d; here nobody else would
+			if cur.fd >= 0 {
+				cur.Close()
+			}
+			return nil, unix.EXDEV
+		}
 		fd, err := retryInt(func() (int, error) { return unix.Openat(from, name, dirFlags, 0) })
 		if cur.fd >= 0 {
 			cur.Close()
