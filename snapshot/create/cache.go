@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot/fsys"
 	"github.com/decube/decube/snapshot/manifest"
@@ -62,7 +64,7 @@ func loadCache(ctx context.Context, path string, sink Sink) (*statCache, error) 
 	if path == "" {
 		return nil, nil
 	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a fifo has nobody to wait for
 	if err == nil {
 		c := &statCache{file: f, seed: maphash.MakeSeed(), at: make(map[uint64]int64), missing: make(map[block.ID]struct{})}
 		if err = c.load(ctx, sink); err == nil {

@@ -275,3 +275,32 @@ func TestEditTouchesItsNeighbourhood(t *testing.T) {
 		t.Errorf("%d of %d chunks are new after an edit of one file", b.NewChunks, a.Chunks)
 	}
 }
+
+// TestCacheThatIsNoFile has a cache that no one can read.
+func TestCacheThatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	for what, put := range map[string]func(path string) error{
+		"fifo":      func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"loop":      func(path string) error { return os.Symlink(filepath.Base(path), path) },
+		"device":    func(path string) error { return os.Symlink("/dev/zero", path) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			opts := snaptest.Fixed(dir)
+			opts.Cache = filepath.Join(t.TempDir(), "cache")
+			if err := put(opts.Cache); err != nil {
+				t.Fatal(err)
+			}
+			ended := time.AfterFunc(10*time.Second, func() { // lets an open for reading go on
+				if f, err := os.OpenFile(opts.Cache, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
+					t.Error("it waits for someone to write the cache")
+					f.Close()
+				}
+			})
+			defer ended.Stop()
+			if _, err := create.Snapshot(t.Context(), snaptest.NewStore(), opts); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

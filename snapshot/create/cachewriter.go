@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/decube/decube/snapshot/fsys"
 )
 
 // cacheWriter writes a new cache while the snapshot is taken; nil writes none. The
@@ -19,6 +21,7 @@ import (
 // a crash has damaged does not match its checksum.
 type cacheWriter struct {
 	path string
+	self inode // of the file
 
 	mu      sync.Mutex
 	file    *os.File
@@ -37,9 +40,18 @@ func newCacheWriter(path string) (*cacheWriter, error) {
 		return nil, fmt.Errorf("write the stat cache: %w", err)
 	}
 	w := &cacheWriter{path: path, file: f, sum: sha256.New()}
+	if st, err := fsys.Fstat(int(f.Fd())); err == nil {
+		w.self = inode{st.Dev, st.Ino}
+	}
 	w.out = bufio.NewWriterSize(io.MultiWriter(f, w.sum), 64<<10)
 	_, w.err = w.out.WriteString(cacheMagic)
 	return w, nil
+}
+
+// writes reports whether a file is the one that the cache is being written to, which is
+// there for as long as the snapshot takes.
+func (w *cacheWriter) writes(st *fsys.Stat) bool {
+	return w != nil && w.self == inode{st.Dev, st.Ino}
 }
 
 // add writes what is to be known of a directory's files. The error is of the records.

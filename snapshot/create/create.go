@@ -55,6 +55,7 @@ type creator struct {
 	files, bytes, reused atomic.Int64
 	blocks               atomic.Int64 // chunks read
 	kept                 atomic.Int64 // records of open directories in memory
+	ahead                atomic.Int64 // names that are listed in advance
 	current              atomic.Pointer[string]
 	fatal                func(error)
 

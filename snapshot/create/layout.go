@@ -35,13 +35,23 @@ type extent struct {
 
 func newLayout(c *creator) *layout { return &layout{c: c} }
 
-// hole adds a run of zeros.
+// hole adds a run of zeros. A file that changes while it is looked at can have one behind
+// another, and those are one.
 func (l *layout) hole(ctx context.Context, n int64) error {
 	if n == 0 {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	switch q, p := len(l.queue)-1, len(l.page)-1; {
+	case q >= 0 && l.queue[q].named && l.queue[q].Hole():
+		l.queue[q].Length += uint64(n)
+		return nil
+	case q < 0 && p >= 0 && l.page[p].Hole():
+		l.page[p].Length += uint64(n)
+		l.bytes += uint64(n)
+		return nil
+	}
 	l.queue = append(l.queue, &extent{Extent: manifest.Extent{Length: uint64(n)}, named: true})
 	return l.advance(ctx)
 }

@@ -22,8 +22,12 @@ const scanAhead = 16
 // the windows that are being worked on is in memory of a large directory, beside its names.
 const windowNames = 512
 
-// aheadNames is how many names a directory may have that is listed in advance.
-const aheadNames = 8192
+// aheadNames is how many names a directory may have that is listed in advance, and
+// aheadTotal how many all of those have together, below whichever directories.
+const (
+	aheadNames = 8192
+	aheadTotal = 4 * aheadNames
+)
 
 // listing is what one look at a directory gave.
 type listing struct {
@@ -32,18 +36,21 @@ type listing struct {
 	problem error    // with the attributes
 	names   []string // in order
 	first   []*dirent
+	gone    bool   // one of those that come first is not there any more
 	ignore  []byte // content of the directory's IgnoreFile
 	err     error
 	op      string
 	cache   bool // it says that it is one, and caches are to be left out
 	private bool // it has the mark of what no snapshot holds
 	large   bool // it is to be listed when its turn comes
+	ahead   int  // names that count as listed in advance
 	ready   chan struct{}
 }
 
 // window is a part of a directory's names that is looked at ahead of the walk.
 type window struct {
 	list    []*dirent
+	gone    bool  // a name in it is not there any more
 	problem error // with the directory
 	ready   chan struct{}
 }
@@ -100,7 +107,7 @@ func (c *creator) alone(name string) *dirent {
 // list starts looking at a directory: in advance, if it is not its turn yet.
 func (w *walker) list(ctx context.Context, rel string, advance bool) *listing {
 	l := &listing{ready: make(chan struct{})}
-	ok := w.ahead(ctx, func() {
+	ok := w.beside(ctx, func() {
 		defer close(l.ready)
 		l.op, l.err = l.look(w.creator, rel, advance)
 	})
@@ -111,9 +118,9 @@ func (w *walker) list(ctx context.Context, rel string, advance bool) *listing {
 	return l
 }
 
-// ahead has something looked at beside the walk, unless the context ends before there is
+// beside has something looked at beside the walk, unless the context ends before there is
 // room for it. What looks waits for nobody.
-func (w *walker) ahead(ctx context.Context, look func()) bool {
+func (w *walker) beside(ctx context.Context, look func()) bool {
 	select {
 	case w.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -141,10 +148,15 @@ func (l *listing) look(c *creator, rel string, advance bool) (op string, err err
 	if err != nil {
 		return "list", err
 	}
-	if l.large = advance && len(names) > aheadNames; l.large {
-		return "", nil
+	if advance {
+		if l.ahead = len(names); c.ahead.Add(int64(l.ahead)) > aheadTotal || l.ahead > aheadNames {
+			c.ahead.Add(int64(-l.ahead))
+			l.ahead, l.large = 0, true
+			return "", nil
+		}
 	}
 	sort.Strings(names)
+	names = slices.Compact(names) // what is put in again while it is listed may come twice
 	has := func(name string) bool { _, has := slices.BinarySearch(names, name); return has }
 	l.names = names
 	l.cache = c.opts.NoCaches && has(cacheTag) && isCache(dir)
@@ -154,7 +166,7 @@ func (l *listing) look(c *creator, rel string, advance bool) (op string, err err
 			c.problem(c.join(rel, IgnoreFile), "read", err)
 		}
 	}
-	l.first = c.lookAt(dir, rel, names, 0)
+	l.first, l.gone = c.lookAt(dir, rel, names, 0)
 	return "", nil
 }
 
@@ -166,11 +178,12 @@ func (c *creator) join(rel, name string) string {
 	return rel + "/" + name
 }
 
-// lookAt returns the state of a window of a directory's names, from the given one on.
-func (c *creator) lookAt(dir *fsys.Dir, rel string, names []string, from int) []*dirent {
+// lookAt returns the state of a window of a directory's names, from the given one on, and
+// whether one of them is gone.
+func (c *creator) lookAt(dir *fsys.Dir, rel string, names []string, from int) (list []*dirent, gone bool) {
 	part := names[from:min(from+windowNames, len(names))]
 	slab := make([]dirent, len(part))
-	list := make([]*dirent, 0, len(part))
+	list = make([]*dirent, 0, len(part))
 	for i, name := range part {
 		e := &slab[i]
 		e.name, e.ordinal = name, from+i
@@ -179,37 +192,30 @@ func (c *creator) lookAt(dir *fsys.Dir, rel string, names []string, from int) []
 			continue
 		}
 		if op, err := e.look(c, dir); err != nil {
-			if !errors.Is(err, errGone) {
+			if errors.Is(err, errGone) {
+				gone = true
+			} else {
 				c.problem(c.join(rel, name), op, err)
 			}
 			continue
 		}
 		list = append(list, e)
 	}
-	return list
+	return list, gone
 }
 
-// window starts looking at a further part of a directory. The directory is opened again:
-// if another one has come to its place, what is in that is not what was listed.
+// window starts looking at a further part of a directory, which is opened again.
 func (w *walker) window(ctx context.Context, d *directory, l *listing, from int) *window {
 	n := &window{ready: make(chan struct{})}
-	ok := w.ahead(ctx, func() {
+	ok := w.beside(ctx, func() {
 		defer close(n.ready)
-		dir, err := w.root.OpenDir(d.rel)
+		dir, err := w.again(d, l)
 		if err != nil {
 			n.problem = err
 			return
 		}
 		defer dir.Close()
-		st, err := dir.Stat()
-		switch {
-		case err != nil:
-			n.problem = err
-		case st.Dev != l.st.Dev || st.Ino != l.st.Ino:
-			n.problem = ErrChanged
-		default:
-			n.list = w.lookAt(dir, d.rel, l.names, from)
-		}
+		n.list, n.gone = w.lookAt(dir, d.rel, l.names, from)
 	})
 	if !ok {
 		close(n.ready)
@@ -263,6 +269,7 @@ func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *
 	if err := wait(ctx, l.ready); err != nil {
 		return err
 	}
+	w.ahead.Add(int64(-l.ahead))
 	if l.large {
 		l = w.list(ctx, d.rel, false)
 		if err := wait(ctx, l.ready); err != nil {
@@ -325,7 +332,7 @@ type sub struct {
 // subdirectories, which come after all else.
 func (w *walker) contents(ctx context.Context, l *listing, d *directory) (subs []sub, err error) {
 	known := w.cache.dir(d.rel)
-	list := l.first
+	list, gone := l.first, l.gone
 	for from := windowNames; ; from += windowNames {
 		var next *window
 		if from < len(l.names) {
@@ -342,6 +349,8 @@ func (w *walker) contents(ctx context.Context, l *listing, d *directory) (subs [
 				subs = append(subs, sub{e.name, e.ordinal})
 				continue
 			}
+			own := *e // one that has to wait would hold on to its whole window
+			e = &own
 			if e.st.IsRegular() {
 				e.known = known.file(e.name, &e.st)
 			}
@@ -350,16 +359,65 @@ func (w *walker) contents(ctx context.Context, l *listing, d *directory) (subs [
 			}
 		}
 		if next == nil {
+			if gone {
+				w.renamed(d, l)
+			}
 			return subs, nil
 		}
 		if err := wait(ctx, next.ready); err != nil {
 			return nil, err
 		}
+		gone = gone || next.gone
 		if list = next.list; next.problem != nil {
 			w.problem(d.rel, "list", next.problem)
 			from = len(l.names) // nothing of what is left can be looked at
 		}
 	}
+}
+
+// renamed says so if a directory of which names are gone has others than were listed. A
+// large one is looked at for as long as reading takes, and a file that is renamed meanwhile
+// is found under neither name. What is only deleted is nobody's loss.
+func (w *walker) renamed(d *directory, l *listing) {
+	names, err := w.namesOf(d, l)
+	if err != nil {
+		w.problem(d.rel, "list", err)
+		return
+	}
+	for _, name := range names {
+		if _, listed := slices.BinarySearch(l.names, name); !listed {
+			w.problem(d.rel, "list", ErrRenamed)
+			return
+		}
+	}
+}
+
+// namesOf lists a directory once more.
+func (w *walker) namesOf(d *directory, l *listing) ([]string, error) {
+	dir, err := w.again(d, l)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Names()
+}
+
+// again opens a directory that was listed. If another one has come to its place, what is in
+// that is not what was listed.
+func (w *walker) again(d *directory, l *listing) (*fsys.Dir, error) {
+	dir, err := w.root.OpenDir(d.rel)
+	if err != nil {
+		return nil, err
+	}
+	st, err := dir.Stat()
+	if err == nil && (st.Dev != l.st.Dev || st.Ino != l.st.Ino) {
+		err = ErrChanged
+	}
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return dir, nil
 }
 
 // chosen reports whether a dirent has a place in the snapshot, and takes note of what the
@@ -371,7 +429,7 @@ func (w *walker) chosen(l *listing, e *dirent) bool {
 	switch {
 	case w.private.has(&e.st):
 		w.leaveOut(&w.left, e.path())
-	case l.cache && e.name != cacheTag, w.opts.NoDump && e.st.NoDump:
+	case l.cache && e.name != cacheTag, w.opts.NoDump && e.st.NoDump, w.writer.writes(&e.st):
 	case e.st.Type() == unix.S_IFSOCK:
 		w.leaveOut(&w.skipped, e.path())
 	case e.st.IsDir() && e.dir.depth+1 >= manifest.MaxDepth:

@@ -1,0 +1,82 @@
+package create
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/decube/decube/block"
+	"github.com/decube/decube/blockstore"
+)
+
+// void is a sink that keeps nothing.
+type void struct{}
+
+func (void) Touch(_ context.Context, ids []block.ID) ([]bool, error) {
+	return make([]bool, len(ids)), nil
+}
+
+func (void) Add(_ context.Context, _ block.Block, release func()) error {
+	if release != nil {
+		release()
+	}
+	return nil
+}
+
+func (void) Flush(context.Context) (blockstore.WriteStats, error) {
+	return blockstore.WriteStats{}, nil
+}
+
+// TestListedInAdvance goes down a tree that has, next to each directory of the path, further
+// ones with many names. However deep it is, few of them are listed before their turn.
+func TestListedInAdvance(t *testing.T) {
+	dir := t.TempDir()
+	const depth, beside, each = 12, 15, 600
+	at := dir
+	for range depth {
+		for i := range beside {
+			sub := filepath.Join(at, fmt.Sprintf("b%02d", i))
+			if err := os.MkdirAll(sub, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for j := range each {
+				if err := os.Symlink("x", filepath.Join(sub, fmt.Sprintf("%03d", j))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if at = filepath.Join(at, "a"); os.Mkdir(at, 0o700) != nil {
+			t.Fatal("no directory")
+		}
+	}
+	c := newCreator(void{}, Options{Path: dir, Time: time.Unix(1, 0)})
+	_, top, err := c.openTop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.root.Close()
+	defer c.spool.close()
+	var most atomic.Int64
+	err = c.run(t.Context(), func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for ctx.Err() == nil {
+				most.Store(max(most.Load(), c.ahead.Load()))
+			}
+		}()
+		defer func() { cancel(); <-done }()
+		return c.walk(ctx, top)
+	})
+	if err != nil || c.stats.Others != depth*beside*each {
+		t.Errorf("%+v, %v", c.stats, err)
+	}
+	if n := most.Load(); n > aheadTotal+4*aheadNames || n < aheadNames || c.ahead.Load() != 0 {
+		t.Errorf("%d names were listed in advance, and %d still are", n, c.ahead.Load())
+	}
+}
