@@ -322,6 +322,9 @@ func (cu *cursor) advance() {
 			}
 		}
 	}
+	if !k.usable() {
+		k.content, k.xattrs = content{}, nil // names may wait for long with it
+	}
 	cu.name, cu.next = string(name), k
 }
 

@@ -210,6 +210,7 @@ const (
 	flagPartial
 	flagTrusted
 	flagGeneration
+	flagAside
 )
 
 func flag(set bool, flag uint64) uint64 {
@@ -220,7 +221,7 @@ func flag(set bool, flag uint64) uint64 {
 }
 
 // append appends the record as it is set aside: entry, stat with the device, what the
-// content is, and what the cache says next time.
+// content is or where it is set aside, and what the cache says next time.
 func (r *record) append(dst []byte) ([]byte, error) {
 	var buf bytes.Buffer
 	if err := r.entry.MarshalCBOR(&buf); err != nil {
@@ -230,11 +231,29 @@ func (r *record) append(dst []byte) ([]byte, error) {
 	e.bytes(buf.Bytes())
 	e.uint(r.st.Dev)
 	e.stat(&r.st)
-	e.uint(flag(r.unsettled, flagUnsettled) | flag(r.partial, flagPartial) | flag(r.trusted, flagTrusted) | flag(r.generation.Known, flagGeneration))
+	e.uint(flag(r.unsettled, flagUnsettled) | flag(r.partial, flagPartial) | flag(r.trusted, flagTrusted) | flag(r.generation.Known, flagGeneration) | flag(r.content.aside.n > 0, flagAside))
 	e.int(r.seen)
 	e.int(int64(r.generation.Number))
-	e.content(&r.content)
+	if aside := r.content.aside; aside.n > 0 {
+		e.uint(uint64(aside.at))
+		e.uint(uint64(aside.n))
+	} else {
+		e.content(&r.content)
+	}
 	return e.data, nil
+}
+
+// errAside says that the disk has not kept what was given to it.
+var errAside = errors.New("what was set aside is not what it was")
+
+// decodeContent reads a content that was set aside by itself.
+func decodeContent(b []byte) (content, error) {
+	d := decoder{data: b}
+	c := d.content()
+	if d.failed || len(d.data) > 0 {
+		return content{}, errAside
+	}
+	return c, nil
 }
 
 // decodeRecord reads a record, which does not alias b.
@@ -242,7 +261,7 @@ func decodeRecord(b []byte) (*record, error) {
 	d := decoder{data: b}
 	r := new(record)
 	if err := r.entry.UnmarshalCBOR(bytes.NewReader(d.bytes())); err != nil {
-		return nil, fmt.Errorf("what was set aside is not what it was: %w", err)
+		return nil, fmt.Errorf("%w: %w", errAside, err)
 	}
 	dev := d.uint()
 	r.st = d.stat()
@@ -251,9 +270,13 @@ func decodeRecord(b []byte) (*record, error) {
 	r.unsettled, r.partial, r.trusted = flags&flagUnsettled != 0, flags&flagPartial != 0, flags&flagTrusted != 0
 	r.seen = d.int()
 	r.generation = fsys.Generation{Number: int(d.int()), Known: flags&flagGeneration != 0}
-	r.content = d.content()
+	if flags&flagAside != 0 {
+		r.content.aside = spooled{at: int64(d.uint()), n: int32(d.uint())}
+	} else {
+		r.content = d.content()
+	}
 	if d.failed || len(d.data) > 0 {
-		return nil, errors.New("what was set aside is not what it was")
+		return nil, errAside
 	}
 	return r, nil
 }

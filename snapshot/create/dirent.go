@@ -52,7 +52,14 @@ type content struct {
 	pages   []manifest.ExtentRef // and otherwise
 	nodes   []ref                // the blocks of the pages
 	chunks  []ref                // in order of the file, none twice in a row
+
+	// aside is where a large content is, once for all names of the file, when one of them
+	// is complete. The rest may be missing from then on, until it is loaded.
+	aside spooled
 }
+
+// largeContent is how many chunks a content has at most that is set aside with its record.
+const largeContent = 256
 
 // ref names a block and its size in bytes.
 type ref struct {

@@ -13,25 +13,33 @@ import (
 type indexPart struct {
 	at    spooled
 	nodes int
+	total int // records, with those that are left to an earlier name of the same file
 }
 
 // partBuilder gathers the records of a directory.
 type partBuilder struct {
 	nodes, chunks []byte
 	count         int // nodes
+	total         int // records, with those that are left out
 	last          ref
 }
 
-// add adds what a file's content lies in.
-func (p *partBuilder) add(c *content) {
-	for _, r := range c.nodes {
-		p.nodes = manifest.AppendRecord(p.nodes, r.id, r.size)
+// add adds what a file's content lies in. A further name of the file has it again: all of
+// it comes before in the index, and is only counted.
+func (p *partBuilder) add(c *content, again bool) {
+	p.total += len(c.nodes)
+	if !again {
+		for _, r := range c.nodes {
+			p.nodes = manifest.AppendRecord(p.nodes, r.id, r.size)
+		}
+		p.count += len(c.nodes)
 	}
-	p.count += len(c.nodes)
 	for _, r := range c.chunks {
-		if r != p.last {
+		if r == p.last {
+			continue
+		}
+		if p.last, p.total = r, p.total+1; !again {
 			p.chunks = manifest.AppendRecord(p.chunks, r.id, r.size)
-			p.last = r
 		}
 	}
 }
@@ -59,7 +67,7 @@ func (c *creator) index(ctx context.Context) ([]manifest.IndexRef, error) {
 	x := &indexBuilder{c: c, seen: make(map[block.Digest]struct{})}
 	total := 0
 	for _, p := range c.parts {
-		total += int(p.at.n) / manifest.RecordSize
+		total += p.total
 	}
 	x.least = indexPageLeast(total)
 	nodes := func(p *indexPart) (from, to int) { return 0, p.nodes }

@@ -146,7 +146,11 @@ func (w *walker) follow(ctx context.Context, before *siblings, e *dirent) error 
 	if err != nil {
 		return err
 	}
-	if w.adoptKnown(e, first) {
+	adopted, err := w.adoptKnown(e, first)
+	if err != nil {
+		return err
+	}
+	if adopted {
 		return w.complete(ctx, e)
 	}
 	return w.send(ctx, job{items: []*dirent{e}, before: before})
@@ -154,13 +158,20 @@ func (w *walker) follow(ctx context.Context, before *siblings, e *dirent) error 
 
 // adoptKnown gives a name what the cache knows of it, where that is what was read through
 // the name before, and reports whether it is. The cache was once filled by this rule.
-func (c *creator) adoptKnown(e *dirent, before *record) bool {
-	if before == nil || before.unsettled || !before.st.Same(&e.st) || !e.known.usable() || !before.content.equal(&e.known.content) {
-		return false
+func (c *creator) adoptKnown(e *dirent, before *record) (adopted bool, err error) {
+	if before == nil || before.unsettled || !before.st.Same(&e.st) || !e.known.usable() {
+		return false, nil
+	}
+	content := before.content
+	if err := c.load(&content); err != nil {
+		return false, err
+	}
+	if !content.equal(&e.known.content) {
+		return false, nil
 	}
 	c.adopt(e, before)
 	c.reused.Add(1)
-	return true
+	return true, nil
 }
 
 // adopt gives a name what was read through another one of the same file.

@@ -33,6 +33,7 @@ func (c *creator) complete(ctx context.Context, e *dirent) error {
 		if !e.dropped {
 			e.trusted, e.seen = e.trust(c.started.Unix(), c.now().Unix())
 		}
+		e.known = nil // its content has no more use
 		next, err := e.links.end(c, e)
 		if err != nil {
 			return err
@@ -43,7 +44,11 @@ func (c *creator) complete(ctx context.Context, e *dirent) error {
 		if next == nil {
 			return nil
 		}
-		if !c.adoptKnown(next, e.left()) {
+		adopted, err := c.adoptKnown(next, e.left())
+		if err != nil {
+			return err
+		}
+		if !adopted {
 			c.links.settle(&job{items: []*dirent{next}, before: e.links})
 			return nil
 		}
@@ -60,14 +65,15 @@ func (e *dirent) left() *record {
 	return &e.record
 }
 
-// keptRecords is how many records are kept as they are; those beyond are set aside.
+// keptRecords is how many records are kept as they are; those beyond are set aside, and
+// those of files with many chunks.
 const keptRecords = 8192
 
 // keep puts a complete dirent into its directory.
 func (c *creator) keep(ctx context.Context, e *dirent) error {
 	d := e.dir
 	if !e.dropped {
-		if c.kept.Add(1) <= keptRecords {
+		if c.kept.Add(1) <= keptRecords && len(e.content.chunks) <= largeContent && e.content.aside.n == 0 {
 			d.slots[e.ordinal].rec = &e.record
 		} else {
 			c.kept.Add(-1)
@@ -81,8 +87,14 @@ func (c *creator) keep(ctx context.Context, e *dirent) error {
 	return c.release(ctx, d)
 }
 
-// setAside puts a record into the spool.
+// setAside puts a record into the spool, and a large content once for all names that it is
+// the content of.
 func (c *creator) setAside(r *record) (spooled, error) {
+	if len(r.content.chunks) > largeContent && r.content.aside.n == 0 {
+		var e encoder
+		e.content(&r.content)
+		r.content.aside = c.spool.put(e.data)
+	}
 	b, err := r.append(nil)
 	if err != nil {
 		return spooled{}, err
@@ -90,7 +102,23 @@ func (c *creator) setAside(r *record) (spooled, error) {
 	return c.spool.put(b), nil
 }
 
-// takeBack returns a record that was set aside.
+// load completes a content that was set aside by itself.
+func (c *creator) load(of *content) error {
+	if of.aside.n == 0 {
+		return nil
+	}
+	var buf []byte
+	b, err := c.spool.get(of.aside, &buf)
+	if err != nil {
+		return err
+	}
+	aside := of.aside
+	*of, err = decodeContent(b)
+	of.aside = aside
+	return err
+}
+
+// takeBack returns a record that was set aside, with a large content still to be loaded.
 func (c *creator) takeBack(at spooled, buf *[]byte) (*record, error) {
 	b, err := c.spool.get(at, buf)
 	if err != nil {
@@ -124,7 +152,9 @@ func (c *creator) records(d *directory) iter.Seq2[*record, error] {
 				if d.slots[i].aside.n == 0 {
 					continue
 				}
-				r, err = c.takeBack(d.slots[i].aside, &buf)
+				if r, err = c.takeBack(d.slots[i].aside, &buf); err == nil {
+					err = c.load(&r.content)
+				}
 			}
 			if !yield(r, err) || err != nil {
 				return
@@ -144,7 +174,7 @@ func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 			return err
 		}
 		count(&stats, r, d)
-		part.add(&r.content)
+		part.add(&r.content, r.again(d))
 		entry := r.entry
 		entry.Extents, entry.Pages = r.content.extents, r.content.pages
 		if alone {
@@ -173,7 +203,7 @@ func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 			return err
 		}
 	}
-	d.part.at, d.part.nodes = c.spool.put(part.finish(nodes.stored)), part.count+len(nodes.stored)
+	d.part.at, d.part.nodes, d.part.total = c.spool.put(part.finish(nodes.stored)), part.count+len(nodes.stored), part.total+len(nodes.stored)
 	c.giveUp(d)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -194,11 +224,17 @@ func (c *creator) giveUp(d *directory) {
 	d.slots = nil
 }
 
+// again reports whether a record is of a further name of a file, whose first name has a
+// place before it.
+func (r *record) again(d *directory) bool {
+	return r.entry.Link != nil && string(r.entry.Link) != string(linkGroup(d.path(string(r.entry.Name))))
+}
+
 func count(s *manifest.Stats, r *record, d *directory) {
 	switch r.entry.Type {
 	case manifest.File:
 		s.Files++
-		if r.entry.Link == nil || string(r.entry.Link) == string(linkGroup(d.path(string(r.entry.Name)))) {
+		if !r.again(d) {
 			s.Bytes += r.entry.Size
 		}
 	case manifest.Dir:
