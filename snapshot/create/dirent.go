@@ -54,7 +54,7 @@ type content struct {
 	chunks  []ref                // in order of the file, none twice in a row
 
 	// aside is where a large content is, once for all names of the file, when one of them
-	// is complete. The rest may be missing from then on, until it is loaded.
+	// is complete. All else is empty from then on, until it is loaded.
 	aside spooled
 }
 

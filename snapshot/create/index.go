@@ -8,18 +8,17 @@ import (
 	"github.com/decube/decube/snapshot/manifest"
 )
 
-// indexPart is what one directory adds to the index: records of its nodes and then of
-// the chunks in it, as they are on an index page.
+// indexPart is what one directory adds to the index: records of its nodes and of the
+// chunks in it, as they are on an index page.
 type indexPart struct {
-	at    spooled
-	nodes int
-	total int // records, with those that are left to an earlier name of the same file
+	nodes  spooled
+	chunks spooled
+	total  int // records, with those that are left to an earlier name of the same file
 }
 
 // partBuilder gathers the records of a directory.
 type partBuilder struct {
 	nodes, chunks []byte
-	count         int // nodes
 	total         int // records, with those that are left out
 	last          ref
 }
@@ -32,7 +31,6 @@ func (p *partBuilder) add(c *content, again bool) {
 		for _, r := range c.nodes {
 			p.nodes = manifest.AppendRecord(p.nodes, r.id, r.size)
 		}
-		p.count += len(c.nodes)
 	}
 	for _, r := range c.chunks {
 		if r == p.last {
@@ -44,12 +42,12 @@ func (p *partBuilder) add(c *content, again bool) {
 	}
 }
 
-// finish returns the records, with the nodes of the directory itself.
-func (p *partBuilder) finish(own []ref) []byte {
+// finish sets the records aside, with the nodes of the directory itself.
+func (p *partBuilder) finish(own []ref, s *spool) indexPart {
 	for _, r := range own {
 		p.nodes = manifest.AppendRecord(p.nodes, r.id, r.size)
 	}
-	return append(p.nodes, p.chunks...)
+	return indexPart{nodes: s.put(p.nodes), chunks: s.put(p.chunks), total: p.total + len(own)}
 }
 
 // indexBuilder joins what the directories add to the index, every block once and in walk
@@ -70,12 +68,12 @@ func (c *creator) index(ctx context.Context) ([]manifest.IndexRef, error) {
 		total += p.total
 	}
 	x.least = indexPageLeast(total)
-	nodes := func(p *indexPart) (from, to int) { return 0, p.nodes }
+	nodes := func(p *indexPart) spooled { return p.nodes }
 	if err := x.all(ctx, nodes, func(int) { c.stats.Nodes++ }); err != nil {
 		return nil, err
 	}
 	clear(x.seen) // a chunk may have the bytes of a node, under another codec
-	chunks := func(p *indexPart) (from, to int) { return p.nodes, int(p.at.n) / manifest.RecordSize }
+	chunks := func(p *indexPart) spooled { return p.chunks }
 	err := x.all(ctx, chunks, func(size int) {
 		c.stats.Chunks++
 		c.stats.ChunkBytes += uint64(size)
@@ -86,17 +84,16 @@ func (c *creator) index(ctx context.Context) ([]manifest.IndexRef, error) {
 	return x.refs, x.flush(ctx)
 }
 
-// all adds the records of each part from one to another, and counts those that are new.
-func (x *indexBuilder) all(ctx context.Context, which func(*indexPart) (from, to int), count func(size int)) error {
+// all adds the records of one kind of each part, and counts those that are new.
+func (x *indexBuilder) all(ctx context.Context, which func(*indexPart) spooled, count func(size int)) error {
 	var buf []byte
 	for _, p := range x.c.parts {
-		records, err := x.c.spool.get(p.at, &buf)
+		records, err := x.c.spool.get(which(p), &buf)
 		if err != nil {
 			return err
 		}
 		page := manifest.IndexPage{Records: records}
-		from, to := which(p)
-		for i := from; i < to; i++ {
+		for i := range page.Len() {
 			id, size := page.At(i)
 			fresh, err := x.add(ctx, id, size)
 			if err != nil {

@@ -82,7 +82,7 @@ func (l *layout) keep(ctx context.Context, r *reader, e *dirent) error {
 		if err := l.finish(ctx); err != nil {
 			return fmt.Errorf("%s: %w", e.path(), err)
 		}
-		e.content = l.out
+		e.content, l.out = l.out, content{}
 		r.files.Add(1)
 		return r.complete(ctx, e)
 	}

@@ -88,12 +88,12 @@ func (c *creator) keep(ctx context.Context, e *dirent) error {
 }
 
 // setAside puts a record into the spool, and a large content once for all names that it is
-// the content of.
+// the content of. The record has no other than that from then on.
 func (c *creator) setAside(r *record) (spooled, error) {
 	if len(r.content.chunks) > largeContent && r.content.aside.n == 0 {
-		var e encoder
+		e := encoder{data: make([]byte, 0, len(r.content.chunks)*(leastRef+2))}
 		e.content(&r.content)
-		r.content.aside = c.spool.put(e.data)
+		r.content = content{aside: c.spool.put(e.data)}
 	}
 	b, err := r.append(nil)
 	if err != nil {
@@ -203,7 +203,7 @@ func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 			return err
 		}
 	}
-	d.part.at, d.part.nodes, d.part.total = c.spool.put(part.finish(nodes.stored)), part.count+len(nodes.stored), part.total+len(nodes.stored)
+	*d.part = part.finish(nodes.stored, c.spool)
 	c.giveUp(d)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,7 @@
 package create
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"sort"
@@ -45,13 +46,15 @@ func (s *spool) put(b []byte) spooled {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := len(s.blocks) - 1
+	if len(b) > spoolBlock {
+		return s.putLarge(b)
+	}
 	if last < 0 || len(s.blocks[last].data)+len(b) > cap(s.blocks[last].data) {
-		room := max(spoolBlock, len(b))
-		if last >= 0 && s.memory+room > spoolMemory {
+		if last >= 0 && s.memory+spoolBlock > spoolMemory {
 			s.write(&s.blocks[last])
 		}
-		s.blocks = append(s.blocks, spoolPart{start: s.size, data: make([]byte, 0, room)})
-		s.memory += room
+		s.blocks = append(s.blocks, spoolPart{start: s.size, data: make([]byte, 0, spoolBlock)})
+		s.memory += spoolBlock
 		last++
 	}
 	at := spooled{at: s.size, n: int32(len(b))}
@@ -60,10 +63,28 @@ func (s *spool) put(b []byte) spooled {
 	return at
 }
 
+// putLarge keeps what is larger than a block, in the file at once. The block before it ends
+// there. mu is held.
+func (s *spool) putLarge(b []byte) spooled {
+	if last := len(s.blocks) - 1; last >= 0 {
+		s.write(&s.blocks[last])
+	}
+	p := spoolPart{start: s.size, data: b}
+	s.memory += cap(b)
+	if s.write(&p); p.data != nil {
+		s.memory -= cap(b)
+		p.data = bytes.Clone(b)
+		s.memory += cap(p.data)
+	}
+	s.blocks = append(s.blocks, p)
+	s.size += int64(len(b))
+	return spooled{at: p.start, n: int32(len(b))}
+}
+
 // write moves a full block into the file; where that does not work out it stays in memory,
 // and so do those that follow. mu is held.
 func (s *spool) write(p *spoolPart) {
-	if s.failed {
+	if s.failed || p.data == nil {
 		return
 	}
 	if s.file == nil {

@@ -12,9 +12,9 @@ func TestSpool(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &spool{dir: dir}
 			defer s.close()
-			text := func(i int) []byte { return bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 1+i*7001%(100<<10)) }
+			text := func(i int) []byte { return bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 1+i*7001%(400<<10)) }
 			var all []spooled
-			for i := range 400 { // about 40 MB
+			for i := range 400 { // about 160 MB
 				all = append(all, s.put(text(i)))
 			}
 			all = append(all, s.put(nil))
