@@ -48,5 +48,5 @@ func boundMemory() (stop func()) {
 // collection. Near that there would be one collection after the other, so the limit keeps
 // away from it.
 func limitFor(live uint64) int64 {
-	return max(memoryLimit, int64(live)+int64(live)/3+24<<20)
+	return max(memoryLimit, int64(live)+int64(live)/4+16<<20)
 }

@@ -17,7 +17,7 @@ const (
 	chunkNormal    = 1 << 20
 	chunkMax       = 2<<20 - 4<<10 // a block with any envelope stays below 2 MiB
 	bundleNormal   = 512 << 10
-	bundleFiles    = 4096 // in a bundle, from which on a name may end it
+	bundleFiles    = 2048 // in a bundle, from which on a name may end it
 )
 
 func chunkerParameters() manifest.Chunker {
@@ -29,6 +29,9 @@ func chunkerParameters() manifest.Chunker {
 
 // emptyFiles is how many empty files are read together.
 const emptyFiles = 256
+
+// queuedFiles is how many files wait to be read, unless one bundle has more.
+const queuedFiles = 8192
 
 // Memory of one Create: read buffers, which chunks are slices of.
 const (

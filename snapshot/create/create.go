@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
@@ -42,6 +43,7 @@ type creator struct {
 	ignore *ignore.Matcher
 	pool   *pool
 	jobs   chan job
+	queued *semaphore.Weighted // files in jobs
 	chunks chan chunkJob
 	links  *linker
 	spool  *spool
@@ -142,7 +144,7 @@ func Stream(ctx context.Context, sink Sink, name string, r io.Reader, opts Optio
 func newCreator(sink Sink, opts Options) *creator {
 	c := &creator{
 		opts: opts, sink: sink, owners: newOwners(), now: opts.now,
-		pool: newPool(bufferCount), jobs: make(chan job, 8), chunks: make(chan chunkJob, 4),
+		pool: newPool(bufferCount), jobs: make(chan job, 64), queued: semaphore.NewWeighted(queuedFiles), chunks: make(chan chunkJob, 4),
 		links: newLinker(), spool: new(spool),
 	}
 	if opts.Cache != "" {
@@ -238,7 +240,14 @@ func (c *creator) problem(path, op string, err error) {
 	c.problems = append(c.problems, snapshot.Problem{Path: path, Op: op, Err: err.Error(), Cause: err})
 }
 
-func (c *creator) send(ctx context.Context, j job) error { return flow.Send(ctx, c.jobs, j) }
+// send hands a job to the readers. It waits until few enough files wait: those of a job are
+// in memory.
+func (c *creator) send(ctx context.Context, j job) error {
+	if err := c.queued.Acquire(ctx, j.weight()); err != nil {
+		return context.Cause(ctx)
+	}
+	return flow.Send(ctx, c.jobs, j)
+}
 
 // finish writes what is left: nodes, index pages, and the root when all else is durable.
 func (c *creator) finish(ctx context.Context) (Result, error) {

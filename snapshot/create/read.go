@@ -22,6 +22,9 @@ type job struct {
 	stream io.Reader
 }
 
+// weight is how much of queuedFiles a job takes.
+func (j *job) weight() int64 { return int64(min(len(j.items), queuedFiles)) }
+
 // chunkJob is a chunk to hash and store. Its bytes lie in buf.
 type chunkJob struct {
 	data []byte
@@ -44,6 +47,7 @@ func (c *creator) read(ctx context.Context) error {
 	r := &reader{creator: c}
 	defer r.close()
 	for j := range c.jobs {
+		c.queued.Release(j.weight())
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}

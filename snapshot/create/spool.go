@@ -10,7 +10,7 @@ import (
 
 // spoolMemory is how many bytes a spool keeps in memory, in blocks of spoolBlock.
 const (
-	spoolMemory = 16 << 20
+	spoolMemory = 8 << 20
 	spoolBlock  = 256 << 10
 )
 
