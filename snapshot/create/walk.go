@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,7 @@ const (
 
 // listing is what one look at a directory gave.
 type listing struct {
+	begun   time.Time // before its names were read
 	st      fsys.Stat
 	xattrs  []manifest.Xattr
 	problem error    // with the attributes
@@ -106,7 +108,7 @@ func (c *creator) alone(name string) *dirent {
 
 // list starts looking at a directory: in advance, if it is not its turn yet.
 func (w *walker) list(ctx context.Context, rel string, advance bool) *listing {
-	l := &listing{ready: make(chan struct{})}
+	l := &listing{begun: time.Now(), ready: make(chan struct{})}
 	ok := w.beside(ctx, func() {
 		defer close(l.ready)
 		l.op, l.err = l.look(w.creator, rel, advance)
@@ -377,29 +379,32 @@ func (w *walker) contents(ctx context.Context, l *listing, d *directory) (subs [
 
 // renamed says so if a directory of which names are gone has others than were listed. A
 // large one is looked at for as long as reading takes, and a file that is renamed meanwhile
-// is found under neither name. What is only deleted is nobody's loss.
+// is found under neither name. What is only deleted is nobody's loss, and what was made
+// since is nobody's yet: where the file system says when that was, by this machine's
+// clock, it is no reason to call the snapshot partial.
 func (w *walker) renamed(d *directory, l *listing) {
-	names, err := w.namesOf(d, l)
+	dir, err := w.again(d, l)
 	if err != nil {
 		w.problem(d.rel, "list", err)
 		return
 	}
-	for _, name := range names {
-		if _, listed := slices.BinarySearch(l.names, name); !listed {
-			w.problem(d.rel, "list", ErrRenamed)
-			return
-		}
-	}
-}
-
-// namesOf lists a directory once more.
-func (w *walker) namesOf(d *directory, l *listing) ([]string, error) {
-	dir, err := w.again(d, l)
-	if err != nil {
-		return nil, err
-	}
 	defer dir.Close()
-	return dir.Names()
+	names, err := dir.Names()
+	if err != nil {
+		w.problem(d.rel, "list", err)
+		return
+	}
+	own := dir.OwnClock()
+	for _, name := range names {
+		if _, listed := slices.BinarySearch(l.names, name); listed {
+			continue
+		}
+		if born, known := dir.Born(name); own && known && born.After(l.begun) {
+			continue
+		}
+		w.problem(d.rel, "list", ErrRenamed)
+		return
+	}
 }
 
 // again opens a directory that was listed. If another one has come to its place, what is in

@@ -30,7 +30,13 @@ func TestNamesThatMoveWithinALargeDirectory(t *testing.T) {
 			return os.Rename(filepath.Join(dir, "f1999"), filepath.Join(dir, "f1999:seen"))
 		}, true},
 		"deleted": {func(dir string) error { return os.Remove(filepath.Join(dir, "f1999")) }, false},
-		"made":    {func(dir string) error { return os.WriteFile(filepath.Join(dir, "f1999+"), nil, 0o600) }, false},
+		"another made": {func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "f1999")), os.WriteFile(filepath.Join(dir, "f1999+"), nil, 0o600))
+		}, false},
+		"moved in": {func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "f1999")), os.Rename(dir+".other", filepath.Join(dir, "f1999+")))
+		}, true},
+		"made": {func(dir string) error { return os.WriteFile(filepath.Join(dir, "f1999+"), nil, 0o600) }, false},
 	} {
 		t.Run(what, func(t *testing.T) {
 			dir := t.TempDir()
@@ -38,6 +44,9 @@ func TestNamesThatMoveWithinALargeDirectory(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%04d", i)), make([]byte, 70<<10), 0o600); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if err := os.WriteFile(dir+".other", nil, 0o600); err != nil {
+				t.Fatal(err)
 			}
 			var once sync.Once
 			res, err := create.Snapshot(t.Context(), &hooked{snaptest.NewStore(), func() {
