@@ -88,8 +88,8 @@ func packetSize(controls []byte) int {
 		if err != nil {
 			return 0
 		}
-		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(body) >= 2 {
-			return int(binary.NativeEndian.Uint16(body))
+		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(body) >= 4 {
+			return int(binary.NativeEndian.Uint32(body)) // an int of the kernel's
 		}
 		controls = rest
 	}

@@ -19,7 +19,7 @@ import (
 // the stat cache, the same tree gives the same bundles with a cache or without, and
 // a change moves the ends in its neighbourhood only.
 type bundle struct {
-	items []*dirent
+	files []*dirent
 	size  int64
 }
 
@@ -31,9 +31,9 @@ func (w *walker) small(ctx context.Context, e *dirent) error {
 			return err
 		}
 	}
-	b.items = append(b.items, e)
+	b.files = append(b.files, e)
 	b.size += e.st.Size
-	if b.size >= bundleNormal/2 && bundleEnds(e) || len(b.items) >= bundleFiles && boundary(linkGroup(e.name), bundleFiles/4) || len(b.items) == 2*bundleFiles {
+	if b.size >= bundleNormal/2 && bundleEnds(e) || len(b.files) >= bundleFiles && boundary(linkGroup(e.name), bundleFiles/4) || len(b.files) == 2*bundleFiles {
 		return w.flush(ctx)
 	}
 	return nil
@@ -57,7 +57,7 @@ func (w *walker) flushEmpty(ctx context.Context) error {
 	if len(list) == 0 {
 		return nil
 	}
-	return w.send(ctx, job{items: list})
+	return w.send(ctx, job{files: list})
 }
 
 // bundleEnds draws whether a bundle may end after a dirent.
@@ -71,13 +71,13 @@ func bundleEnds(e *dirent) bool {
 func (w *walker) flush(ctx context.Context) error {
 	b := w.bundle
 	w.bundle = bundle{}
-	if len(b.items) == 0 {
+	if len(b.files) == 0 {
 		return nil
 	}
 	if !b.unchanged() {
-		return w.send(ctx, job{items: b.items})
+		return w.send(ctx, job{files: b.files})
 	}
-	for _, e := range b.items {
+	for _, e := range b.files {
 		if err := w.reuse(ctx, e); err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (w *walker) flush(ctx context.Context) error {
 func (b *bundle) unchanged() bool {
 	var chunk block.ID
 	var offset uint64
-	for _, e := range b.items {
+	for _, e := range b.files {
 		if !e.known.usable() {
 			return false
 		}

@@ -32,7 +32,7 @@ import (
 //	scan (ahead) ─▶ walk ─▶ jobs ─▶ read and cut ─▶ chunks ─▶ hash and add
 //
 // The walk alone decides the order of everything, so the result does not depend on
-// which stage is faster. A directory becomes a node when its last item is complete,
+// which stage is faster. A directory becomes a node when its last dirent is complete,
 // in whatever goroutine that happens.
 type creator struct {
 	opts   Options
@@ -129,7 +129,7 @@ func Stream(ctx context.Context, sink Sink, name string, r io.Reader, opts Optio
 		ModTime: manifest.TimeOf(c.created()),
 	}
 	err := c.run(ctx, func(ctx context.Context) error {
-		return c.send(ctx, job{stream: r, items: []*dirent{e}})
+		return c.send(ctx, job{stream: r, files: []*dirent{e}})
 	})
 	if err != nil {
 		return Result{}, fmt.Errorf("snapshot of a stream: %w", err)

@@ -42,12 +42,26 @@ func (p *partBuilder) add(c *content, again bool) {
 	}
 }
 
-// finish sets the records aside, with the nodes of the directory itself.
-func (p *partBuilder) finish(own []ref, s *spool) indexPart {
+// finish sets the records aside, with the nodes of the directory itself. It returns
+// ErrTooManyBlocks for more than any snapshot can name: what the cache knows of was not
+// counted when it was read.
+func (p *partBuilder) finish(own []ref, s *spool) (indexPart, error) {
 	for _, r := range own {
 		p.nodes = manifest.AppendRecord(p.nodes, r.id, r.size)
 	}
-	return indexPart{nodes: s.put(p.nodes), chunks: s.put(p.chunks), total: p.total + len(own)}
+	if err := checkPart((len(p.nodes) + len(p.chunks)) / manifest.RecordSize); err != nil {
+		return indexPart{}, err
+	}
+	return indexPart{nodes: s.put(p.nodes), chunks: s.put(p.chunks), total: p.total + len(own)}, nil
+}
+
+// checkPart refuses more records than a snapshot has blocks at most, which is far less than
+// a spool takes as one string.
+func checkPart(records int) error {
+	if records > maxBlocks {
+		return ErrTooManyBlocks
+	}
+	return nil
 }
 
 // indexBuilder joins what the directories add to the index, every block once and in walk

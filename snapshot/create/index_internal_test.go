@@ -1,10 +1,25 @@
 package create
 
 import (
+	"errors"
+	"math"
 	"testing"
 
 	"github.com/decube/decube/snapshot/manifest"
 )
+
+// What one directory adds to the index stays within what a spool takes as one string.
+func TestIndexPartsAreBounded(t *testing.T) {
+	if err := checkPart(maxBlocks); err != nil {
+		t.Error(err)
+	}
+	if err := checkPart(maxBlocks + 1); !errors.Is(err, ErrTooManyBlocks) {
+		t.Error(err)
+	}
+	if most := int64(maxBlocks) * manifest.RecordSize; most > math.MaxInt32 {
+		t.Errorf("a part of %d bytes does not fit", most)
+	}
+}
 
 // However many blocks there are, their index has room, and small ones keep small pages.
 func TestIndexHasRoom(t *testing.T) {

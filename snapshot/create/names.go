@@ -153,7 +153,7 @@ func (w *walker) follow(ctx context.Context, before *siblings, e *dirent) error 
 	if adopted {
 		return w.complete(ctx, e)
 	}
-	return w.send(ctx, job{items: []*dirent{e}, before: before})
+	return w.send(ctx, job{files: []*dirent{e}, before: before})
 }
 
 // adoptKnown gives a name what the cache knows of it, where that is what was read through

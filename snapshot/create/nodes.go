@@ -49,7 +49,7 @@ func (c *creator) complete(ctx context.Context, e *dirent) error {
 			return err
 		}
 		if !adopted {
-			c.links.settle(&job{items: []*dirent{next}, before: e.links})
+			c.links.settle(&job{files: []*dirent{next}, before: e.links})
 			return nil
 		}
 		c.links.settle(nil)
@@ -203,7 +203,10 @@ func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 			return err
 		}
 	}
-	*d.part = part.finish(nodes.stored, c.spool)
+	var err error
+	if *d.part, err = part.finish(nodes.stored, c.spool); err != nil {
+		return err
+	}
 	c.giveUp(d)
 	c.mu.Lock()
 	defer c.mu.Unlock()

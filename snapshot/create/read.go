@@ -17,13 +17,13 @@ const readAttempts = 3
 // job is content to read: one file, a bundle of small ones, a further name of a file, or a
 // stream.
 type job struct {
-	items  []*dirent
+	files  []*dirent
 	before *siblings // the name before
 	stream io.Reader
 }
 
 // weight is how much of queuedFiles a job takes.
-func (j *job) weight() int64 { return int64(min(len(j.items), queuedFiles)) }
+func (j *job) weight() int64 { return int64(min(len(j.files), queuedFiles)) }
 
 // chunkJob is a chunk to hash and store. Its bytes lie in buf.
 type chunkJob struct {
@@ -73,7 +73,7 @@ func (r *reader) retire() {
 }
 
 func (r *reader) job(ctx context.Context, j job) error {
-	e := j.items[0]
+	e := j.files[0]
 	path := e.path()
 	r.current.Store(&path)
 	switch {
@@ -81,14 +81,14 @@ func (r *reader) job(ctx context.Context, j job) error {
 		return r.stream(ctx, e, j.stream)
 	case j.before != nil:
 		return r.further(ctx, e, j.before)
-	case len(j.items) == 1 && e.st.Size >= snapshot.SmallFile:
+	case len(j.files) == 1 && e.st.Size >= snapshot.SmallFile:
 		return r.large(ctx, e)
 	default:
-		return r.bundle(ctx, j.items)
+		return r.bundle(ctx, j.files)
 	}
 }
 
-// open opens an item's file, keeping its directory open for the next one.
+// open opens a dirent's file, keeping its directory open for the next one.
 func (r *reader) open(e *dirent) (int, error) {
 	if r.dir == nil || r.rel != e.dir.rel {
 		if r.dir != nil {
@@ -104,7 +104,7 @@ func (r *reader) open(e *dirent) (int, error) {
 	return r.dir.OpenFile(e.name)
 }
 
-// drop leaves an item out and says why.
+// drop leaves a dirent out and says why.
 func (r *reader) drop(ctx context.Context, e *dirent, op string, err error) error {
 	r.problem(e.path(), op, err)
 	e.dropped = true
@@ -161,9 +161,9 @@ func (c *creator) hash(ctx context.Context) error {
 }
 
 // bundle reads small files into one chunk.
-func (r *reader) bundle(ctx context.Context, items []*dirent) error {
+func (r *reader) bundle(ctx context.Context, files []*dirent) error {
 	total := 0
-	for _, e := range items {
+	for _, e := range files {
 		total += int(e.st.Size)
 	}
 	region, err := r.region(ctx, total)
@@ -172,7 +172,7 @@ func (r *reader) bundle(ctx context.Context, items []*dirent) error {
 	}
 	var members, grown []*dirent
 	n := 0
-	for _, e := range items {
+	for _, e := range files {
 		m, op, err := r.small(e, region[n:total])
 		switch {
 		case errors.Is(err, errGrown):

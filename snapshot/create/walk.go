@@ -228,7 +228,7 @@ func (w *walker) window(ctx context.Context, d *directory, l *listing, from int)
 // errGone says that a name is not there any more.
 var errGone = errors.New("gone since it was listed")
 
-// look reads what an item is, all but the content and attributes of regular files
+// look reads what a dirent is, all but the content and attributes of regular files
 // and the attributes of directories. That a name is gone only its stat can say: other
 // calls miss other things, such as /proc.
 func (e *dirent) look(c *creator, dir *fsys.Dir) (op string, err error) {
@@ -472,7 +472,7 @@ func (w *walker) file(ctx context.Context, e *dirent) error {
 	case e.known.usable():
 		return w.reuse(ctx, e)
 	}
-	return w.send(ctx, job{items: []*dirent{e}})
+	return w.send(ctx, job{files: []*dirent{e}})
 }
 
 // reuse takes a file's content and attributes from the cache.
