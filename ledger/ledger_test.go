@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 30 * time.Second
 
 // smallLog is the log of a member: it fits the largest record of a ledger with the default
-// parameters, with little room beside. One as it ships is 64 MiB of zeros, written for each
+// parameters, with little room beside. One as it ships is 18 MiB of zeros, written for each
 // member of each test.
 var smallLog = logSize{segment: 5 << 19, segments: 2}
 

@@ -166,8 +166,10 @@ func TestArchiveLostAndLogKept(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(victim.dir, "archive")); err != nil {
 		t.Fatal(err)
 	}
-	if decided := victim.logged(func(j *journal.Journal, _ *journal.Memory) uint64 { return j.Decided() }); decided < last.Block {
-		t.Fatalf("the log knows of block %d, and %d are committed", decided, last.Block)
+	// Nothing waits for the record of a decision: what is on its way to the log when the
+	// ledger stops is lost, as in a crash.
+	if decided := victim.logged(func(j *journal.Journal, _ *journal.Memory) uint64 { return j.Decided() }); decided == 0 {
+		t.Fatalf("the log knows of no block, and %d are committed", last.Block)
 	}
 	victim.start()
 	s.until(ctx, "it votes again", func() bool {

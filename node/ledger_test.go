@@ -15,24 +15,16 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/block"
-	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/protocols/statesync"
 )
 
-// committee makes a genesis and the repositories of its validators, with small logs.
+// committee makes a genesis and the repositories of its validators.
 func committee(t *testing.T, n int) (*genesis.Genesis, []string) {
-	t.Helper()
-	return committeeWith(t, n, makeSmallLog)
-}
-
-// committeeWith is committee with repositories that are made after prepare was called.
-func committeeWith(t *testing.T, n int, prepare func(t *testing.T, dir string)) (*genesis.Genesis, []string) {
 	t.Helper()
 	var validators []genesis.Validator
 	var keys []sig.PrivateKey
@@ -51,7 +43,6 @@ func committeeWith(t *testing.T, n int, prepare func(t *testing.T, dir string)) 
 	var dirs []string
 	for _, key := range keys {
 		dir := filepath.Join(t.TempDir(), "repo")
-		prepare(t, dir)
 		if err := initRepo(dir, Setup{Genesis: g}, key.Encode()); err != nil {
 			t.Fatal(err)
 		}
@@ -74,22 +65,10 @@ func startAll(t *testing.T, log *slog.Logger, dirs ...string) []*running {
 func newcomer(t *testing.T, g *genesis.Genesis) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "repo")
-	makeSmallLog(t, dir)
 	if err := Init(dir, Setup{Genesis: g}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// makeSmallLog makes the log of votes of a repository that is to be, so that Init finds it
-// there as after an interruption. It is as small as a log may be that a node opens: one as
-// Init makes it is 64 MiB of zeros, written for each node of each test.
-func makeSmallLog(t *testing.T, dir string) {
-	t.Helper()
-	o := journal.Options{Dir: repo.Dir(dir).Ledger(), SegmentSize: 9 << 20, Segments: 2}
-	if err := journal.Create(o); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func status(ctx context.Context, t *testing.T, n *running) ledger.Status {
@@ -319,7 +298,7 @@ func TestFollowerBecomesAValidator(t *testing.T) {
 func TestNodeOutlivesItsLedger(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	g, dirs := committeeWith(t, 1, func(*testing.T, string) {}) // with a log as it ships
+	g, dirs := committee(t, 1)
 	nodes := startAll(t, discard, dirs[0], newcomer(t, g))
 	validator, follower := nodes[0], nodes[1]
 	register(ctx, t, validator, block.New(block.Raw, []byte("first")).ID())

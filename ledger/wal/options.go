@@ -31,10 +31,11 @@ type Options struct {
 	MaxRecord int
 }
 
-// Default returns the options of a replica's log in dir: 4 segments of 16 MiB,
-// records of at most 10 MiB.
+// Default returns the options of a replica's log in dir: 2 segments of 9 MiB, records of
+// at most 8.5 MiB. A log under load grows to what it needs, and a larger one would write no
+// fewer bytes: segments beyond those that it begins with are kept while they are used.
 func Default(dir string) Options {
-	return Options{FS: durable.OS, Dir: dir, SegmentSize: 16 << 20, Segments: 4, MaxRecord: 10 << 20}
+	return Options{FS: durable.OS, Dir: dir, SegmentSize: 9 << 20, Segments: 2, MaxRecord: 17 << 19}
 }
 
 // Validate returns ErrOptions, with the reason, for options that cannot be used.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/decube/decube/internal/bench"
 	"github.com/decube/decube/internal/config"
-	"github.com/decube/decube/ledger/journal"
 )
 
 // base is a run that takes no time.
@@ -33,9 +32,6 @@ func TestRun(t *testing.T) {
 			defer cancel()
 			cfg := base(t)
 			change(&cfg)
-			if cfg.Validators > 1 { // the one that is alone has a log as it ships
-				makeSmallLogs(t, cfg)
-			}
 			m, err := Run(ctx, cfg)
 			if err != nil {
 				t.Fatal(err)
@@ -62,18 +58,6 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// makeSmallLogs makes the logs of all validators, which Run finds there. They are as small
-// as logs may be that a validator opens: one as it ships is 64 MiB of zeros.
-func makeSmallLogs(t *testing.T, cfg Config) {
-	t.Helper()
-	for i := range cfg.Validators {
-		o := journal.Options{Dir: validatorDir(cfg.Dir, i), SegmentSize: 9 << 20, Segments: 2}
-		if err := journal.Create(o); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestConfigIsChecked(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"validators":   func(c *Config) { c.Validators = 0 },
@@ -96,7 +80,6 @@ func TestRunStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	cfg := base(t)
-	makeSmallLogs(t, cfg)
 	if _, err := Run(ctx, cfg); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
