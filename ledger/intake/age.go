@@ -6,22 +6,23 @@ import (
 	"github.com/decube/decube/ledger/tx"
 )
 
-// Overdue returns at most so many transactions that have waited for age or longer and
-// are to be sent to everybody again: those that came through origin own, in order, and of
-// the others' the fronts only. What one validator lacks of another's clients' is sent
-// again by the one that they came through; others see to it that nobody is suspected for
-// what never reached him, and an origin that floods is not multiplied by them.
+// Overdue returns transactions that have waited for age or longer and are to be sent to
+// everybody again: of the others' origins the fronts, and those that came through origin
+// own, in order, until there are so many. What one validator lacks of another's clients' is
+// sent again by the one that they came through; others see to it that nobody is suspected
+// for what never reached him, and an origin that floods is not multiplied by them. One of
+// its own is always among them: the others' fronts may be junk that stays.
 func (p *Pool) Overdue(now, age time.Duration, own, most int) []*tx.Transaction {
 	var ts []*tx.Transaction
 	for i, q := range p.queues {
-		if i != own && q.head != nil && len(ts) < most && now-q.head.it.since >= age {
+		if i != own && q.head != nil && now-q.head.it.since >= age {
 			ts = append(ts, q.head.it.t)
 		}
 	}
 	if own < 0 || own >= len(p.queues) {
 		return ts
 	}
-	for pl := p.queues[own].head; pl != nil && len(ts) < most; pl = pl.next {
+	for pl, most := p.queues[own].head, max(most, len(ts)+1); pl != nil && len(ts) < most; pl = pl.next {
 		if now-pl.it.since < age {
 			break
 		}

@@ -245,8 +245,8 @@ func TestOverdueAndExpired(t *testing.T) {
 	if got := nonces(p.Overdue(65, 15, 0, 9)); !slices.Equal(got, []uint64{1, 0, 2, 4}) {
 		t.Errorf("overdue are %d, want the other's front and all own that are as old", got)
 	}
-	if got := nonces(p.Overdue(65, 15, 0, 2)); !slices.Equal(got, []uint64{1, 0}) {
-		t.Errorf("two overdue are %d", got)
+	if got := nonces(p.Overdue(65, 15, 0, 1)); !slices.Equal(got, []uint64{1, 0}) {
+		t.Errorf("overdue are %d, want the other's front and one own beside it", got)
 	}
 	if got := nonces(p.Overdue(65, 15, -1, 9)); !slices.Equal(got, []uint64{0, 1}) {
 		t.Errorf("overdue at a stranger's are %d, want the fronts", got)
