@@ -29,10 +29,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
 
-// smallLog is the log of a member: it fits the largest record of a ledger with the default
-// parameters, with little room beside. One as it ships is 18 MiB of zeros, written for each
-// member of each test.
-var smallLog = logSize{segment: 5 << 19, segments: 2}
+// smallBlocks is how many bytes a block of a swarm may have, and smallLog the log of a
+// member, which fits the largest record then, with little room beside. One as it ships is
+// 18 MiB of zeros, written for each member of each test.
+const smallBlocks = 192 << 10
+
+var smallLog = logSize{segment: 1 << 19, segments: 2}
 
 // options are those of a log of this size in a member's directory.
 func (s logSize) options(dir string) journal.Options {
@@ -99,6 +101,7 @@ func newSwarmAt(tb testing.TB, created time.Time, validators, followers int, cha
 		}
 	}
 	p := genesis.DefaultParams()
+	p.MaxBlockBytes = smallBlocks
 	if change != nil {
 		change(&p)
 	}
