@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -68,9 +67,11 @@ func TestListedInAdvance(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
+			samples := time.NewTicker(100 * time.Microsecond)
+			defer samples.Stop()
 			for ctx.Err() == nil {
 				most.Store(max(most.Load(), c.ahead.Load()))
-				runtime.Gosched()
+				<-samples.C
 			}
 		}()
 		defer func() { cancel(); <-done }()

@@ -85,7 +85,7 @@ func TestDemo(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-bin", bin, "-source", source, "-size", "128MiB"}, &out); err != nil {
+	if err := run(t.Context(), []string{"-bin", bin, "-source", source, "-size", "64MiB"}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	for _, want := range []string{"registered in block 1", "exit code 1", "after the leader's death", "kill -9 bob", "identical, byte for byte", "bob         was killed", "nothing is left on disk"} {

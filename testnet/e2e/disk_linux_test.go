@@ -213,7 +213,7 @@ func damage(t *testing.T, repo string, where []byte) {
 func TestFileThatChanges(t *testing.T) {
 	t.Parallel()
 	n := start(t, swarm(t), "one", nil)
-	source := tree(t, 45, 1, 64<<20)
+	source := tree(t, 45, 1, 16<<20)
 	file := filepath.Join(source, "00000")
 	read := watchPath(t, file, unix.IN_ACCESS)
 	j := begin(t, n, nil, "snapshot", "create", source)
@@ -221,7 +221,7 @@ func TestFileThatChanges(t *testing.T) {
 	if err := j.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	changed := noise(46, 64<<20)
+	changed := noise(46, 16<<20)
 	write(t, file, changed)
 	a := j.kill(t, syscall.SIGCONT)
 	a.ends(t, 0)
@@ -232,7 +232,7 @@ func TestFileThatChanges(t *testing.T) {
 	} else {
 		target := filepath.Join(t.TempDir(), "first")
 		ask(t, n, "snapshot", "restore", snaps[0].CID, target).ends(t, 0)
-		if got, err := os.ReadFile(filepath.Join(target, "00000")); err != nil || !bytes.Equal(got, changed) && !bytes.Equal(got, noise(45, 64<<20)) {
+		if got, err := os.ReadFile(filepath.Join(target, "00000")); err != nil || !bytes.Equal(got, changed) && !bytes.Equal(got, noise(45, 16<<20)) {
 			t.Errorf("the snapshot holds what the file never was (%d bytes, %v)", len(got), err)
 		}
 	}

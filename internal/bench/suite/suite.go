@@ -102,7 +102,7 @@ func New(ctx context.Context, cfg Config) (*Suite, error) {
 // which take as long, and for those that move little.
 const (
 	limitsOfContent = 1 << 30
-	limitsOfLedger  = 64 << 20
+	limitsOfLedger  = 32 << 20
 )
 
 // measureLimits measures the machine's limits, over at most so many bytes, unless they
