@@ -34,14 +34,21 @@ func (p *pace) committed(r *Replica, s *slot, count uint32) {
 
 // entered starts the clocks of a new view.
 func (p *pace) entered(now uint64) {
+	p.best = p.most()
 	p.progressAt, p.decisions = now, 0
 	p.restart(now)
 }
 
 // left takes note of a view that was given up. What the floor is measured
 // against is lowered too, so that a swarm that has become slower does not
-// replace one leader after another.
-func (p *pace) left() { p.best /= 2 }
+// replace one leader after another; but not below what this view has committed in the
+// period that it did not end.
+func (p *pace) left() { p.best, p.count = max(p.best/2, p.count), 0 }
+
+// most returns what the floor is measured against: what the best period has made, or the
+// present one so far. A leader that dies in its first period has shown what can be
+// done, and one that is slow has to be held against that.
+func (p *pace) most() uint64 { return max(p.best, p.count) }
 
 func (p *pace) restart(now uint64) { p.periodAt, p.busy, p.count = now, 0, 0 }
 

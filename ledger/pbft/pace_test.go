@@ -214,6 +214,39 @@ func TestFloorComesDown(t *testing.T) {
 	if r.pace.best != 50 {
 		t.Errorf("after a view change the best period counts %d, want half", r.pace.best)
 	}
+	r.pace.count = 40
+	r.pace.entered(r.now)
+	r.pace.count = 30
+	r.pace.left()
+	r.pace.left()
+	if r.pace.best != 15 {
+		t.Errorf("after two more the best period counts %d, want half of what the first of them had committed", r.pace.best)
+	}
+}
+
+// A leader that dies before anything was measured has shown what can be done all the same.
+func TestFloorOfALeaderThatDiedEarly(t *testing.T) {
+	cfg := quietConfig()
+	cfg.FloorPeriod, cfg.FloorDivisor = 10, 4
+	for name, give := range map[string]func(p *pace){
+		"given up":              func(p *pace) { p.left(); p.entered(0) },
+		"given up by others":    func(p *pace) { p.entered(0) },
+		"at the epoch's end":    func(p *pace) { *p = pace{best: p.most()} },
+		"given up, and changed": func(p *pace) { p.left(); p.count = 1; p.entered(0) },
+	} {
+		cl := newCluster(t, 4, cfg)
+		r := cl.nodes[1].Replica
+		r.pace.count = 10
+		give(&r.pace)
+		r.pace.count = 2
+		for range cfg.FloorPeriod {
+			r.now++
+			r.measure(Tick{Oldest: 1, Waiting: 40})
+		}
+		if !r.changing {
+			t.Errorf("%s: one that is five times as slow leads on", name)
+		}
+	}
 }
 
 // A leader is not slow because clients ask for less: what it commits is held against

@@ -264,7 +264,7 @@ func (r *Replica) Committed() uint64 { return r.base.header.Seq }
 
 // Carried returns what the next epoch's replica is to be started with.
 func (r *Replica) Carried() Carried {
-	return Carried{Failed: r.failed, Latency: r.pace.latency, Best: r.pace.best}
+	return Carried{Failed: r.failed, Latency: r.pace.latency, Best: r.pace.most()}
 }
 
 // Stable returns the sequence number of the last certified checkpoint.
