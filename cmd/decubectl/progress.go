@@ -187,6 +187,18 @@ func (m *meter) draw(now time.Time) {
 	_, _ = io.WriteString(m.out, b.String()) // a terminal that went away needs no progress
 }
 
+// above has something written where the display is, which comes back below it.
+func (m *meter) above(write func()) {
+	if m == nil {
+		write()
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wipe()
+	write()
+}
+
 // home moves the cursor to the first line that was drawn.
 func (m *meter) home(b *strings.Builder) {
 	b.WriteByte('\r')
@@ -198,11 +210,17 @@ func (m *meter) home(b *strings.Builder) {
 func (m *meter) erase() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.wipe()
+}
+
+// wipe does so while mu is held.
+func (m *meter) wipe() {
 	if m.drawn == 0 {
 		return
 	}
 	var b strings.Builder
 	m.home(&b)
+	m.drawn = 0
 	b.WriteString("\x1b[J")
 	_, _ = io.WriteString(m.out, b.String()) // as in draw
 }

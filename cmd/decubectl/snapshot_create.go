@@ -45,7 +45,8 @@ keeps it. The CID is printed on standard output, a summary on standard error.
 
 Files are read with your rights, and only chunks that the node lacks are sent to
 it. Files that are unchanged since the last snapshot of the same path are not
-read again. What cannot be read is listed, and the exit code is 3.
+read again. What cannot be read is listed, and the exit code is 3; with --json the
+first thousand are in the result too, and how many there are.
 
 Snapshots are not encrypted. Whoever has the CID of one can read all of it: names,
 owners, times and contents, from any peer of the swarm that serves it. A node's
@@ -217,6 +218,7 @@ func (o *snapshotCreateOptions) run(ctx context.Context, e *env) error {
 func (o *snapshotCreateOptions) take(ctx context.Context, e *env, b blocks, opts create.Options) (create.Result, error) {
 	m := e.meter("snapshot")
 	defer m.close()
+	opts.Problem = warnOf(e, m)
 	if m != nil {
 		opts.Progress = func(p snapshot.Progress) { m.set(p.Bytes, 0, plural(p.Files, "file")+"  "+p.Path) }
 	}
@@ -252,25 +254,38 @@ func (out *created) report(e *env) error {
 	}
 	e.note("%s, %s; %s of %s new, %s; %.2f s, %s", plural(res.Files, "file"), size(res.Bytes),
 		count(res.NewChunks), plural(res.Chunks, "chunk"), size(res.NewBytes), res.Seconds, rate(res.Bytes, res.Seconds))
-	for _, path := range res.Skipped {
-		e.note("Skipped the socket %s.", path)
-	}
-	for _, path := range res.Private {
-		e.note("Left out %s: it belongs to a node's repository, which holds its keys.", path)
-	}
+	noteEach(e, res.Skipped, res.SkippedCount, "Skipped the socket %s.", "Skipped %s more sockets.")
+	noteEach(e, res.Private, res.PrivateCount, "Left out %s: it belongs to a node's repository, which holds its keys.",
+		"Left out %s more names that belong to nodes' repositories.")
 	if res.CacheError != "" {
 		e.note("The next snapshot will read every file again: %s.", res.CacheError)
 	}
-	return problems(e, res.Problems, "the snapshot is kept, but it is not complete")
+	return partial(res.ProblemCount, "the snapshot is kept, but it is not complete")
 }
 
-// problems lists what could not be done, and says that the work is partial.
-func problems(e *env, list []snapshot.Problem, what string) error {
-	for _, p := range list {
-		e.warn("%v", p)
+// noteEach tells of paths, of which only the first are known by name, and how many more
+// there are.
+func noteEach(e *env, first []string, total int64, each, further string) {
+	for _, path := range first {
+		e.note(each, path)
 	}
-	if len(list) == 0 {
+	if more := total - int64(len(first)); more > 0 {
+		e.note(further, count(more))
+	}
+}
+
+// warnOf returns what tells the user of a problem as it comes, above the display of
+// progress: to list all of them at the end would be to keep them in memory.
+func warnOf(e *env, m *meter) func(snapshot.Problem) {
+	return func(p snapshot.Problem) {
+		m.above(func() { e.warn("%v", p) })
+	}
+}
+
+// partial says that work is done in part, if there were problems.
+func partial(count int64, what string) error {
+	if count == 0 {
 		return nil
 	}
-	return exitcode.With(fmt.Errorf("%s: %s, listed above", what, plural(int64(len(list)), "problem")), exitcode.Partial)
+	return exitcode.With(fmt.Errorf("%s: %s, listed above", what, plural(count, "problem")), exitcode.Partial)
 }

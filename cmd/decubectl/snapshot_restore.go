@@ -39,7 +39,8 @@ gets its name when it is complete; nothing outside TARGET is touched.
 
 A restore that was interrupted goes on where it was when it is called again. A
 TARGET with other content is refused unless --overwrite or --skip-existing is given.
-What could not be restored as recorded is listed, and the exit code is 3.`,
+What could not be restored as recorded is listed, and the exit code is 3; with --json
+the first thousand are in the result too, and how many there are.`,
 		Example: `  decubectl snapshot restore bafyrei... ./copy
   decubectl snapshot restore bafyrei... ./copy --include src/main.go --include doc
   decubectl snapshot restore bafyrei.../etc /tmp/etc --skip-existing`,
@@ -123,7 +124,7 @@ func (o *snapshotRestoreOptions) run(ctx context.Context, e *env) error {
 	}
 	e.note("%s restored, %s written, %s present already; %.2f s, %s", plural(out.Files, "file"), size(out.Bytes),
 		count(out.Present), out.Seconds, rate(out.Bytes, out.Seconds))
-	return problems(e, out.Problems, "the snapshot was not restored as recorded")
+	return partial(out.ProblemCount, "the snapshot was not restored as recorded")
 }
 
 // put restores from b, and shows how it goes.
@@ -131,6 +132,7 @@ func (o *snapshotRestoreOptions) put(ctx context.Context, e *env, b blocks) (res
 	opts := o.Options
 	m := e.meter("restore")
 	defer m.close()
+	opts.Problem = warnOf(e, m)
 	if m != nil {
 		var total int64
 		if r, err := snapshot.LoadRoot(ctx, b, o.root); err == nil && len(opts.Include) == 0 {

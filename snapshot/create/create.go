@@ -1,7 +1,6 @@
 package create
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,18 +60,19 @@ type creator struct {
 	current              atomic.Pointer[string]
 	fatal                func(error)
 
-	mu       sync.Mutex
-	stats    manifest.Stats
-	problems []snapshot.Problem
-	skipped  []string
-	left     []string // that are private
+	problems *snapshot.Problems
+
+	mu      sync.Mutex
+	stats   manifest.Stats
+	skipped few
+	left    few // that are private
 
 	private private
 }
 
 // Snapshot takes a snapshot and gives its blocks to sink. When it returns without an
-// error everything is durable, the root last. What could not be read is in
-// Result.Problems and not in the snapshot. Memory is bounded by about 100 MiB, 40
+// error everything is durable, the root last. What could not be read is told to
+// Options.Problem and not in the snapshot. Memory is bounded by about 100 MiB, 40
 // bytes for each chunk, and the names of a few directories.
 func Snapshot(ctx context.Context, sink Sink, opts Options) (Result, error) {
 	if err := opts.check(); err != nil {
@@ -145,7 +145,7 @@ func newCreator(sink Sink, opts Options) *creator {
 	c := &creator{
 		opts: opts, sink: sink, owners: newOwners(), now: opts.now,
 		pool: newPool(bufferCount), jobs: make(chan job, 64), queued: semaphore.NewWeighted(queuedFiles), chunks: make(chan chunkJob, 4),
-		links: newLinker(), spool: new(spool),
+		links: newLinker(), spool: new(spool), problems: snapshot.NewProblems(opts.Problem),
 	}
 	if opts.Cache != "" {
 		c.spool.dir = filepath.Dir(opts.Cache)
@@ -234,11 +234,7 @@ func (c *creator) run(ctx context.Context, feed func(context.Context) error) err
 	return context.Cause(ctx)
 }
 
-func (c *creator) problem(path, op string, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.problems = append(c.problems, snapshot.Problem{Path: path, Op: op, Err: err.Error(), Cause: err})
-}
+func (c *creator) problem(path, op string, err error) { c.problems.Add(path, op, err) }
 
 // send hands a job to the readers. It waits until few enough files wait: those of a job are
 // in memory.
@@ -286,18 +282,17 @@ func (c *creator) finish(ctx context.Context) (Result, error) {
 }
 
 func (c *creator) result(id block.ID, written blockstore.WriteStats) Result {
-	slices.SortFunc(c.problems, func(a, b snapshot.Problem) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Op, b.Op))
-	})
-	slices.Sort(c.skipped)
-	slices.Sort(c.left)
+	slices.Sort(c.skipped.first)
+	slices.Sort(c.left.first)
 	s := c.stats
 	return Result{
 		ID: id, Files: int64(s.Files), Dirs: int64(s.Dirs), Others: int64(s.Others), Bytes: int64(s.Bytes),
 		Nodes: int64(s.Nodes), Chunks: int64(s.Chunks), ChunkBytes: int64(s.ChunkBytes),
 		NewChunks: c.newChunks(written), NewBytes: written.NewBytes,
 		Reused: c.reused.Load(), Created: c.created(), Seconds: c.now().Sub(c.started).Seconds(),
-		Problems: c.problems, Skipped: c.skipped, Private: c.left,
+		Problems: c.problems.List(), ProblemCount: c.problems.Count(),
+		Skipped: c.skipped.first, SkippedCount: c.skipped.count,
+		Private: c.left.first, PrivateCount: c.left.count,
 	}
 }
 

@@ -133,7 +133,12 @@ func TestUnreadable(t *testing.T) {
 func unreadableChild(t *testing.T, root string) {
 	t.Helper()
 	store := snaptest.NewStore()
-	res := snaptest.Create(t, store, snaptest.Fixed(root))
+	opts, told := snaptest.Fixed(root), 0
+	opts.Problem = func(snapshot.Problem) { told++ }
+	res := snaptest.Create(t, store, opts)
+	if told != len(res.Problems) || res.ProblemCount != int64(told) {
+		t.Errorf("%d problems were told, %d counted, %d listed", told, res.ProblemCount, len(res.Problems))
+	}
 	var got []string
 	for _, p := range res.Problems {
 		if !errors.Is(p, os.ErrPermission) {

@@ -184,9 +184,7 @@ func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 		}
 	}
 	if alone && c.tree.Type == 0 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.problems[0]
+		return c.problems.List()[0]
 	}
 	if !alone {
 		id, err := nodes.finish(ctx)

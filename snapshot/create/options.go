@@ -71,6 +71,9 @@ type Options struct {
 
 	// Progress, when not nil, is called several times a second, never concurrently.
 	Progress func(snapshot.Progress)
+	// Problem, when not nil, is called with each problem as it comes, never concurrently;
+	// Snapshot waits for it.
+	Problem func(snapshot.Problem)
 
 	// Tests may set another clock than this machine's, nil, and say that the file
 	// systems' times are of yet another one.
@@ -101,18 +104,23 @@ type Result struct {
 	Reused     int64     `json:"reused"`     // files known from the cache, not read
 	Created    time.Time `json:"created"`
 	Seconds    float64   `json:"seconds"`
-	// Problems are what is missing or doubtful: the snapshot is partial when there are any.
-	Problems []snapshot.Problem `json:"problems,omitempty"`
-	// Skipped are sockets, which mean nothing without the process behind them.
-	Skipped []string `json:"skipped,omitempty"`
-	// Private is what was left out because it is in one of the Private directories.
-	Private []string `json:"private,omitempty"`
+	// Problems are what is missing or doubtful, the first thousand: the snapshot is partial
+	// when there are any.
+	Problems     []snapshot.Problem `json:"problems,omitempty"`
+	ProblemCount int64              `json:"problem_count,omitempty"`
+	// Skipped are sockets, which mean nothing without the process behind them, the first thousand.
+	Skipped      []string `json:"skipped,omitempty"`
+	SkippedCount int64    `json:"skipped_count,omitempty"`
+	// Private is what was left out because it is in one of the Private directories, the first
+	// thousand.
+	Private      []string `json:"private,omitempty"`
+	PrivateCount int64    `json:"private_count,omitempty"`
 	// CacheError says why the stat cache could not be written, which only costs time.
 	CacheError string `json:"cache_error,omitempty"`
 }
 
 // Partial reports whether something could not be done as asked.
-func (r *Result) Partial() bool { return len(r.Problems) > 0 }
+func (r *Result) Partial() bool { return r.ProblemCount > 0 }
 
 var (
 	// ErrChanged is the cause of a snapshot.Problem with a file that changed each time it was

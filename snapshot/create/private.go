@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/fsys"
 )
 
@@ -80,11 +81,19 @@ func (c *creator) checkTop(dir, file string) error {
 	return nil
 }
 
+// few is the first snapshot.MaxListed of any number of paths.
+type few struct {
+	first []string
+	count int64
+}
+
 // leaveOut takes note of what is not taken by rule.
-func (c *creator) leaveOut(list *[]string, path string) {
+func (c *creator) leaveOut(list *few, path string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	*list = append(*list, path)
+	if list.count++; len(list.first) < snapshot.MaxListed {
+		list.first = append(list.first, path)
+	}
 }
 
 // cacheTag is the name of the file that marks a directory as a cache, and cacheSignature

@@ -75,7 +75,7 @@ func TestFirstNameFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer dir.Close()
-		r := &restorer{target: dir, opts: Options{NoSync: true, NoOwner: true}}
+		r := &restorer{target: dir, opts: Options{NoSync: true, NoOwner: true}, problems: snapshot.NewProblems(nil)}
 		in := &directory{keeps: true}
 		in.pending.Store(100)
 		g := &linkGroupState{in: in, name: "first"}
@@ -109,8 +109,8 @@ func TestFirstNameFails(t *testing.T) {
 				t.Errorf("%v: %s is file %d with %d names, %v", kind, name, st.Ino, st.Nlink, err)
 			}
 		}
-		if len(r.problems) != 1 || r.problems[0].Path != "no/name" || in.pending.Load() != 94 {
-			t.Errorf("%v: %v, %d pending", kind, r.problems, in.pending.Load())
+		if list := r.problems.List(); len(list) != 1 || list[0].Path != "no/name" || in.pending.Load() != 94 {
+			t.Errorf("%v: %v, %d pending", kind, list, in.pending.Load())
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,25 +56,30 @@ type Options struct {
 	NoSync bool
 	// Progress, when not nil, is called several times a second, never concurrently.
 	Progress func(snapshot.Progress)
+	// Problem, when not nil, is called with each problem as it comes, never concurrently;
+	// Snapshot waits for it.
+	Problem func(snapshot.Problem)
 }
 
 // Result says what was restored.
 type Result struct {
-	Files    int64              `json:"files"`
-	Dirs     int64              `json:"dirs"`
-	Others   int64              `json:"others"`
-	Bytes    int64              `json:"bytes"`   // written
-	Present  int64              `json:"present"` // files that were complete already
-	Skipped  int64              `json:"skipped"` // names left alone, with Skip
-	Seconds  float64            `json:"seconds"`
-	Problems []snapshot.Problem `json:"problems,omitempty"`
+	Files   int64   `json:"files"`
+	Dirs    int64   `json:"dirs"`
+	Others  int64   `json:"others"`
+	Bytes   int64   `json:"bytes"`   // written
+	Present int64   `json:"present"` // files that were complete already
+	Skipped int64   `json:"skipped"` // names left alone, with Skip
+	Seconds float64 `json:"seconds"`
+	// Problems are what is missing, or not as recorded, the first thousand.
+	Problems     []snapshot.Problem `json:"problems,omitempty"`
+	ProblemCount int64              `json:"problem_count,omitempty"`
 }
 
 // Wrote reports whether anything was written, as far as a restore that failed has come.
 func (r *Result) Wrote() bool { return r.Files+r.Dirs+r.Others+r.Bytes > 0 }
 
 // Partial reports whether something could not be restored as recorded.
-func (r *Result) Partial() bool { return len(r.Problems) > 0 }
+func (r *Result) Partial() bool { return r.ProblemCount > 0 }
 
 var (
 	// ErrTargetExists is returned, with the first names in question, when a target
@@ -115,9 +119,10 @@ type restorer struct {
 	files, dirs, others, bytes, present, skipped atomic.Int64
 	current                                      atomic.Pointer[string]
 
-	mu       sync.Mutex
-	problems []snapshot.Problem
-	opened   map[string]uint32 // modes of directories that were there and had to be opened up
+	problems *snapshot.Problems
+
+	mu     sync.Mutex
+	opened map[string]uint32 // modes of directories that were there and had to be opened up
 }
 
 // Snapshot writes a snapshot into the directory target, which it makes when it does
@@ -131,7 +136,7 @@ type restorer struct {
 // is when Restore returns, unless NoSync is set.
 //
 // A path of Include that is not in the snapshot is ErrNotInSnapshot, and nothing is
-// written. What could not be set or made is in Result.Problems. A full disk is an
+// written. What could not be set or made is told to Options.Problem. A full disk is an
 // error that wraps syscall.ENOSPC.
 func Snapshot(ctx context.Context, src snapshot.Source, root block.ID, target string, opts Options) (Result, error) {
 	started := time.Now()
@@ -178,7 +183,8 @@ func newRestorer(ctx context.Context, src snapshot.Source, id block.ID, opts Opt
 		tree: tree, opts: opts,
 		euid: uint32(os.Geteuid()), egid: uint32(os.Getegid()), umask: umask(),
 		tasks: make(chan task, 64), larges: make(chan task, 1),
-		opened: make(map[string]uint32), firsts: make(map[[manifest.LinkSize]byte]*linkGroupState),
+		problems: snapshot.NewProblems(opts.Problem),
+		opened:   make(map[string]uint32), firsts: make(map[[manifest.LinkSize]byte]*linkGroupState),
 	}, nil
 }
 
@@ -255,7 +261,7 @@ func (r *restorer) run(ctx context.Context) error {
 // barred returns why nothing at all could be made, if it is not for the entries: one error
 // says more of a target that cannot be written than a problem with each name.
 func (r *restorer) barred() error {
-	if len(r.problems) == 0 || r.dirs.Load() > 1 || r.files.Load()+r.others.Load()+r.present.Load()+r.skipped.Load() > 0 {
+	if r.problems.Count() == 0 || r.dirs.Load() > 1 || r.files.Load()+r.others.Load()+r.present.Load()+r.skipped.Load() > 0 {
 		return nil
 	}
 	name := r.tempName()
@@ -266,19 +272,13 @@ func (r *restorer) barred() error {
 	return errors.Join(fsys.Close(fd), r.target.Unlink(name))
 }
 
-func (r *restorer) problem(path, op string, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.problems = append(r.problems, snapshot.Problem{Path: path, Op: op, Err: err.Error(), Cause: err})
-}
+func (r *restorer) problem(path, op string, err error) { r.problems.Add(path, op, err) }
 
 func (r *restorer) result(took time.Duration) Result {
-	slices.SortFunc(r.problems, func(a, b snapshot.Problem) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Op, b.Op))
-	})
 	return Result{
 		Files: r.files.Load(), Dirs: r.dirs.Load(), Others: r.others.Load(), Bytes: r.bytes.Load(),
-		Present: r.present.Load(), Skipped: r.skipped.Load(), Seconds: took.Seconds(), Problems: r.problems,
+		Present: r.present.Load(), Skipped: r.skipped.Load(), Seconds: took.Seconds(),
+		Problems: r.problems.List(), ProblemCount: r.problems.Count(),
 	}
 }
 
