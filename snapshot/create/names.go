@@ -250,18 +250,25 @@ func (r *reader) further(ctx context.Context, e *dirent, s *siblings) error {
 	if !now.IsRegular() {
 		return r.drop(ctx, e, "read", ErrChanged)
 	}
-	e.become(&now, r.owners)
+	if err := r.become(e, &now); err != nil {
+		return r.drop(ctx, e, "stat", err)
+	}
 	return r.whole(ctx, e, fd)
 }
 
 // become takes over what a regular file is now. It keeps its place in its group only if
-// it is still the file of which the names were found.
-func (e *dirent) become(now *fsys.Stat, owners *owners) {
+// it is still the file of which the names were found, and none in the snapshot if what has
+// come to its name is private.
+func (c *creator) become(e *dirent, now *fsys.Stat) error {
+	if c.private.has(now) {
+		return ErrPrivate
+	}
 	link, attrs := e.entry.Link, e.entry.Xattrs
 	if now.Nlink < 2 || now.Dev != e.st.Dev || now.Ino != e.st.Ino {
 		link = nil
 	}
 	e.st = *now
-	e.entry = entryOf(e.name, now, owners)
+	e.entry = entryOf(e.name, now, c.owners)
 	e.entry.Link, e.entry.Xattrs = link, attrs
+	return nil
 }

@@ -184,7 +184,10 @@ func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 		}
 	}
 	if alone && c.tree.Type == 0 {
-		return c.problems.List()[0]
+		if list := c.problems.List(); len(list) > 0 {
+			return list[0]
+		}
+		return ErrPrivate
 	}
 	if !alone {
 		id, err := nodes.finish(ctx)

@@ -2,10 +2,12 @@ package create_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -103,6 +105,39 @@ func TestPrivateMark(t *testing.T) {
 		opts.Path = at(path)
 		if _, err := create.Snapshot(t.Context(), store, opts); !errors.Is(err, create.ErrPrivate) {
 			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// TestPrivateInThePlaceOfAnother puts what is private where something else was found: a
+// directory that is listed later, and a file that is read later. Neither is in the snapshot.
+func TestPrivateInThePlaceOfAnother(t *testing.T) {
+	dir, repo := t.TempDir(), t.TempDir()
+	must := snaptest.Musts(t)
+	for i := range 300 { // so many that the last is not sent to be read before the first is
+		must(os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%03d", i)), make([]byte, 70<<10), 0o600))
+	}
+	must(os.Mkdir(filepath.Join(dir, "sub"), 0o700), os.Mkdir(filepath.Join(repo, "blocks"), 0o700),
+		os.WriteFile(filepath.Join(repo, "identity.key"), []byte("secret"), 0o600))
+	opts := snaptest.Fixed(dir)
+	opts.Private = []string{repo}
+	store := snaptest.NewStore()
+	var once sync.Once
+	res, err := create.Snapshot(t.Context(), &hooked{store, func() {
+		once.Do(func() {
+			if err := errors.Join(os.Rename(filepath.Join(repo, "identity.key"), filepath.Join(dir, "f299")),
+				os.Remove(filepath.Join(dir, "sub")), os.Rename(filepath.Join(repo, "blocks"), filepath.Join(dir, "sub")),
+				os.WriteFile(filepath.Join(dir, "sub/new"), []byte("secret"), 0o600)); err != nil {
+				t.Error(err)
+			}
+		})
+	}}, opts)
+	if err != nil || res.Partial() || res.Files != 299 || !slices.Equal(res.Private, []string{"f299", "sub"}) {
+		t.Errorf("left out %q, %d files, %v, %v", res.Private, res.Files, res.Problems, err)
+	}
+	for _, path := range paths(t, store, res.ID) {
+		if got, _ := content(t, store, res, path); strings.Contains(got, "secret") {
+			t.Errorf("%s is a secret", path)
 		}
 	}
 }

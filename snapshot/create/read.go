@@ -106,7 +106,11 @@ func (r *reader) open(e *dirent) (int, error) {
 
 // drop leaves a dirent out and says why.
 func (r *reader) drop(ctx context.Context, e *dirent, op string, err error) error {
-	r.problem(e.path(), op, err)
+	if errors.Is(err, ErrPrivate) {
+		r.leaveOut(&r.left, e.path())
+	} else {
+		r.problem(e.path(), op, err)
+	}
 	e.dropped = true
 	return r.complete(ctx, e)
 }
@@ -292,6 +296,5 @@ func (r *reader) settle(fd int, e *dirent) (unchanged bool, err error) {
 	case !now.IsRegular():
 		return false, fmt.Errorf("%w: it is no regular file any more", ErrChanged)
 	}
-	e.become(&now, r.owners)
-	return false, nil
+	return false, r.become(e, &now)
 }

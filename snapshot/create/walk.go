@@ -285,7 +285,7 @@ func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *
 		w.problem(d.rel, l.op, l.err)
 		self.dropped = true
 		return w.complete(ctx, self)
-	case l.private && d.parent != nil:
+	case d.parent != nil && (l.private || w.private.has(&l.st)): // another one may have come to its place since its stat
 		w.leaveOut(&w.left, d.rel)
 		self.dropped = true
 		return w.complete(ctx, self)
