@@ -11,7 +11,10 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/decube/decube/snapshot/fsys"
 )
@@ -35,7 +38,7 @@ func newCacheWriter(path string) (*cacheWriter, error) {
 	if path == "" {
 		return nil, nil // a nil writer writes nothing
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	f, err := newCacheFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("write the stat cache: %w", err)
 	}
@@ -46,6 +49,59 @@ func newCacheWriter(path string) (*cacheWriter, error) {
 	w.out = bufio.NewWriterSize(io.MultiWriter(f, w.sum), 64<<10)
 	_, w.err = w.out.WriteString(cacheMagic)
 	return w, nil
+}
+
+// newMark is what comes behind a cache's name in that of the one which is to replace it.
+const newMark = ".new-"
+
+// newCacheFile makes a file beside a cache, and removes what others have left there that
+// were killed. A file is locked for as long as somebody writes it, which ends with the
+// process in any case.
+func newCacheFile(path string) (*os.File, error) {
+	removeStale(path)
+	for {
+		f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+newMark+"*")
+		if err != nil {
+			return nil, err
+		}
+		// Where files cannot be locked nobody takes this one for stale either.
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		st, serr := fsys.Fstat(int(f.Fd()))
+		if !errors.Is(err, unix.EWOULDBLOCK) && serr == nil && st.Nlink > 0 {
+			return f, nil
+		}
+		if err := f.Close(); err != nil || serr != nil {
+			return nil, errors.Join(err, serr)
+		}
+		// Somebody took it for stale before it was locked.
+	}
+}
+
+// removeStale removes the files beside a cache that nobody writes any more. What cannot be
+// removed only takes room.
+func removeStale(path string) {
+	dir, err := fsys.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	names, err := dir.Names()
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, filepath.Base(path)+newMark) {
+			continue
+		}
+		fd, err := dir.OpenFile(name)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = dir.Unlink(name)
+		}
+		fsys.CloseRead(fd)
+	}
 }
 
 // writes reports whether a file is the one that the cache is being written to, which is
@@ -111,7 +167,7 @@ func (w *cacheWriter) discard() {
 	if w == nil || w.file == nil {
 		return
 	}
-	// A file that stays is removed by nobody, and read by nobody either.
+	// A file that stays is read by nobody, and the next writer removes it.
 	_ = w.file.Close()
 	_ = os.Remove(w.file.Name())
 	w.file = nil
