@@ -129,3 +129,23 @@ func tree(t *testing.T, dir string) string {
 	}
 	return string(out)
 }
+
+// TestLeftoversAreRemoved has a version and pins in the store that a killed process had not
+// finished: whoever may write removes them.
+func TestLeftoversAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	if err := open(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".version1234567890123456789", ".pins1234567890123456789"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := open(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(list) > 0 {
+		t.Errorf("left are %q, %v", list, err)
+	}
+}

@@ -154,6 +154,7 @@ func (s *Store) enter() (id string, version int, err error) {
 	if err := s.takeLock(); err != nil {
 		return "", 0, err
 	}
+	durable.RemoveLeftovers(s.fs, s.dir, versionFile, pinsFile)
 	id, version, err = readVersion(s.fs, s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeStore(s.fs, s.dir)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func SetInFile(path, key string, value any) error {
 	if err != nil {
 		return fmt.Errorf("changing %s in %s: %w", key, path, err)
 	}
-	if err := renameio.WriteFile(path, edited, 0o600); err != nil {
+	if err := renameio.WriteFile(path, edited, 0o600, renameio.WithTempDir(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("changing settings: %w", err)
 	}
 	return nil

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-
-	"github.com/google/renameio/v2"
 )
 
 // WriteAPI leaves the URL of the daemon's API for local clients to find, such
@@ -16,7 +14,7 @@ import (
 // calls WriteAPI holds the repository's lock.
 func WriteAPI(dir, url string) (remove func() error, err error) {
 	path := Dir(dir).API()
-	if err := renameio.WriteFile(path, []byte(url+"\n"), 0o600); err != nil {
+	if err := replace(path, []byte(url+"\n")); err != nil {
 		return nil, fmt.Errorf("writing the API address: %w", err)
 	}
 	return func() error {

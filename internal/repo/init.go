@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -120,7 +121,13 @@ func writeNew(path string, data []byte) error {
 	if _, err := os.Lstat(path); err == nil {
 		return nil
 	}
-	return renameio.WriteFile(path, data, 0o600)
+	return replace(path, data)
+}
+
+// replace writes a file that only its owner may read, under another name in the same
+// directory until it is complete: elsewhere a secret could stay behind.
+func replace(path string, data []byte) error {
+	return renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(filepath.Dir(path)))
 }
 
 func syncDir(dir string) (err error) {

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/gofrs/flock"
+
+	"github.com/decube/decube/internal/durable"
 )
 
 // Guard is a held repository lock.
@@ -38,7 +41,18 @@ func Lock(dir string) (*Guard, error) {
 	}
 	// The process id is for error messages of others only.
 	_ = os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
+	removeLeftovers(Dir(dir))
 	return &Guard{l}, nil
+}
+
+// removeLeftovers removes what killed processes have left of files that they were writing,
+// the identity perhaps: only the lock's holder writes any.
+func removeLeftovers(dir Dir) {
+	var names []string
+	for _, path := range []string{dir.Config(), dir.Identity(), dir.Token(), dir.VersionFile(), dir.API(), dir.Genesis()} {
+		names = append(names, filepath.Base(path))
+	}
+	durable.RemoveLeftovers(durable.OS, string(dir), names...)
 }
 
 // LockReadOnly keeps others from changing a repository that this process cannot write

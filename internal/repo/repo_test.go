@@ -45,6 +45,34 @@ func TestInitMakesAPrivateRepository(t *testing.T) {
 	}
 }
 
+// TestLeftoversAreRemoved has what processes left that were killed while they wrote a file:
+// an Init can be finished, and whoever has the lock next removes them.
+func TestLeftoversAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	leave := func(name string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("half a se"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave(".identity.key1234567890123456789")
+	if err := repo.Init(dir, seed); err != nil {
+		t.Fatal(err)
+	}
+	leave(".api1234567890123456789")
+	leave(".config.yaml1234567890123456789")
+	guard, err := repo.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(list) > 0 {
+		t.Errorf("left are %q, %v", list, err)
+	}
+	if err := guard.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestInitRefusesASecondTime(t *testing.T) {
 	dir := newRepo(t)
 	before := read(t, repo.Dir(dir).Token())
