@@ -50,7 +50,7 @@ type Store struct {
 	fs     durable.FS
 	ro     bool         // nothing below dir is changed
 	format int          // the layout that the version file names
-	copied string       // directory of the copy of the index, "" for none
+	copied *indexCopy   // nil unless it is open for reading only
 	lock   *flock.Flock // nil where the file system is not the operating system's
 	gate   gate
 	ix     *index
@@ -343,8 +343,8 @@ func (s *Store) shut() error {
 	if s.ix != nil {
 		errs = append(errs, s.ix.db.Close())
 	}
-	if s.copied != "" {
-		errs = append(errs, os.RemoveAll(s.copied))
+	if s.copied != nil {
+		errs = append(errs, s.copied.remove())
 	}
 	if s.pins != nil {
 		errs = append(errs, s.pins.close())
