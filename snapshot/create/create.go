@@ -142,13 +142,14 @@ func Stream(ctx context.Context, sink Sink, name string, r io.Reader, opts Optio
 }
 
 func newCreator(sink Sink, opts Options) *creator {
+	spoolDir := ""
+	if opts.Cache != "" {
+		spoolDir = filepath.Dir(opts.Cache)
+	}
 	c := &creator{
 		opts: opts, sink: sink, owners: newOwners(), now: opts.now,
 		pool: newPool(bufferCount), jobs: make(chan job, 64), queued: semaphore.NewWeighted(queuedFiles), chunks: make(chan chunkJob, 4),
-		links: newLinker(), spool: new(spool), problems: snapshot.NewProblems(opts.Problem),
-	}
-	if opts.Cache != "" {
-		c.spool.dir = filepath.Dir(opts.Cache)
+		links: newLinker(), spool: newSpool(spoolDir), problems: snapshot.NewProblems(opts.Problem),
 	}
 	if c.now == nil {
 		c.now = time.Now

@@ -2,10 +2,13 @@ package create
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"sort"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // spoolMemory is how many bytes a spool keeps in memory, in blocks of spoolBlock.
@@ -16,23 +19,33 @@ const (
 
 // spool keeps byte strings until they are needed again, at the latest until it is closed:
 // in memory while they are few, and then in a file that has no name, so that nothing is
-// left of it whatever happens. Where no such file can be had, all stays in memory. It is
-// safe for concurrent use.
+// left of it whatever happens. What one place has no room for goes to the next, and stays
+// in memory where there is none left. It is safe for concurrent use.
 type spool struct {
-	dir string // where the file is made; empty for the system's place
-
 	mu     sync.Mutex
+	places []string    // directories for further files
 	blocks []spoolPart // in order, of which none but the last has room
 	size   int64
-	memory int // of the blocks that are in memory, bytes
-	file   *os.File
-	failed bool // there is no file to be had
+	memory int        // of the blocks that are in memory, bytes
+	files  []*os.File // the last is written to, unless it is full
+	full   bool
+}
+
+// newSpool returns a spool whose file is made in dir, if that is not empty and it can be, or
+// else where the system has its temporary files.
+func newSpool(dir string) *spool {
+	s := &spool{places: []string{os.TempDir()}, full: true}
+	if dir != "" {
+		s.places = []string{dir, os.TempDir()}
+	}
+	return s
 }
 
 // spoolPart is a run of bytes.
 type spoolPart struct {
 	start int64
-	data  []byte // nil for one that is in the file, at the same offset
+	data  []byte   // nil for one that is in a file
+	file  *os.File // where it is, at the same offset
 }
 
 // spooled says where a byte string is. The zero value is the empty string.
@@ -81,28 +94,50 @@ func (s *spool) putLarge(b []byte) spooled {
 	return spooled{at: p.start, n: int32(len(b))}
 }
 
-// write moves a full block into the file; where that does not work out it stays in memory,
-// and so do those that follow. mu is held.
+// write moves a full block into a file; where that does not work out anywhere it stays in
+// memory, and so do those that follow. mu is held.
 func (s *spool) write(p *spoolPart) {
-	if s.failed || p.data == nil {
-		return
-	}
-	if s.file == nil {
-		f, err := os.CreateTemp(s.dir, "decube-spool-*")
-		if err == nil {
-			err = os.Remove(f.Name())
-		}
-		if s.failed = err != nil; s.failed {
+	for p.data != nil {
+		if s.full && !s.begin() {
 			return
 		}
-		s.file = f
+		file := s.files[len(s.files)-1]
+		if _, err := file.WriteAt(p.data, p.start); err != nil {
+			s.full = true
+			continue
+		}
+		s.memory -= cap(p.data)
+		p.data, p.file = nil, file
 	}
-	if _, err := s.file.WriteAt(p.data, p.start); err != nil {
-		s.failed = true
-		return
+}
+
+// begin makes a file in the next place that takes one. mu is held.
+func (s *spool) begin() (made bool) {
+	for len(s.places) > 0 {
+		f, err := unnamed(s.places[0])
+		s.places = s.places[1:]
+		if err == nil {
+			s.files, s.full = append(s.files, f), false
+			return true
+		}
 	}
-	s.memory -= cap(p.data)
-	p.data = nil
+	return false
+}
+
+// unnamed makes a file in dir that has no name. Not all file systems can make one so; in
+// others it has a name for a moment.
+func unnamed(dir string) (*os.File, error) {
+	if f, err := os.OpenFile(dir, os.O_RDWR|os.O_EXCL|unix.O_TMPFILE, 0o600); err == nil {
+		return f, nil
+	}
+	f, err := os.CreateTemp(dir, "decube-spool-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // get returns a byte string, which is valid until the next call with the same buffer.
@@ -113,7 +148,7 @@ func (s *spool) get(at spooled, buf *[]byte) ([]byte, error) {
 	}
 	s.mu.Lock()
 	i := sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].start > at.at }) - 1
-	p, file := s.blocks[i], s.file
+	p := s.blocks[i]
 	s.mu.Unlock()
 	from := at.at - p.start
 	if p.data != nil {
@@ -122,7 +157,7 @@ func (s *spool) get(at spooled, buf *[]byte) ([]byte, error) {
 	if cap(*buf) < n {
 		*buf = make([]byte, n)
 	}
-	if _, err := file.ReadAt((*buf)[:n], at.at); err != nil {
+	if _, err := p.file.ReadAt((*buf)[:n], at.at); err != nil {
 		return nil, fmt.Errorf("read back what was set aside: %w", err)
 	}
 	return (*buf)[:n], nil
@@ -130,7 +165,7 @@ func (s *spool) get(at spooled, buf *[]byte) ([]byte, error) {
 
 // close gives up everything.
 func (s *spool) close() {
-	if s.file != nil {
-		_ = s.file.Close() // it has no name, and nobody needs what is in it
+	for _, f := range s.files {
+		_ = f.Close() // it has no name, and nobody needs what is in it
 	}
 }
