@@ -19,7 +19,8 @@ type dirent struct {
 	record
 
 	dir     *directory
-	ordinal int       // its place among the names of the directory
+	ordinal int       // its place among the names that were looked at with it
+	at      *slot     // where its record goes
 	name    string    // below dir
 	known   *known    // what the cache says of a regular file, or nil
 	clock   int64     // what the clock behind its times had reached before it is read; see clocks
@@ -94,7 +95,8 @@ type directory struct {
 	dev    uint64 // of the file system
 
 	pending atomic.Int64 // dirents that are not complete, and the walk's hold
-	slots   []slot       // the complete ones, by ordinal
+	slots   []slot       // the complete ones, in order of name
+	late    []lateSlot   // those of names that have come since it was listed, in order too
 	part    *indexPart
 }
 
@@ -102,6 +104,12 @@ type directory struct {
 type slot struct {
 	rec   *record
 	aside spooled
+}
+
+// lateSlot is the place of a name that was not listed with the others.
+type lateSlot struct {
+	name string
+	*slot
 }
 
 func (d *directory) path(name string) string {

@@ -20,11 +20,11 @@ type indexPart struct {
 type partBuilder struct {
 	nodes, chunks []byte
 	total         int // records, with those that are left out
-	last          ref
+	last          ref // chunk, of those that are in
 }
 
 // add adds what a file's content lies in. A further name of the file has it again: all of
-// it comes before in the index, and is only counted.
+// it is in the index by the first, and is only counted.
 func (p *partBuilder) add(c *content, again bool) {
 	p.total += len(c.nodes)
 	if !again {
@@ -36,7 +36,8 @@ func (p *partBuilder) add(c *content, again bool) {
 		if r == p.last {
 			continue
 		}
-		if p.last, p.total = r, p.total+1; !again {
+		if p.total++; !again {
+			p.last = r
 			p.chunks = manifest.AppendRecord(p.chunks, r.id, r.size)
 		}
 	}

@@ -25,7 +25,7 @@ func lone(t *testing.T, dir string) (w *walker, look func(name string) *dirent) 
 	return &walker{creator: c}, func(name string) *dirent {
 		d := &directory{slots: make([]slot, 1)}
 		d.pending.Store(2) // never complete
-		e := &dirent{dir: d, name: name}
+		e := &dirent{dir: d, name: name, at: &d.slots[0]}
 		if op, err := e.look(c, root); err != nil {
 			t.Fatal(op, err)
 		}

@@ -74,14 +74,14 @@ func (c *creator) keep(ctx context.Context, e *dirent) error {
 	d := e.dir
 	if !e.dropped {
 		if c.kept.Add(1) <= keptRecords && len(e.content.chunks) <= largeContent && e.content.aside.n == 0 {
-			d.slots[e.ordinal].rec = &e.record
+			e.at.rec = &e.record
 		} else {
 			c.kept.Add(-1)
 			at, err := c.setAside(&e.record)
 			if err != nil {
 				return fmt.Errorf("%s: %w", e.path(), err)
 			}
-			d.slots[e.ordinal].aside = at
+			e.at.aside = at
 		}
 	}
 	return c.release(ctx, d)
@@ -145,22 +145,41 @@ func (c *creator) release(ctx context.Context, d *directory) error {
 // records yields a directory's records in order of name, each once.
 func (c *creator) records(d *directory) iter.Seq2[*record, error] {
 	return func(yield func(*record, error) bool) {
-		var buf []byte
-		for i := range d.slots {
-			r, err := d.slots[i].rec, error(nil)
-			if r == nil {
-				if d.slots[i].aside.n == 0 {
-					continue
-				}
-				if r, err = c.takeBack(d.slots[i].aside, &buf); err == nil {
-					err = c.load(&r.content)
+		var buf, lateBuf []byte
+		late := d.late
+		// before yields the late ones that come before a name, or all that are left.
+		before := func(name []byte) (goesOn bool) {
+			for ; len(late) > 0 && (name == nil || late[0].name < string(name)); late = late[1:] {
+				if r, err := c.recordIn(late[0].slot, &lateBuf); (r != nil || err != nil) && (!yield(r, err) || err != nil) {
+					return false
 				}
 			}
-			if !yield(r, err) || err != nil {
+			return true
+		}
+		for i := range d.slots {
+			r, err := c.recordIn(&d.slots[i], &buf)
+			if r == nil && err == nil {
+				continue
+			}
+			if err == nil && !before(r.entry.Name) || !yield(r, err) || err != nil {
 				return
 			}
 		}
+		before(nil)
 	}
+}
+
+// recordIn returns the record in a slot, which is valid until the next call with the same
+// buffer, nil if there is none.
+func (c *creator) recordIn(s *slot, buf *[]byte) (*record, error) {
+	if s.rec != nil || s.aside.n == 0 {
+		return s.rec, nil
+	}
+	r, err := c.takeBack(s.aside, buf)
+	if err != nil {
+		return nil, err
+	}
+	return r, c.load(&r.content)
 }
 
 // finishDirectory turns complete dirents into the directory's node, and counts them.
@@ -225,7 +244,12 @@ func (c *creator) giveUp(d *directory) {
 			c.kept.Add(-1)
 		}
 	}
-	d.slots = nil
+	for _, l := range d.late {
+		if l.rec != nil {
+			c.kept.Add(-1)
+		}
+	}
+	d.slots, d.late = nil, nil
 }
 
 // again reports whether a record is of a further name of a file, whose first name has a

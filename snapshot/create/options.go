@@ -141,7 +141,7 @@ var (
 	ErrAttributes = errors.New("too large an extended attribute")
 	// ErrTooDeep is the cause of a snapshot.Problem with directories nested beyond the format's bound.
 	ErrTooDeep = errors.New("directories are nested too deeply")
-	// ErrRenamed is the cause of a snapshot.Problem with a directory of which names are gone and
-	// others have come since it was listed: a file that was renamed is there under neither.
-	ErrRenamed = errors.New("names have changed since it was listed")
+	// ErrRenamed is the cause of a snapshot.Problem with a directory of which names go and others
+	// come faster than they can be looked at: a file that is renamed may be there under none.
+	ErrRenamed = errors.New("its names change faster than they can be looked at")
 )

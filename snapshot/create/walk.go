@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sort"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,14 +31,13 @@ const (
 
 // listing is what one look at a directory gave.
 type listing struct {
-	begun   time.Time // before its names were read
 	st      fsys.Stat
 	xattrs  []manifest.Xattr
 	problem error    // with the attributes
 	names   []string // in order
 	first   []*dirent
-	gone    bool   // one of those that come first is not there any more
-	ignore  []byte // content of the directory's IgnoreFile
+	gone    []string // of those that come first, the names that are not there any more
+	ignore  []byte   // content of the directory's IgnoreFile
 	err     error
 	op      string
 	cache   bool // it says that it is one, and caches are to be left out
@@ -52,8 +50,8 @@ type listing struct {
 // window is a part of a directory's names that is looked at ahead of the walk.
 type window struct {
 	list    []*dirent
-	gone    bool  // a name in it is not there any more
-	problem error // with the directory
+	gone    []string // names in it that are not there any more
+	problem error    // with the directory
 	ready   chan struct{}
 }
 
@@ -103,12 +101,12 @@ func (c *creator) alone(name string) *dirent {
 	d := &directory{slots: make([]slot, 1), part: new(indexPart)}
 	c.parts = append(c.parts, d.part)
 	d.pending.Store(1)
-	return &dirent{dir: d, name: name}
+	return &dirent{dir: d, name: name, at: &d.slots[0]}
 }
 
 // list starts looking at a directory: in advance, if it is not its turn yet.
 func (w *walker) list(ctx context.Context, rel string, advance bool) *listing {
-	l := &listing{begun: time.Now(), ready: make(chan struct{})}
+	l := &listing{ready: make(chan struct{})}
 	ok := w.beside(ctx, func() {
 		defer close(l.ready)
 		l.op, l.err = l.look(w.creator, rel, advance)
@@ -181,8 +179,8 @@ func (c *creator) join(rel, name string) string {
 }
 
 // lookAt returns the state of a window of a directory's names, from the given one on, and
-// whether one of them is gone.
-func (c *creator) lookAt(dir *fsys.Dir, rel string, names []string, from int) (list []*dirent, gone bool) {
+// those of them that are gone.
+func (c *creator) lookAt(dir *fsys.Dir, rel string, names []string, from int) (list []*dirent, gone []string) {
 	part := names[from:min(from+windowNames, len(names))]
 	slab := make([]dirent, len(part))
 	list = make([]*dirent, 0, len(part))
@@ -195,7 +193,7 @@ func (c *creator) lookAt(dir *fsys.Dir, rel string, names []string, from int) (l
 		}
 		if op, err := e.look(c, dir); err != nil {
 			if errors.Is(err, errGone) {
-				gone = true
+				gone = append(gone, name)
 			} else {
 				c.problem(c.join(rel, name), op, err)
 			}
@@ -206,8 +204,8 @@ func (c *creator) lookAt(dir *fsys.Dir, rel string, names []string, from int) (l
 	return list, gone
 }
 
-// window starts looking at a further part of a directory, which is opened again.
-func (w *walker) window(ctx context.Context, d *directory, l *listing, from int) *window {
+// window starts looking at a further part of a directory's names; it is opened again.
+func (w *walker) window(ctx context.Context, d *directory, l *listing, names []string, from int) *window {
 	n := &window{ready: make(chan struct{})}
 	ok := w.beside(ctx, func() {
 		defer close(n.ready)
@@ -217,7 +215,7 @@ func (w *walker) window(ctx context.Context, d *directory, l *listing, from int)
 			return
 		}
 		defer dir.Close()
-		n.list, n.gone = w.lookAt(dir, d.rel, l.names, from)
+		n.list, n.gone = w.lookAt(dir, d.rel, names, from)
 	})
 	if !ok {
 		close(n.ready)
@@ -326,8 +324,8 @@ func wait(ctx context.Context, ready <-chan struct{}) error {
 
 // sub is a subdirectory that is to be walked.
 type sub struct {
-	name    string
-	ordinal int
+	name string
+	at   *slot
 }
 
 // contents sends what is in a directory on its way, window by window, and returns its
@@ -338,38 +336,18 @@ func (w *walker) contents(ctx context.Context, l *listing, d *directory) (subs [
 	for from := windowNames; ; from += windowNames {
 		var next *window
 		if from < len(l.names) {
-			next = w.window(ctx, d, l, from)
+			next = w.window(ctx, d, l, l.names, from)
 		}
-		clock := w.clocks.reached(&l.st, list, func() bool { return w.ownClock(d.rel) })
-		for _, e := range list {
-			e.dir, e.clock = d, clock
-			if !w.chosen(l, e) {
-				continue
-			}
-			d.pending.Add(1)
-			if e.st.IsDir() {
-				subs = append(subs, sub{e.name, e.ordinal})
-				continue
-			}
-			own := *e // one that has to wait would hold on to its whole window
-			e = &own
-			if e.st.IsRegular() {
-				e.known = known.file(e.name, &e.st)
-			}
-			if err := w.entry(ctx, e); err != nil {
-				return nil, err
-			}
+		if subs, err = w.sendOn(ctx, l, d, list, d.slots, known, subs); err != nil {
+			return nil, err
 		}
 		if next == nil {
-			if gone {
-				w.renamed(d, l)
-			}
-			return subs, nil
+			return w.renamed(ctx, l, d, gone, subs)
 		}
 		if err := wait(ctx, next.ready); err != nil {
 			return nil, err
 		}
-		gone = gone || next.gone
+		gone = append(gone, next.gone...)
 		if list = next.list; next.problem != nil {
 			w.problem(d.rel, "list", next.problem)
 			from = len(l.names) // nothing of what is left can be looked at
@@ -377,52 +355,30 @@ func (w *walker) contents(ctx context.Context, l *listing, d *directory) (subs [
 	}
 }
 
-// renamed says so if a directory of which names are gone has others than were listed. A
-// large one is looked at for as long as reading takes, and a file that is renamed meanwhile
-// is found under neither name. What is only deleted is nobody's loss, and what was made
-// since is nobody's yet: where the file system says when that was, by this machine's
-// clock, it is no reason to call the snapshot partial.
-func (w *walker) renamed(d *directory, l *listing) {
-	dir, err := w.again(d, l)
-	if err != nil {
-		w.problem(d.rel, "list", err)
-		return
-	}
-	defer dir.Close()
-	names, err := dir.Names()
-	if err != nil {
-		w.problem(d.rel, "list", err)
-		return
-	}
-	own := dir.OwnClock()
-	for _, name := range names {
-		if _, listed := slices.BinarySearch(l.names, name); listed {
+// sendOn sends a window of dirents on its way, to their places among slots, and returns
+// subs with the directories among them.
+func (w *walker) sendOn(ctx context.Context, l *listing, d *directory, list []*dirent, slots []slot, known *cursor, subs []sub) ([]sub, error) {
+	clock := w.clocks.reached(&l.st, list, func() bool { return w.ownClock(d.rel) })
+	for _, e := range list {
+		e.dir, e.clock, e.at = d, clock, &slots[e.ordinal]
+		if !w.chosen(l, e) {
 			continue
 		}
-		if born, known := dir.Born(name); own && known && born.After(l.begun) {
+		d.pending.Add(1)
+		if e.st.IsDir() {
+			subs = append(subs, sub{e.name, e.at})
 			continue
 		}
-		w.problem(d.rel, "list", ErrRenamed)
-		return
+		own := *e // one that has to wait would hold on to its whole window
+		e = &own
+		if e.st.IsRegular() {
+			e.known = known.file(e.name, &e.st)
+		}
+		if err := w.entry(ctx, e); err != nil {
+			return nil, err
+		}
 	}
-}
-
-// again opens a directory that was listed. If another one has come to its place, what is in
-// that is not what was listed.
-func (w *walker) again(d *directory, l *listing) (*fsys.Dir, error) {
-	dir, err := w.root.OpenDir(d.rel)
-	if err != nil {
-		return nil, err
-	}
-	st, err := dir.Stat()
-	if err == nil && (st.Dev != l.st.Dev || st.Ino != l.st.Ino) {
-		err = ErrChanged
-	}
-	if err != nil {
-		dir.Close()
-		return nil, err
-	}
-	return dir, nil
+	return subs, nil
 }
 
 // chosen reports whether a dirent has a place in the snapshot, and takes note of what the
@@ -454,7 +410,7 @@ func (w *walker) subdirectories(ctx context.Context, d *directory, subs []sub) e
 		l := lists[0]
 		lists = slices.Delete(lists, 0, 1)
 		below := &directory{parent: d, rel: d.path(s.name), depth: d.depth + 1}
-		self := &dirent{dir: d, name: s.name, ordinal: s.ordinal}
+		self := &dirent{dir: d, name: s.name, at: s.at}
 		if err := w.directory(ctx, l, below, self); err != nil {
 			return err
 		}

@@ -1,8 +1,6 @@
 package fsys
 
 import (
-	"time"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -49,17 +47,6 @@ func (d *Dir) NoDump(name string) bool {
 	var st unix.Statx_t
 	err := retry(func() error { return unix.Statx(d.fd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_TYPE, &st) })
 	return err == nil && st.Attributes&unix.STATX_ATTR_NODUMP != 0
-}
-
-// Born returns when the file with a name in d, which is not followed, was made, by the
-// clock of its file system. Not all of those know.
-func (d *Dir) Born(name string) (at time.Time, known bool) {
-	var st unix.Statx_t
-	err := retry(func() error { return unix.Statx(d.fd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &st) })
-	if err != nil || st.Mask&unix.STATX_BTIME == 0 {
-		return time.Time{}, false
-	}
-	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)), true
 }
 
 // Stat returns the state of the directory itself.
