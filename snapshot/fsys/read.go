@@ -26,7 +26,8 @@ func ReadAt(fd int, p []byte, off int64) (int, error) {
 
 // Data returns the first run of data in [off, size) of an open file: it begins at
 // start and ends at end; start == size says that the rest is a hole. A file system
-// that cannot tell has data everywhere.
+// that cannot tell has data everywhere, and so has a file that becomes shorter meanwhile:
+// reading shows where it ends.
 func Data(fd int, off, size int64) (start, end int64, err error) {
 	start, err = seek(fd, off, unix.SEEK_DATA)
 	switch {
@@ -40,7 +41,10 @@ func Data(fd int, off, size int64) (start, end int64, err error) {
 		return size, size, nil
 	}
 	end, err = seek(fd, start, unix.SEEK_HOLE)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENXIO): // the file ends before start now
+		return start, size, nil
+	case err != nil:
 		return 0, 0, err
 	}
 	return start, min(end, size), nil
