@@ -259,7 +259,7 @@ func (c *creator) finish(ctx context.Context) (Result, error) {
 		Source: manifest.Source{
 			Host: text(c.opts.Host), User: text(c.opts.User), Path: sourcePath(c.opts.SourcePath),
 		},
-		Label: c.opts.Label, Tags: c.opts.Tags,
+		Label: c.opts.Label, Tags: slices.Concat(c.opts.Tags), // nil if it is empty
 		Chunker: chunkerParameters(), Stats: c.stats, Tree: c.tree, Index: index,
 	}
 	if !c.opts.Parent.IsZero() {

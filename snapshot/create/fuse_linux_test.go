@@ -2,12 +2,14 @@ package create_test
 
 import (
 	"context"
+	"errors"
 	"syscall"
 	"testing"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/decube/decube/snapshot/create"
 	"github.com/decube/decube/snapshot/snaptest"
 )
 
@@ -66,5 +68,35 @@ func TestFilesWithMoreThanTheirSize(t *testing.T) {
 		if got, has := content(t, store, res, name); !has || got != string(f.data) {
 			t.Errorf("%s: %d bytes of %d", name, len(got), len(f.data))
 		}
+	}
+}
+
+// TestLinkWithoutTarget has a symbolic link with an empty target, which no manifest holds:
+// it is a problem of its own, and the rest can be read back.
+func TestLinkWithoutTarget(t *testing.T) {
+	root := new(fs.Inode)
+	dir := t.TempDir()
+	server, err := fs.Mount(dir, root, &fs.Options{
+		MountOptions: fuse.MountOptions{DirectMount: true},
+		OnAdd: func(ctx context.Context) {
+			for _, target := range []string{"", "there"} {
+				link := &fs.MemSymlink{Data: []byte(target)}
+				root.AddChild("to "+target, root.NewPersistentInode(ctx, link, fs.StableAttr{Mode: syscall.S_IFLNK}), false)
+			}
+		},
+	})
+	if err != nil {
+		t.Skip("no FUSE here: ", err)
+	}
+	defer func() {
+		if err := server.Unmount(); err != nil {
+			t.Error(err)
+		}
+	}()
+	opts := snaptest.Fixed(dir)
+	opts.Tags = []string{}
+	_, res := verified(t, opts)
+	if len(res.Problems) != 1 || !errors.Is(res.Problems[0], create.ErrNoTarget) || res.Problems[0].Path != "to " || res.Others != 1 {
+		t.Errorf("%+v", res)
 	}
 }

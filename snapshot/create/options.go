@@ -136,6 +136,9 @@ var (
 	// ErrLongName is the cause of a snapshot.Problem with a name that is longer than the format
 	// and most file systems hold.
 	ErrLongName = errors.New("the name is longer than 255 bytes")
+	// ErrNoTarget is the cause of a snapshot.Problem with a symbolic link that leads nowhere, as
+	// only a file system that is damaged or made up has one: the format holds none.
+	ErrNoTarget = errors.New("the symbolic link has an empty target")
 	// ErrAttributes is the cause of a snapshot.Problem with extended attributes that are more or
 	// larger than the format holds.
 	ErrAttributes = errors.New("too large an extended attribute")

@@ -247,7 +247,9 @@ func (e *dirent) look(c *creator, dir *fsys.Dir) (op string, err error) {
 		}
 		var target, attrs error
 		if e.entry.Type == manifest.Symlink {
-			e.entry.Target, target = dir.Readlink(e.name)
+			if e.entry.Target, target = dir.Readlink(e.name); target == nil && len(e.entry.Target) == 0 {
+				target = ErrNoTarget
+			}
 		}
 		e.entry.Xattrs, attrs = xattrsOf(dir.Xattrs(e.name))
 		// What was read by name is of this stat only if the name is what it was.

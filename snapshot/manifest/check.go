@@ -19,6 +19,8 @@ func (r *Root) check() error {
 		return fmt.Errorf("%d index pages, at most %d", len(r.Index), MaxIndexPages)
 	case len(r.Source.Path) > MaxPath:
 		return errors.New("source path is too long")
+	case hollow(r.Source.Path) || hollow(r.Tags) || hollow(r.Index):
+		return errHollow
 	}
 	if r.Parent != nil {
 		if id, err := block.FromBytes(r.Parent); err != nil || id.Codec() != block.DagCBOR {
@@ -111,6 +113,8 @@ func (e *Entry) check() error {
 		return e.wrap(fmt.Errorf("owner %d:%d", e.UID, e.GID))
 	case e.Link != nil && (len(e.Link) != LinkSize || e.Type == Dir):
 		return e.wrap(errors.New("hard link group"))
+	case hollow(e.Name) || hollow(e.Target) || hollow(e.Xattrs) || hollow(e.Extents) || hollow(e.Pages):
+		return e.wrap(errHollow)
 	}
 	if err := e.checkXattrs(); err != nil {
 		return e.wrap(err)
@@ -248,6 +252,9 @@ func (n *Node) check() error {
 	if n.Entries != nil && n.Pages != nil {
 		return errors.New("entries and pages in one node")
 	}
+	if hollow(n.Entries) || hollow(n.Pages) {
+		return errHollow
+	}
 	if len(n.Entries) > MaxNodeEntries || len(n.Pages) > MaxNodePages {
 		return fmt.Errorf("%d entries and %d pages, at most %d and %d", len(n.Entries), len(n.Pages), MaxNodeEntries, MaxNodePages)
 	}
@@ -288,6 +295,12 @@ func (p *IndexPage) check() error {
 	}
 	return nil
 }
+
+// errHollow says that a list which can be left out is there, and empty: it is nil in the one
+// canonical form.
+var errHollow = errors.New("a list that is empty and not nil")
+
+func hollow[T any](list []T) bool { return list != nil && len(list) == 0 }
 
 func nodeLink(l Link) error {
 	if l.ID.Codec() != block.DagCBOR {
