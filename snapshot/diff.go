@@ -32,7 +32,8 @@ type Change struct {
 
 // Diff yields what changed from snapshot a to snapshot b, by path. Directories
 // with the same node are not read, so it takes time for what changed only. What is
-// in an added or removed directory is yielded too. It stops after an error.
+// in an added or removed directory is yielded too. The path of a file that is a snapshot's
+// top is its name. It stops after an error.
 func Diff(ctx context.Context, src Source, a, b block.ID) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		ta, err := OpenTree(ctx, src, a)
@@ -46,7 +47,7 @@ func Diff(ctx context.Context, src Source, a, b block.ID) iter.Seq2[Change, erro
 			return
 		}
 		d := &differ{a: ta, b: tb, ca: ta.NewCensus(), cb: tb.NewCensus(), yield: yield}
-		if err := d.pair(ctx, "", &ta.root.Tree, &tb.root.Tree, 0); err != nil && !errors.Is(err, errStop) {
+		if err := d.tops(ctx); err != nil && !errors.Is(err, errStop) {
 			yield(Change{}, err)
 		}
 	}
@@ -67,6 +68,25 @@ func (d *differ) tell(c Change) error {
 		return errStop
 	}
 	return nil
+}
+
+// tops compares the tops. Files of different names are different files, as in a directory.
+func (d *differ) tops(ctx context.Context) error {
+	a, b := d.a.top(), d.b.top()
+	first := func() error { return d.one(ctx, d.a, d.ca, a.Path, a.Entry, Removed, 0) }
+	second := func() error { return d.one(ctx, d.b, d.cb, b.Path, b.Entry, Added, 0) }
+	switch {
+	case a.Entry.Type != b.Entry.Type:
+		return d.pair(ctx, "", a.Entry, b.Entry, 0)
+	case a.Path == b.Path:
+		return d.pair(ctx, a.Path, a.Entry, b.Entry, 0)
+	case b.Path < a.Path:
+		first, second = second, first
+	}
+	if err := first(); err != nil {
+		return err
+	}
+	return second()
 }
 
 // pair compares two entries of one name.

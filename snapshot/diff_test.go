@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -275,5 +278,38 @@ func TestDiffReadsBoth(t *testing.T) {
 			t.Errorf("without %s: %v", missing, last)
 		}
 		store.Blocks[missing] = data
+	}
+}
+
+// TestDiffOfSingleFiles has snapshots of a file: its path is its name, as Walk says.
+func TestDiffOfSingleFiles(t *testing.T) {
+	store, dir := snaptest.NewStore(), t.TempDir()
+	of := func(name, text string) block.ID {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		at := time.Unix(1, 0)
+		snaptest.Musts(t)(os.WriteFile(path, []byte(text), 0o600), os.Chtimes(path, at, at))
+		return snaptest.Create(t, store, snaptest.Fixed(path)).ID
+	}
+	a, changed, b, tree := of("a", "x"), of("a", "y"), of("b", "x"), snaptest.Create(t, store, snaptest.Fixed(dir)).ID
+	for _, tc := range []struct {
+		from, to block.ID
+		want     []string
+	}{
+		{a, a, nil},
+		{a, changed, []string{"modified a"}},
+		{a, b, []string{"removed a", "added b"}},
+		{b, a, []string{"added a", "removed b"}},
+		{a, tree, []string{"replaced ", "added a", "added b"}},
+	} {
+		if got := changes(t, store, tc.from, tc.to); !slices.Equal(got, tc.want) {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
+	}
+	for _, err := range snapshot.Diff(t.Context(), store, a, b) {
+		if err != nil {
+			t.Error(err)
+		}
+		break // after the first
 	}
 }
