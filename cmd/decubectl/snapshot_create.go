@@ -53,10 +53,10 @@ owners, times and contents, from any peer of the swarm that serves it. A node's
 repository, with its keys, is never part of one, wherever it lies and whose it may be.
 
 Patterns of what to leave out are in gitignore syntax and mean what they mean to git,
-relative to PATH. The last pattern that matches decides: those of --exclude-file come
-first, then those of --exclude, then those of files named .decubeignore, of which
-each is for its directory and what is below. What is in a directory that is left out
-does not come back.
+relative to PATH. The last pattern that matches decides, and their order is git's:
+those of --exclude-file come first, then those of files named .decubeignore, of which
+each is for its directory and what is below, then those of --exclude. What is in a
+directory that is left out does not come back.
 
 Where the swarm has a ledger, the snapshot is registered in it too, which is final
 within moments. Where that does not work out the snapshot is kept all the same, and
@@ -101,15 +101,13 @@ func (o *snapshotCreateOptions) parse(args []string) error {
 	if err := request.Check(); err != nil {
 		return usageError("%w", err)
 	}
-	var fromFiles []string
 	for _, file := range o.excludeFiles {
 		patterns, err := create.ReadExcludes(file)
 		if err != nil {
 			return usageError("--exclude-file: %w", err)
 		}
-		fromFiles = append(fromFiles, patterns...)
+		o.ExcludeFrom = append(o.ExcludeFrom, patterns...)
 	}
-	o.Exclude = append(fromFiles, o.Exclude...) // the last that matches decides
 	if err := o.registerOptions.parse(time.Now()); err != nil {
 		return err
 	}

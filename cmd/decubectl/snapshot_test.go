@@ -38,8 +38,8 @@ func takeOf(t *testing.T, path string, change func(o *snapshotCreateOptions)) *s
 	return o
 }
 
-// The patterns of files come first, so that those of flags, of which the last decides,
-// can take back what a file leaves out.
+// The patterns of files are apart from those of flags, which can take back what a file
+// leaves out.
 func TestCreateOptions(t *testing.T) {
 	dir := makeTree(t, map[string]string{"list": "*.o\n*.a", "src/x": ""})
 	o := takeOf(t, filepath.Join(dir, "src"), func(o *snapshotCreateOptions) {
@@ -50,8 +50,8 @@ func TestCreateOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"*.o", "*.a", "!keep.o"}; !slices.Equal(opts.Exclude, want) {
-		t.Errorf("excludes %q, want %q", opts.Exclude, want)
+	if !slices.Equal(opts.ExcludeFrom, []string{"*.o", "*.a"}) || !slices.Equal(opts.Exclude, []string{"!keep.o"}) {
+		t.Errorf("excludes %q, and from files %q", opts.Exclude, opts.ExcludeFrom)
 	}
 	if opts.Parent.String() != someRoot || opts.Time.Year() != 2026 || opts.Cache != "" {
 		t.Errorf("parent %v, time %v, cache %q", opts.Parent, opts.Time, opts.Cache)

@@ -175,6 +175,13 @@ func TestExcludes(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
+	// What was given beside has the last word, what comes from a file the first.
+	opts.Exclude = append(opts.Exclude, "d.go", "!c.go")
+	opts.ExcludeFrom = []string{"*.go", "!*.o", "out"}
+	want = []string{"", "keep.o", "other", "other/c.go", "src", "src/.decubeignore", "src/build", "src/c.go", "src/deep"}
+	if got := paths(t, store, snaptest.Create(t, store, opts).ID); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
 	opts.NoIgnoreFiles = true
 	if got := paths(t, store, snaptest.Create(t, store, opts).ID); !slices.Contains(got, "src/c.go") {
 		t.Errorf("got %q", got)

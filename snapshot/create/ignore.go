@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/decube/decube/snapshot/fsys"
@@ -16,13 +17,13 @@ const maxIgnoreFile = 1 << 20
 // newMatcher returns the Matcher of a walk, which has the caller's patterns and will
 // be given those of the directories.
 func newMatcher(opts Options) (*ignore.Matcher, error) {
-	for _, line := range opts.Exclude {
+	for _, line := range slices.Concat(opts.ExcludeFrom, opts.Exclude) {
 		if strings.Contains(line, "\n") {
 			return nil, fmt.Errorf("exclude pattern %q has several lines", line)
 		}
 	}
-	m := new(ignore.Matcher)
-	m.Push("", ignore.ParseLines(opts.Exclude))
+	m := &ignore.Matcher{Over: ignore.ParseLines(opts.Exclude)}
+	m.Push("", ignore.ParseLines(opts.ExcludeFrom))
 	return m, nil
 }
 
@@ -44,7 +45,7 @@ func readIgnoreFile(dir *fsys.Dir) ([]byte, error) {
 	return data, err
 }
 
-// ReadExcludes reads a file of patterns for Options.Exclude, one per line.
+// ReadExcludes reads a file of patterns for Options.ExcludeFrom, one per line.
 func ReadExcludes(path string) ([]string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -35,9 +35,10 @@ type Options struct {
 	// Path is a directory or a regular file. A symbolic link is followed here, and
 	// nowhere below.
 	Path string
-	// Exclude holds patterns in gitignore syntax, relative to Path. Those of files
-	// named IgnoreFile come after them, and the last pattern that matches decides.
-	Exclude []string
+	// ExcludeFrom and Exclude hold patterns in gitignore syntax, relative to Path. The last
+	// pattern that matches decides: those of ExcludeFrom come first, as those of git's
+	// --exclude-from do, then those of files named IgnoreFile, and then those of Exclude.
+	ExcludeFrom, Exclude []string
 	// NoIgnoreFiles takes everything, whatever files named IgnoreFile say.
 	NoIgnoreFiles bool
 	// Private are directories that no snapshot holds, such as a repository with its keys.

@@ -248,3 +248,42 @@ func TestBytesAsGit(t *testing.T) {
 		}
 	}
 }
+
+// TestOrderAsGit has patterns that contradict each other in all places that git reads them
+// from when it lists files: one given on the command line has the last word.
+func TestOrderAsGit(t *testing.T) {
+	r := needGit(t)
+	sources := [][]string{{"a", "!b", "*.c", "!sub/e"}, {"!a", "b", "!x.c", "/sub/d"}, {"b", "!y.c", "sub/e"}}
+	for _, name := range []string{"a", "b", "x.c", "y.c", "sub/a", "sub/b", "sub/d", "sub/e", "sub/y.c"} {
+		write(t, filepath.Join(r.top, name), "")
+	}
+	for turn := range len(sources) {
+		from, dir, over := sources[turn], sources[(turn+1)%3], sources[(turn+2)%3]
+		write(t, filepath.Join(r.top, ".git/from"), strings.Join(from, "\n"))
+		write(t, filepath.Join(r.top, ".gitignore"), strings.Join(dir, "\n"))
+		args := []string{"ls-files", "-z", "--others", "--exclude-from=.git/from", "--exclude-per-directory=.gitignore"}
+		for _, pattern := range over {
+			args = append(args, "--exclude="+pattern)
+		}
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = r.top
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &ignore.Matcher{Over: ignore.ParseLines(over)}
+		m.Push("", ignore.ParseLines(from))
+		excluded := make(map[string]bool)
+		walk(t, m, r.top, "", excluded, false)
+		kept := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+		for name, gone := range excluded {
+			info, err := os.Stat(filepath.Join(r.top, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !info.IsDir() && gone == slices.Contains(kept, name) {
+				t.Errorf("turn %d: %s is left out: %v, git keeps %q", turn, name, gone, kept)
+			}
+		}
+	}
+}

@@ -4,7 +4,8 @@
 //
 //	file ─▶ Parse ─▶ List, one for each file of patterns
 //	walk ─▶ Matcher: a stack of Lists, one for each directory that has some;
-//	        the last pattern that matches decides, the deepest directory's last
+//	        the last pattern that matches decides, the deepest directory's last,
+//	        and after those what was given on the command line
 //
 // The rules are those of the gitignore manual. Where the manual says nothing (a byte
 // order mark, brackets that nobody closes, a backslash at the end) git's behaviour
@@ -80,6 +81,9 @@ func trimSpaces(line string) string {
 // Matcher decides during a walk. The zero Matcher leaves nothing out. It belongs to
 // one goroutine.
 type Matcher struct {
+	// Over comes after all other lists, as what git is given on the command line does: where
+	// it says something, files of patterns have no say. It is relative to the top.
+	Over   List
 	levels []level
 	path   []byte // scratch
 }
@@ -113,21 +117,33 @@ func (m *Matcher) Excluded(dir, name string, isDir bool) bool {
 	}
 	start := len(m.path)
 	m.path = append(m.path, name...)
+	if excluded, says := m.Over.excludes(m.path, m.path[start:], isDir); says {
+		return excluded
+	}
 	for i := len(m.levels) - 1; i >= 0; i-- {
 		l := &m.levels[i]
-		for j := len(l.patterns) - 1; j >= 0; j-- {
-			p := &l.patterns[j]
-			if p.dirOnly && !isDir {
-				continue
-			}
-			text := m.path[start:]
-			if p.anchored {
-				text = m.path[l.base:]
-			}
-			if p.match(text) {
-				return !p.negated
-			}
+		if excluded, says := l.excludes(m.path[l.base:], m.path[start:], isDir); says {
+			return excluded
 		}
 	}
 	return false
+}
+
+// excludes reports what the last pattern says that matches a path relative to the list's
+// directory, or its last component, if one does.
+func (l *List) excludes(rel, name []byte, isDir bool) (excluded, says bool) {
+	for j := len(l.patterns) - 1; j >= 0; j-- {
+		p := &l.patterns[j]
+		if p.dirOnly && !isDir {
+			continue
+		}
+		text := name
+		if p.anchored {
+			text = rel
+		}
+		if p.match(text) {
+			return !p.negated, true
+		}
+	}
+	return false, false
 }
