@@ -74,7 +74,7 @@ the command says how to register it later; with --register=yes it also fails.`,
 	flags.BoolVar(&o.NoIgnoreFiles, "no-ignore-files", false, "take everything, whatever files named "+create.IgnoreFile+" say")
 	flags.BoolVar(&o.NoCaches, "exclude-caches", false, "leave out what is in directories that a CACHEDIR.TAG marks, but for the tag")
 	flags.BoolVar(&o.NoDump, "exclude-nodump", false, "leave out what has the attribute nodump, see chattr(1)")
-	flags.BoolVarP(&o.OneFileSystem, "one-file-system", "x", false, "do not enter other file systems")
+	flags.BoolVarP(&o.OneFileSystem, "one-file-system", "x", false, "do not enter other file systems, nor take files that are mounted from them")
 	flags.StringVar(&o.time, "time", "", "creation `TIME` to record, RFC 3339; makes the CID reproducible")
 	flags.StringVar(&o.parent, "parent", "", "record the `CID` of the snapshot before this one")
 	flags.BoolVar(&o.noCache, "no-cache", false, "read every file, also unchanged ones")
@@ -255,6 +255,7 @@ func (out *created) report(e *env) error {
 	noteEach(e, res.Skipped, res.SkippedCount, "Skipped the socket %s.", "Skipped %s more sockets.")
 	noteEach(e, res.Private, res.PrivateCount, "Left out %s: it belongs to a node's repository, which holds its keys.",
 		"Left out %s more names that belong to nodes' repositories.")
+	noteEach(e, res.Elsewhere, res.ElsewhereCount, "Did not enter %s: it is on another file system.", "Did not enter %s more names on other file systems.")
 	if res.CacheError != "" {
 		e.note("The next snapshot will read every file again: %s.", res.CacheError)
 	}

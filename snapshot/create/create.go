@@ -49,6 +49,7 @@ type creator struct {
 	parts  []*indexPart // in walk order
 
 	root    *fsys.Dir
+	dev     uint64 // file system of the root
 	tree    manifest.Entry
 	started time.Time
 	now     func() time.Time
@@ -66,6 +67,8 @@ type creator struct {
 	stats   manifest.Stats
 	skipped few
 	left    few // that are private
+
+	elsewhere few // on other file systems
 
 	private private
 }
@@ -192,7 +195,12 @@ func (c *creator) openTop() (dir, file string, err error) {
 	if c.root, err = fsys.OpenRoot(dir); err != nil {
 		return "", "", fmt.Errorf("snapshot: open %s: %w", dir, err)
 	}
-	if c.ignore, err = newMatcher(c.opts); err != nil {
+	st, err := c.root.Stat()
+	if err == nil {
+		c.dev = st.Dev
+		c.ignore, err = newMatcher(c.opts)
+	}
+	if err != nil {
 		c.root.Close()
 		return "", "", fmt.Errorf("snapshot %s: %w", path, err)
 	}
@@ -285,6 +293,7 @@ func (c *creator) finish(ctx context.Context) (Result, error) {
 func (c *creator) result(id block.ID, written blockstore.WriteStats) Result {
 	slices.Sort(c.skipped.first)
 	slices.Sort(c.left.first)
+	slices.Sort(c.elsewhere.first)
 	s := c.stats
 	return Result{
 		ID: id, Files: int64(s.Files), Dirs: int64(s.Dirs), Others: int64(s.Others), Bytes: int64(s.Bytes),
@@ -294,6 +303,7 @@ func (c *creator) result(id block.ID, written blockstore.WriteStats) Result {
 		Problems: c.problems.List(), ProblemCount: c.problems.Count(),
 		Skipped: c.skipped.first, SkippedCount: c.skipped.count,
 		Private: c.left.first, PrivateCount: c.left.count,
+		Elsewhere: c.elsewhere.first, ElsewhereCount: c.elsewhere.count,
 	}
 }
 

@@ -206,30 +206,58 @@ func TestSocketsAndFifos(t *testing.T) {
 	}
 }
 
-func TestOneFileSystem(t *testing.T) {
-	root := t.TempDir()
-	mount := filepath.Join(root, "mount")
-	if err := os.Mkdir(mount, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("tmpfs", mount, "tmpfs", 0, "size=1m"); err != nil {
+// mount mounts something for as long as the test takes, or skips the test.
+func mount(t *testing.T, source, target, kind string, flags uintptr, data string) {
+	t.Helper()
+	if err := unix.Mount(source, target, kind, flags, data); err != nil {
 		t.Skip("cannot mount here: ", err)
 	}
-	defer func() {
-		if err := unix.Unmount(mount, 0); err != nil {
+	t.Cleanup(func() {
+		if err := unix.Unmount(target, 0); err != nil {
 			t.Error(err)
 		}
-	}()
-	if err := os.WriteFile(filepath.Join(mount, "f"), []byte("x"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	})
+}
+
+// TestOneFileSystem has a directory and a file of another file system in the tree, and a file
+// of its own that is mounted over another one.
+func TestOneFileSystem(t *testing.T) {
+	root := t.TempDir()
+	must := snaptest.Musts(t)
+	at := func(name string) string { return filepath.Join(root, name) }
+	must(os.Mkdir(at("mount"), 0o755), os.WriteFile(at("own"), []byte("x"), 0o644), os.WriteFile(at("over"), nil, 0o644), os.WriteFile(at("single"), nil, 0o644))
+	mount(t, "tmpfs", at("mount"), "tmpfs", 0, "size=1m")
+	must(os.WriteFile(at("mount/f"), []byte("x"), 0o644))
+	mount(t, at("mount/f"), at("single"), "", unix.MS_BIND, "")
+	mount(t, at("own"), at("over"), "", unix.MS_BIND, "")
 	store, opts := snaptest.NewStore(), snaptest.Fixed(root)
-	if got := paths(t, store, snaptest.Create(t, store, opts).ID); len(got) != 3 {
+	if got := paths(t, store, snaptest.Create(t, store, opts).ID); len(got) != 6 {
 		t.Errorf("%q", got)
 	}
 	opts.OneFileSystem = true
-	if got := paths(t, store, snaptest.Create(t, store, opts).ID); len(got) != 2 {
-		t.Errorf("%q", got)
+	res := snaptest.Create(t, store, opts)
+	if got := paths(t, store, res.ID); !slices.Equal(got, []string{"", "mount", "over", "own"}) || !slices.Equal(res.Elsewhere, []string{"mount", "single"}) {
+		t.Errorf("%q, left out %q", got, res.Elsewhere)
+	}
+}
+
+// TestOneFileSystemOfLayers takes all of an overlay of two file systems: its files may have
+// the device of the one that they come from, and are on no other file system for that.
+func TestOneFileSystemOfLayers(t *testing.T) {
+	dir := t.TempDir()
+	must := snaptest.Musts(t)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	must(os.Mkdir(at("lower"), 0o755), os.Mkdir(at("upper"), 0o755), os.Mkdir(at("all"), 0o755))
+	mount(t, "tmpfs", at("lower"), "tmpfs", 0, "size=1m")
+	mount(t, "tmpfs", at("upper"), "tmpfs", 0, "size=1m")
+	must(os.Mkdir(at("upper/top"), 0o755), os.Mkdir(at("upper/work"), 0o755), os.WriteFile(at("lower/f"), []byte("x"), 0o644), os.WriteFile(at("upper/top/g"), nil, 0o644))
+	mount(t, "overlay", at("all"), "overlay", 0, "xino=off,lowerdir="+at("lower")+",upperdir="+at("upper/top")+",workdir="+at("upper/work"))
+	opts := snaptest.Fixed(at("all"))
+	opts.OneFileSystem = true
+	store := snaptest.NewStore()
+	res := snaptest.Create(t, store, opts)
+	if got := paths(t, store, res.ID); !slices.Equal(got, []string{"", "f", "g"}) || len(res.Elsewhere) > 0 {
+		t.Errorf("%q, left out %q", got, res.Elsewhere)
 	}
 }
 

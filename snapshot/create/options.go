@@ -52,7 +52,8 @@ type Options struct {
 	NoCaches bool
 	// NoDump leaves out what has the file attribute of that name, see chattr(1).
 	NoDump bool
-	// OneFileSystem keeps directories on other file systems, but not what is in them.
+	// OneFileSystem keeps directories on other file systems, but not what is in them, and
+	// leaves out files of others that are mounted in the tree one by one.
 	OneFileSystem bool
 
 	// Host, User and SourcePath describe the source. An empty SourcePath stands for
@@ -116,6 +117,10 @@ type Result struct {
 	// thousand.
 	Private      []string `json:"private,omitempty"`
 	PrivateCount int64    `json:"private_count,omitempty"`
+	// Elsewhere are directories of which nothing was taken but they themselves, and files that
+	// were left out, because they are on other file systems, the first thousand.
+	Elsewhere      []string `json:"elsewhere,omitempty"`
+	ElsewhereCount int64    `json:"elsewhere_count,omitempty"`
 	// CacheError says why the stat cache could not be written, which only costs time.
 	CacheError string `json:"cache_error,omitempty"`
 }

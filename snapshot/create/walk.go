@@ -62,7 +62,6 @@ type walker struct {
 	slots   chan struct{} // bounds listings in progress
 	bundle  bundle
 	empties []*dirent // to be read together
-	dev     uint64    // file system of the top
 	clocks  *clocks
 	looking sync.WaitGroup
 }
@@ -241,6 +240,9 @@ func (e *dirent) look(c *creator, dir *fsys.Dir) (op string, err error) {
 		if c.opts.NoDump {
 			e.st.NoDump = dir.NoDump(e.name)
 		}
+		// Not the device alone: that of a file in an overlay may be another one than the
+		// directory's, without anything mounted there.
+		e.st.Mounted = c.opts.OneFileSystem && e.st.Dev != c.dev && dir.Mounted(e.name)
 		e.entry = entryOf(e.name, &e.st, c.owners)
 		if e.st.IsRegular() || e.st.IsDir() || e.st.Type() == unix.S_IFSOCK {
 			return "", nil
@@ -289,8 +291,6 @@ func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *
 		w.leaveOut(&w.left, d.rel)
 		self.dropped = true
 		return w.complete(ctx, self)
-	case d.parent == nil:
-		w.dev = l.st.Dev
 	}
 	self.st = l.st
 	self.entry = entryOf(self.name, &l.st, w.owners)
@@ -302,7 +302,9 @@ func (w *walker) directory(ctx context.Context, l *listing, d *directory, self *
 	w.ignore.Push(d.rel, ignore.Parse(l.ignore))
 	defer w.ignore.Pop()
 	var subs []sub
-	if !w.opts.OneFileSystem || l.st.Dev == w.dev {
+	if w.opts.OneFileSystem && l.st.Dev != w.dev {
+		w.leaveOut(&w.elsewhere, d.rel)
+	} else {
 		var err error
 		if subs, err = w.contents(ctx, l, d); err != nil {
 			return err
@@ -395,6 +397,8 @@ func (w *walker) chosen(l *listing, e *dirent) bool {
 	case l.cache && e.name != cacheTag, w.opts.NoDump && e.st.NoDump, w.writer.writes(&e.st):
 	case e.st.Type() == unix.S_IFSOCK:
 		w.leaveOut(&w.skipped, e.path())
+	case e.st.Mounted && !e.st.IsDir(): // of a directory nothing but what is in it is left out
+		w.leaveOut(&w.elsewhere, e.path())
 	case e.st.IsDir() && e.dir.depth+1 >= manifest.MaxDepth:
 		w.problem(e.path(), "enter", ErrTooDeep)
 	default:

@@ -16,6 +16,7 @@ type Stat struct {
 	MNsec, CNsec int64 // and nanoseconds
 	Major, Minor uint32
 	NoDump       bool // see Dir.NoDump; no call that gives a Stat sets it
+	Mounted      bool // see Dir.Mounted; no call that gives a Stat sets it
 }
 
 // Type returns the file type bits of the mode.
@@ -43,10 +44,16 @@ func (d *Dir) Lstat(name string) (Stat, error) {
 
 // NoDump reports whether a name in d, which is not followed, has the attribute that says
 // not to back it up. Where a file system has no attributes, none has.
-func (d *Dir) NoDump(name string) bool {
+func (d *Dir) NoDump(name string) bool { return d.has(name, unix.STATX_ATTR_NODUMP) }
+
+// Mounted reports whether something is mounted on a name in d, which is not followed. Linux
+// knows from 5.8 on; before, nothing is.
+func (d *Dir) Mounted(name string) bool { return d.has(name, unix.STATX_ATTR_MOUNT_ROOT) }
+
+func (d *Dir) has(name string, attribute uint64) bool {
 	var st unix.Statx_t
 	err := retry(func() error { return unix.Statx(d.fd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_TYPE, &st) })
-	return err == nil && st.Attributes&unix.STATX_ATTR_NODUMP != 0
+	return err == nil && st.Attributes&attribute != 0
 }
 
 // Stat returns the state of the directory itself.
