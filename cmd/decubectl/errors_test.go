@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -90,6 +92,30 @@ func TestUsageErrorsNameTheirCommand(t *testing.T) {
 		_, hint, found := strings.Cut(errs.String(), "Run '")
 		if got, _, _ := strings.Cut(hint, " --help'"); got != want || found != (want != "") {
 			t.Errorf("%s: sent to %q, want %q:\n%s", args, got, want, errs.String())
+		}
+	}
+}
+
+// TestFilesThatHoldTheWrongThing are mistakes in the words, as what an argument says itself
+// is; a file that is not there is none.
+func TestFilesThatHoldTheWrongThing(t *testing.T) {
+	dir := t.TempDir()
+	large, small := filepath.Join(dir, "large"), filepath.Join(dir, "small")
+	if err := errors.Join(os.WriteFile(large, make([]byte, 1<<20+1), 0o600), os.WriteFile(small, []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]int{
+		"ledger submit --file " + large:                      exitcode.UsageError,
+		"ledger submit --file " + small:                      exitcode.UsageError,
+		"ledger submit --file absent":                        exitcode.Failed,
+		"ledger submit name.claim x --key " + large:          exitcode.UsageError,
+		"ledger submit name.claim x --key " + small:          exitcode.UsageError,
+		"ledger submit name.claim x --key absent":            exitcode.Failed,
+		"ledger submit record.put --namespace n k @" + large: exitcode.UsageError,
+	} {
+		var errs strings.Builder
+		if got := run(strings.Fields(args), strings.NewReader(""), io.Discard, &errs); got != want {
+			t.Errorf("%s: exit code %d, want %d:\n%s", args, got, want, errs.String())
 		}
 	}
 }

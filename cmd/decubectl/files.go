@@ -21,6 +21,20 @@ func readInput(ctx context.Context, e *env, path string, most int64) ([]byte, er
 	return readFile(path, most)
 }
 
+// readWithin reads part of a transaction, which is a mistake in the words if it is larger
+// than any such part is.
+func readWithin(ctx context.Context, e *env, path string, most int64, what string) ([]byte, error) {
+	data, err := readInput(ctx, e, path, most)
+	if err == nil {
+		return data, nil
+	}
+	err = fmt.Errorf("reading %s: %w", what, err)
+	if _, large := tx.CodeOf(err); large {
+		return nil, rejectedUsage(err)
+	}
+	return nil, err
+}
+
 func readFile(path string, most int64) (_ []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -80,9 +80,9 @@ with exit code 14: it may still be committed, and "decubectl ledger tx" tells.`
 }
 
 func (o *ledgerSubmitOptions) run(ctx context.Context, e *env) error {
-	data, err := readInput(ctx, e, o.file, maxOperation)
+	data, err := readWithin(ctx, e, o.file, maxOperation, "an operation")
 	if err != nil {
-		return fmt.Errorf("reading an operation: %w", err)
+		return err
 	}
 	op, err := tx.ParseOp(data)
 	if err != nil {
@@ -182,7 +182,8 @@ func standing(v *api.Vote) string {
 	return fmt.Sprintf("recorded: %d of %d needed, %d missing", v.Votes, v.Needed, v.Missing)
 }
 
-// readKey reads a private key as a repository keeps it.
+// readKey reads a private key as a repository keeps it. A file that holds none is a mistake
+// in the words, one that cannot be read is not.
 func readKey(path string) (_ sig.PrivateKey, err error) {
 	data, err := readFile(path, maxKey)
 	if _, large := tx.CodeOf(err); err != nil && !large {
@@ -196,7 +197,7 @@ func readKey(path string) (_ sig.PrivateKey, err error) {
 	} else {
 		err = fmt.Errorf("%w: it has more than %d bytes", sig.ErrPrivateKey, maxKey)
 	}
-	return sig.PrivateKey{}, fmt.Errorf("--key %s: %w; want a file such as the identity.key of a repository", path, err)
+	return sig.PrivateKey{}, usageError("--key %s: %w; want a file such as the identity.key of a repository", path, err)
 }
 
 // parseKey reads an argument that names somebody by peer ID.

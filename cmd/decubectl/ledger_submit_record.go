@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,12 +50,9 @@ func (o *submitRecordOptions) parse(args []string) error {
 
 func (o *submitRecordOptions) run(ctx context.Context, e *env) error {
 	if o.file != "" {
-		data, err := readInput(ctx, e, o.file, tx.MaxValue)
-		if _, large := tx.CodeOf(err); err != nil && large {
-			return rejectedUsage(fmt.Errorf("reading the record's value: %w", err))
-		}
+		data, err := readWithin(ctx, e, o.file, tx.MaxValue, "the record's value")
 		if err != nil {
-			return fmt.Errorf("reading the record's value: %w", err)
+			return err
 		}
 		o.put.Value = data
 		if err := o.set(o.put); err != nil {
