@@ -104,6 +104,12 @@ func (d *Dir) OpenFile(name string) (int, error) {
 	return fd, err
 }
 
+// CheckWritable returns nil if names can be made in the directory by this user, as far as
+// its modes and attributes say.
+func (d *Dir) CheckWritable() error {
+	return retry(func() error { return unix.Faccessat(d.fd, ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS) })
+}
+
 // Readlink returns the target of a symbolic link.
 func (d *Dir) Readlink(name string) ([]byte, error) {
 	buf := make([]byte, 256)

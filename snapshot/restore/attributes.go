@@ -96,7 +96,7 @@ func (r *restorer) special(dir *fsys.Dir, o *output) (made bool, err error) {
 	}
 	switch {
 	case r.refused(err):
-		r.problem(o.path(), "make "+e.Type.String(), taken(err))
+		r.refusal(o.in, o.path(), "make "+e.Type.String(), taken(err))
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("make %s %q: %w", e.Type, o.path(), err)

@@ -70,6 +70,9 @@ func (r *restorer) findConflicts(ctx context.Context, d *directory, found func(s
 
 func (r *restorer) conflictsIn(ctx context.Context, d *directory, found func(string) bool, depth int) error {
 	dir, err := r.target.OpenDir(d.rel)
+	if r.refused(err) && depth > 0 {
+		return nil // the walk tells of it: nothing is written where nobody may look
+	}
 	if err != nil {
 		return fmt.Errorf("open %q: %w", d.rel, err)
 	}

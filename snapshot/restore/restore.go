@@ -75,7 +75,8 @@ type Result struct {
 	ProblemCount int64              `json:"problem_count,omitempty"`
 }
 
-// Wrote reports whether anything was written, as far as a restore that failed has come.
+// Wrote reports whether anything was written, as far as a restore that failed has come. A
+// target that was there before is no such thing.
 func (r *Result) Wrote() bool { return r.Files+r.Dirs+r.Others+r.Bytes > 0 }
 
 // Partial reports whether something could not be restored as recorded.
@@ -194,7 +195,9 @@ func (r *restorer) open(ctx context.Context, target string) error {
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	r.made = err == nil
+	if r.made = err == nil; r.made {
+		r.dirs.Add(1)
+	}
 	dir, err := fsys.OpenRoot(target)
 	if err != nil {
 		return err
@@ -261,7 +264,7 @@ func (r *restorer) run(ctx context.Context) error {
 // barred returns why nothing at all could be made, if it is not for the entries: one error
 // says more of a target that cannot be written than a problem with each name.
 func (r *restorer) barred() error {
-	if r.problems.Count() == 0 || r.dirs.Load() > 1 || r.files.Load()+r.others.Load()+r.present.Load()+r.skipped.Load() > 0 {
+	if r.problems.Count() == 0 || r.below() > 0 || r.files.Load()+r.others.Load()+r.present.Load()+r.skipped.Load() > 0 {
 		return nil
 	}
 	name := r.tempName()
@@ -270,6 +273,14 @@ func (r *restorer) barred() error {
 		return fmt.Errorf("nothing can be written there: %w", err)
 	}
 	return errors.Join(fsys.Close(fd), r.target.Unlink(name))
+}
+
+// below is how many directories were made below the target.
+func (r *restorer) below() int64 {
+	if r.made {
+		return r.dirs.Load() - 1
+	}
+	return r.dirs.Load()
 }
 
 func (r *restorer) problem(path, op string, err error) { r.problems.Add(path, op, err) }

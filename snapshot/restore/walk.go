@@ -27,6 +27,11 @@ type directory struct {
 	entry   *snapshot.Entry
 	keeps   bool         // was there, as a way to something included: attributes stay
 	pending atomic.Int64 // what is not done in it, and the walk's hold
+
+	// Guarded by the restorer's mu: how many names could not be made because nobody may make
+	// any here, and why.
+	lacks int64
+	no    error
 }
 
 func (d *directory) path(name []byte) string {
@@ -88,7 +93,6 @@ func (r *restorer) walk(ctx context.Context) error {
 	if _, err := r.census.Add(top, "", 0); err != nil {
 		return err
 	}
-	r.dirs.Add(1)
 	d := &directory{entry: top, keeps: len(r.opts.Include) > 0 && !r.made}
 	d.pending.Store(1)
 	if err := w.directory(ctx, d, false, 0); err != nil {
@@ -109,6 +113,11 @@ const taskFiles = 256
 // directory restores what is in a directory that exists in the target.
 func (w *restoreWalk) directory(ctx context.Context, d *directory, fresh bool, depth int) error {
 	dir, err := w.target.OpenDir(d.rel)
+	if w.refused(err) && d.parent != nil {
+		w.problem(d.rel, "open", err)
+		d.keeps = true
+		return w.leave(d)
+	}
 	if err != nil {
 		return fmt.Errorf("open %q: %w", d.rel, err)
 	}
@@ -142,7 +151,7 @@ func (w *restoreWalk) directory(ctx context.Context, d *directory, fresh bool, d
 		sub, err := w.enter(dir, existing, d, e, depth)
 		switch {
 		case w.refused(err):
-			w.problem(d.path(e.Name), "make directory", err)
+			w.refusal(d, d.path(e.Name), "make directory", err)
 		case err != nil:
 			return err
 		}

@@ -225,6 +225,7 @@ func (r *restorer) done(ctx context.Context, o *output, failed bool) error {
 // that are complete, upwards.
 func (r *restorer) leave(d *directory) error {
 	for d != nil && d.pending.Add(-1) == 0 {
+		r.tellLack(d)
 		if mode, opened := r.forget(d.rel); !d.keeps {
 			r.directoryAttributes(d)
 		} else if opened {
@@ -285,6 +286,9 @@ func (r *restorer) linkTo(ctx context.Context, g *linkGroupState, in *directory,
 	}
 	if !r.refused(err) || errors.Is(err, ErrNameTaken) {
 		return r.unmade(ctx, o, err)
+	}
+	if r.bars(o.in, err) {
+		return r.leave(o.in)
 	}
 	r.problem(o.path(), "link", fmt.Errorf("%w; it is a file of its own", err))
 	if errors.Is(err, unix.EMLINK) {
@@ -355,7 +359,7 @@ func (r *restorer) unmade(ctx context.Context, o *output, err error) error {
 	if !r.refused(err) {
 		return fmt.Errorf("write %q: %w", o.path(), err)
 	}
-	r.problem(o.path(), "write", taken(err))
+	r.refusal(o.in, o.path(), "write", taken(err))
 	return r.done(ctx, o, true)
 }
 
