@@ -76,7 +76,7 @@ func (h *hand) recall(d *Driver) {
 // would order it before it expires. What others have passed on they have themselves.
 func (d *Driver) giveUpPool() {
 	m := &d.market
-	if d.voter != nil || m.pool.Len() == 0 || (d.member() && d.stand.halted == "") {
+	if m.pool.Len() == 0 || (d.member() && d.stand.halted == "") {
 		return
 	}
 	left := m.pool.SetOrigins(d.now.Mono, nil)
