@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/decube/decube/snapshot"
 )
 
 // TestAboveTheProgress writes a line while progress is shown: the display gives way, and
@@ -23,5 +25,16 @@ func TestAboveTheProgress(t *testing.T) {
 	m.above(func() { out.Reset() })
 	if out.Len() > 0 {
 		t.Error("without a display nothing is written")
+	}
+}
+
+// TestWarningsOfAnyName tell of names that would move the cursor, or look like lines.
+func TestWarningsOfAnyName(t *testing.T) {
+	var errs bytes.Buffer
+	e := &env{stderr: &errs}
+	warnOf(e, nil)(snapshot.Problem{Path: "a\x1b[2J\nWarning: b", Op: "read", Err: "one\ntwo"})
+	noteEach(e, []string{"s\r"}, 2, "Skipped %s.", "Skipped %s more.")
+	if got, want := errs.String(), "Warning: read a?[2J; Warning: b: one; two\nSkipped s?.\nSkipped 1 more.\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -266,7 +267,7 @@ func (out *created) report(e *env) error {
 // there are.
 func noteEach(e *env, first []string, total int64, each, further string) {
 	for _, path := range first {
-		e.note(each, path)
+		e.note(each, printable(path))
 	}
 	if more := total - int64(len(first)); more > 0 {
 		e.note(further, count(more))
@@ -277,7 +278,9 @@ func noteEach(e *env, first []string, total int64, each, further string) {
 // progress: to list all of them at the end would be to keep them in memory.
 func warnOf(e *env, m *meter) func(snapshot.Problem) {
 	return func(p snapshot.Problem) {
-		m.above(func() { e.warn("%v", p) })
+		// An error may be several, one a line.
+		text := printable(strings.ReplaceAll(p.Error(), "\n", "; "))
+		m.above(func() { e.warn("%s", text) })
 	}
 }
 
