@@ -9,7 +9,7 @@ import (
 
 // memoryLimit is how many bytes of memory a command may grow to at will. From then on it
 // collects garbage more often, unless that much is in use.
-const memoryLimit = 112 << 20
+const memoryLimit = 104 << 20
 
 // boundMemory keeps a command small until it is stopped, unless GOMEMLIMIT says how large
 // it may be.
@@ -48,5 +48,5 @@ func boundMemory() (stop func()) {
 // collection. Near that there would be one collection after the other, so the limit keeps
 // away from it.
 func limitFor(live uint64) int64 {
-	return max(memoryLimit, int64(live)+int64(live)/4+16<<20)
+	return max(memoryLimit, int64(live)+int64(live)/8+12<<20)
 }

@@ -249,9 +249,8 @@ func (k *known) same(st *fsys.Stat) bool {
 		st.MSec == o.MSec && st.MNsec == o.MNsec && st.CSec == o.CSec && st.CNsec == o.CNsec
 }
 
-// appendKnown appends what is to be known of a regular file.
-func appendKnown(dst []byte, r *record) []byte {
-	e := encoder{data: dst}
+// known appends what is to be known of a regular file.
+func (e *encoder) known(r *record) {
 	e.bytes(r.entry.Name)
 	e.uint(flag(r.trusted, flagTrusted))
 	e.stat(&r.st)
@@ -260,10 +259,9 @@ func appendKnown(dst []byte, r *record) []byte {
 	}
 	e.xattrs(r.entry.Xattrs)
 	e.content(&r.content)
-	return e.data
 }
 
-// decodeKnown reads what appendKnown has written. The name aliases raw.
+// decodeKnown reads what encoder.known has written. The name aliases raw.
 func decodeKnown(raw []byte) (name []byte, k *known, err error) {
 	d := decoder{data: raw}
 	name = d.bytes()

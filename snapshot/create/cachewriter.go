@@ -123,21 +123,43 @@ func (w *cacheWriter) add(rel string, records iter.Seq2[*record, error]) error {
 			return err
 		}
 		if r.st.IsRegular() {
-			w.scratch = appendKnown(w.scratch[:0], r)
-			w.write(w.scratch)
+			w.known(r)
 		}
 	}
 	w.write(nil)
 	return nil
 }
 
-// write writes the length of b, and b. mu is held.
-func (w *cacheWriter) write(b []byte) {
-	if w.err != nil {
+// known writes what is to be known of a file. The chunks of one may take as much memory as
+// all else: then it is encoded twice, for its length and in pieces. mu is held.
+func (w *cacheWriter) known(r *record) {
+	spilled := 0
+	e := encoder{data: w.scratch[:0], spill: func(b []byte) { spilled += len(b) }}
+	e.known(r)
+	w.scratch = e.data
+	if spilled == 0 {
+		w.write(e.data)
 		return
 	}
-	var length [binary.MaxVarintLen64]byte
-	if _, w.err = w.out.Write(binary.AppendUvarint(length[:0], uint64(len(b)))); w.err == nil {
+	w.length(spilled + len(e.data))
+	e = encoder{data: w.scratch[:0], spill: w.raw}
+	e.known(r)
+	w.raw(e.data)
+}
+
+// write writes the length of b, and b. mu is held.
+func (w *cacheWriter) write(b []byte) {
+	w.length(len(b))
+	w.raw(b)
+}
+
+func (w *cacheWriter) length(n int) {
+	var b [binary.MaxVarintLen64]byte
+	w.raw(binary.AppendUvarint(b[:0], uint64(n)))
+}
+
+func (w *cacheWriter) raw(b []byte) {
+	if w.err == nil {
 		_, w.err = w.out.Write(b)
 	}
 }

@@ -18,7 +18,15 @@ import (
 //	content: chunks [ID (36 bytes), size], extents [chunk + 1 or 0 for a hole, offset, length],
 //	         pages [ID, size, extents, bytes]
 
-type encoder struct{ data []byte }
+// encoder appends to data. With spill, what comes of a long list is handed to that in
+// pieces, and is gone from data.
+type encoder struct {
+	data  []byte
+	spill func([]byte)
+}
+
+// spillSize is from how many bytes on data is spilled.
+const spillSize = 64 << 10
 
 func (e *encoder) uint(v uint64) { e.data = binary.AppendUvarint(e.data, v) }
 func (e *encoder) int(v int64)   { e.data = binary.AppendVarint(e.data, v) }
@@ -35,6 +43,10 @@ func (e *encoder) Write(b []byte) (int, error) {
 }
 
 func (e *encoder) ref(r ref) {
+	if e.spill != nil && len(e.data) >= spillSize {
+		e.spill(e.data)
+		e.data = e.data[:0]
+	}
 	e.data = r.id.AppendBytes(e.data)
 	e.uint(uint64(r.size))
 }

@@ -1,6 +1,10 @@
 package create
 
 import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"reflect"
 	"testing"
@@ -60,7 +64,7 @@ func TestRecordsComeBack(t *testing.T) {
 				t.Errorf("record %d: %d of %d bytes are one", i, n, len(raw))
 			}
 		}
-		known := appendKnown(nil, &r)
+		known := knownBytes(&r)
 		name, k, err := decodeKnown(known)
 		if err != nil || string(name) != string(r.entry.Name) || !reflect.DeepEqual(k.content, r.content) || !reflect.DeepEqual(k.xattrs, r.entry.Xattrs) ||
 			k.trusted != r.trusted || !k.trusted && k.seen != r.seen || !k.same(&r.st) {
@@ -70,6 +74,35 @@ func TestRecordsComeBack(t *testing.T) {
 			if _, _, err := decodeKnown(known[:n]); err == nil {
 				t.Errorf("record %d: %d of %d bytes are known", i, n, len(known))
 			}
+		}
+	}
+}
+
+func knownBytes(r *record) []byte {
+	var e encoder
+	e.known(r)
+	return e.data
+}
+
+// TestLongKnown writes what is known of a file in pieces, and what it knows is the same.
+func TestLongKnown(t *testing.T) {
+	for _, chunks := range []int{0, 1, 1500, 1800, 20_000} { // 1,725 fill a piece
+		r := record{entry: manifest.Entry{Name: []byte("long")}, content: content{chunks: make([]ref, chunks)}}
+		for i := range r.content.chunks {
+			r.content.chunks[i] = ref{block.New(block.Raw, binary.AppendUvarint(nil, uint64(i))).ID(), i}
+		}
+		var got bytes.Buffer
+		w := cacheWriter{out: bufio.NewWriter(&got)}
+		w.known(&r)
+		if err := errors.Join(w.err, w.out.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		want := knownBytes(&r)
+		if want = append(binary.AppendUvarint(nil, uint64(len(want))), want...); !bytes.Equal(got.Bytes(), want) {
+			t.Errorf("%d chunks: %d bytes, want %d", chunks, got.Len(), len(want))
+		}
+		if cap(w.scratch) > 2*spillSize {
+			t.Errorf("%d chunks: %d bytes are held", chunks, cap(w.scratch))
 		}
 	}
 }
@@ -87,7 +120,7 @@ func TestEqualContents(t *testing.T) {
 // FuzzKnown reads what no cache has written.
 func FuzzKnown(f *testing.F) {
 	for _, c := range contents() {
-		f.Add(appendKnown(nil, &record{entry: manifest.Entry{Name: []byte("n")}, content: c}))
+		f.Add(knownBytes(&record{entry: manifest.Entry{Name: []byte("n")}, content: c}))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		name, k, err := decodeKnown(raw)
@@ -95,7 +128,7 @@ func FuzzKnown(f *testing.F) {
 			return
 		}
 		r := record{entry: manifest.Entry{Name: name, Xattrs: k.xattrs}, st: k.st, trusted: k.trusted, seen: k.seen, content: k.content}
-		again, back, err := decodeKnown(appendKnown(nil, &r))
+		again, back, err := decodeKnown(knownBytes(&r))
 		if err != nil || fmt.Sprint(string(again), back) != fmt.Sprint(string(name), k) {
 			t.Errorf("%+v became %+v: %v", k, back, err)
 		}

@@ -3,6 +3,7 @@ package create
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot/manifest"
@@ -32,6 +33,9 @@ func (p *partBuilder) add(c *content, again bool) {
 			p.nodes = manifest.AppendRecord(p.nodes, r.id, r.size)
 		}
 	}
+	if !again {
+		p.chunks = slices.Grow(p.chunks, len(c.chunks)*manifest.RecordSize)
+	}
 	for _, r := range c.chunks {
 		if r == p.last {
 			continue
@@ -53,7 +57,9 @@ func (p *partBuilder) finish(own []ref, s *spool) (indexPart, error) {
 	if err := checkPart((len(p.nodes) + len(p.chunks)) / manifest.RecordSize); err != nil {
 		return indexPart{}, err
 	}
-	return indexPart{nodes: s.put(p.nodes), chunks: s.put(p.chunks), total: p.total + len(own)}, nil
+	part := indexPart{nodes: s.put(p.nodes), chunks: s.put(p.chunks), total: p.total + len(own)}
+	p.nodes, p.chunks = nil, nil
+	return part, nil
 }
 
 // checkPart refuses more records than a snapshot has blocks at most, which is far less than

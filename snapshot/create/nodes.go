@@ -185,8 +185,7 @@ func (c *creator) recordIn(s *slot, buf *[]byte) (*record, error) {
 // finishDirectory turns complete dirents into the directory's node, and counts them.
 func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 	var stats manifest.Stats
-	var part partBuilder
-	nodes := nodeBuilder{c: c}
+	part, nodes := new(partBuilder), nodeBuilder{c: c}
 	alone := d.self == nil
 	for r, err := range c.records(d) {
 		if err != nil {
@@ -219,13 +218,15 @@ func (c *creator) finishDirectory(ctx context.Context, d *directory) error {
 		if d.parent == nil {
 			c.tree = d.self.entry
 		}
-		if err := c.writer.add(d.rel, c.records(d)); err != nil {
-			return err
-		}
 	}
 	var err error
 	if *d.part, err = part.finish(nodes.stored, c.spool); err != nil {
 		return err
+	}
+	if !alone { // last, for then only one copy of a long list of chunks is in memory
+		if err := c.writer.add(d.rel, c.records(d)); err != nil {
+			return err
+		}
 	}
 	c.giveUp(d)
 	c.mu.Lock()
