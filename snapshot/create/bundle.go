@@ -15,12 +15,35 @@ import (
 // Where a bundle ends is decided by names and sizes alone, before anything is read:
 // after a file once half of bundleNormal is reached, with a probability that grows
 // with the file's size, drawn from a hash of its name and its directory's; and
-// before a file that would not fe. So whether a bundle is unchanged is known from
+// before a file that would not fit. So whether a bundle is unchanged is known from
 // the stat cache, the same tree gives the same bundles with a cache or without, and
 // a change moves the ends in its neighbourhood only.
 type bundle struct {
-	files []*dirent
-	size  int64
+	files  []*dirent
+	size   int64
+	behind int // further names of files that came since it began, of whichever
+}
+
+// maxBehind is how many further names of files may come before a bundle ends: as long as
+// it is not on its way, those wait that are names of what is in it.
+const maxBehind = maxWaiting / 2
+
+// behind takes note of a further name. What is collected goes on its way before too many
+// may wait for it, which is decided by the tree alone, as all ends of bundles are.
+func (w *walker) behind(ctx context.Context) error {
+	if len(w.bundle.files) > 0 {
+		if w.bundle.behind++; w.bundle.behind == maxBehind {
+			if err := w.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if len(w.empties) > 0 {
+		if w.behindEmpty++; w.behindEmpty == maxBehind {
+			return w.flushEmpty(ctx)
+		}
+	}
+	return nil
 }
 
 // small adds a file to the bundle and sends the bundle on when it ends.
@@ -53,7 +76,7 @@ func (w *walker) empty(ctx context.Context, e *dirent) error {
 
 func (w *walker) flushEmpty(ctx context.Context) error {
 	list := w.empties
-	w.empties = nil
+	w.empties, w.behindEmpty = nil, 0
 	if len(list) == 0 {
 		return nil
 	}

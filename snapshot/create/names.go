@@ -98,7 +98,7 @@ func (w *walker) entry(ctx context.Context, e *dirent) error {
 	var before *siblings
 	if e.st.Nlink > 1 {
 		before = w.links.join(e)
-		if _, err := w.late(ctx); err != nil {
+		if err := w.late(ctx, maxWaiting); err != nil {
 			return err
 		}
 	}
@@ -117,6 +117,9 @@ func (w *walker) entry(ctx context.Context, e *dirent) error {
 		return w.complete(ctx, e)
 	case before == nil:
 		return w.file(ctx, e)
+	}
+	if err := w.behind(ctx); err != nil {
+		return err
 	}
 	return w.follow(ctx, before, e)
 }
@@ -197,27 +200,28 @@ func (l *linker) settle(j *job) {
 	}
 }
 
-// late sends what others have left to the walk, and reports whether no name waits any
-// more, so that nothing more will be left. Until a name is read its directory stays in memory with all that
-// is in it, so it is called with each further name and not at the end alone.
-func (w *walker) late(ctx context.Context) (all bool, err error) {
-	w.links.mu.Lock()
-	waiting, late := w.links.waiting, w.links.late
-	w.links.late = nil
-	w.links.mu.Unlock()
-	for _, j := range late {
-		if err := w.send(ctx, j); err != nil {
-			return false, err
-		}
-	}
-	return waiting == 0, nil
-}
+// maxWaiting is how many names may wait for the one before: of a file with many names
+// they come faster than one can be held against the other, and each takes a kilobyte.
+const maxWaiting = 4096
 
-// rest does so until no name waits any more.
-func (w *walker) rest(ctx context.Context) error {
+// late sends what others have left to the walk, until so many names wait at most; when none
+// does, nothing more will be left. Until a name is read its directory stays in memory with
+// all that is in it, so it is called with each further name and not at the end alone. What
+// is waited for does not wait for the walk: it is on its way, or left to be sent here, or
+// collected with fewer than most names behind it.
+func (w *walker) late(ctx context.Context, most int) error {
 	for {
-		if all, err := w.late(ctx); err != nil || all {
-			return err
+		w.links.mu.Lock()
+		waiting, late := w.links.waiting, w.links.late
+		w.links.late = nil
+		w.links.mu.Unlock()
+		for _, j := range late {
+			if err := w.send(ctx, j); err != nil {
+				return err
+			}
+		}
+		if waiting <= most {
+			return nil
 		}
 		select {
 		case <-w.links.wake:

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/create"
 	"github.com/decube/decube/snapshot/snaptest"
@@ -152,29 +153,37 @@ func firstError(errs ...error) error {
 // TestManyNames has one file of so many names that what waits for one another must not
 // take a stack that grows with them.
 func TestManyNames(t *testing.T) {
-	dir := t.TempDir()
-	const count = 20_000
-	if err := os.WriteFile(filepath.Join(dir, "00000"), snaptest.Noise(100_000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for i := 1; i < count; i++ {
-		if err := unix.Link(filepath.Join(dir, "00000"), filepath.Join(dir, fmt.Sprintf("%05d", i))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	opts := snaptest.Fixed(dir)
-	opts.Cache = filepath.Join(t.TempDir(), "cache")
-	store := snaptest.NewStore()
-	for range 2 {
-		res := snaptest.Create(t, store, opts)
-		if res.Files != count || res.Bytes != 100_000 || res.Chunks != 1 || res.Partial() {
-			t.Errorf("%+v", res)
-		}
-		groups := groups(t, store, res)
-		for path, group := range groups {
-			if path != "" && group != groups["00000"] {
-				t.Fatalf("%s is in another group", path)
+	for what, size := range map[string]int{"large": 100_000, "small": 100, "empty": 0} {
+		t.Run(what, func(t *testing.T) {
+			must, dir := snaptest.Musts(t), t.TempDir()
+			const count = 20_000
+			must(os.WriteFile(filepath.Join(dir, "00000"), snaptest.Noise(size), 0o600))
+			for i := 1; i < count; i++ {
+				must(unix.Link(filepath.Join(dir, "00000"), filepath.Join(dir, fmt.Sprintf("%05d", i))))
 			}
-		}
+			// What is collected before and behind them has other ends for it, each time the same.
+			must(os.WriteFile(filepath.Join(dir, "+"), snaptest.Noise(10), 0o600), os.WriteFile(filepath.Join(dir, "-"), nil, 0o600),
+				os.WriteFile(filepath.Join(dir, "x"), snaptest.Noise(20), 0o600))
+			opts := snaptest.Fixed(dir)
+			opts.Cache = filepath.Join(t.TempDir(), "cache")
+			store := snaptest.NewStore()
+			roots := map[block.ID]bool{}
+			for range 2 {
+				res := snaptest.Create(t, store, opts)
+				if roots[res.ID] = true; res.Files != count+3 || res.Bytes != int64(size)+30 || res.Partial() {
+					t.Errorf("%+v", res)
+				}
+				groups := groups(t, store, res)
+				for path, group := range groups {
+					if len(path) > 1 && group != groups["00000"] {
+						t.Fatalf("%s is in another group", path)
+					}
+				}
+			}
+			opts.Cache = ""
+			if roots[snaptest.Create(t, store, opts).ID] = true; len(roots) != 1 {
+				t.Errorf("the same tree gives %d roots", len(roots))
+			}
+		})
 	}
 }

@@ -62,8 +62,10 @@ type walker struct {
 	slots   chan struct{} // bounds listings in progress
 	bundle  bundle
 	empties []*dirent // to be read together
-	clocks  *clocks
-	looking sync.WaitGroup
+	// behindEmpty is how many further names of files came since the first of empties.
+	behindEmpty int
+	clocks      *clocks
+	looking     sync.WaitGroup
 }
 
 func (c *creator) walk(ctx context.Context, file string) error {
@@ -81,7 +83,7 @@ func (c *creator) walk(ctx context.Context, file string) error {
 	if err := errors.Join(w.flush(ctx), w.flushEmpty(ctx)); err != nil {
 		return err
 	}
-	return w.rest(ctx)
+	return w.late(ctx, 0)
 }
 
 // single walks a tree of one regular file.
