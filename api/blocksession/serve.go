@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -46,8 +47,12 @@ func Serve(ctx context.Context, conn net.Conn, store Store, limits Limits) error
 	}
 	s.writer = writer
 	// A deadline in the past wakes the reader without closing the connection,
-	// over which the reason still has to go.
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	// over which the reason still has to go. The reader may be writing an answer
+	// to a client that does not read.
+	stop := context.AfterFunc(ctx, func() {
+		_ = conn.SetReadDeadline(time.Unix(1, 0))
+		_ = conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	})
 	defer stop()
 
 	var verifiers sync.WaitGroup
@@ -106,7 +111,7 @@ func (s *serving) read(ctx context.Context) error {
 	for {
 		h, err := s.in.next()
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET): // the latter when answers were left unread
 			return nil
 		case err != nil:
 			return fmt.Errorf("reading a frame: %w", err)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -364,6 +365,53 @@ func TestNodeStops(t *testing.T) {
 		t.Error("the writer is open")
 	}
 }
+
+// TestNodeStopsWhileItAnswers stops a node that answers a client which does not read.
+func TestNodeStopsWhileItAnswers(t *testing.T) {
+	client, server := net.Pipe() // takes no byte that is not read
+	defer client.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- blocksession.Serve(ctx, server, newMemStore(), blocksession.Limits{}) }()
+	if _, err := client.Write(touchOfNothing()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Read(make([]byte, 1)); err != nil { // of the answer
+		t.Fatal(err)
+	}
+	stop()
+	select {
+	case err := <-served:
+		if !errors.Is(err, blocksession.ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the node waits for a client that does not read")
+	}
+}
+
+// TestClientLeavesAnswersUnread ends a session as an interrupted command does: the
+// system tells the node of a reset then, and not of an end.
+func TestClientLeavesAnswersUnread(t *testing.T) {
+	client, server := connect(t)
+	served := make(chan error, 1)
+	go func() { served <- blocksession.Serve(t.Context(), server, newMemStore(), blocksession.Limits{}) }()
+	if _, err := client.Write(touchOfNothing()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Read(make([]byte, 1)); err != nil { // of the answer
+		t.Fatal(err)
+	}
+	if err := client.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+// touchOfNothing is a frame that is answered by another one.
+func touchOfNothing() []byte { return append([]byte{1}, make([]byte, 15)...) }
 
 func TestConnectionDies(t *testing.T) {
 	client, server := connect(t)
