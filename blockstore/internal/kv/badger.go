@@ -39,6 +39,9 @@ func Open(dir string, log *slog.Logger) (*Badger, error) {
 	if err := durable.OS.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := dropEmptyLogs(dir); err != nil {
+		return nil, fmt.Errorf("open the index in %s: %w", dir, err)
+	}
 	db, err := badger.Open(tuned(dir, log))
 	if err != nil {
 		return nil, fmt.Errorf("open the index in %s: %w", dir, err)
@@ -47,6 +50,31 @@ func Open(dir string, log *slog.Logger) (*Badger, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return &Badger{db: db, dir: dir}, nil
+}
+
+// dropEmptyLogs removes logs without a byte. One is left by a process that is killed
+// between making it and giving it its length, and Badger takes it for damage.
+func dropEmptyLogs(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext != ".mem" && ext != ".vlog" {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > 0 {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tuned returns options for an index of small, incompressible entries in a
