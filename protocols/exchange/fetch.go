@@ -75,6 +75,7 @@ type fetch struct {
 	started time.Time
 	roster  *roster
 	places  *semaphore.Weighted // sessions at a time
+	queued  atomic.Int32        // sessions that wait for a place
 	group   *errgroup.Group
 	stop    context.CancelCauseFunc
 	search  sync.Once

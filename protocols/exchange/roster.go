@@ -60,13 +60,16 @@ func newRoster() *roster {
 func (r *roster) offer(info peer.AddrInfo, now time.Time) *member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.members[info.ID] == nil && len(r.order) >= maxMembers && !r.forget() {
+		return nil
+	}
 	m := r.join(info)
 	for _, a := range info.Addrs {
 		if !slices.ContainsFunc(m.info.Addrs, a.Equal) && len(m.info.Addrs) < maxAddrs {
 			m.info.Addrs = append(slices.Clip(m.info.Addrs), a)
 		}
 	}
-	if m.running || now.Before(m.retryAt) || len(r.order) > maxMembers {
+	if m.running || now.Before(m.retryAt) {
 		return nil
 	}
 	if m.standing == banned {
@@ -77,6 +80,19 @@ func (r *roster) offer(info peer.AddrInfo, now time.Time) *member {
 	}
 	m.running = true
 	return m
+}
+
+// forget makes room for another peer: the one that has been known for the longest of
+// those that have no session and have brought nothing is new again when it is found
+// again. r.mu is held.
+func (r *roster) forget() bool {
+	i := slices.IndexFunc(r.order, func(m *member) bool { return !m.running && m.blocks == 0 })
+	if i < 0 {
+		return false
+	}
+	delete(r.members, r.order[i].info.ID)
+	r.order = slices.Delete(r.order, i, i+1)
+	return true
 }
 
 const (

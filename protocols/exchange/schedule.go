@@ -368,6 +368,18 @@ func (s *schedule) settle(ordinal int, good bool) {
 	}
 }
 
+// useful reports whether h holds anything that is not done.
+func (s *schedule) useful(h *holder) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w, held := range h.have {
+		if held&^s.done[w] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // busy reports whether h has leases.
 func (s *schedule) busy(h *holder) bool {
 	s.mu.Lock()

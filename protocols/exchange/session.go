@@ -18,9 +18,15 @@ const (
 	lackingPause = 5 * time.Second
 )
 
+// errUseless ends a session that keeps another one waiting for its place.
+var errUseless = errors.New("holds nothing that is missing")
+
 // attend keeps a session with m going until it is of no more use.
 func (f *fetch) attend(ctx context.Context, m *member) {
-	if err := f.places.Acquire(ctx, 1); err != nil {
+	f.queued.Add(1)
+	err := f.places.Acquire(ctx, 1)
+	f.queued.Add(-1)
+	if err != nil {
 		f.roster.ended(m, waiting, nil, time.Time{})
 		return
 	}
@@ -39,7 +45,7 @@ func (f *fetch) attend(ctx context.Context, m *member) {
 			f.drop(m, err)
 			f.roster.ended(m, banned, err, again)
 			return
-		case errors.As(err, &c) && c != codeBusy && c != codeFailed:
+		case errors.As(err, &c) && c != codeBusy && c != codeFailed, errors.Is(err, errUseless):
 			f.roster.ended(m, lacking, err, again)
 			return
 		}
@@ -120,6 +126,9 @@ func (f *fetch) bringManifest(ctx context.Context, c *client, wants <-chan want,
 			}
 			w.reply <- r
 			id++
+			if r.err != nil && f.queued.Load() > 0 {
+				return id, errUseless
+			}
 		}
 	}
 }
@@ -150,6 +159,9 @@ func (f *fetch) work(ctx context.Context, c *client, m *member, h *holder) error
 		}
 		if done, err := f.rest(ctx); done || err != nil {
 			return err
+		}
+		if f.queued.Load() > 0 && !f.sched.useful(h) {
+			return errUseless
 		}
 		if time.Since(refreshed) >= f.x.cfg.Limits.HaveRefresh {
 			refreshed = time.Now()
