@@ -66,6 +66,16 @@ func (c *tlsConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Close implements net.Conn. TLS says goodbye before it closes a connection, but not
+// where that would wait for a Write to end: what it sees of ours is over before the
+// bytes are out.
+func (c *tlsConn) Close() error {
+	if c.raw.busy() {
+		return c.raw.Close()
+	}
+	return c.SecureConn.Close()
+}
+
 const (
 	// smallRead is what is read at a time of a connection that little comes over:
 	// enough for a TLS record of a few messages.
@@ -141,6 +151,15 @@ func (g *gatheringConn) flush() error {
 	g.holders--
 	g.writeHeld()
 	return g.failed
+}
+
+// busy reports whether something is gathered or being written.
+func (g *gatheringConn) busy() bool {
+	if !g.writing.TryLock() {
+		return true
+	}
+	defer g.writing.Unlock()
+	return g.holders > 0
 }
 
 // Write implements net.Conn. While the connection is held, an error may come with a
