@@ -1,7 +1,11 @@
 package create
 
 import (
+	"errors"
 	"math"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,5 +115,22 @@ func TestTrust(t *testing.T) {
 		if trusted, seen := e.trust(s.started, s.now); trusted != s.trusted || !trusted && seen != s.seen {
 			t.Errorf("%s: trusted %v, seen at %d", s.what, trusted, seen)
 		}
+	}
+}
+
+// TestCacheThatCannotBeWritten says once, and on one line, what is wrong.
+func TestCacheThatCannotBeWritten(t *testing.T) {
+	w, err := newCacheWriter(filepath.Join(t.TempDir(), "cache"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		w.write(make([]byte, 1<<10)) // more than waits to be written
+	}
+	if err := w.commit(); !errors.Is(err, os.ErrClosed) || strings.Count(err.Error(), "already closed") != 1 {
+		t.Errorf("%v", err)
 	}
 }

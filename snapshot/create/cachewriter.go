@@ -169,7 +169,10 @@ func (w *cacheWriter) commit() error {
 	if w == nil {
 		return nil
 	}
-	err := errors.Join(w.err, w.out.Flush())
+	err := w.err
+	if err == nil {
+		err = w.out.Flush()
+	}
 	if err == nil {
 		_, err = w.file.Write(w.sum.Sum(nil))
 	}
