@@ -36,7 +36,7 @@ func explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[exitcode.Coder](err); ok {
+	if _, ok := exitcode.Attached(err); ok {
 		return err
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {

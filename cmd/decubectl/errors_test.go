@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,6 +39,7 @@ func TestExplain(t *testing.T) {
 		{t.Context(), &api.Problem{Code: api.CodeTimeout}, exitcode.TimedOut},
 		{t.Context(), context.DeadlineExceeded, exitcode.TimedOut},
 		{stopped, context.Canceled, exitcode.Interrupted},
+		{stopped, fmt.Errorf("%w: %w", context.Canceled, new(exec.ExitError)), exitcode.Interrupted},
 		{stopped, exitcode.With(io.EOF, exitcode.Partial), exitcode.Partial},
 	} {
 		err := tc.err

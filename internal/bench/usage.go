@@ -118,7 +118,7 @@ func (e *CommandError) Unwrap() error { return e.Err }
 // Run runs the command to its end and returns what it and the watched processes
 // spent, and its standard output. The command's own figures come from the kernel
 // (wait4) and include children it waited for. A failed command is a
-// *CommandError; a cancelled ctx kills it.
+// *CommandError; a cancelled ctx kills it, and the error says why it was.
 func Run(ctx context.Context, c Command, watch ...Process) (Sample, []byte, error) {
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
@@ -139,6 +139,9 @@ func Run(ctx context.Context, c Command, watch ...Process) (Sample, []byte, erro
 	err = cmd.Run()
 	wall := time.Since(started)
 	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
 		return Sample{}, out.Bytes(), &CommandError{
 			Command: strings.Join(append([]string{filepath.Base(c.Path)}, c.Args...), " "),
 			Stderr:  tail(errs.String()), Err: err,

@@ -110,6 +110,15 @@ func TestRunFailure(t *testing.T) {
 	}
 }
 
+func TestRunSaysWhyItWasKilled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	cancel(why)
+	if _, _, err := Run(ctx, self("wait")); !errors.Is(err, why) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestWatch(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"syscall"
 
 	"github.com/decube/decube/internal/config"
@@ -68,14 +69,24 @@ var sentinels = []struct {
 	{context.DeadlineExceeded, TimedOut},
 }
 
+// Attached returns the exit code that was attached to err, if one was. The code of a
+// child process, which its *exec.ExitError knows, says nothing about ours.
+func Attached(err error) (code int, ok bool) {
+	coder, ok := errors.AsType[Coder](err)
+	if _, child := any(coder).(*exec.ExitError); !ok || child {
+		return 0, false
+	}
+	return coder.ExitCode(), true
+}
+
 // Of returns the exit code for err; nil is OK. A code that was attached
 // explicitly wins over a sentinel further down the chain.
 func Of(err error) int {
 	if err == nil {
 		return OK
 	}
-	if coder, ok := errors.AsType[Coder](err); ok {
-		return coder.ExitCode()
+	if code, ok := Attached(err); ok {
+		return code
 	}
 	for _, s := range sentinels {
 		if errors.Is(err, s.err) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -27,6 +29,8 @@ func TestOf(t *testing.T) {
 		{exitcode.With(repo.ErrLocked, exitcode.Unreachable), exitcode.Unreachable},
 		{fmt.Errorf("run: %w", exitcode.Usage("decubectl id", io.EOF)), exitcode.UsageError},
 		{repo.ErrVersion, exitcode.Failed},
+		{fmt.Errorf("run a child: %w", &exec.ExitError{ProcessState: new(os.ProcessState)}), exitcode.Failed},
+		{fmt.Errorf("%w: %w", context.DeadlineExceeded, &exec.ExitError{ProcessState: new(os.ProcessState)}), exitcode.TimedOut},
 	} {
 		if got := exitcode.Of(tc.err); got != tc.want {
 			t.Errorf("Of(%v) = %d, want %d", tc.err, got, tc.want)
