@@ -93,6 +93,16 @@ func TestRequestsCarryTokenAndAgent(t *testing.T) {
 	}
 }
 
+// What has no place in a path asks for no other operation.
+func TestDisconnectFromNobody(t *testing.T) {
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s %s", r.Method, r.URL) })
+	for _, peer := range []string{"", ".", ".."} {
+		if err := dial(t, newRepo(t), url).Disconnect(t.Context(), peer); !errors.Is(err, api.ErrInvalid) {
+			t.Errorf("%q: %v", peer, err)
+		}
+	}
+}
+
 // The socket of a repo goes before the address beside it, an explicit URL before both.
 func TestSocketComesFirst(t *testing.T) {
 	dir := newRepo(t)

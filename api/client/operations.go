@@ -48,6 +48,9 @@ func (c *Client) Connect(ctx context.Context, addr string) (out api.Connected, e
 
 // Disconnect closes the connections to a peer.
 func (c *Client) Disconnect(ctx context.Context, peer string) error {
+	if peer == "" || peer == "." || peer == ".." { // they have no place in a path
+		return fmt.Errorf("%w: %q is not a peer ID", api.ErrInvalid, peer)
+	}
 	return c.call(ctx, http.MethodDelete, api.Prefix+"/swarm/peers/"+url.PathEscape(peer), nil, nil)
 }
 

@@ -46,6 +46,9 @@ func (o *benchmarkFetchOptions) parse(args []string) (err error) {
 	if o.names, err = oneOf("transport", o.transport, "TCP", "QUIC"); err != nil {
 		return err
 	}
+	if o.providers < 1 {
+		return usageError("--providers %d: want at least 1", o.providers)
+	}
 	if o.perSecond, err = parseRate(o.rate); err != nil {
 		return usageError("--rate: %w", err)
 	}

@@ -19,6 +19,9 @@ import (
 //   - run does the work, in e.
 func runs(e *env, parse func(args []string) error, run func(ctx context.Context, e *env) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		if e.timeout < 0 {
+			return usageError("--timeout %v: want 0 for never, or more", e.timeout)
+		}
 		if parse != nil {
 			if err := parse(args); err != nil {
 				return err

@@ -83,6 +83,13 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+func TestTimeoutBelowZero(t *testing.T) {
+	var errs strings.Builder
+	if code := run([]string{"version", "--timeout", "-1s"}, strings.NewReader(""), io.Discard, &errs); code != exitcode.UsageError {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
+
 func TestPatience(t *testing.T) {
 	if got := patience(t.Context()); got != 0 {
 		t.Errorf("without an end: %v", got)
@@ -191,6 +198,11 @@ func TestMistakesAreFoundByParse(t *testing.T) {
 			[]string{someRoot, "target"},
 			"--overwrite and --skip-existing exclude each other",
 		},
+		"restore, stall":          {(&snapshotRestoreOptions{fetchOptions: fetchOptions{stall: -1}}).parse, []string{someRoot, "target"}, "--stall -1ns"},
+		"fetch, stall":            {(&snapshotFetchOptions{fetchOptions: fetchOptions{stall: -1}}).parse, []string{someRoot}, "--stall -1ns"},
+		"cat, offset":             {(&snapshotCatOptions{offset: -1, length: -1}).parse, []string{someRoot}, "--offset -1"},
+		"cat, length":             {(&snapshotCatOptions{length: -2}).parse, []string{someRoot}, "--length -2"},
+		"benchmark, providers":    {(&benchmarkFetchOptions{transport: "TCP", rate: "1MB"}).parse, nil, "--providers 0"},
 		"forget, the second":      {new(snapshotForgetOptions).parse, []string{someRoot, someRaw}, "raw block"},
 		"diff, the second":        {new(snapshotDiffOptions).parse, []string{someRoot, "x"}, `not a CID: "x"`},
 		"findprovs":               {new(findProvidersOptions).parse, []string{"x"}, `not a CID: "x"`},

@@ -32,6 +32,12 @@ func newSnapshotCatCommand(e *env) *cobra.Command {
 }
 
 func (o *snapshotCatOptions) parse(args []string) (err error) {
+	switch {
+	case o.offset < 0:
+		return usageError("--offset %d: want 0, or more", o.offset)
+	case o.length < -1:
+		return usageError("--length %d: want -1 for all, or more", o.length)
+	}
 	o.root, o.path, err = parsePath(strings.Join(args, "/"))
 	return err
 }

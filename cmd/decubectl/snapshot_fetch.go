@@ -31,6 +31,14 @@ func (o *fetchOptions) bind(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&o.Providers, "provider", nil, "`MULTIADDR` of a peer to ask beside those the DHT knows; repeatable")
 }
 
+// check returns what is wrong with the flags.
+func (o *fetchOptions) check() error {
+	if o.stall < 0 {
+		return usageError("--stall %v: want 0, or more", o.stall)
+	}
+	return nil
+}
+
 // snapshotFetchOptions are the inputs of snapshot fetch.
 type snapshotFetchOptions struct {
 	fetchOptions
@@ -59,8 +67,10 @@ A snapshot that nobody has ends with exit code 14 and with what was tried.`,
 
 func (o *snapshotFetchOptions) parse(args []string) (err error) {
 	o.Pin = !o.noPin
-	o.root, err = parseRoot(args[0])
-	return err
+	if o.root, err = parseRoot(args[0]); err != nil {
+		return err
+	}
+	return o.check()
 }
 
 func (o *snapshotFetchOptions) run(ctx context.Context, e *env) error {

@@ -77,7 +77,7 @@ func (o *snapshotRestoreOptions) parse(args []string) error {
 	case o.skip:
 		o.Existing = restore.Skip
 	}
-	return nil
+	return o.check()
 }
 
 // restored is what snapshot restore prints with --json.
