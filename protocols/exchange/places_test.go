@@ -54,6 +54,51 @@ func tellNothing(w io.Writer, req request) error {
 		tell(w, answer{kind: tellEnd, id: req.id}, nil))
 }
 
+// TestPlacesOfThoseWhoDrip has peers that send just fast enough not to be stalled take all
+// places before another one is found.
+func TestPlacesOfThoseWhoDrip(t *testing.T) {
+	t.Parallel()
+	f := newFinder()
+	s := build(80, uniform(6, 1<<20)...)
+	const places = 2
+	var asked sync.WaitGroup // of all villains
+	for range places {
+		asked.Add(1)
+		tellAsked := sync.OnceFunc(asked.Done)
+		f.add(s.root, serveHostile(t, s, honestly(func(w io.Writer, a answer, data []byte) error {
+			tellAsked()
+			if err := tell(w, a, nil); err != nil {
+				return err
+			}
+			for len(data) > 0 {
+				n := min(len(data), 2<<10) // twice in a time-out
+				if _, err := w.Write(data[:n]); err != nil {
+					return err
+				}
+				if data = data[n:]; pauseUnlessClosed(w) != nil {
+					return errHung
+				}
+			}
+			return nil
+		})))
+	}
+	ready := make(chan struct{})
+	go func() {
+		asked.Wait()
+		close(ready)
+	}()
+	honest := join(t, newHost(t), f).provideWhen(s, ready)
+	seeker := join(t, newHost(t), f, func(c *Config) {
+		c.Limits.Peers, c.Limits.StallTimeout, c.Limits.MinProgress = places, 400*time.Millisecond, 2<<10
+	})
+	res := seeker.fetch(t, s)
+	for _, p := range res.Providers {
+		if p.Peer != honest.host.ID() && p.Dropped {
+			t.Errorf("dropped: %v", p.Err) // it was to be slow, and no more
+		}
+	}
+}
+
 // TestRosterHasRoomForAnother finds more peers than are remembered, all but one of
 // which are no good.
 func TestRosterHasRoomForAnother(t *testing.T) {

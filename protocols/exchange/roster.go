@@ -35,6 +35,7 @@ type member struct {
 	holder *holder
 
 	// Of the session that runs now.
+	since time.Time       // when its last block was verified, or it began
 	drop  func(error)     // ends it with a cause
 	wants chan want       // single blocks it is to bring before leases begin
 	gone  <-chan struct{} // closed at its end
@@ -118,7 +119,7 @@ func (r *roster) ended(m *member, to standing, err error, retryAt time.Time) {
 func (r *roster) beginSession(m *member, end func(error), gone <-chan struct{}) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m.drop, m.holder, m.gone = end, nil, gone
+	m.drop, m.holder, m.gone, m.since = end, nil, gone, time.Now()
 	m.wants = make(chan want)
 	return m.standing != banned
 }
@@ -259,12 +260,26 @@ func (r *roster) running() int {
 	return n
 }
 
+// idlest returns the member whose session has been without a block for the longest, at
+// least since before, or nil.
+func (r *roster) idlest(before time.Time) (idlest *member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.order {
+		if m.standing == holding && m.running && m.since.Before(before) {
+			idlest, before = m, m.since
+		}
+	}
+	return idlest
+}
+
 // credit notes a verified block of m.
 func (r *roster) credit(m *member, bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m.blocks++
 	m.bytes += int64(bytes)
+	m.since = time.Now()
 }
 
 // failures lists the last failure of each member, and what those brought that were

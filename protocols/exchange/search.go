@@ -113,23 +113,39 @@ func (x *Exchange) connected() []peer.AddrInfo {
 	return infos
 }
 
-// watch gives up when there is nobody to fetch from. Each caller has its own patience
-// beside that.
+// watch gives up when there is nobody to fetch from, and sees to it that those who wait
+// for a place get one. Each caller has its own patience beside that.
 func (f *fetch) watch(ctx context.Context) error {
 	limits := f.x.cfg.Limits
 	step := time.NewTicker(min(graceStep, limits.OfflineGrace))
 	defer step.Stop()
+	roomy := time.Now() // when nobody had to wait for a place, or one was cleared
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-step.C:
 		}
+		if f.queued.Load() == 0 || time.Since(roomy) > limits.StallTimeout && f.clearPlace() {
+			roomy = time.Now()
+		}
 		alone := len(f.x.host.Network().Peers()) == 0 && f.roster.running() == 0
 		if alone && f.still() >= limits.OfflineGrace {
 			f.stop(f.noProviders(fmt.Errorf("not connected to any peer for %v", limits.OfflineGrace)))
 		}
 	}
+}
+
+// clearPlace ends the session that has been without a block for the longest, if that is
+// StallTimeout at least, and reports whether there was one. Those that send just fast
+// enough not to be stalled could keep all others out for ever. It is one at a time, so
+// that of many that share a slow line most go on with the blocks that they have begun.
+func (f *fetch) clearPlace() bool {
+	m := f.roster.idlest(time.Now().Add(-f.x.cfg.Limits.StallTimeout))
+	if m != nil {
+		f.roster.endSession(m, errTooSlow)
+	}
+	return m != nil
 }
 
 // noProviders says what was tried.

@@ -18,8 +18,11 @@ const (
 	lackingPause = 5 * time.Second
 )
 
-// errUseless ends a session that keeps another one waiting for its place.
-var errUseless = errors.New("holds nothing that is missing")
+// What ends a session that keeps another one waiting for its place.
+var (
+	errUseless = errors.New("holds nothing that is missing")
+	errTooSlow = errors.New("brought no block for so long that another peer got its place")
+)
 
 // attend keeps a session with m going until it is of no more use.
 func (f *fetch) attend(ctx context.Context, m *member) {
@@ -45,7 +48,7 @@ func (f *fetch) attend(ctx context.Context, m *member) {
 			f.drop(m, err)
 			f.roster.ended(m, banned, err, again)
 			return
-		case errors.As(err, &c) && c != codeBusy && c != codeFailed, errors.Is(err, errUseless):
+		case errors.As(err, &c) && c != codeBusy && c != codeFailed, errors.Is(err, errUseless), errors.Is(err, errTooSlow):
 			f.roster.ended(m, lacking, err, again)
 			return
 		}
@@ -72,7 +75,7 @@ func (f *fetch) attempt(ctx context.Context, m *member) error {
 		return hostile("dropped")
 	}
 	err := f.session(ctx, m)
-	if cause := context.Cause(ctx); cause != nil && isHostile(cause) {
+	if cause := context.Cause(ctx); isHostile(cause) || errors.Is(cause, errTooSlow) {
 		return cause
 	}
 	return err
