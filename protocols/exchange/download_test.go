@@ -103,3 +103,21 @@ func TestFetchAfterEveryoneLeft(t *testing.T) {
 	}
 	p.mustHold(t, s)
 }
+
+// A call that ends while others have their turn says why it has ended.
+func TestFetchThatWaitsForItsTurn(t *testing.T) {
+	s := build(102, uniform(3, 10<<10)...)
+	p := join(t, newHost(t), newFinder(), func(c *Config) { c.Limits.Fetches = 1 })
+	if err := p.x.fetches.Acquire(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	defer p.x.fetches.Release(1)
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	waiting := p.call(ctx, s)
+	p.waiters(t, s, 1)
+	cancel(why)
+	if <-waiting.done; !errors.Is(waiting.err, why) {
+		t.Errorf("Fetch: %v", waiting.err)
+	}
+}

@@ -134,8 +134,8 @@ func (x *Exchange) Fetch(ctx context.Context, root block.ID, opts FetchOptions) 
 // download fetches d.root until ctx ends.
 func (x *Exchange) download(ctx context.Context, d *download) (FetchResult, error) {
 	root := d.root
-	if err := x.fetches.Acquire(ctx, 1); err != nil {
-		return FetchResult{Root: root}, fmt.Errorf("exchange: fetch %s: %w", root, err)
+	if x.fetches.Acquire(ctx, 1) != nil {
+		return FetchResult{Root: root}, fmt.Errorf("exchange: fetch %s: %w", root, context.Cause(ctx))
 	}
 	defer x.fetches.Release(1)
 	w, err := x.store.NewWriter(ctx)
