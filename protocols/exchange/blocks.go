@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
@@ -126,7 +127,13 @@ func (g *gathering) askConnected(ctx context.Context) error {
 	return nil
 }
 
+// ask asks one peer, which has Patience for each block: the next one may have them.
 func (g *gathering) ask(ctx context.Context, info peer.AddrInfo, ids []block.ID) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	timeout := g.x.cfg.Limits.Patience
+	slow := time.AfterFunc(timeout, func() { giveUp(errTooSlow) })
+	defer slow.Stop()
 	c, err := g.x.open(ctx, info, block.MaxSize)
 	if err != nil {
 		g.failed(fmt.Errorf("%s: %w", info.ID, err))
@@ -136,11 +143,16 @@ func (g *gathering) ask(ctx context.Context, info peer.AddrInfo, ids []block.ID)
 	var stored error
 	err = c.blocks(1, ids, func(_ int, b block.Block) error {
 		g.x.observer.Fetched(info.ID, b.Len())
+		slow.Stop() // the store takes its own time
 		stored = g.got(ctx, b)
+		slow.Reset(timeout)
 		return stored
 	})
 	if isHostile(err) {
 		g.x.observer.Dropped(info.ID, err)
+	}
+	if errors.Is(context.Cause(ctx), errTooSlow) {
+		err = errTooSlow
 	}
 	if err != nil && stored == nil {
 		g.failed(fmt.Errorf("%s: %w", info.ID, err))

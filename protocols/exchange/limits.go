@@ -67,7 +67,8 @@ type Limits struct {
 	OfflineGrace time.Duration
 	// Patience is how long a call waits for a fetch while no byte comes of a block that
 	// is needed, unless it says otherwise. Time that the store takes, and waiting for
-	// other fetches, does not count.
+	// other fetches, does not count. It is also how long a connected peer may take over
+	// a single block before the next one is asked.
 	Patience time.Duration
 	// HaveRefresh is how often a provider that does not hold everything is asked
 	// again what it holds.

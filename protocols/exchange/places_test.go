@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/decube/decube/block"
 )
 
 // TestPlacesOfThoseWhoHoldNothing has peers that hold the root, as all do that fetch it
@@ -67,19 +70,7 @@ func TestPlacesOfThoseWhoDrip(t *testing.T) {
 		tellAsked := sync.OnceFunc(asked.Done)
 		f.add(s.root, serveHostile(t, s, honestly(func(w io.Writer, a answer, data []byte) error {
 			tellAsked()
-			if err := tell(w, a, nil); err != nil {
-				return err
-			}
-			for len(data) > 0 {
-				n := min(len(data), 2<<10) // twice in a time-out
-				if _, err := w.Write(data[:n]); err != nil {
-					return err
-				}
-				if data = data[n:]; pauseUnlessClosed(w) != nil {
-					return errHung
-				}
-			}
-			return nil
+			return drip(w, a, data)
 		})))
 	}
 	ready := make(chan struct{})
@@ -89,12 +80,64 @@ func TestPlacesOfThoseWhoDrip(t *testing.T) {
 	}()
 	honest := join(t, newHost(t), f).provideWhen(s, ready)
 	seeker := join(t, newHost(t), f, func(c *Config) {
-		c.Limits.Peers, c.Limits.StallTimeout, c.Limits.MinProgress = places, 400*time.Millisecond, 2<<10
+		c.Limits.Peers = places
+		stallsSoon(c)
 	})
 	res := seeker.fetch(t, s)
 	for _, p := range res.Providers {
 		if p.Peer != honest.host.ID() && p.Dropped {
 			t.Errorf("dropped: %v", p.Err) // it was to be slow, and no more
+		}
+	}
+}
+
+// stallsSoon has peers stall that send less than drip does.
+func stallsSoon(c *Config) { c.Limits.StallTimeout, c.Limits.MinProgress = 400*time.Millisecond, 2<<10 }
+
+// drip sends a block as slowly as it can without stalling.
+func drip(w io.Writer, a answer, data []byte) error {
+	if err := tell(w, a, nil); err != nil {
+		return err
+	}
+	for len(data) > 0 {
+		n := min(len(data), 2<<10)
+		if _, err := w.Write(data[:n]); err != nil {
+			return err
+		}
+		data = data[n:]
+		if err := pauseUnlessClosed(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestSingleBlocksFromOneWhoDrips has a peer that drips be connected, which is asked for
+// single blocks before anybody is searched for.
+func TestSingleBlocksFromOneWhoDrips(t *testing.T) {
+	t.Parallel()
+	f := newFinder()
+	s := build(81, uniform(2, 1<<20)...)
+	villain := serveHostile(t, s, func(w io.Writer, req request, s *sample) error {
+		return drip(w, answer{kind: tellBlock, id: req.id, length: len(s.blocks[0].Data())}, s.blocks[0].Data())
+	})
+	honest := join(t, newHost(t), f).provide(s)
+	ids := []block.ID{s.blocks[0].ID(), s.blocks[1].ID()}
+	for _, id := range ids {
+		f.add(id, honest.info())
+	}
+	seeker := join(t, newHost(t), f, stallsSoon, func(c *Config) { c.Limits.Patience = 500 * time.Millisecond })
+	if err := seeker.host.Connect(t.Context(), villain); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := seeker.x.FetchBlocks(ctx, ids); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		if !seeker.store.has(id) {
+			t.Errorf("%s is missing", id)
 		}
 	}
 }

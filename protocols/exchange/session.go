@@ -21,7 +21,7 @@ const (
 // What ends a session that keeps another one waiting for its place.
 var (
 	errUseless = errors.New("holds nothing that is missing")
-	errTooSlow = errors.New("brought no block for so long that another peer got its place")
+	errTooSlow = errors.New("brought no block for so long that another peer gets its turn")
 )
 
 // attend keeps a session with m going until it is of no more use.
