@@ -9,7 +9,9 @@ import (
 	"github.com/decube/decube/block"
 )
 
-// maxHedges is the most providers asked for the same manifest block at a time.
+// maxHedges is the most providers asked for the same manifest block at a time, of those
+// that have not had long for it: whoever takes long counts no more, or a few that drip
+// would keep all others from being asked.
 const maxHedges = 3
 
 // manifestSource reads the blocks of a manifest: from the store, and what is not
@@ -68,9 +70,10 @@ func (f *fetch) fetchOne(ctx context.Context, id block.ID) (block.Block, error) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
-		results = make(chan brought, maxHedges)
+		results = make(chan brought, maxHedges+f.x.cfg.Limits.Peers)
 		tried   = make(map[*member]int)
 		running int
+		most    = maxHedges
 		slow    bool // another may be asked
 		delay   = f.x.cfg.Limits.HedgeDelay
 		hedge   = time.NewTimer(delay)
@@ -78,7 +81,7 @@ func (f *fetch) fetchOne(ctx context.Context, id block.ID) (block.Block, error) 
 	defer hedge.Stop()
 	for {
 		changed := f.roster.wait()
-		if running == 0 || (slow && running < maxHedges) {
+		if running == 0 || (slow && running < most) {
 			l, ok := f.roster.pick(tried)
 			if ok || (slow && running == 0 && f.roster.searchedOnce()) {
 				running++
@@ -93,6 +96,9 @@ func (f *fetch) fetchOne(ctx context.Context, id block.ID) (block.Block, error) 
 			return block.Block{}, fmt.Errorf("block %s: %w", id, context.Cause(ctx))
 		case <-changed:
 		case <-hedge.C:
+			if running == most {
+				most = min(most+1, cap(results))
+			}
 			slow = true
 			delay = min(2*delay, maxSearchDelay)
 			hedge.Reset(delay)

@@ -100,7 +100,7 @@ func drip(w io.Writer, a answer, data []byte) error {
 		return err
 	}
 	for len(data) > 0 {
-		n := min(len(data), 2<<10)
+		n := min(len(data), max(1, a.length>>9))
 		if _, err := w.Write(data[:n]); err != nil {
 			return err
 		}
@@ -110,6 +110,37 @@ func drip(w io.Writer, a answer, data []byte) error {
 		}
 	}
 	return nil
+}
+
+// TestManifestFromThoseWhoDrip has as many peers drip the manifest as are asked for one
+// block of it as long as they are thought to be honest.
+func TestManifestFromThoseWhoDrip(t *testing.T) {
+	t.Parallel()
+	f := newFinder()
+	s := build(82, uniform(100, 1<<10)...)
+	var asked sync.WaitGroup // of all villains
+	for range maxHedges {
+		asked.Add(1)
+		tellAsked := sync.OnceFunc(asked.Done)
+		f.add(s.root, serveHostile(t, s, func(w io.Writer, req request, s *sample) error {
+			if req.kind != askBlocks || req.ids[0] == s.root {
+				return honestly(tell)(w, req, s)
+			}
+			tellAsked()
+			page := s.meta[1].Data()
+			return drip(w, answer{kind: tellBlock, id: req.id, length: len(page)}, page)
+		}))
+	}
+	ready := make(chan struct{})
+	go func() {
+		asked.Wait()
+		close(ready)
+	}()
+	join(t, newHost(t), f).provideWhen(s, ready)
+	seeker := join(t, newHost(t), f, func(c *Config) {
+		c.Limits.StallTimeout, c.Limits.MinProgress, c.Limits.HedgeDelay = 400*time.Millisecond, 1, 20*time.Millisecond
+	})
+	seeker.fetch(t, s)
 }
 
 // TestSingleBlocksFromOneWhoDrips has a peer that drips be connected, which is asked for
