@@ -22,8 +22,8 @@ const (
 // makes it safe for concurrent use.
 //
 // An ordinal is free (nobody fetches it), leased, being verified, or done. The
-// number of leases that still have to bring it is its copies: two at the most,
-// in the endgame.
+// number of leases that still have to bring it is its copies: two in the endgame, and
+// more only where providers are too slow to count.
 type schedule struct {
 	index  Index
 	limits Limits

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"pgregory.net/rapid"
 
 	"github.com/decube/decube/block"
@@ -92,6 +93,39 @@ func TestScheduleKeepThatCameTooLate(t *testing.T) {
 	}
 	if req, ok := s.lease(s.join("fourth", all(), 1), block.ID{}, now.Add(2*time.Hour)); !ok {
 		t.Errorf("nothing to take over from the third: %+v", req)
+	}
+}
+
+// Two providers that bring the same block and do not get on with it keep it from a third
+// one only as long as there is hope.
+func TestScheduleTwoThatDrip(t *testing.T) {
+	s := newSchedule(sizes{1 << 20}, newBitmap(1), DefaultLimits())
+	all := func() bitmap { return bitmap{1} }
+	now := time.Unix(1e9, 0)
+	for _, name := range []peer.ID{"first", "second"} {
+		h := s.join(name, all(), 1)
+		if _, ok := s.lease(h, block.ID{}, now); !ok {
+			t.Fatalf("no lease for the %s", name)
+		}
+		if _, err := s.announce(h, 1, 0, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Second)
+	}
+	third := s.join("third", all(), 1)
+	if req, ok := s.lease(third, block.ID{}, now); ok {
+		t.Fatalf("a third copy at once: %+v", req)
+	}
+	now = now.Add(hopeless)
+	if _, ok := s.lease(third, block.ID{}, now); !ok {
+		t.Fatal("nothing for the third")
+	}
+	if needed, err := s.arrive(third, 1, 0, 1<<20, now); !needed || err != nil {
+		t.Fatalf("needed: %v, %v", needed, err)
+	}
+	s.verified(0, true)
+	if _, done := s.wait(); !done {
+		t.Error("something is left")
 	}
 }
 
@@ -230,8 +264,8 @@ func (m *model) check() {
 	}
 	var free int64
 	for o, times := range m.done {
-		if int(m.s.copies[o]) != copies[o] || copies[o] > maxCopies {
-			m.t.Fatalf("ordinal %d has %d copies, counted %d", o, copies[o], m.s.copies[o])
+		if int(m.s.copies[o]) != copies[o] || copies[o] > len(m.holders) {
+			m.t.Fatalf("ordinal %d has %d copies of %d providers, counted %d", o, copies[o], len(m.holders), m.s.copies[o])
 		}
 		want := copies[o] == 0 && times == 0 && !m.s.verifying.has(o)
 		if m.s.free.has(o) != want {

@@ -9,8 +9,12 @@ const (
 	// worthTaking is the time a provider must still need before somebody else
 	// takes work over from it.
 	worthTaking = 100 * time.Millisecond
-	// maxCopies is the most leases that bring the same ordinal.
+	// maxCopies is the most leases that bring the same ordinal, of providers that are
+	// not hopeless.
 	maxCopies = 2
+	// hopeless is how long one block must seem to take until its provider counts no
+	// more: two that drip would keep it from all others.
+	hopeless = 30 * time.Second
 )
 
 // takeOver takes the unfinished tail of the slowest provider's leases for h: the
@@ -85,7 +89,7 @@ func (s *schedule) duplicate(h *holder, now time.Time) []int {
 	var bytes int64
 	for _, l := range victim.leases {
 		for _, o := range l.rest() {
-			if s.copies[o] >= maxCopies || s.done.has(o) || s.verifying.has(o) || !h.have.has(o) {
+			if s.done.has(o) || s.verifying.has(o) || !h.have.has(o) || !s.mayCopy(o, now) {
 				continue
 			}
 			s.copies[o]++
@@ -99,6 +103,22 @@ func (s *schedule) duplicate(h *holder, now time.Time) []int {
 		}
 	}
 	return picked
+}
+
+// mayCopy reports whether one more provider may bring an ordinal that is leased.
+func (s *schedule) mayCopy(ordinal int, now time.Time) bool {
+	if s.copies[ordinal] < maxCopies {
+		return true
+	}
+	copies := 0
+	for v := range s.holders {
+		for _, l := range v.leases {
+			if _, brings := slices.BinarySearch(l.rest(), ordinal); brings && v.rate.hopes(s.size(ordinal), now) {
+				copies++
+			}
+		}
+	}
+	return copies < maxCopies
 }
 
 // slowest returns the provider other than h that will need the longest, what it
@@ -116,7 +136,7 @@ func (s *schedule) slowest(h *holder, now time.Time) (*holder, int64, time.Durat
 		var bytes int64
 		for _, l := range v.leases {
 			for _, o := range l.rest() {
-				if s.copies[o] < maxCopies && h.have.has(o) {
+				if h.have.has(o) && s.mayCopy(o, now) {
 					bytes += s.size(o)
 				}
 			}
@@ -189,4 +209,13 @@ func (m *meter) eta(bytes int64, now time.Time) time.Duration {
 		eta = max(eta, silent)
 	}
 	return eta
+}
+
+// hopes reports whether bytes will come before long, as far as is known: a provider that
+// has sent nothing yet is waited for.
+func (m *meter) hopes(bytes int64, now time.Time) bool {
+	if m.perSecond == 0 {
+		return now.Sub(m.last) < hopeless
+	}
+	return m.eta(bytes, now) < hopeless
 }
