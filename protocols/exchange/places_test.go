@@ -60,7 +60,22 @@ func tellNothing(w io.Writer, req request) error {
 // TestPlacesOfThoseWhoDrip has peers that send just fast enough not to be stalled take all
 // places before another one is found.
 func TestPlacesOfThoseWhoDrip(t *testing.T) {
-	t.Parallel()
+	for name, villain := range map[string]adversary{
+		"blocks": honestly(drip),
+		"what they hold": func(w io.Writer, req request, s *sample) error {
+			const total = MaxOrdinals
+			return drip(w, answer{kind: tellHave, id: req.id, total: total, form: formSome}, make([]byte, bitmapSize(total)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			placesOfThoseWhoDrip(t, villain)
+		})
+	}
+}
+
+func placesOfThoseWhoDrip(t *testing.T, villain adversary) {
+	t.Helper()
 	f := newFinder()
 	s := build(80, uniform(6, 1<<20)...)
 	const places = 2
@@ -68,10 +83,10 @@ func TestPlacesOfThoseWhoDrip(t *testing.T) {
 	for range places {
 		asked.Add(1)
 		tellAsked := sync.OnceFunc(asked.Done)
-		f.add(s.root, serveHostile(t, s, honestly(func(w io.Writer, a answer, data []byte) error {
+		f.add(s.root, serveHostile(t, s, func(w io.Writer, req request, s *sample) error {
 			tellAsked()
-			return drip(w, a, data)
-		})))
+			return villain(w, req, s)
+		}))
 	}
 	ready := make(chan struct{})
 	go func() {
@@ -100,7 +115,7 @@ func drip(w io.Writer, a answer, data []byte) error {
 		return err
 	}
 	for len(data) > 0 {
-		n := min(len(data), max(1, a.length>>9))
+		n := min(len(data), max(1, a.length>>9, a.total>>12))
 		if _, err := w.Write(data[:n]); err != nil {
 			return err
 		}

@@ -107,7 +107,7 @@ const (
 func (r *roster) ended(m *member, to standing, err error, retryAt time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m.running, m.retryAt = false, retryAt
+	m.running, m.retryAt, m.since = false, retryAt, time.Time{}
 	if m.standing != banned {
 		m.standing, m.err = to, err
 	}
@@ -261,14 +261,17 @@ func (r *roster) running() int {
 }
 
 // idlest returns the member whose session has been without a block for the longest, at
-// least since before, or nil.
+// least since before, or nil. That is noted as if it had brought one.
 func (r *roster) idlest(before time.Time) (idlest *member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range r.order {
-		if m.standing == holding && m.running && m.since.Before(before) {
+		if !m.since.IsZero() && m.since.Before(before) {
 			idlest, before = m, m.since
 		}
+	}
+	if idlest != nil {
+		idlest.since = time.Now()
 	}
 	return idlest
 }
@@ -279,7 +282,9 @@ func (r *roster) credit(m *member, bytes int) {
 	defer r.mu.Unlock()
 	m.blocks++
 	m.bytes += int64(bytes)
-	m.since = time.Now()
+	if !m.since.IsZero() { // the block may have come without a session
+		m.since = time.Now()
+	}
 }
 
 // failures lists the last failure of each member, and what those brought that were
