@@ -45,9 +45,21 @@ func readIgnoreFile(dir *fsys.Dir) ([]byte, error) {
 	return data, err
 }
 
-// ReadExcludes reads a file of patterns for Options.ExcludeFrom, one per line.
+// maxExcludes bounds a file of patterns that a caller names, in bytes.
+const maxExcludes = 64 << 20
+
+// ReadExcludes reads a file of patterns for Options.ExcludeFrom, one per line. Files of more
+// than 64 MiB are refused.
 func ReadExcludes(path string) ([]string, error) {
-	content, err := os.ReadFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read exclude patterns: %w", err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxExcludes+1))
+	if err == nil && len(content) > maxExcludes {
+		err = fmt.Errorf("%s is larger than %d bytes", path, maxExcludes)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read exclude patterns: %w", err)
 	}
