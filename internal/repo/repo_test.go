@@ -96,6 +96,29 @@ func TestInitFinishesAnInterruptedOne(t *testing.T) {
 	}
 }
 
+// TestInitAfterKillWhileAFileIsWritten finishes an Init that was killed before a file got
+// its name, and takes no other hidden file for one.
+func TestInitAfterKillWhileAFileIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{repo.Dir(dir).Identity(), repo.Dir(dir).VersionFile()} {
+		write(t, filepath.Join(dir, "."+filepath.Base(path)+"3836173795"), "")
+	}
+	foreign := filepath.Join(dir, ".version")
+	write(t, foreign, "")
+	if err := repo.Init(dir, seed); err == nil || !strings.Contains(err.Error(), `".version"`) {
+		t.Fatalf("with a foreign file: %v", err)
+	}
+	if err := os.Remove(foreign); err != nil {
+		t.Fatal(err)
+	}
+	if err := repo.Init(dir, seed); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 func TestInitPreparesUntilThereIsAnIdentity(t *testing.T) {
 	dir := t.TempDir()
 	interrupted := errors.New("interrupted")
