@@ -82,36 +82,90 @@ func (f *fetch) lookUp(ctx context.Context, ordinals []int) (int, error) {
 	return brought, ctx.Err()
 }
 
-// lookUp searches for providers of one block and fetches it from the first that
-// has it.
+// lookUp searches for providers of one block and fetches it from the first that brings
+// it. The next one found is asked when the one before lacks it, or takes longer than
+// HedgeDelay, which doubles: one that drips must not use up the time of all.
 func (x *Exchange) lookUp(ctx context.Context, id block.ID) (block.Block, peer.AddrInfo, error) {
+	l := &lookup{x: x, id: id, answers: make(chan lookedUp, maxLookupPeers)}
+	defer l.asking.Wait()
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	var failure error
-	asked := 0
+	delay := x.cfg.Limits.HedgeDelay
 	for info, err := range x.finder.FindProviders(ctx, id) {
 		if err != nil {
-			failure = errors.Join(failure, err)
+			l.failure = errors.Join(l.failure, err)
 			continue
 		}
 		if info.ID == x.host.ID() {
 			continue
 		}
-		blocks, err := x.request(ctx, info, []block.ID{id})
-		if len(blocks) == 1 {
-			return blocks[0], info, nil
-		}
-		if !errors.Is(err, errNobody) {
-			failure = errors.Join(failure, fmt.Errorf("%s: %w", info.ID, err))
-		}
-		if asked++; asked == maxLookupPeers {
+		l.ask(ctx, info)
+		if l.await(delay) || l.asked == maxLookupPeers {
 			break
 		}
+		delay *= 2
 	}
-	if failure == nil {
-		failure = errNobody
+	for l.found == nil && l.running > 0 {
+		l.await(lookupTimeout) // which ctx is done before
 	}
-	return block.Block{}, peer.AddrInfo{}, fmt.Errorf("block %s: %w", id, failure)
+	switch {
+	case l.found != nil:
+		return l.found.b, l.found.from, nil
+	case l.failure == nil:
+		l.failure = errNobody
+	}
+	return block.Block{}, peer.AddrInfo{}, fmt.Errorf("block %s: %w", id, l.failure)
+}
+
+// lookup is one lookUp.
+type lookup struct {
+	x       *Exchange
+	id      block.ID
+	asking  sync.WaitGroup
+	answers chan lookedUp // has room for all
+	asked   int
+	running int
+	found   *lookedUp
+	failure error
+}
+
+// lookedUp is what one peer answered.
+type lookedUp struct {
+	b    block.Block
+	from peer.AddrInfo
+	err  error
+}
+
+func (l *lookup) ask(ctx context.Context, info peer.AddrInfo) {
+	l.asked++
+	l.running++
+	l.asking.Go(func() {
+		a := lookedUp{from: info}
+		var blocks []block.Block
+		if blocks, a.err = l.x.request(ctx, info, []block.ID{l.id}); len(blocks) == 1 {
+			a.b, a.err = blocks[0], nil
+		}
+		l.answers <- a
+	})
+}
+
+// await waits for one answer, but not for longer than most, and reports whether the block
+// is there.
+func (l *lookup) await(most time.Duration) bool {
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case a := <-l.answers:
+		l.running--
+		switch {
+		case a.err == nil:
+			l.found = &a
+		case !errors.Is(a.err, errNobody):
+			l.failure = errors.Join(l.failure, fmt.Errorf("%s: %w", a.from.ID, a.err))
+		}
+	case <-late.C:
+	}
+	return l.found != nil
 }
 
 // request asks one peer for blocks and returns those that came, verified, in

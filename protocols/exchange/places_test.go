@@ -188,6 +188,30 @@ func TestSingleBlocksFromOneWhoDrips(t *testing.T) {
 	}
 }
 
+// TestLookUpBesideThoseWhoDrip has peers that drip be found for a block before one who
+// has it.
+func TestLookUpBesideThoseWhoDrip(t *testing.T) {
+	t.Parallel()
+	f := newFinder()
+	s := build(83, 1<<20)
+	b := s.blocks[0]
+	for range maxLookupPeers - 1 {
+		f.add(b.ID(), serveHostile(t, s, func(w io.Writer, req request, _ *sample) error {
+			return drip(w, answer{kind: tellBlock, id: req.id, length: b.Len()}, b.Data())
+		}))
+	}
+	f.add(b.ID(), join(t, newHost(t), f).provide(s).info())
+	seeker := join(t, newHost(t), f, stallsSoon)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := seeker.x.FetchBlocks(ctx, []block.ID{b.ID()}); err != nil {
+		t.Fatal(err)
+	}
+	if !seeker.store.has(b.ID()) {
+		t.Error("the block is missing")
+	}
+}
+
 // TestRosterHasRoomForAnother finds more peers than are remembered, all but one of
 // which are no good.
 func TestRosterHasRoomForAnother(t *testing.T) {
