@@ -8,6 +8,13 @@ func (w *world) bound() Time {
 	return 2*Time(faulty(w.cfg.Validators+w.cfg.Candidates)+1)*longest + 20*Second
 }
 
+// synced is how long archives may take beside that to make all that was wanted durable: no
+// more is ordered than a window beyond the last checkpoint, and with the smallest windows a
+// slow disk is written to for each block.
+func (w *world) synced() Time {
+	return w.cfg.Work.Sync * Time(len(w.oracle.wants)) / Time(w.cfg.Params.CheckpointInterval)
+}
+
 // wanted takes note that a client wants something.
 func (o *oracle) wanted(r *request) { o.wants = append(o.wants, r) }
 

@@ -122,7 +122,7 @@ func (w *world) run() {
 				return
 			}
 		}
-		if w.now() > deadline {
+		if w.now() > deadline+w.synced() {
 			w.oracle.overdue()
 		}
 	}
