@@ -351,6 +351,13 @@ func TestTwoComeBack(t *testing.T) {
 	if _, _, err := s.all[3].ledger.Do(ctx, tx.ValidatorAdd{Key: s.all[3].key.Public(), Replaces: s.all[3].key.Public()}); err != nil {
 		t.Fatal(err)
 	}
+	// One that is left alone before it votes in the new epoch has to hear from others first.
+	s.until(ctx, "the three vote in the new epoch", func() bool {
+		return !slices.ContainsFunc(s.all[:3], func(m *member) bool {
+			st, err := m.ledger.Status(ctx)
+			return err != nil || st.Epoch != 1 || st.Role != RoleValidator
+		})
+	})
 	s.all[3].halt()
 	for i := range 4 {
 		waiting := make(chan error, 1)

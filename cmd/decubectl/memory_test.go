@@ -7,7 +7,7 @@ import (
 )
 
 func TestLimitFor(t *testing.T) {
-	for live, want := range map[uint64]int64{0: memoryLimit, 40 << 20: memoryLimit, 100 << 20: 141 << 20, 400 << 20: 516 << 20} {
+	for live, want := range map[uint64]int64{0: memoryLimit, 40 << 20: memoryLimit, 96 << 20: 120 << 20, 400 << 20: 462 << 20} {
 		if got := limitFor(live); got != want {
 			t.Errorf("%d MiB in use: %d MiB, want %d", live>>20, got>>20, want>>20)
 		}
