@@ -36,7 +36,7 @@ const queuedFiles = 8192
 // Memory of one Create: read buffers, which chunks are slices of.
 const (
 	bufferSize  = 4 << 20
-	bufferCount = 12
+	bufferCount = 10
 )
 
 // buffer is a piece of memory that chunks alias; it returns to its pool when
