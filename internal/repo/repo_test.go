@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/decube/decube/internal/repo"
@@ -206,6 +207,34 @@ func TestLockIsExclusiveAndNamesItsHolder(t *testing.T) {
 	}
 	if err := again.Unlock(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLockFileThatIsNone has what somebody put in the place of the lock file, to have
+// something else written to: it is refused and stays as it is.
+func TestLockFileThatIsNone(t *testing.T) {
+	victim := filepath.Join(t.TempDir(), "victim")
+	for what, put := range map[string]func(path string) error{
+		"a link to a file":    func(path string) error { return os.Symlink(victim, path) },
+		"a link to nothing":   func(path string) error { return os.Symlink(victim+".new", path) },
+		"a fifo":              func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a link to directory": func(path string) error { return os.Symlink(filepath.Dir(victim), path) },
+	} {
+		dir := newRepo(t)
+		path := repo.Dir(dir).LockFile()
+		if err := errors.Join(os.WriteFile(victim, []byte("precious"), 0o600), os.RemoveAll(path), put(path)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := repo.Lock(dir); err == nil || !strings.Contains(err.Error(), "remove it") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := repo.LockReadOnly(dir); err == nil || !strings.Contains(err.Error(), "remove it") {
+			t.Errorf("%s, only to read: %v", what, err)
+		}
+		got, err := os.ReadFile(victim)
+		if _, missing := os.Lstat(victim + ".new"); err != nil || string(got) != "precious" || missing == nil {
+			t.Errorf("%s: %q was written, %v, %v", what, got, err, missing)
+		}
 	}
 }
 
