@@ -12,6 +12,7 @@ import (
 
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/exitcode"
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/internal/version"
 	"github.com/decube/decube/node"
@@ -79,6 +80,9 @@ func (f daemonFlags) run(cmd *cobra.Command, dir string) error {
 	}
 	ctx, stop := untilSignal(context.Background(), log)
 	defer stop()
+	if most := limitMemory(limits.ThisMachine()); most > 0 {
+		log.Debug("memory is limited", "bytes", most)
+	}
 	defer tuneMemory(1)()
 	return runNode(ctx, cmd.OutOrStdout(), log, node.Options{Repo: dir, Config: cfg, Log: log})
 }

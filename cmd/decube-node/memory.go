@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/decube/decube/internal/limits"
 )
 
 const (
@@ -22,6 +24,17 @@ const (
 	// burst that is as long is paid for with memory that it gives back in the next.
 	busyShare, restShare = 0.1, 0.02
 )
+
+// limitMemory has the garbage collector keep below what this process may use of the
+// machine, unless the operator has set GOMEMLIMIT. It returns the limit in bytes, 0 for none.
+func limitMemory(m limits.Machine) int64 {
+	most := m.GoMemory()
+	if os.Getenv("GOMEMLIMIT") != "" || most == 0 {
+		return 0
+	}
+	debug.SetMemoryLimit(most)
+	return most
+}
 
 // tuneMemory weighs memory against time until it is stopped, for a process that does
 // the work of n daemons, unless the operator has set GOGC.

@@ -30,6 +30,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/decube/decube/internal/limits"
 )
 
 // Options is what New needs beside the settings. All but Identity may be left out.
@@ -146,14 +148,15 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	return append(opts, reachOptions(cfg, h.connectedRelays)...), nil
 }
 
-// limit makes a resource manager whose limits scale with memory and file descriptors.
+// limit makes a resource manager whose limits scale with the memory and the descriptors
+// that this process may use.
 func (h *Host) limit(adjust func(*rcmgr.ScalingLimitConfig)) (network.ResourceManager, error) {
 	scaling := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&scaling)
 	if adjust != nil {
 		adjust(&scaling)
 	}
-	h.Limits = scaling.AutoScale()
+	h.Limits = scaleTo(&scaling, limits.ThisMachine())
 	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(h.Limits))
 	if err != nil {
 		return nil, fmt.Errorf("making the resource manager: %w", err)
@@ -162,6 +165,16 @@ func (h *Host) limit(adjust func(*rcmgr.ScalingLimitConfig)) (network.ResourceMa
 		h.Resources = state
 	}
 	return m, nil
+}
+
+// scaleTo returns limits for the memory and the descriptors that this process may use, of
+// which libp2p is given as much as it takes of a whole machine: an eighth, and half. Where
+// one of them is not known, libp2p looks at the machine itself.
+func scaleTo(scaling *rcmgr.ScalingLimitConfig, m limits.Machine) rcmgr.ConcreteLimitConfig {
+	if m.Memory == 0 || m.Files == 0 {
+		return scaling.AutoScale()
+	}
+	return scaling.Scale(m.Memory/8, m.Files/2)
 }
 
 // transportOptions offers TLS before Noise: AES is done by the processor, and what made
