@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/google/renameio/v2"
 )
@@ -93,41 +92,20 @@ func prepare(dir Dir, f func(Dir) error) error {
 }
 
 // refuseForeign returns an error when the directory holds anything that an
-// interrupted Init would not have left there. A file that it was about to put in place
-// is removed.
+// interrupted Init would not have left there. Lock has removed what was not complete.
 func refuseForeign(dir Dir) error {
-	written := []string{dir.Identity(), dir.Token(), dir.Config(), dir.Genesis()}
-	ours := append([]string{dir.LockFile(), dir.Ledger(), dir.join("lost+found")}, written...)
-	written = append(written, dir.VersionFile())
+	ours := []string{dir.Identity(), dir.Token(), dir.Config(), dir.LockFile(), dir.Genesis(), dir.Ledger(), dir.join("lost+found")}
 	entries, err := os.ReadDir(string(dir))
 	if err != nil {
 		return fmt.Errorf("making the repository: %w", err)
 	}
-	var unfinished []string
 	for _, e := range entries {
-		if name, temporary := writtenAs(e.Name()); temporary && slices.Contains(written, dir.join(name)) {
-			unfinished = append(unfinished, dir.join(e.Name()))
-			continue
-		}
 		if !slices.Contains(ours, dir.join(e.Name())) {
 			return fmt.Errorf("making the repository: %s is in use for something else (it holds %q); choose an empty directory",
 				string(dir), e.Name())
 		}
 	}
-	for _, path := range unfinished {
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("making the repository: %w", err)
-		}
-	}
 	return nil
-}
-
-// writtenAs returns the name of the file that is to be replaced by one with a temporary
-// name, as durable.WriteFile makes it: a point, the name, and a number.
-func writtenAs(temporary string) (name string, ok bool) {
-	rest, hidden := strings.CutPrefix(temporary, ".")
-	name = strings.TrimRight(rest, "0123456789")
-	return name, hidden && name != rest
 }
 
 func newToken() ([]byte, error) {

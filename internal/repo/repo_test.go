@@ -102,7 +102,7 @@ func TestInitFinishesAnInterruptedOne(t *testing.T) {
 func TestInitAfterKillWhileAFileIsWritten(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{repo.Dir(dir).Identity(), repo.Dir(dir).VersionFile()} {
-		write(t, filepath.Join(dir, "."+filepath.Base(path)+"3836173795"), "")
+		write(t, filepath.Join(dir, "."+filepath.Base(path)+"3836173795270046881"), "")
 	}
 	foreign := filepath.Join(dir, ".version")
 	write(t, foreign, "")
