@@ -117,7 +117,8 @@ func (e *CommandError) Unwrap() error { return e.Err }
 
 // Run runs the command to its end and returns what it and the watched processes
 // spent, and its standard output. The command's own figures come from the kernel
-// (wait4) and include children it waited for. A failed command is a
+// (wait4) and include children it waited for; as a peak it gives what this process
+// held when the command began, if that is more. A failed command is a
 // *CommandError; a cancelled ctx kills it, and the error says why it was.
 func Run(ctx context.Context, c Command, watch ...Process) (Sample, []byte, error) {
 	var out, errs bytes.Buffer

@@ -26,28 +26,36 @@ func TestPlacesOfThoseWhoHoldNothing(t *testing.T) {
 			f := newFinder()
 			s := build(79, uniform(20, 40<<10)...)
 			const places = 2
-			var asked sync.WaitGroup // of all villains
-			for range places {
-				asked.Add(1)
-				tellAsked := sync.OnceFunc(asked.Done)
-				f.add(s.root, serveHostile(t, s, func(w io.Writer, req request, s *sample) error {
-					if req.kind != askHave {
-						return tellBlocks(w, req, s)
-					}
-					tellAsked()
-					return tell(w, answer{kind: tellHave, id: req.id, total: len(s.blocks), form: formNone}, nil)
-				}))
-			}
-			ready := make(chan struct{})
-			go func() {
-				asked.Wait()
-				close(ready)
-			}()
+			ready := villains(t, f, s, places, func(w io.Writer, req request, s *sample, asked func()) error {
+				if req.kind != askHave {
+					return tellBlocks(w, req, s)
+				}
+				asked()
+				return tell(w, answer{kind: tellHave, id: req.id, total: len(s.blocks), form: formNone}, nil)
+			})
 			join(t, newHost(t), f).provideWhen(s, ready)
 			seeker := join(t, newHost(t), f, func(c *Config) { c.Limits.Peers = places })
 			seeker.fetch(t, s)
 		})
 	}
+}
+
+// villains has n hostile peers provide a sample, which call asked when they have a place,
+// and returns what is closed when all have.
+func villains(t *testing.T, f *finder, s *sample, n int, answers func(w io.Writer, req request, s *sample, asked func()) error) chan struct{} {
+	t.Helper()
+	var all sync.WaitGroup
+	for range n {
+		all.Add(1)
+		asked := sync.OnceFunc(all.Done)
+		f.add(s.root, serveHostile(t, s, func(w io.Writer, req request, s *sample) error { return answers(w, req, s, asked) }))
+	}
+	ready := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(ready)
+	}()
+	return ready
 }
 
 // tellNothing answers a request for blocks as somebody who lacks all of them.
@@ -79,20 +87,10 @@ func placesOfThoseWhoDrip(t *testing.T, villain adversary) {
 	f := newFinder()
 	s := build(80, uniform(6, 1<<20)...)
 	const places = 2
-	var asked sync.WaitGroup // of all villains
-	for range places {
-		asked.Add(1)
-		tellAsked := sync.OnceFunc(asked.Done)
-		f.add(s.root, serveHostile(t, s, func(w io.Writer, req request, s *sample) error {
-			tellAsked()
-			return villain(w, req, s)
-		}))
-	}
-	ready := make(chan struct{})
-	go func() {
-		asked.Wait()
-		close(ready)
-	}()
+	ready := villains(t, f, s, places, func(w io.Writer, req request, s *sample, asked func()) error {
+		asked()
+		return villain(w, req, s)
+	})
 	honest := join(t, newHost(t), f).provideWhen(s, ready)
 	seeker := join(t, newHost(t), f, func(c *Config) {
 		c.Limits.Peers = places
