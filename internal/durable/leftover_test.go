@@ -1,8 +1,6 @@
 package durable_test
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,12 +12,13 @@ import (
 
 const leftoverVariable = "DURABLE_TEST_LEFTOVER"
 
-// TestLeftovers kills a process that does nothing but replace a file, until it has left one
-// that is not complete. That is removed, and nothing that only looks like it.
+// TestLeftovers kills a process that does nothing but replace a file, in the midst of
+// writing it. What that leaves is removed, and nothing that only looks like it.
 func TestLeftovers(t *testing.T) {
 	if dir := os.Getenv(leftoverVariable); dir != "" {
+		content := make([]byte, 32<<20) // takes longer than to be seen
 		for {
-			if err := durable.WriteFile(filepath.Join(dir, "file"), []byte("content"), 0o600); err != nil {
+			if err := durable.WriteFile(filepath.Join(dir, "file"), content, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -38,14 +37,9 @@ func TestLeftovers(t *testing.T) {
 		}
 		return list
 	}
-	for range 100 {
-		killWriter(t, dir)
-		if len(names()) > len(others) {
-			break
-		}
-	}
-	if len(names()) == len(others) {
-		t.Fatal("no process was killed in the midst of writing")
+	// A process may have completed the file between being seen and being killed.
+	for len(names()) == len(others) {
+		killWriter(t, func() bool { return len(names()) > len(others) }, dir)
 	}
 	durable.RemoveLeftovers(durable.OS, dir, "none", "file")
 	if got := names(); !slices.Equal(got, others) {
@@ -53,27 +47,28 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// killWriter starts a process that replaces the file, and kills it when it has begun.
-func killWriter(t *testing.T, dir string) {
+// killWriter starts a process that replaces the file in a directory, and kills it when it
+// is writing.
+func killWriter(t *testing.T, isWriting func() bool, dir string) {
 	t.Helper()
-	name := filepath.Join(dir, "file")
-	if err := os.Remove(name); err != nil {
-		t.Fatal(err)
-	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLeftovers$", "-test.count=1")
 	cmd.Env = append(os.Environ(), leftoverVariable+"="+dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for {
-		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-			break
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for !isWriting() {
+		select {
+		case err := <-ended:
+			t.Fatalf("the process ended by itself: %v", err)
+		default:
 		}
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err == nil || err.Error() != "signal: killed" {
+	if err := <-ended; err == nil || err.Error() != "signal: killed" {
 		t.Fatal(err)
 	}
 }

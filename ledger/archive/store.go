@@ -19,7 +19,8 @@ var (
 // order of the keys. It knows nothing of blocks. The package storetest says what an
 // implementation must do, and all of them pass it.
 //
-// A write is visible to all reads that begin after it has returned. What a crash
+// A write is visible to all reads that begin after it has returned; one that reads its
+// version sooner may see some of its changes and not the others. What a crash
 // leaves is a prefix of the writes, with all that were made before the last Sync that
 // has returned nil. Nobody retries: after an error of Write, Drop or Sync, what is
 // stored is known only to who opens the store again.

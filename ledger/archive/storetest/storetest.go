@@ -9,8 +9,10 @@ import (
 	"hash/crc32"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/decube/decube/ledger/archive"
@@ -324,26 +326,31 @@ func testConcurrent(t *testing.T, m Medium) {
 	defer shut(t, s)
 	const writers, rounds = 3, 60
 	var wg sync.WaitGroup
+	var written [writers]atomic.Uint64 // the last version whose write has returned
 	for w := range writers {
+		a, b := fmt.Appendf(nil, "%d/a", w), fmt.Appendf(nil, "%d/b", w)
 		wg.Go(func() {
+			defer written[w].Store(rounds) // the reader ends, whatever happens
 			for i := range uint64(rounds) {
-				value := fmt.Sprint(i)
-				if err := s.Write(i+1, []archive.Change{put(fmt.Sprintf("%d/a", w), value), put(fmt.Sprintf("%d/b", w), value)}); err != nil {
+				value := []byte(fmt.Sprint(i))
+				if err := s.Write(i+1, []archive.Change{{Key: a, Value: value}, {Key: b, Value: value}}); err != nil {
 					t.Error(err)
 					return
 				}
+				written[w].Store(i + 1)
 			}
 		})
 		wg.Go(func() {
-			for upTo := uint64(1); upTo <= rounds; upTo++ {
-				a, at, err := s.Get(fmt.Appendf(nil, "%d/a", w), upTo)
-				if errors.Is(err, archive.ErrNotFound) {
+			for upTo := uint64(0); upTo < rounds; runtime.Gosched() {
+				if upTo = written[w].Load(); upTo == 0 {
 					continue
 				}
-				// What one write wrote is there together.
-				b, bAt, bErr := s.Get(fmt.Appendf(nil, "%d/b", w), at)
-				if err != nil || bErr != nil || !bytes.Equal(a, b) || at != bAt {
-					t.Errorf("%q of %d beside %q of %d, %v, %v", a, at, b, bAt, err, bErr)
+				// What has returned is there in whole, whatever is being written beside it.
+				for _, key := range [][]byte{a, b} {
+					value, at, err := s.Get(key, upTo)
+					if err != nil || at != upTo || string(value) != fmt.Sprint(upTo-1) {
+						t.Errorf("after the write of %d, %s is %q of %d, %v", upTo, key, value, at, err)
+					}
 				}
 			}
 		})
