@@ -23,7 +23,7 @@ type snapshotsBackend struct {
 	node *Node
 }
 
-// Keep implements server.Snapshots.
+// Keep implements contentapi.Snapshots.
 func (b snapshotsBackend) Keep(ctx context.Context, root block.ID, req api.KeepRequest) (api.Snapshot, error) {
 	snap, err := b.Store.Keep(ctx, root, req)
 	if err != nil {
@@ -33,7 +33,7 @@ func (b snapshotsBackend) Keep(ctx context.Context, root block.ID, req api.KeepR
 	return snap, nil
 }
 
-// Forget implements server.Snapshots.
+// Forget implements contentapi.Snapshots.
 func (b snapshotsBackend) Forget(ctx context.Context, root block.ID) error {
 	if err := b.Store.Forget(ctx, root); err != nil {
 		return err
@@ -42,7 +42,7 @@ func (b snapshotsBackend) Forget(ctx context.Context, root block.ID) error {
 	return nil
 }
 
-// Fetch implements server.Snapshots. A fetch leaves a pin, which goes away when
+// Fetch implements contentapi.Snapshots. A fetch leaves a pin, which goes away when
 // nobody who fetched wants the snapshot kept.
 func (b snapshotsBackend) Fetch(ctx context.Context, root block.ID, req api.FetchRequest, progress func(api.FetchProgress)) (api.FetchResult, error) {
 	providers, err := host.ParsePeers(req.Providers)

@@ -15,6 +15,10 @@ import (
 
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/api/server/contentapi"
+	"github.com/decube/decube/api/server/ledgerapi"
+	"github.com/decube/decube/api/server/storeapi"
+	"github.com/decube/decube/api/server/swarmapi"
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/dht"
@@ -159,21 +163,26 @@ func (n *Node) openAPI(ctx context.Context) error {
 	}
 	cfg := server.Default()
 	cfg.Token = token
+	chain := ledgerapi.None()
 	if n.ledger != nil {
-		cfg.Ledger, cfg.Genesis = n.ledger, n.genesis
+		chain = ledgerapi.Group(n.ledger, n.genesis)
 	}
 	n.status = &nodeBackend{Node: n, started: time.Now()}
 	stock := local.New(n.store, string(n.repo), local.Options{Lacks: n.healer.damaged, Removed: n.announce.removed})
 	n.collect = newCollector(stock, n.store, n.cfg.GC, n.cfg.Storage.Quota, n.log.With("room", "gc"))
 	n.api, err = server.New(cfg, server.Backend{
-		Node:      n.status,
-		Swarm:     swarmBackend{n.host, n.cfg.P2P.ConnManager},
-		Bootstrap: &bootstrapBackend{contacts: n.contacts, file: n.repo.Config(), addrs: n.cfg.P2P.Bootstrap},
-		Routing:   routingBackend{n},
-		Repo:      stock,
-		Snapshots: snapshotsBackend{stock, n},
-		Blocks:    blocksBackend{n},
-		Metrics:   n.metrics.handler(),
+		Node: n.status,
+		Groups: []server.Group{
+			swarmapi.Group(swarmapi.Backend{
+				Swarm:     swarmBackend{n.host, n.cfg.P2P.ConnManager},
+				Bootstrap: &bootstrapBackend{contacts: n.contacts, file: n.repo.Config(), addrs: n.cfg.P2P.Bootstrap},
+				Routing:   routingBackend{n},
+			}),
+			storeapi.Group(stock),
+			contentapi.Group(contentapi.Backend{Snapshots: snapshotsBackend{stock, n}, Blocks: blocksBackend{n}}),
+			chain,
+		},
+		Metrics: n.metrics.handler(),
 	}, n.log.With("room", "api"))
 	if err != nil {
 		return err

@@ -4,10 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/decube/decube/api/blocksession"
-	"github.com/decube/decube/ledger"
-	"github.com/decube/decube/ledger/genesis"
 )
 
 // Config bounds and guards a server.
@@ -18,27 +14,19 @@ type Config struct {
 	// Hosts are names that the Host header may carry over TCP besides loopback
 	// addresses and localhost.
 	Hosts []string
-	// MaxRequests run at the same time, block sessions not counted; more are
+	// MaxRequests run at the same time, sessions not counted; more are
 	// answered 503.
 	MaxRequests int
-	// MaxSessions are block sessions that are open at the same time.
+	// MaxSessions are sessions, such as those that carry blocks, that are open at the same time.
 	MaxSessions int
 	// MaxBody bounds a request's body in bytes.
 	MaxBody int64
-	// Session bounds each block session.
-	Session blocksession.Limits
 	// HeaderTimeout bounds reading a request's header, IdleTimeout the time a
 	// connection stays open between requests.
 	HeaderTimeout, IdleTimeout time.Duration
 	// DrainTimeout is how long requests and sessions may go on after the server
 	// was told to stop.
 	DrainTimeout time.Duration
-
-	// Ledger answers what concerns the ledger, and Genesis is the document that
-	// made it. Without them the swarm has no ledger, and every such request is
-	// answered api.ErrNoLedger. One needs the other.
-	Ledger  ledger.API
-	Genesis *genesis.Genesis
 }
 
 // Default returns the configuration of a node with a token yet to be set.
@@ -64,11 +52,8 @@ func (c Config) Validate() error {
 	if c.Token == "" {
 		errs = append(errs, errors.New("the API token is empty"))
 	}
-	if (c.Ledger == nil) != (c.Genesis == nil) {
-		errs = append(errs, errors.New("a ledger needs its genesis, and a genesis its ledger"))
-	}
 	positive("requests at a time", int64(c.MaxRequests))
-	positive("block sessions at a time", int64(c.MaxSessions))
+	positive("sessions at a time", int64(c.MaxSessions))
 	positive("largest body", c.MaxBody)
 	positive("header timeout", int64(c.HeaderTimeout))
 	positive("idle timeout", int64(c.IdleTimeout))

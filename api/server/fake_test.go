@@ -4,53 +4,29 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"net/http"
-	"time"
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/api/server/contentapi"
+	"github.com/decube/decube/api/server/ledgerapi"
+	"github.com/decube/decube/api/server/storeapi"
+	"github.com/decube/decube/api/server/swarmapi"
 	"github.com/decube/decube/block"
 )
-
-const token = "the-token-of-the-test"
 
 // held is a block that the fake node holds.
 var held = block.New(block.Raw, []byte("a block"))
 
-// fake is a node that answers from constants. Its fields change what it does.
-type fake struct {
-	notReady error
-	hang     chan struct{} // Status waits for it
-	entered  chan struct{} // Status closes it before it waits
-}
-
-func (f *fake) backend() server.Backend {
-	return server.Backend{
-		Node: f, Swarm: fakeSwarm{}, Bootstrap: fakeBootstrap{}, Routing: fakeRouting{},
-		Repo: fakeRepo{}, Snapshots: fakeSnapshots{}, Blocks: fakeBlocks{},
-		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "up 1") }),
+// groups are all operations, on fakes and without a ledger.
+func groups() []server.Group {
+	return []server.Group{
+		swarmapi.Group(swarmapi.Backend{Swarm: fakeSwarm{}, Bootstrap: fakeBootstrap{}, Routing: fakeRouting{}}),
+		storeapi.Group(fakeRepo{}),
+		contentapi.Group(contentapi.Backend{Snapshots: fakeSnapshots{}, Blocks: fakeBlocks{}}),
+		ledgerapi.None(),
 	}
 }
-
-func (f *fake) Identity(context.Context) (api.Identity, error) {
-	return api.Identity{ID: "12D3KooWFake", Network: "test"}, nil
-}
-
-func (f *fake) Status(ctx context.Context) (api.Status, error) {
-	if f.hang != nil {
-		close(f.entered)
-		select {
-		case <-f.hang:
-		case <-ctx.Done():
-			return api.Status{}, ctx.Err()
-		}
-	}
-	return api.Status{ID: "12D3KooWFake", Ready: true}, nil
-}
-
-func (f *fake) Ready() error         { return f.notReady }
-func (f *fake) Version() api.Version { return api.Version{Version: "test", API: "1"} }
 
 type fakeSwarm struct{}
 
@@ -159,10 +135,3 @@ func (fakeWriter) Flush(context.Context) (blocksession.Stats, error) {
 	return blocksession.Stats{}, nil
 }
 func (fakeWriter) Close() error { return nil }
-
-func testConfig() server.Config {
-	cfg := server.Default()
-	cfg.Token = token
-	cfg.DrainTimeout = 100 * time.Millisecond
-	return cfg
-}

@@ -53,7 +53,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			refuse(w, fmt.Errorf("%w: the body has %d bytes, at most %d are taken", api.ErrTooLarge, r.ContentLength, s.cfg.MaxBody))
 			return
 		}
-		if r.URL.Path == api.SessionPath { // has its own bound
+		if s.upgrades[r.URL.Path] { // they have their own bound
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -103,7 +103,7 @@ func (s *Server) ourHost(hostport string) bool {
 }
 
 // refuse answers with err as a problem, outside the operations.
-func refuse(w http.ResponseWriter, err error) { writeProblem(w, problem(err)) }
+func refuse(w http.ResponseWriter, err error) { writeProblem(w, Problem(err)) }
 
 func writeProblem(w http.ResponseWriter, p *api.Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")

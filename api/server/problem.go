@@ -11,8 +11,8 @@ import (
 	"github.com/decube/decube/api/internal/classify"
 )
 
-// problem returns what a client is told of err.
-func problem(err error) *api.Problem { return api.NewProblem(classify.Error(err)) }
+// Problem returns what a client is told of err.
+func Problem(err error) *api.Problem { return api.NewProblem(classify.Error(err)) }
 
 // useProblems makes huma report its own errors as our problems. It is a setting
 // of the whole program, because huma keeps it in a variable.

@@ -20,10 +20,11 @@ type Server struct {
 	log     *slog.Logger
 	handler http.Handler
 
-	slots    chan struct{} // one for each request that runs
-	sessions chan struct{} // one for each block session
+	slots    chan struct{}   // one for each request that runs
+	sessions chan struct{}   // one for each session
+	upgrades map[string]bool // paths at which sessions begin
 	open     sync.WaitGroup
-	active   atomic.Int64 // block sessions
+	active   atomic.Int64 // sessions
 }
 
 // New returns a server in front of backend. log gets what an operator should
@@ -38,6 +39,7 @@ func New(cfg Config, backend Backend, log *slog.Logger) (*Server, error) {
 		log:      log,
 		slots:    make(chan struct{}, cfg.MaxRequests),
 		sessions: make(chan struct{}, cfg.MaxSessions),
+		upgrades: map[string]bool{},
 	}
 	mux := http.NewServeMux()
 	s.register(mux)

@@ -2,11 +2,8 @@ package server_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,42 +16,20 @@ import (
 	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/api/server/servertest"
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/repo"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newServer(t *testing.T, f *fake, cfg server.Config) *server.Server {
+func newServer(t *testing.T, n *servertest.Node, cfg server.Config) *server.Server {
 	t.Helper()
-	s, err := server.New(cfg, f.backend(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// request is one request to a handler, with the token unless header says otherwise.
-func request(t *testing.T, h http.Handler, method, path, body string, header map[string]string) *httptest.ResponseRecorder {
-	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:8080"+path, strings.NewReader(body))
-	r.Header.Set("Authorization", "Bearer "+token)
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	for k, v := range header {
-		if k == "Host" {
-			r.Host = v
-		}
-		r.Header.Set(k, v)
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
+	return servertest.New(t, n, cfg, groups()...)
 }
 
 func TestGuard(t *testing.T) {
-	h := newServer(t, new(fake), testConfig()).Handler()
+	h := newServer(t, new(servertest.Node), servertest.Config()).Handler()
 	const id = api.Prefix + "/id"
 	for _, tc := range []struct {
 		name, path string
@@ -63,10 +38,10 @@ func TestGuard(t *testing.T) {
 		code       api.Code
 	}{
 		{"token", id, nil, 200, ""},
-		{"scheme in small letters", id, map[string]string{"Authorization": "bearer " + token}, 200, ""},
+		{"scheme in small letters", id, map[string]string{"Authorization": "bearer " + servertest.Token}, 200, ""},
 		{"no token", id, map[string]string{"Authorization": ""}, 401, api.CodeUnauthorised},
-		{"wrong token", id, map[string]string{"Authorization": "Bearer " + token + "x"}, 401, api.CodeUnauthorised},
-		{"other scheme", id, map[string]string{"Authorization": "Basic " + token}, 401, api.CodeUnauthorised},
+		{"wrong token", id, map[string]string{"Authorization": "Bearer " + servertest.Token + "x"}, 401, api.CodeUnauthorised},
+		{"other scheme", id, map[string]string{"Authorization": "Basic " + servertest.Token}, 401, api.CodeUnauthorised},
 		{"no token for metrics", "/metrics", map[string]string{"Authorization": ""}, 401, api.CodeUnauthorised},
 		{"no token for pprof", "/debug/pprof/", map[string]string{"Authorization": ""}, 401, api.CodeUnauthorised},
 		{"no token for the OpenAPI document", "/openapi.json", map[string]string{"Authorization": ""}, 401, api.CodeUnauthorised},
@@ -87,37 +62,18 @@ func TestGuard(t *testing.T) {
 		{"unknown path", "/nothing", nil, 404, api.CodeNotFound},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			w := request(t, h, http.MethodGet, tc.path, "", tc.header)
-			wantProblem(t, w, tc.want, tc.code)
+			w := servertest.Request(t, h, http.MethodGet, tc.path, "", tc.header)
+			servertest.WantProblem(t, w, tc.want, tc.code)
 		})
 	}
 }
 
 // wantProblem checks a status and, for a code, the problem that comes with it.
-func wantProblem(t *testing.T, w *httptest.ResponseRecorder, status int, code api.Code) {
-	t.Helper()
-	if w.Code != status {
-		t.Fatalf("status %d, want %d: %s", w.Code, status, w.Body)
-	}
-	if code == "" {
-		return
-	}
-	if ct := w.Header().Get("Content-Type"); ct != "application/problem+json" {
-		t.Errorf("content type %q", ct)
-	}
-	var p api.Problem
-	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
-		t.Fatalf("%v: %s", err, w.Body)
-	}
-	if p.Code != code || p.Status != status || p.Title == "" || p.Detail == "" {
-		t.Errorf("problem %+v", p)
-	}
-}
 
 func TestProblems(t *testing.T) {
-	cfg := testConfig()
+	cfg := servertest.Config()
 	cfg.MaxBody = 1000
-	h := newServer(t, &fake{notReady: errors.New("no listener yet")}, cfg).Handler()
+	h := newServer(t, &servertest.Node{NotReady: errors.New("no listener yet")}, cfg).Handler()
 	id := held.ID().String()
 	for _, tc := range []struct {
 		name, method, path, body string
@@ -145,41 +101,41 @@ func TestProblems(t *testing.T) {
 			if path != "/readyz" {
 				path = api.Prefix + path
 			}
-			wantProblem(t, request(t, h, tc.method, path, tc.body, nil), tc.want, tc.code)
+			servertest.WantProblem(t, servertest.Request(t, h, tc.method, path, tc.body, nil), tc.want, tc.code)
 		})
 	}
 }
 
 func TestBusy(t *testing.T) {
-	cfg := testConfig()
+	cfg := servertest.Config()
 	cfg.MaxRequests = 1
-	f := &fake{hang: make(chan struct{}), entered: make(chan struct{})}
+	f := &servertest.Node{Hang: make(chan struct{}), Entered: make(chan struct{})}
 	h := newServer(t, f, cfg).Handler()
 	first := make(chan int)
-	go func() { first <- request(t, h, "GET", api.Prefix+"/status", "", nil).Code }()
-	<-f.entered // now it holds the only slot
+	go func() { first <- servertest.Request(t, h, "GET", api.Prefix+"/status", "", nil).Code }()
+	<-f.Entered // now it holds the only slot
 
-	w := request(t, h, "GET", api.Prefix+"/id", "", nil)
-	wantProblem(t, w, 503, api.CodeUnavailable)
+	w := servertest.Request(t, h, "GET", api.Prefix+"/id", "", nil)
+	servertest.WantProblem(t, w, 503, api.CodeUnavailable)
 	if w.Header().Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
 	}
-	if got := request(t, h, "GET", "/livez", "", nil).Code; got != 200 {
+	if got := servertest.Request(t, h, "GET", "/livez", "", nil).Code; got != 200 {
 		t.Errorf("livez while busy: %d", got)
 	}
 
-	close(f.hang)
+	close(f.Hang)
 	if got := <-first; got != 200 {
 		t.Errorf("first request: %d", got)
 	}
-	if got := request(t, h, "GET", api.Prefix+"/id", "", nil).Code; got != 200 {
+	if got := servertest.Request(t, h, "GET", api.Prefix+"/id", "", nil).Code; got != 200 {
 		t.Errorf("after it: %d", got)
 	}
 }
 
 func TestOpenAPIDocument(t *testing.T) {
-	h := newServer(t, new(fake), testConfig()).Handler()
-	got := request(t, h, "GET", "/openapi.yaml", "", nil).Body.Bytes()
+	h := newServer(t, new(servertest.Node), servertest.Config()).Handler()
+	got := servertest.Request(t, h, "GET", "/openapi.yaml", "", nil).Body.Bytes()
 	golden := filepath.Join("..", "..", "docs", "openapi.yaml")
 	if os.Getenv("DECUBE_UPDATE_GOLDEN") != "" {
 		if err := os.WriteFile(golden, got, 0o644); err != nil {
@@ -198,52 +154,15 @@ func TestOpenAPIDocument(t *testing.T) {
 	}
 }
 
-// run serves f on both kinds of listeners over a repo of its own, and returns the
-// repo, the TCP URL and what Run returned after stop.
-func run(t *testing.T, f *fake, cfg server.Config) (dir, url string, stop func() error) {
-	t.Helper()
-	dir = t.TempDir()
-	if err := os.WriteFile(repo.Dir(dir).Token(), []byte(token+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	tcp, err := server.ListenTCP(ctx, "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unix, err := server.ListenUnix(ctx, repo.Dir(dir).Socket())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newServer(t, f, cfg)
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, tcp, unix) }()
-	stop = func() error {
-		cancel()
-		return <-done
-	}
-	return dir, "http://" + tcp.Addr().String(), stop
-}
-
-func dial(t *testing.T, dir, url string) *client.Client {
-	t.Helper()
-	c, err := client.New(client.Options{Repo: dir, URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
 func TestClient(t *testing.T) {
-	dir, url, stop := run(t, new(fake), testConfig())
-	for name, c := range map[string]*client.Client{"unix": dial(t, dir, ""), "tcp": dial(t, dir, url)} {
+	dir, url, stop := servertest.Run(t, newServer(t, new(servertest.Node), servertest.Config()))
+	for name, c := range map[string]*client.Client{"unix": servertest.Dial(t, dir, ""), "tcp": servertest.Dial(t, dir, url)} {
 		t.Run(name, func(t *testing.T) { useClient(t, c) })
 	}
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	_, err := dial(t, dir, url).Identity(t.Context())
+	_, err := servertest.Dial(t, dir, url).Identity(t.Context())
 	if !errors.Is(err, api.ErrUnreachable) {
 		t.Errorf("after the end: %v, want ErrUnreachable", err)
 	}
@@ -307,8 +226,8 @@ func useSession(t *testing.T, c *client.Client) {
 }
 
 func TestStopCutsSessionsOff(t *testing.T) {
-	dir, _, stop := run(t, new(fake), testConfig())
-	s, err := dial(t, dir, "").OpenSession(t.Context(), blocksession.Options{})
+	dir, _, stop := servertest.Run(t, newServer(t, new(servertest.Node), servertest.Config()))
+	s, err := servertest.Dial(t, dir, "").OpenSession(t.Context(), blocksession.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,15 +241,15 @@ func TestStopCutsSessionsOff(t *testing.T) {
 }
 
 func TestTooManySessions(t *testing.T) {
-	cfg := testConfig()
+	cfg := servertest.Config()
 	cfg.MaxSessions = 1
-	dir, url, stop := run(t, new(fake), cfg)
-	s, err := dial(t, dir, "").OpenSession(t.Context(), blocksession.Options{})
+	dir, url, stop := servertest.Run(t, newServer(t, new(servertest.Node), cfg))
+	s, err := servertest.Dial(t, dir, "").OpenSession(t.Context(), blocksession.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := dial(t, dir, url).OpenSession(t.Context(), blocksession.Options{}); !errors.Is(err, api.ErrUnavailable) {
+	if _, err := servertest.Dial(t, dir, url).OpenSession(t.Context(), blocksession.Options{}); !errors.Is(err, api.ErrUnavailable) {
 		t.Errorf("second session: %v, want ErrUnavailable", err)
 	}
 	if err := stop(); err != nil {
@@ -339,11 +258,11 @@ func TestTooManySessions(t *testing.T) {
 }
 
 func TestWrongToken(t *testing.T) {
-	dir, _, stop := run(t, new(fake), testConfig())
+	dir, _, stop := servertest.Run(t, newServer(t, new(servertest.Node), servertest.Config()))
 	if err := os.WriteFile(repo.Dir(dir).Token(), []byte("another"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := dial(t, dir, "")
+	c := servertest.Dial(t, dir, "")
 	if _, err := c.Identity(t.Context()); !errors.Is(err, api.ErrUnauthorised) {
 		t.Errorf("Identity: %v, want ErrUnauthorised", err)
 	}

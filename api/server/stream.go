@@ -13,13 +13,13 @@ import (
 // progressInterval is the least time between two progress events.
 const progressInterval = 100 * time.Millisecond
 
-// stream registers an operation that reports progress P as it goes and ends with
+// Stream registers an operation that reports progress P as it goes and ends with
 // a result R or a problem. The operation is cancelled when the client goes away.
-func stream[I, P, R any](a huma.API, op huma.Operation, run func(ctx context.Context, in *I, progress func(P)) (R, error)) {
-	var p P
-	var r R
-	events := map[string]any{api.EventProgress: p, api.EventResult: r, api.EventError: api.Problem{}}
-	sse.Register(a, op, events, func(ctx context.Context, in *I, send sse.Sender) {
+func Stream[I, P, R any](r *Router, op huma.Operation, run func(ctx context.Context, in *I, progress func(P)) (R, error)) {
+	var step P
+	var end R
+	events := map[string]any{api.EventProgress: step, api.EventResult: end, api.EventError: api.Problem{}}
+	sse.Register(r.API(), op, events, func(ctx context.Context, in *I, send sse.Sender) {
 		var last time.Time
 		result, err := run(ctx, in, func(p P) {
 			if now := time.Now(); now.Sub(last) >= progressInterval {
@@ -31,13 +31,13 @@ func stream[I, P, R any](a huma.API, op huma.Operation, run func(ctx context.Con
 	})
 }
 
-// list registers an operation that sends items as they are found and ends with a
+// List registers an operation that sends items as they are found and ends with a
 // result or a problem.
-func list[I, T, R any](a huma.API, op huma.Operation, run func(ctx context.Context, in *I, item func(T) error) (R, error)) {
-	var t T
-	var r R
-	events := map[string]any{api.EventItem: t, api.EventResult: r, api.EventError: api.Problem{}}
-	sse.Register(a, op, events, func(ctx context.Context, in *I, send sse.Sender) {
+func List[I, T, R any](r *Router, op huma.Operation, run func(ctx context.Context, in *I, item func(T) error) (R, error)) {
+	var one T
+	var end R
+	events := map[string]any{api.EventItem: one, api.EventResult: end, api.EventError: api.Problem{}}
+	sse.Register(r.API(), op, events, func(ctx context.Context, in *I, send sse.Sender) {
 		result, err := run(ctx, in, func(t T) error { return send.Data(t) })
 		finish(ctx, send, result, err)
 	})
@@ -50,7 +50,7 @@ func finish(ctx context.Context, send sse.Sender, result any, err error) {
 		return
 	}
 	if err != nil {
-		_ = send.Data(*problem(err)) // nobody is left to be told of a failure here
+		_ = send.Data(*Problem(err)) // nobody is left to be told of a failure here
 		return
 	}
 	_ = send.Data(result) // likewise

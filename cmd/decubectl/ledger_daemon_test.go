@@ -18,6 +18,9 @@ import (
 	"github.com/decube/decube/api/ledgertest"
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/api/server/contentapi"
+	"github.com/decube/decube/api/server/ledgerapi"
+	"github.com/decube/decube/api/server/storeapi"
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/repo"
@@ -78,12 +81,16 @@ func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger, asked 
 	if cfg.Token, err = repo.ReadToken(dir); err != nil {
 		return "", nil, err
 	}
+	chain := ledgerapi.None()
 	if l != nil {
-		cfg.Ledger, cfg.Genesis = l, l.Genesis
+		chain = ledgerapi.Group(l, l.Genesis)
 	}
 	stock := local.New(store, dir, local.Options{})
 	s, err := server.New(cfg, server.Backend{
-		Node: fakeNode{identity.Public().String()}, Repo: stock, Snapshots: fakeSnapshots{stock, asked}, Blocks: fakeBlocks{store},
+		Node: fakeNode{identity.Public().String()},
+		Groups: []server.Group{
+			storeapi.Group(stock), contentapi.Group(contentapi.Backend{Snapshots: fakeSnapshots{stock, asked}, Blocks: fakeBlocks{store}}), chain,
+		},
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return "", nil, err

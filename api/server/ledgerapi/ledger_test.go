@@ -1,4 +1,4 @@
-package server_test
+package ledgerapi_test
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,6 +16,9 @@ import (
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/api/ledgertest"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/api/server/ledgerapi"
+	"github.com/decube/decube/api/server/servertest"
+	"github.com/decube/decube/block"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
@@ -26,9 +28,13 @@ import (
 func withLedger(t *testing.T) (*ledgertest.Ledger, http.Handler) {
 	t.Helper()
 	l := ledgertest.New(t, "test")
-	cfg := testConfig()
-	cfg.Ledger, cfg.Genesis = l, l.Genesis
-	return l, newServer(t, new(fake), cfg).Handler()
+	return l, served(t, ledgerapi.Group(l, l.Genesis)).Handler()
+}
+
+// served returns a server of the operations on a ledger.
+func served(t *testing.T, g server.Group) *server.Server {
+	t.Helper()
+	return servertest.New(t, new(servertest.Node), servertest.Config(), g)
 }
 
 // decode returns the body of an answer.
@@ -40,11 +46,14 @@ func decode[T any](t *testing.T, body []byte) (out T) {
 	return out
 }
 
+// held is the root of a snapshot.
+var held = block.New(block.Raw, []byte("a block")).ID()
+
 const claim = `{"operation":{"type":"name.claim","name":"photos","target":"x"}}`
 
 func TestSubmitOperation(t *testing.T) {
 	l, h := withLedger(t)
-	w := request(t, h, "POST", api.Prefix+"/transactions", claim, nil)
+	w := servertest.Request(t, h, "POST", api.Prefix+"/transactions", claim, nil)
 	if w.Code != 200 {
 		t.Fatalf("%d: %s", w.Code, w.Body)
 	}
@@ -56,7 +65,7 @@ func TestSubmitOperation(t *testing.T) {
 	if location != api.Prefix+"/transactions/"+got.ID.String() {
 		t.Errorf("Location %q", location)
 	}
-	w = request(t, h, "GET", location, "", nil)
+	w = servertest.Request(t, h, "GET", location, "", nil)
 	read := decode[api.Transaction](t, w.Body.Bytes())
 	if read.ID != got.ID || read.Block != 1 || read.Summary != `claim name photos for "x"` ||
 		string(read.Operation) != `{"type":"name.claim","name":"photos","target":"x"}` {
@@ -75,7 +84,7 @@ func TestSubmitSigned(t *testing.T) {
 	}
 	body := fmt.Sprintf(`{"transaction":%q}`, base64.StdEncoding.EncodeToString(signed.Raw()))
 	for range 2 { // handing in again changes nothing
-		got := decode[api.Submitted](t, request(t, h, "POST", api.Prefix+"/transactions", body, nil).Body.Bytes())
+		got := decode[api.Submitted](t, servertest.Request(t, h, "POST", api.Prefix+"/transactions", body, nil).Body.Bytes())
 		if got.ID != signed.ID() || got.Block != 1 || got.Owner != signed.Owner {
 			t.Errorf("%+v", got)
 		}
@@ -87,12 +96,12 @@ func TestSubmitVote(t *testing.T) {
 	_, h := withLedger(t)
 	vote := `{"operation":{"type":"params.set","name":"nonce_window","value":7}}`
 	for i, want := range []api.Vote{{Votes: 1, Needed: 3, Missing: 2}, {Votes: 2, Needed: 3, Missing: 1}, {InEffect: true, Needed: 3}} {
-		got := decode[api.Submitted](t, request(t, h, "POST", api.Prefix+"/transactions", vote, nil).Body.Bytes())
+		got := decode[api.Submitted](t, servertest.Request(t, h, "POST", api.Prefix+"/transactions", vote, nil).Body.Bytes())
 		if got.Vote == nil || *got.Vote != want {
 			t.Errorf("vote %d: %+v, want %+v", i, got.Vote, want)
 		}
 	}
-	if got := decode[api.Submitted](t, request(t, h, "POST", api.Prefix+"/transactions", claim, nil).Body.Bytes()); got.Vote != nil {
+	if got := decode[api.Submitted](t, servertest.Request(t, h, "POST", api.Prefix+"/transactions", claim, nil).Body.Bytes()); got.Vote != nil {
 		t.Errorf("a claim: %+v", got.Vote)
 	}
 }
@@ -102,13 +111,13 @@ func TestSubmitUndecided(t *testing.T) {
 	l, h := withLedger(t)
 	l.Stall("2 of 4 validators are out of reach, 3 are needed")
 	for _, query := range []string{"?timeout=0.01", "?wait=false"} {
-		w := request(t, h, "POST", api.Prefix+"/transactions"+query, claim, nil)
+		w := servertest.Request(t, h, "POST", api.Prefix+"/transactions"+query, claim, nil)
 		got := decode[api.Submitted](t, w.Body.Bytes())
 		if w.Code != 202 || got.Committed || got.ID == (tx.ID{}) || got.Block != 0 || got.Time != nil {
 			t.Errorf("%s: %d %s", query, w.Code, w.Body)
 		}
 	}
-	st := decode[api.LedgerStatus](t, request(t, h, "GET", api.Prefix+"/ledger/status", "", nil).Body.Bytes())
+	st := decode[api.LedgerStatus](t, servertest.Request(t, h, "GET", api.Prefix+"/ledger/status", "", nil).Body.Bytes())
 	if !strings.Contains(st.Problem, "out of reach") {
 		t.Errorf("%+v", st)
 	}
@@ -130,7 +139,7 @@ func TestLedgerProblems(t *testing.T) {
 		return fmt.Sprintf(`{"transaction":%q}`, base64.StdEncoding.EncodeToString(signed.Raw()))
 	}
 	home := [32]byte(l.Genesis.ID())
-	id := held.ID().String()
+	id := held.String()
 	for _, tc := range []struct {
 		name, method, path, body string
 		want                     int
@@ -162,8 +171,8 @@ func TestLedgerProblems(t *testing.T) {
 		{"no key", "GET", "/accounts/me", "", 422, api.CodeInvalid, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			w := request(t, h, tc.method, api.Prefix+tc.path, tc.body, nil)
-			wantProblem(t, w, tc.want, tc.code)
+			w := servertest.Request(t, h, tc.method, api.Prefix+tc.path, tc.body, nil)
+			servertest.WantProblem(t, w, tc.want, tc.code)
 			p := decode[api.Problem](t, w.Body.Bytes())
 			if tc.rejection == "" {
 				return
@@ -177,42 +186,32 @@ func TestLedgerProblems(t *testing.T) {
 
 // A swarm without a ledger says so, whatever is asked.
 func TestNoLedger(t *testing.T) {
-	h := newServer(t, new(fake), testConfig()).Handler()
-	id, zero := held.ID().String(), strings.Repeat("0", 64)
+	h := served(t, ledgerapi.None()).Handler()
+	id, zero := held.String(), strings.Repeat("0", 64)
 	for _, path := range []string{
 		"/ledger/status", "/ledger/genesis", "/validators", "/blocks", "/blocks/latest", "/transactions/" + zero,
 		"/transactions/" + zero + "/proof", "/snapshots/" + id + "/receipt", "/names/x", "/accounts/" + ledgertest.Key(1).Public().String(),
 	} {
-		wantProblem(t, request(t, h, "GET", api.Prefix+path, "", nil), 404, api.CodeNoLedger)
+		servertest.WantProblem(t, servertest.Request(t, h, "GET", api.Prefix+path, "", nil), 404, api.CodeNoLedger)
 	}
-	w := request(t, h, "POST", api.Prefix+"/transactions", claim, nil)
-	wantProblem(t, w, 404, api.CodeNoLedger)
+	w := servertest.Request(t, h, "POST", api.Prefix+"/transactions", claim, nil)
+	servertest.WantProblem(t, w, 404, api.CodeNoLedger)
 	if !strings.Contains(w.Body.String(), "genesis create") {
 		t.Errorf("does not say what to do: %s", w.Body)
 	}
-	if w := request(t, h, "GET", api.Prefix+"/blocks/stream", "", nil); !strings.Contains(w.Body.String(), `"code":"no_ledger"`) {
+	if w := servertest.Request(t, h, "GET", api.Prefix+"/blocks/stream", "", nil); !strings.Contains(w.Body.String(), `"code":"no_ledger"`) {
 		t.Errorf("%s", w.Body)
-	}
-}
-
-func TestLedgerNeedsGenesis(t *testing.T) {
-	cfg := testConfig()
-	cfg.Ledger = ledgertest.New(t, "test")
-	if _, err := server.New(cfg, new(fake).backend(), slog.New(slog.DiscardHandler)); err == nil {
-		t.Error("a ledger without its genesis was accepted")
 	}
 }
 
 // Everything about the ledger that the client can ask for, over a socket.
 func TestClientOfLedger(t *testing.T) {
 	l := ledgertest.New(t, "test")
-	cfg := testConfig()
-	cfg.Ledger, cfg.Genesis = l, l.Genesis
-	dir, _, stop := run(t, new(fake), cfg)
-	c := dial(t, dir, "")
+	dir, _, stop := servertest.Run(t, served(t, ledgerapi.Group(l, l.Genesis)))
+	c := servertest.Dial(t, dir, "")
 	ctx := t.Context()
 
-	op := tx.SnapshotRegister{Root: held.ID().Bytes(), Size: 7, Label: "x"}
+	op := tx.SnapshotRegister{Root: held.Bytes(), Size: 7, Label: "x"}
 	done, err := c.SubmitOp(ctx, op, client.Wait{Timeout: time.Hour})
 	if err != nil || !done.Committed || done.Block != 1 {
 		t.Fatalf("SubmitOp: %+v, %v", done, err)
@@ -304,12 +303,12 @@ func readFiles(t *testing.T, c *client.Client, l *ledgertest.Ledger, id tx.ID) {
 		t.Errorf("Receipt: %v\n%s", err, got)
 	}
 	for _, owner := range []sig.PublicKey{{}, l.Key.Public()} {
-		got, err := c.SnapshotReceipt(ctx, held.ID(), owner)
+		got, err := c.SnapshotReceipt(ctx, held, owner)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("SnapshotReceipt of %v: %v\n%s", owner, err, got)
 		}
 	}
-	if _, err := c.SnapshotReceipt(ctx, held.ID(), ledgertest.Key('x').Public()); !errors.Is(err, api.ErrNotFound) {
+	if _, err := c.SnapshotReceipt(ctx, held, ledgertest.Key('x').Public()); !errors.Is(err, api.ErrNotFound) {
 		t.Errorf("SnapshotReceipt of a stranger: %v", err)
 	}
 	g, err := c.Genesis(ctx)
@@ -332,7 +331,7 @@ func TestWatchPruned(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Prune(1)
-	w := request(t, h, "GET", api.Prefix+"/blocks/stream?from=1", "", nil)
+	w := servertest.Request(t, h, "GET", api.Prefix+"/blocks/stream?from=1", "", nil)
 	if !strings.Contains(w.Body.String(), "event: error") || !strings.Contains(w.Body.String(), `"code":"not_found"`) {
 		t.Errorf("%s", w.Body)
 	}
@@ -353,7 +352,7 @@ func TestOperationsAreShown(t *testing.T) {
 				} `json:"SubmitRequest"`
 			} `json:"schemas"`
 		} `json:"components"`
-	}](t, request(t, h, "GET", "/openapi.json", "", nil).Body.Bytes())
+	}](t, servertest.Request(t, h, "GET", "/openapi.json", "", nil).Body.Bytes())
 	shown := map[tx.Type]bool{}
 	for _, example := range doc.Components.Schemas.SubmitRequest.Properties.Operation.Examples {
 		op, err := tx.ParseOp(example)

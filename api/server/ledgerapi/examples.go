@@ -1,4 +1,4 @@
-package server
+package ledgerapi
 
 import (
 	"github.com/danielgtaylor/huma/v2"

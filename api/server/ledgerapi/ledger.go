@@ -1,4 +1,5 @@
-package server
+// Package ledgerapi is the API's operations on the ledger.
+package ledgerapi
 
 import (
 	"context"
@@ -13,7 +14,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/server"
 	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -41,14 +44,31 @@ func ledgerProblem(err error) error {
 	return err
 }
 
+// routes are the operations, and what they are done with.
+type routes struct {
+	*server.Router
+
+	ledger  ledger.API       // nil without a ledger
+	genesis *genesis.Genesis // the document that made it
+}
+
+// Group returns the operations on a ledger that a genesis document made.
+func Group(l ledger.API, g *genesis.Genesis) server.Group {
+	return server.Group{Name: "ledger", Register: func(r *server.Router) { (&routes{r, l, g}).register() }}
+}
+
+// None returns the operations for a peer that is part of no ledger: each is answered
+// api.ErrNoLedger.
+func None() server.Group { return Group(nil, nil) }
+
 // ofLedger registers an operation on the ledger that answers with a T.
-func ofLedger[I, T any](s *Server, a huma.API, op huma.Operation, run func(ctx context.Context, l ledger.API, in *I) (T, error)) {
-	handle(a, op, func(ctx context.Context, in *I) (T, error) {
-		if s.cfg.Ledger == nil {
+func ofLedger[I, T any](s *routes, op huma.Operation, run func(ctx context.Context, l ledger.API, in *I) (T, error)) {
+	server.Handle(s.Router, op, func(ctx context.Context, in *I) (T, error) {
+		if s.ledger == nil {
 			var none T
 			return none, errNoLedger
 		}
-		out, err := run(ctx, s.cfg.Ledger, in)
+		out, err := run(ctx, s.ledger, in)
 		return out, ledgerProblem(err)
 	})
 }
@@ -59,21 +79,21 @@ type TransactionParam struct {
 	ID tx.ID `path:"id" doc:"Transaction ID: 64 lower-case hexadecimal digits" minLength:"64" maxLength:"64"`
 }
 
-func (s *Server) registerLedger(a huma.API) {
-	ofLedger(s, a, get("ledger-status", "/ledger/status", "How the ledger is, and why nothing is committed", "ledger"),
-		func(ctx context.Context, l ledger.API, _ *nothing) (api.LedgerStatus, error) {
+func (s *routes) register() {
+	ofLedger(s, server.Get("ledger-status", "/ledger/status", "How the ledger is, and why nothing is committed", "ledger"),
+		func(ctx context.Context, l ledger.API, _ *server.Nothing) (api.LedgerStatus, error) {
 			st, err := l.Status(ctx)
 			return ledgerStatusOf(&st), err
 		})
-	ofLedger(s, a, get("ledger-validators", "/validators", "The committee, by replica", "ledger"),
-		func(ctx context.Context, l ledger.API, _ *nothing) ([]api.Validator, error) {
+	ofLedger(s, server.Get("ledger-validators", "/validators", "The committee, by replica", "ledger"),
+		func(ctx context.Context, l ledger.API, _ *server.Nothing) ([]api.Validator, error) {
 			st, err := l.Status(ctx)
 			return validatorsOf(&st), err
 		})
-	ofLedger(s, a, get("ledger-votes", "/votes", "Changes that validators have voted for and that have not taken effect", "ledger"), openVotes)
-	s.registerTransactions(a)
-	s.registerLedgerBlocks(a)
-	ofLedger(s, a, get("ledger-name", "/names/{name}", "Who holds a name, and what it stands for", "ledger"),
+	ofLedger(s, server.Get("ledger-votes", "/votes", "Changes that validators have voted for and that have not taken effect", "ledger"), openVotes)
+	s.registerTransactions()
+	s.registerBlocks()
+	ofLedger(s, server.Get("ledger-name", "/names/{name}", "Who holds a name, and what it stands for", "ledger"),
 		func(ctx context.Context, l ledger.API, in *struct {
 			Name string `path:"name" doc:"The name" maxLength:"64"`
 		},
@@ -83,7 +103,7 @@ func (s *Server) registerLedger(a huma.API) {
 				Name: n.Name, Owner: n.Owner, Target: n.Target, Offered: n.Offered, Records: n.Records, Block: n.Block, Proof: n.Proof,
 			}, err
 		})
-	ofLedger(s, a, get("ledger-account", "/accounts/{key}", "The nonce that somebody's next transaction can use", "ledger"),
+	ofLedger(s, server.Get("ledger-account", "/accounts/{key}", "The nonce that somebody's next transaction can use", "ledger"),
 		func(ctx context.Context, l ledger.API, in *struct {
 			Key sig.PublicKey `path:"key" doc:"Peer ID"`
 		},
@@ -91,7 +111,7 @@ func (s *Server) registerLedger(a huma.API) {
 			next, err := l.NextNonce(ctx, in.Key)
 			return api.Account{Key: in.Key, NextNonce: next}, err
 		})
-	s.registerFiles(a)
+	s.registerFiles()
 }
 
 // submitInput says false in a word: where there is a body, huma takes a parameter
@@ -108,22 +128,22 @@ type submitOutput struct {
 	Body     api.Submitted
 }
 
-func (s *Server) registerTransactions(a huma.API) {
-	submit := post("transaction-submit", "/transactions", "Have an operation or a signed transaction ordered", "ledger")
+func (s *routes) registerTransactions() {
+	submit := server.Post("transaction-submit", "/transactions", "Have an operation or a signed transaction ordered", "ledger")
 	submit.Description = "Answers 200 with the transaction's block, or 202 while it is undecided: it may still be committed, and GET of its location tells. A rejection is a problem of its own, with a stable code."
 	submit.Responses = map[string]*huma.Response{"202": {
 		Description: "Undecided: handed in, and not in a block yet",
 		Content: map[string]*huma.MediaType{"application/json": {
-			Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Submitted](), true, "Submitted"),
+			Schema: s.API().OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Submitted](), true, "Submitted"),
 		}},
 	}}
-	huma.Register(a, submit, func(ctx context.Context, in *submitInput) (*submitOutput, error) {
-		if s.cfg.Ledger == nil {
-			return nil, problem(errNoLedger)
+	huma.Register(s.API(), submit, func(ctx context.Context, in *submitInput) (*submitOutput, error) {
+		if s.ledger == nil {
+			return nil, server.Problem(errNoLedger)
 		}
 		out, err := s.submit(ctx, in)
 		if err != nil {
-			return nil, problem(ledgerProblem(err))
+			return nil, server.Problem(ledgerProblem(err))
 		}
 		status := http.StatusOK
 		if !out.Committed {
@@ -131,8 +151,8 @@ func (s *Server) registerTransactions(a huma.API) {
 		}
 		return &submitOutput{status, api.Prefix + "/transactions/" + out.ID.String(), out}, nil
 	})
-	showOperations(a.OpenAPI().Components.Schemas.Map()["SubmitRequest"].Properties["operation"])
-	ofLedger(s, a, get("transaction-get", "/transactions/{id}", "A committed transaction and its place", "ledger"),
+	showOperations(s.API().OpenAPI().Components.Schemas.Map()["SubmitRequest"].Properties["operation"])
+	ofLedger(s, server.Get("transaction-get", "/transactions/{id}", "A committed transaction and its place", "ledger"),
 		func(ctx context.Context, l ledger.API, in *TransactionParam) (api.Transaction, error) {
 			t, at, err := l.Transaction(ctx, in.ID)
 			if err != nil {
@@ -142,7 +162,7 @@ func (s *Server) registerTransactions(a huma.API) {
 		})
 }
 
-func openVotes(ctx context.Context, l ledger.API, _ *nothing) ([]api.OpenVote, error) {
+func openVotes(ctx context.Context, l ledger.API, _ *server.Nothing) ([]api.OpenVote, error) {
 	st, err := l.Status(ctx)
 	if err != nil {
 		return nil, err
@@ -165,7 +185,7 @@ func openVotes(ctx context.Context, l ledger.API, _ *nothing) ([]api.OpenVote, e
 }
 
 // submit hands in what a request holds, and waits as it asks.
-func (s *Server) submit(ctx context.Context, in *submitInput) (api.Submitted, error) {
+func (s *routes) submit(ctx context.Context, in *submitInput) (api.Submitted, error) {
 	wait := time.Duration(in.Timeout * float64(time.Second))
 	if in.Wait == "false" {
 		wait = handInTimeout
@@ -189,20 +209,20 @@ func (s *Server) submit(ctx context.Context, in *submitInput) (api.Submitted, er
 
 // voteOf returns how the change of a committed vote stands, and nil for what is no vote.
 // It is nil as well when that cannot be looked up: the vote is committed all the same.
-func (s *Server) voteOf(ctx context.Context, op tx.Op) *api.Vote {
+func (s *routes) voteOf(ctx context.Context, op tx.Op) *api.Vote {
 	if !op.Type().Governs() {
 		return nil
 	}
-	st, err := s.cfg.Ledger.Standing(ctx, op)
+	st, err := s.ledger.Standing(ctx, op)
 	if err != nil {
-		s.log.Warn("looking up how a change stands failed", "err", err)
+		s.Log().Warn("looking up how a change stands failed", "err", err)
 		return nil
 	}
 	return &api.Vote{InEffect: st.InEffect, Votes: st.Votes, Needed: st.Needed, Missing: st.Missing()}
 }
 
 // handIn submits the transaction of a request, or has the node make one.
-func (s *Server) handIn(ctx context.Context, req *api.SubmitRequest) (*tx.Transaction, ledger.Committed, error) {
+func (s *routes) handIn(ctx context.Context, req *api.SubmitRequest) (*tx.Transaction, ledger.Committed, error) {
 	given := len(req.Operation) > 0
 	if given == (len(req.Transaction) > 0) {
 		return nil, ledger.Committed{}, fmt.Errorf("%w: the body must hold either an operation for the node to sign or a signed transaction", api.ErrInvalid)
@@ -212,20 +232,20 @@ func (s *Server) handIn(ctx context.Context, req *api.SubmitRequest) (*tx.Transa
 		if err != nil {
 			return nil, ledger.Committed{}, err
 		}
-		return s.cfg.Ledger.Do(ctx, op)
+		return s.ledger.Do(ctx, op)
 	}
 	t, err := tx.Decode(req.Transaction)
 	if err != nil {
 		return nil, ledger.Committed{}, err
 	}
-	at, err := s.cfg.Ledger.Submit(ctx, t)
+	at, err := s.ledger.Submit(ctx, t)
 	return t, at, err
 }
 
-// registerLedgerBlocks registers the reads of blocks.
-func (s *Server) registerLedgerBlocks(a huma.API) {
-	ofLedger(s, a, get("block-list", "/blocks", "Committed blocks without their transactions, the last first", "ledger"), listBlocks)
-	ofLedger(s, a, get("block-get", "/blocks/{sequence}", "A committed block with its transactions", "ledger"),
+// registerBlocks registers the reads of blocks.
+func (s *routes) registerBlocks() {
+	ofLedger(s, server.Get("block-list", "/blocks", "Committed blocks without their transactions, the last first", "ledger"), listBlocks)
+	ofLedger(s, server.Get("block-get", "/blocks/{sequence}", "A committed block with its transactions", "ledger"),
 		func(ctx context.Context, l ledger.API, in *struct {
 			Sequence string `path:"sequence" doc:"Sequence number, from 1, or latest" maxLength:"20"`
 		},
@@ -243,7 +263,7 @@ func (s *Server) registerLedgerBlocks(a huma.API) {
 			}
 			return blockOf(b, true)
 		})
-	list(a, get("block-stream", "/blocks/stream", "Blocks as they are committed", "ledger"), s.watchBlocks)
+	server.List(s.Router, server.Get("block-stream", "/blocks/stream", "Blocks as they are committed", "ledger"), s.watchBlocks)
 }
 
 type listBlocksInput struct {
@@ -288,12 +308,12 @@ type watchBlocksInput struct {
 	Transactions bool   `query:"transactions" doc:"Send the transactions too"`
 }
 
-func (s *Server) watchBlocks(ctx context.Context, in *watchBlocksInput, item func(api.LedgerBlock) error) (api.LedgerWatch, error) {
+func (s *routes) watchBlocks(ctx context.Context, in *watchBlocksInput, item func(api.LedgerBlock) error) (api.LedgerWatch, error) {
 	var sent api.LedgerWatch
-	if s.cfg.Ledger == nil {
+	if s.ledger == nil {
 		return sent, errNoLedger
 	}
-	for b, err := range s.cfg.Ledger.Watch(ctx, in.From) {
+	for b, err := range s.ledger.Watch(ctx, in.From) {
 		if err != nil {
 			return sent, ledgerProblem(err)
 		}
@@ -316,27 +336,27 @@ type fileOutput struct {
 }
 
 // file registers a read of a JSON document that must not be written anew.
-func file[I any](s *Server, a huma.API, op huma.Operation, run func(ctx context.Context, l ledger.API, in *I) ([]byte, error)) {
+func file[I any](s *routes, op huma.Operation, run func(ctx context.Context, l ledger.API, in *I) ([]byte, error)) {
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "The document",
 		Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: huma.TypeObject}}},
 	}}
-	huma.Register(a, op, func(ctx context.Context, in *I) (*fileOutput, error) {
-		if s.cfg.Ledger == nil {
-			return nil, problem(errNoLedger)
+	huma.Register(s.API(), op, func(ctx context.Context, in *I) (*fileOutput, error) {
+		if s.ledger == nil {
+			return nil, server.Problem(errNoLedger)
 		}
-		data, err := run(ctx, s.cfg.Ledger, in)
+		data, err := run(ctx, s.ledger, in)
 		if err != nil {
-			return nil, problem(ledgerProblem(err))
+			return nil, server.Problem(ledgerProblem(err))
 		}
 		return &fileOutput{"application/json", data}, nil
 	})
 }
 
-func (s *Server) registerFiles(a huma.API) {
-	file(s, a, get("ledger-genesis", "/ledger/genesis", "The genesis document", "ledger"),
-		func(context.Context, ledger.API, *nothing) ([]byte, error) { return s.cfg.Genesis.Marshal() })
-	file(s, a, get("transaction-proof", "/transactions/{id}/proof", "The receipt of a committed transaction, as a file that proves it offline", "ledger"),
+func (s *routes) registerFiles() {
+	file(s, server.Get("ledger-genesis", "/ledger/genesis", "The genesis document", "ledger"),
+		func(context.Context, ledger.API, *server.Nothing) ([]byte, error) { return s.genesis.Marshal() })
+	file(s, server.Get("transaction-proof", "/transactions/{id}/proof", "The receipt of a committed transaction, as a file that proves it offline", "ledger"),
 		func(ctx context.Context, l ledger.API, in *TransactionParam) ([]byte, error) {
 			data, err := l.Receipt(ctx, in.ID)
 			if err != nil {
@@ -344,9 +364,9 @@ func (s *Server) registerFiles(a huma.API) {
 			}
 			return data, nil
 		})
-	file(s, a, get("snapshot-receipt", "/snapshots/{cid}/receipt", "The receipt of a snapshot's registration", "ledger"),
+	file(s, server.Get("snapshot-receipt", "/snapshots/{cid}/receipt", "The receipt of a snapshot's registration", "ledger"),
 		func(ctx context.Context, l ledger.API, in *struct {
-			CIDParam
+			server.CIDParam
 
 			Owner sig.PublicKey `query:"owner" doc:"Peer ID of who registered it; the first who did where it is absent"`
 		},

@@ -1,4 +1,4 @@
-package server
+package ledgerapi
 
 import (
 	"encoding/json"
