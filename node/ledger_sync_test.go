@@ -68,6 +68,9 @@ func newHost(t *testing.T, relay host.RelayService) *host.Host {
 			t.Error(err)
 		}
 	})
+	if err := h.Listen(); err != nil {
+		t.Fatal(err)
+	}
 	return h
 }
 

@@ -52,7 +52,7 @@ func (n *Node) open(ctx context.Context) error {
 	n.closeLater(guard.Unlock)
 	n.metrics = newMetrics()
 	n.healer = newHealer(n.fetchBlocks, n.log.With("room", "heal"))
-	for _, step := range []func(context.Context) error{n.openStore, n.openSwarm, n.openLedger, n.openAPI} {
+	for _, step := range []func(context.Context) error{n.openStore, n.openSwarm, n.openLedger, n.listen, n.openAPI} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -189,6 +189,9 @@ func (n *Node) openAPI(ctx context.Context) error {
 	}
 	return n.listenAPI(ctx)
 }
+
+// listen lets peers in: everything that answers them is open.
+func (n *Node) listen(context.Context) error { return n.host.Listen() }
 
 // listenAPI listens on TCP and on the repository's unix socket, and leaves the
 // address where local programs look for it.

@@ -113,7 +113,10 @@ func (v *validator) listen() error {
 	cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
 	cfg.Transports = host.Transports{TCP: true}
 	v.host, err = host.New(cfg, host.Options{Identity: identity, UserAgent: "decube-benchmark", Limit: consensus.Allow})
-	return err
+	if err != nil {
+		return err
+	}
+	return v.host.Listen()
 }
 
 // open opens the ledger of a validator that has never voted.

@@ -59,16 +59,19 @@ type Host struct {
 	relay *relay.Relay           // the unconditional relay service, nil unless it is on
 	quic  *quicreuse.ConnManager // of QUIC's sockets, nil without QUIC
 
+	addrs []string // to listen on
+	log   *slog.Logger
+
 	closed sync.Once
 }
 
-// New makes a host and listens. An address that cannot be listened on is an
-// error, except IPv6 on a machine without it. The caller closes the host.
+// New makes a host, which does not listen yet: who registers handlers does so before any
+// peer can reach it. The caller closes the host.
 func New(cfg Config, o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{Bandwidth: metrics.NewBandwidthCounter()}
+	h := &Host{Bandwidth: metrics.NewBandwidthCounter(), addrs: cfg.Listen, log: o.Log}
 	opts, err := h.options(cfg, o)
 	if err != nil {
 		return nil, err
@@ -77,23 +80,19 @@ func New(cfg Config, o Options) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the libp2p host: %w", err), h.closeQUIC())
 	}
-	if err := h.open(cfg, o.Log); err != nil {
-		return nil, errors.Join(err, h.Close())
+	if cfg.Relay.Service == RelayOn {
+		h.relay, err = relay.New(h.Host, relayOptions(cfg.Relay)...)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("starting the relay service: %w", err), h.Close())
+		}
 	}
 	return h, nil
 }
 
-// open does what needs the host to exist already.
-func (h *Host) open(cfg Config, log *slog.Logger) error {
-	if cfg.Relay.Service == RelayOn {
-		r, err := relay.New(h.Host, relayOptions(cfg.Relay)...)
-		if err != nil {
-			return fmt.Errorf("starting the relay service: %w", err)
-		}
-		h.relay = r
-	}
-	return listen(h.Host, cfg.Listen, log)
-}
+// Listen opens the addresses of the settings. One that cannot be listened on is an error,
+// ErrAddressInUse where another program has it, except IPv6 on a machine without it. What
+// was opened until then stays open.
+func (h *Host) Listen() error { return listen(h.Host, h.addrs, h.log) }
 
 // Close stops the host and everything that came with it.
 func (h *Host) Close() error {

@@ -57,6 +57,9 @@ func newHost(t *testing.T, cfg host.Config, o host.Options) *host.Host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.Close() })
+	if err := h.Listen(); err != nil {
+		t.Fatal(err)
+	}
 	return h
 }
 
@@ -113,8 +116,11 @@ func TestUsedPortIsAnError(t *testing.T) {
 		}
 		cfg := loopback()
 		cfg.Listen = []string{a.String()}
-		_, err := host.New(cfg, host.Options{Identity: newKey(t)})
-		if !errors.Is(err, host.ErrAddressInUse) || !strings.Contains(err.Error(), a.String()) {
+		second, err := host.New(cfg, host.Options{Identity: newKey(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = errors.Join(second.Listen(), second.Close()); !errors.Is(err, host.ErrAddressInUse) || !strings.Contains(err.Error(), a.String()) {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
