@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -206,6 +207,62 @@ func TestProvideOfflineHappensUponConnection(t *testing.T) {
 		third.mustFind(t, id(i), lonely)
 	}
 	eventually(t, "nothing pending", func() bool { return lonely.dht.Status(t.Context()).Pending == 0 })
+}
+
+// watchedHost tells when somebody subscribes to the events of who is there to be told.
+type watchedHost struct {
+	host.Host
+
+	subscribed chan struct{}
+}
+
+func (h *watchedHost) EventBus() event.Bus { return &watchedBus{h.Host.EventBus(), h.subscribed} }
+
+type watchedBus struct {
+	event.Bus
+
+	subscribed chan struct{}
+}
+
+func (b *watchedBus) Subscribe(types any, opts ...event.SubscriptionOpt) (event.Subscription, error) {
+	sub, err := b.Bus.Subscribe(types, opts...)
+	if list, ok := types.([]any); ok && len(list) == 2 {
+		close(b.subscribed)
+	}
+	return sub, err
+}
+
+// Whoever publishes what happens to peers is not held up by blocks that wait for one.
+func TestEventsAreReadWhileProvidingWaits(t *testing.T) {
+	h := &watchedHost{newHost(t), make(chan struct{})}
+	n := start(t, h, memory(), nil, dht.Options{})
+	<-h.subscribed
+	if err := n.dht.Provide(t.Context(), id(1)); err != nil {
+		t.Fatal(err)
+	}
+	events, err := n.host.EventBus().Emitter(new(event.EvtPeerProtocolsUpdated))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Close()
+	told := make(chan error, 1)
+	go func() {
+		for range 100 { // each has the routing table waited for, for seconds
+			if err := events.Emit(event.EvtPeerProtocolsUpdated{Peer: "somebody"}); err != nil {
+				told <- err
+				return
+			}
+		}
+		told <- nil
+	}()
+	select {
+	case err := <-told:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("events were not read in time")
+	}
 }
 
 func TestPendingIsBounded(t *testing.T) {

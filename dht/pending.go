@@ -148,6 +148,19 @@ func (d *DHT) runPending(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dht: watch connections: %w", err)
 	}
+	// Events are read however long providing takes: whoever publishes one waits for every
+	// subscriber, and all other subscribers wait for that.
+	came := make(chan struct{}, 1)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for range sub.Out() { // until it is closed
+			select {
+			case came <- struct{}{}:
+			default: // it is known that somebody came
+			}
+		}
+	})
+	defer reading.Wait()
 	defer sub.Close()
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
@@ -155,7 +168,7 @@ func (d *DHT) runPending(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-sub.Out():
+		case <-came:
 			d.settle(ctx)
 		case <-d.pending.wake:
 		case <-retry.C:
