@@ -12,10 +12,11 @@ import (
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/node/collect"
+	"github.com/decube/decube/node/content"
 	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/node/logging"
 	"github.com/decube/decube/protocols/consensus"
-	"github.com/decube/decube/protocols/exchange"
 )
 
 // Config is everything that can be set for a peer: the content of config.yaml.
@@ -23,11 +24,11 @@ import (
 type Config struct {
 	P2P        host.Config       // the swarm and how to be part of it
 	DHT        DHT               // what is announced
-	Exchange   Exchange          // fetching and serving blocks
+	Exchange   content.Config    // fetching and serving blocks
 	Storage    blockstore.Config // where blocks are kept
 	Consensus  ledger.Config     // the ledger, for a repository with a genesis
 	APIGateway APIGateway        // the HTTP API
-	GC         GC                // collecting garbage
+	GC         collect.Config    // collecting garbage
 	Log        logging.Config    // what is logged, on standard error
 }
 
@@ -38,14 +39,6 @@ type DHT struct {
 	ReprovideInterval time.Duration // everything is announced again within it
 }
 
-// Exchange is the exchange section: what an operator may want to bound.
-type Exchange struct {
-	UploadRate int64         // bytes a second to all peers together; 0 is no bound
-	MaxStreams int           // streams served at a time
-	MaxFetches int           // fetches at a time; further ones wait
-	Patience   time.Duration // a fetch for which nothing comes for this long fails
-}
-
 // APIGateway is the api_gateway section.
 type APIGateway struct {
 	// Address is the host and port to listen on. The host must be loopback; a
@@ -53,28 +46,17 @@ type APIGateway struct {
 	Address string
 }
 
-// GC is the gc section.
-type GC struct {
-	Enabled  bool          // collect garbage in the background
-	Interval time.Duration // between collections
-	// Watermark is the part of the quota, in percent, at which a collection starts
-	// early.
-	Watermark int
-}
-
 // Default returns the settings of an ordinary peer.
 func Default() Config {
-	d, x := dht.Default(), exchange.Default()
+	d := dht.Default()
 	return Config{
-		P2P: host.Default(),
-		DHT: DHT{Strategy: d.Strategy, Mode: d.Mode, ReprovideInterval: d.ReprovideInterval},
-		Exchange: Exchange{
-			UploadRate: x.UploadRate, MaxStreams: x.Limits.Streams, MaxFetches: x.Limits.Fetches, Patience: x.Limits.Patience,
-		},
+		P2P:        host.Default(),
+		DHT:        DHT{Strategy: d.Strategy, Mode: d.Mode, ReprovideInterval: d.ReprovideInterval},
+		Exchange:   content.Default(),
 		Storage:    blockstore.Default(),
 		Consensus:  ledger.Default(),
 		APIGateway: APIGateway{Address: "127.0.0.1:8080"},
-		GC:         GC{Enabled: true, Interval: time.Hour, Watermark: 90},
+		GC:         collect.Default(),
 		Log:        logging.Default(),
 	}
 }
@@ -120,17 +102,6 @@ func (d DHT) Validate() error {
 	return cfg.Validate()
 }
 
-// room returns the configuration of the room.
-func (x Exchange) room() exchange.Config {
-	cfg := exchange.Default()
-	cfg.UploadRate = x.UploadRate
-	cfg.Limits.Streams, cfg.Limits.Fetches, cfg.Limits.Patience = x.MaxStreams, x.MaxFetches, x.Patience
-	return cfg
-}
-
-// Validate checks what the exchange will be given.
-func (x Exchange) Validate() error { return x.room().Validate() }
-
 // Validate refuses an address that others than this machine could reach: the
 // API has one token and no encryption.
 func (a APIGateway) Validate() error {
@@ -148,17 +119,6 @@ func (a APIGateway) Validate() error {
 	if err != nil || !ip.IsLoopback() {
 		return config.Invalid("address", a.Address,
 			"only this machine may reach the API: use a loopback address such as 127.0.0.1:%s, and a tunnel or a proxy with TLS for others", port)
-	}
-	return nil
-}
-
-// Validate checks the bounds.
-func (g GC) Validate() error {
-	switch {
-	case g.Interval < time.Minute:
-		return config.Invalid("interval", g.Interval, "must be at least 1m")
-	case g.Watermark < 1 || g.Watermark > 100:
-		return config.Invalid("watermark", g.Watermark, "must be from 1 to 100 percent of the quota")
 	}
 	return nil
 }

@@ -1,24 +1,16 @@
-// Package node joins the rooms into a peer. It is the only place that knows all
-// of them: it opens the block store, builds the libp2p host, starts the DHT, the
-// exchange, the ledger and the HTTP API over them, and stops everything in the
-// right order.
+// Package node joins the rooms into a peer. It is the roof: the list of a peer's parts, the
+// settings of all, and what makes repositories. What a part does is in its package below
+// this one; package kernel opens, runs and stops them.
 //
-//	               api/server ── Backend (adapters here)
-//	                │      │
-//	snapshot ── exchange  ledger ── consensus, statesync
-//	                │      │              │
-//	                │      └──────── dht ── host (node/host)
-//	                │                 │      │
-//	                └─── blockstore ──┴──────┘   one Badger for blocks, records, peers
+//	node ──── parts.go: swarm, content, heal, collect, ledger
+//	  │          │ each: Open(kernel) ─▶ Run, Routes, Status, Warnings, Close
+//	  └── kernel ┴─ lock, block store, host (node/host), DHT, API
 //
-// A peer is part of a ledger when its repository holds the ledger's genesis. It
-// votes if its key is a validator's, and follows otherwise.
-//
-// What only the whole can do lives here too: collecting garbage on a schedule,
-// healing damaged blocks from the swarm, announcing what was stored.
+// A further capability is a package, a line in the list and, if it has settings, a field of
+// Config.
 //
 // A peer is opened, run and then gone:
 //
 //	n, err := node.Open(ctx, node.Options{Repo: dir, Config: cfg})
-//	err = n.Run(ctx) // until ctx is done; closes everything
+//	err = n.Run(ctx, patient) // until ctx is done; closes everything
 package node

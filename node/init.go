@@ -14,6 +14,7 @@ import (
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/node/host"
+	ledgerpart "github.com/decube/decube/node/ledger"
 )
 
 // Setup holds the settings that are asked for when a repository is made, and
@@ -63,7 +64,7 @@ func initRepo(dir string, s Setup, key []byte) error {
 	if err := repo.Init(dir, seed); err != nil || s.Genesis == nil {
 		return err
 	}
-	_, err = sameLedger(repo.Dir(dir), s.Genesis) // it may be an interrupted Init that was finished
+	_, err = ledgerpart.Same(repo.Dir(dir), s.Genesis) // it may be an interrupted Init that was finished
 	return err
 }
 

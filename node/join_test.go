@@ -8,6 +8,7 @@ import (
 
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/genesis"
 )
 
 func TestJoin(t *testing.T) {
@@ -37,7 +38,7 @@ func TestJoin(t *testing.T) {
 			t.Errorf("%s: %v, want %v", step.name, err, step.want)
 		}
 		if step.want == nil {
-			if have, err := loadGenesis(repo.Dir(step.dir)); err != nil || have == nil || have.ID() != g.ID() {
+			if have, err := genesis.Load(repo.Dir(step.dir).Genesis()); err != nil || have == nil || have.ID() != g.ID() {
 				t.Errorf("%s: genesis %v, %v", step.name, have, err)
 			}
 		}
@@ -53,7 +54,7 @@ func TestJoin(t *testing.T) {
 func TestJoinWaitsForTheNode(t *testing.T) {
 	n := start(t, discard)
 	g, _ := committee(t, 1)
-	if err := Join(string(n.repo), g, false); !errors.Is(err, repo.ErrLocked) {
+	if err := Join(string(n.dir), g, false); !errors.Is(err, repo.ErrLocked) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -25,11 +27,11 @@ func TestAddressesOfNewValidators(t *testing.T) {
 		}
 		keys[i] = key.Public()
 	}
-	id, err := peerOf(keys[0])
+	id, err := peer.Decode(keys[0].String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := peerOf(keys[1])
+	other, err := peer.Decode(keys[1].String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,14 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/decube/decube/api"
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/receipt"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
-	"github.com/decube/decube/protocols/statesync"
+	"github.com/decube/decube/node/kerneltest"
 )
 
 // committee makes a genesis and the repositories of its validators.
@@ -98,7 +97,7 @@ func register(ctx context.Context, t *testing.T, n *running, root block.ID) (*tx
 func agree(ctx context.Context, t *testing.T, nodes []*running, seq uint64) {
 	t.Helper()
 	for _, n := range nodes {
-		eventually(ctx, t, fmt.Sprintf("block %d at %s", seq, n.ID()), func() bool { return status(ctx, t, n).Committed >= seq })
+		kerneltest.Eventually(ctx, t, fmt.Sprintf("block %d at %s", seq, n.ID()), func() bool { return status(ctx, t, n).Committed >= seq })
 	}
 	want, err := nodes[0].ledger.Block(ctx, seq)
 	if err != nil {
@@ -128,12 +127,12 @@ func TestLedgerOfFourValidatorsAndAFollower(t *testing.T) {
 			want = ledger.RoleFollower
 		}
 		// The last of them to start may listen still.
-		eventually(ctx, t, fmt.Sprintf("node %d is a %s", i, want), func() bool { return status(ctx, t, n).Role == want })
+		kerneltest.Eventually(ctx, t, fmt.Sprintf("node %d is a %s", i, want), func() bool { return status(ctx, t, n).Role == want })
 		st := status(ctx, t, n)
 		if st.Genesis != g.ID() || st.Quorum != 3 || len(st.Validators) != 4 || st.Halted != "" {
 			t.Errorf("status of node %d: %+v", i, st)
 		}
-		if w := n.warnings(ctx); len(w) > 0 {
+		if w := n.Warnings(ctx); len(w) > 0 {
 			t.Errorf("warnings of node %d: %q", i, w)
 		}
 	}
@@ -181,7 +180,7 @@ func TestLedgerGoesOnAfterAStop(t *testing.T) {
 			t.Errorf("node %d knows what was committed before as %+v, %v", i, at, err)
 		}
 		// Three are enough for a block: the fourth may still be learning of it.
-		eventually(ctx, t, "it votes", func() bool { return status(ctx, t, n).Role == ledger.RoleValidator })
+		kerneltest.Eventually(ctx, t, "it votes", func() bool { return status(ctx, t, n).Role == ledger.RoleValidator })
 	}
 }
 
@@ -196,13 +195,10 @@ func TestPeersOfAnotherGenesisAreToldApart(t *testing.T) {
 	// A follower with another document.
 	log := make(messages, 1000)
 	follower := startIn(t, newcomer(t, &other), slog.New(log), nodes[0])
-	eventually(ctx, t, "the follower is warned", func() bool { return warned(ctx, follower, g.ID().String()) })
+	kerneltest.Eventually(ctx, t, "the follower is warned", func() bool { return warned(ctx, follower, g.ID().String()) })
 	await(ctx, t, log, "a peer is of another ledger")
 	if st := status(ctx, t, follower); st.Committed != 0 || st.Stuck || !strings.Contains(st.Problem, "peers are of another ledger") {
 		t.Errorf("the follower follows, or does not say why not: %+v", st)
-	}
-	if n := len(follower.ledger.peers.Sources(10)); n > 0 {
-		t.Errorf("the follower has %d sources", n)
 	}
 
 	// A validator with another document, though it names the same validators.
@@ -215,9 +211,9 @@ func TestPeersOfAnotherGenesisAreToldApart(t *testing.T) {
 	}
 	log = make(messages, 1000)
 	nodes[3] = startIn(t, dirs[3], slog.New(log), nodes[0])
-	eventually(ctx, t, "the validator is warned", func() bool { return warned(ctx, nodes[3], "another ledger") })
+	kerneltest.Eventually(ctx, t, "the validator is warned", func() bool { return warned(ctx, nodes[3], "another ledger") })
 	await(ctx, t, log, "validator refuses this one")
-	eventually(ctx, t, "the others are warned", func() bool { return warned(ctx, nodes[0], nodes[3].ID().String()) })
+	kerneltest.Eventually(ctx, t, "the others are warned", func() bool { return warned(ctx, nodes[0], nodes[3].ID().String()) })
 
 	_, at := register(ctx, t, nodes[1], block.New(block.Raw, []byte("three are enough")).ID())
 	agree(ctx, t, nodes[:3], at.Block)
@@ -225,7 +221,7 @@ func TestPeersOfAnotherGenesisAreToldApart(t *testing.T) {
 
 // warned reports whether one of a node's warnings has a text in it.
 func warned(ctx context.Context, n *running, text string) bool {
-	return slices.ContainsFunc(n.warnings(ctx), func(w string) bool { return strings.Contains(w, text) })
+	return slices.ContainsFunc(n.Warnings(ctx), func(w string) bool { return strings.Contains(w, text) })
 }
 
 // await reads a log until it has a message.
@@ -259,7 +255,7 @@ func TestValidatorWithADamagedLogFollows(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	if !warned(ctx, nodes[3], "does not vote any more") {
-		t.Errorf("warnings %q", nodes[3].warnings(ctx))
+		t.Errorf("warnings %q", nodes[3].Warnings(ctx))
 	}
 	_, at = register(ctx, t, nodes[0], block.New(block.Raw, []byte("second")).ID())
 	agree(ctx, t, nodes, at.Block)
@@ -284,78 +280,13 @@ func TestFollowerBecomesAValidator(t *testing.T) {
 	}
 	_, at := register(ctx, t, nodes[0], block.New(block.Raw, []byte("in the new epoch")).ID())
 	agree(ctx, t, nodes, at.Block)
-	eventually(ctx, t, "the newcomer votes", func() bool { return status(ctx, t, joining).Role == ledger.RoleValidator })
+	kerneltest.Eventually(ctx, t, "the newcomer votes", func() bool { return status(ctx, t, joining).Role == ledger.RoleValidator })
 	if st := status(ctx, t, joining); st.Epoch != 1 || len(st.Validators) != 5 || st.Quorum != 4 {
 		t.Errorf("status %+v", st)
 	}
 	nodes[3].stop() // four of five must agree: the newcomer is needed
 	_, at = register(ctx, t, joining, block.New(block.Raw, []byte("with its vote")).ID())
 	agree(ctx, t, []*running{nodes[0], nodes[1], nodes[2], joining}, at.Block)
-}
-
-// A ledger that has failed is closed; nothing may touch it any more, and the node
-// goes on.
-func TestNodeOutlivesItsLedger(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	g, dirs := committee(t, 1)
-	nodes := startAll(t, discard, dirs[0], newcomer(t, g))
-	validator, follower := nodes[0], nodes[1]
-	register(ctx, t, validator, block.New(block.Raw, []byte("first")).ID())
-	failure := errors.New("the disk is gone")
-	validator.ledger.failed.Store(&failure)
-	if _, err := validator.ledger.Status(ctx); !errors.Is(err, api.ErrUnavailable) || !errors.Is(err, failure) {
-		t.Errorf("status: %v", err)
-	}
-	if _, _, err := validator.ledger.Do(ctx, registration(block.New(block.Raw, nil).ID())); !errors.Is(err, api.ErrUnavailable) {
-		t.Errorf("submitting: %v", err)
-	}
-	for _, err := range validator.ledger.Watch(ctx, 0) {
-		if !errors.Is(err, failure) {
-			t.Errorf("watching: %v", err)
-		}
-	}
-	if !warned(ctx, validator, "the disk is gone") {
-		t.Errorf("warnings %q", validator.warnings(ctx))
-	}
-	source := syncSource{follower.ledger.sync.Peer(validator.ID()), g.ID()}
-	if _, err := source.Head(ctx); !errors.Is(err, statesync.ErrFailed) {
-		t.Errorf("what it serves: %v", err)
-	}
-	root := take(ctx, t, validator, tree(t))
-	if _, err := follower.snapshots().Fetch(ctx, root, api.FetchRequest{}, func(api.FetchProgress) {}); err != nil {
-		t.Errorf("a snapshot from it: %v", err)
-	}
-}
-
-func TestTwinsAreWarnedOf(t *testing.T) {
-	_, dirs := committee(t, 1)
-	n := startIn(t, dirs[0], discard)
-	if warned(t.Context(), n, "a second process") {
-		t.Error("warned of nothing")
-	}
-	n.ledger.duplicate(n.key(t))
-	if !warned(t.Context(), n, "a second process has come with the key of validator "+n.ID().String()) {
-		t.Errorf("warnings %q", n.warnings(t.Context()))
-	}
-	if st := status(t.Context(), t, n); st.Stuck || !strings.Contains(st.Problem, "key in use: a second process") {
-		t.Errorf("the status says %q", st.Problem)
-	}
-	n.ledger.twin.Store(&twin{n.key(t), time.Now().Add(-twinMemory)})
-	if warned(t.Context(), n, "a second process") {
-		t.Error("warned for too long")
-	}
-}
-
-func TestMessagesAreBounded(t *testing.T) {
-	_, dirs := committee(t, 4)
-	n := startIn(t, dirs[0], discard)
-	to := transport{n.ledger.votes, 100}
-	other := n.ledger.genesis.Validators[1].Key
-	n.ledger.votes.SetValidators(n.ledger.genesis.Set())
-	if !to.Send(other, ledger.Bulk, make([]byte, 100)) || to.Send(other, ledger.Bulk, make([]byte, 101)) {
-		t.Error("the bound is not kept")
-	}
 }
 
 func TestDirectoryOfAnotherLedgerIsRefused(t *testing.T) {
@@ -378,9 +309,9 @@ func TestDirectoryOfAnotherLedgerIsRefused(t *testing.T) {
 // key returns the key that a node signs with.
 func (r *running) key(t *testing.T) sig.PublicKey {
 	t.Helper()
-	key, ok := keyOf(r.ID())
-	if !ok {
-		t.Fatalf("%s has no key", r.ID())
+	key, err := sig.ParsePublicKey(r.ID().String())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return key
 }

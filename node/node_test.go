@@ -15,17 +15,24 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/decube/decube/api"
-	"github.com/decube/decube/api/local"
+	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/node/host"
+	"github.com/decube/decube/node/kernel"
+	"github.com/decube/decube/node/kerneltest"
+	ledgerpart "github.com/decube/decube/node/ledger"
+	"github.com/decube/decube/snapshot"
 	"github.com/decube/decube/snapshot/create"
 	"github.com/decube/decube/snapshot/restore"
 	"github.com/decube/decube/testnet/compare"
 )
 
 const patience = 30 * time.Second
+
+var discard = slog.New(slog.DiscardHandler)
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
@@ -36,13 +43,23 @@ func TestMain(m *testing.M) {
 
 // running is a node that runs until the test ends.
 type running struct {
-	*Node
+	*kernel.Node
 
-	stop func()
+	dir    repo.Dir
+	kernel *kernel.Kernel // as a part sees it that stands behind all others
+	client *client.Client
+	ledger ledger.API // nil without a ledger
+	stop   func()
 }
 
-func (r *running) snapshots() snapshotsBackend {
-	return snapshotsBackend{local.New(r.store, string(r.repo), local.Options{}), r.Node}
+// window is a part that does nothing but look.
+type window struct{ kernel *kernel.Kernel }
+
+func (*window) Name() string { return "window" }
+
+func (w *window) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error) {
+	w.kernel = k
+	return kernel.Running{}, nil
 }
 
 // testConfig returns the settings of a node on loopback with free ports.
@@ -78,27 +95,42 @@ func startWith(t *testing.T, dir string, cfg Config, log *slog.Logger, peers ...
 	for _, p := range peers {
 		cfg.P2P.Bootstrap = append(cfg.P2P.Bootstrap, p.Addresses()...)
 	}
-	ready := make(chan struct{})
-	n, err := Open(t.Context(), Options{Repo: dir, Config: cfg, Log: log, Ready: func() { close(ready) }})
+	ready, see := make(chan struct{}), new(window)
+	o, err := options(Options{Repo: dir, Config: cfg, Log: log, Ready: func() { close(ready) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Parts = append(o.Parts, see)
+	n, err := kernel.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx) }()
-	r := &running{Node: n, stop: func() {
+	go func() { done <- n.Run(ctx, context.Background()) }()
+	r := &running{Node: n, dir: repo.Dir(dir), kernel: see.kernel}
+	r.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("running the node: %v", err)
 		}
 		done <- nil
-	}}
+	}
+	for _, p := range o.Parts {
+		if l, ok := p.(*ledgerpart.Part); ok {
+			r.ledger = l.API()
+		}
+	}
 	t.Cleanup(r.stop)
 	select {
 	case <-ready:
 	case err := <-done:
 		t.Fatalf("the node did not start: %v", err)
 	}
+	if r.client, err = client.New(client.Options{Repo: dir}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.client.Close)
 	return r
 }
 
@@ -124,7 +156,7 @@ func tree(t *testing.T) string {
 // take makes a snapshot of dir on a node and keeps it there.
 func take(ctx context.Context, t *testing.T, on *running, dir string) block.ID {
 	t.Helper()
-	w, err := on.store.NewWriter(ctx)
+	w, err := on.kernel.Store.NewWriter(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +169,7 @@ func take(ctx context.Context, t *testing.T, on *running, dir string) block.ID {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := on.snapshots().Keep(ctx, res.ID, api.KeepRequest{Label: "test"}); err != nil {
+	if _, err := on.client.Keep(ctx, res.ID, api.KeepRequest{Label: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	return res.ID
@@ -152,7 +184,7 @@ func TestSnapshotTravelsToAPeerThatKnowsOnlyTheBootstrap(t *testing.T) {
 	root := take(ctx, t, provider, dir)
 
 	var last api.FetchProgress
-	res, err := newcomer.snapshots().Fetch(ctx, root, api.FetchRequest{Pin: true, Label: "mine"}, func(p api.FetchProgress) { last = p })
+	res, err := newcomer.client.Fetch(ctx, root, api.FetchRequest{Pin: true, Label: "mine"}, func(p api.FetchProgress) { last = p })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,13 +192,13 @@ func TestSnapshotTravelsToAPeerThatKnowsOnlyTheBootstrap(t *testing.T) {
 		t.Errorf("result %+v, last progress %+v", res, last)
 	}
 	target := filepath.Join(t.TempDir(), "restored")
-	if _, err := restore.Snapshot(ctx, newcomer.store, root, target, restore.Options{}); err != nil {
+	if _, err := restore.Snapshot(ctx, newcomer.kernel.Store, root, target, restore.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := compare.Trees(ctx, dir, target); err != nil {
 		t.Error(err)
 	}
-	kept, err := newcomer.snapshots().Get(ctx, root)
+	kept, err := newcomer.client.Snapshot(ctx, root)
 	if err != nil || !kept.Pinned || kept.Complete == nil || !*kept.Complete || kept.Label != "mine" {
 		t.Errorf("kept as %+v, %v", kept, err)
 	}
@@ -178,11 +210,11 @@ func TestFetchWithoutKeepingLeavesNoPin(t *testing.T) {
 	provider := start(t, discard)
 	other := start(t, discard, provider)
 	root := take(ctx, t, provider, tree(t))
-	res, err := other.snapshots().Fetch(ctx, root, api.FetchRequest{}, func(api.FetchProgress) {})
+	res, err := other.client.Fetch(ctx, root, api.FetchRequest{}, func(api.FetchProgress) {})
 	if err != nil || res.Pinned {
 		t.Fatalf("result %+v, %v", res, err)
 	}
-	if _, err := other.store.Pin(ctx, root); !errors.Is(err, block.ErrNotFound) {
+	if _, err := other.kernel.Store.Pin(ctx, root); !errors.Is(err, block.ErrNotFound) {
 		t.Errorf("after the fetch: %v", err)
 	}
 }
@@ -193,7 +225,7 @@ func TestFetchOfWhatNobodyHasTimesOutAndSaysWhatWasTried(t *testing.T) {
 	a := start(t, discard)
 	b := start(t, discard, a)
 	nobodys := block.New(block.DagCBOR, []byte("nobody has this")).ID()
-	_, err := b.snapshots().Fetch(ctx, nobodys, api.FetchRequest{StallSeconds: 0.5}, func(api.FetchProgress) {})
+	_, err := b.client.Fetch(ctx, nobodys, api.FetchRequest{StallSeconds: 0.5}, func(api.FetchProgress) {})
 	if !errors.Is(err, api.ErrTimeout) || !strings.Contains(err.Error(), nobodys.String()) {
 		t.Errorf("got %v", err)
 	}
@@ -212,7 +244,7 @@ func TestFetchHasThePatienceOfTheSettings(t *testing.T) {
 	cfg.Exchange.Patience = 700 * time.Millisecond
 	b := startWith(t, dir, cfg, discard, a)
 	nobodys := block.New(block.DagCBOR, []byte("nobody has this")).ID()
-	_, err := b.snapshots().Fetch(ctx, nobodys, api.FetchRequest{}, func(api.FetchProgress) {})
+	_, err := b.client.Fetch(ctx, nobodys, api.FetchRequest{}, func(api.FetchProgress) {})
 	if !errors.Is(err, api.ErrTimeout) || !strings.Contains(err.Error(), "nothing came for 700ms") {
 		t.Errorf("got %v", err)
 	}
@@ -240,12 +272,12 @@ func TestDamagedBlockIsHealedFromTheSwarm(t *testing.T) {
 	log := make(messages, 1000)
 	sick := start(t, slog.New(log), healthy)
 	root := take(ctx, t, healthy, tree(t))
-	if _, err := sick.snapshots().Fetch(ctx, root, api.FetchRequest{Pin: true}, func(api.FetchProgress) {}); err != nil {
+	if _, err := sick.client.Fetch(ctx, root, api.FetchRequest{Pin: true}, func(api.FetchProgress) {}); err != nil {
 		t.Fatal(err)
 	}
 	victim := largest(ctx, t, sick, root)
 	damage(t, sick, victim)
-	if _, err := sick.store.Get(ctx, victim.ID(), nil); !errors.Is(err, blockstore.ErrCorrupt) {
+	if _, err := sick.kernel.Store.Get(ctx, victim.ID(), nil); !errors.Is(err, blockstore.ErrCorrupt) {
 		t.Fatalf("reading the damaged block: %v", err)
 	}
 	for healed := false; !healed; {
@@ -256,7 +288,7 @@ func TestDamagedBlockIsHealedFromTheSwarm(t *testing.T) {
 			t.Fatal("the block was not healed in time")
 		}
 	}
-	got, err := sick.store.Get(ctx, victim.ID(), nil)
+	got, err := sick.kernel.Store.Get(ctx, victim.ID(), nil)
 	if err != nil || !bytes.Equal(got.Data(), victim.Data()) {
 		t.Errorf("after healing: %v", err)
 	}
@@ -265,7 +297,11 @@ func TestDamagedBlockIsHealedFromTheSwarm(t *testing.T) {
 // largest returns the largest block of a snapshot.
 func largest(ctx context.Context, t *testing.T, on *running, root block.ID) block.Block {
 	t.Helper()
-	index, err := loadIndex(ctx, on.store, root)
+	r, err := snapshot.LoadRoot(ctx, on.kernel.Store, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := snapshot.LoadIndex(ctx, on.kernel.Store, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +312,7 @@ func largest(ctx context.Context, t *testing.T, on *running, root block.ID) bloc
 			id, most = at, size
 		}
 	}
-	b, err := on.store.Get(ctx, id, nil)
+	b, err := on.kernel.Store.Get(ctx, id, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +322,7 @@ func largest(ctx context.Context, t *testing.T, on *running, root block.ID) bloc
 // damage flips a bit of a block's bytes on disk.
 func damage(t *testing.T, on *running, victim block.Block) {
 	t.Helper()
-	packs, err := filepath.Glob(filepath.Join(on.repo.Blocks(), "packs", "*"))
+	packs, err := filepath.Glob(filepath.Join(on.dir.Blocks(), "packs", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +350,7 @@ func damage(t *testing.T, on *running, victim block.Block) {
 
 func TestSecondNodeOnARepositoryIsRefused(t *testing.T) {
 	n := start(t, discard)
-	_, err := Open(t.Context(), Options{Repo: string(n.repo), Config: testConfig()})
+	_, err := Open(t.Context(), Options{Repo: string(n.dir), Config: testConfig()})
 	if !errors.Is(err, repo.ErrLocked) {
 		t.Errorf("got %v", err)
 	}
@@ -343,26 +379,12 @@ func TestOpenReleasesEverythingWhenItFails(t *testing.T) {
 
 func TestStoppedNodeLeavesNoAddress(t *testing.T) {
 	n := start(t, discard)
-	if url, err := repo.ReadAPI(string(n.repo)); err != nil || url != n.APIURL() {
+	if url, err := repo.ReadAPI(string(n.dir)); err != nil || url != n.APIURL() {
 		t.Errorf("while it runs: %q, %v", url, err)
 	}
 	n.stop()
-	if _, err := repo.ReadAPI(string(n.repo)); !errors.Is(err, repo.ErrNotRunning) {
+	if _, err := repo.ReadAPI(string(n.dir)); !errors.Is(err, repo.ErrNotRunning) {
 		t.Errorf("afterwards: %v", err)
-	}
-}
-
-// eventually asks until it gets true.
-func eventually(ctx context.Context, t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("not in time: %s", what)
-		case <-tick.C:
-		}
 	}
 }
 
@@ -371,57 +393,57 @@ func TestCollectedBlocksAreNotAnnouncedAnyMore(t *testing.T) {
 	defer cancel()
 	n := start(t, discard)
 	root := take(ctx, t, n, tree(t))
-	stat, err := n.store.Stat(ctx)
+	stat, err := n.kernel.Store.Stat(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	provided := func() int64 {
-		st, err := n.status.Status(ctx)
+		st, err := n.client.Status(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return st.Provided
 	}
-	eventually(ctx, t, "all blocks are announced", func() bool { return provided() == stat.Blocks })
+	kerneltest.Eventually(ctx, t, "all blocks are announced", func() bool { return provided() == stat.Blocks })
 	other := filepath.Join(t.TempDir(), "other")
 	if err := os.Mkdir(other, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	take(ctx, t, n, other)
-	if err := n.snapshots().Forget(ctx, root); err != nil {
+	if err := n.client.Forget(ctx, root); err != nil {
 		t.Fatal(err)
 	}
-	if res, err := n.collect.repo.GC(ctx, api.GCRequest{}, nil); err != nil || res.Removed != stat.Blocks {
+	if res, err := n.client.GC(ctx, api.GCRequest{}, func(api.Progress) {}); err != nil || res.Removed != stat.Blocks {
 		t.Fatalf("collected %+v, %v", res, err)
 	}
-	stat, err = n.store.Stat(ctx)
+	stat, err = n.kernel.Store.Stat(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(ctx, t, "only what is left is announced", func() bool { return provided() == stat.Blocks })
+	kerneltest.Eventually(ctx, t, "only what is left is announced", func() bool { return provided() == stat.Blocks })
 }
 
 func TestBootstrapPeersAreChangedInTheFileToo(t *testing.T) {
 	ctx := t.Context()
 	n := start(t, discard)
-	b := &bootstrapBackend{contacts: n.contacts, file: n.repo.Config()}
-	if added, err := b.Add(ctx, []string{somebody, somebody}); err != nil || len(added) != 1 {
+	b := n.client
+	if added, err := b.AddBootstrap(ctx, []string{somebody, somebody}); err != nil || len(added) != 1 {
 		t.Fatalf("added %q, %v", added, err)
 	}
-	if _, err := b.Add(ctx, []string{"/ip4/1.2.3.4/tcp/1"}); !errors.Is(err, api.ErrInvalid) {
+	if _, err := b.AddBootstrap(ctx, []string{"/ip4/1.2.3.4/tcp/1"}); !errors.Is(err, api.ErrInvalid) {
 		t.Errorf("an address without a peer: %v", err)
 	}
-	cfg, _, err := LoadConfig(string(n.repo), nil)
+	cfg, _, err := LoadConfig(string(n.dir), nil)
 	if err != nil || len(cfg.P2P.Bootstrap) != 1 || cfg.P2P.Bootstrap[0] != somebody {
 		t.Errorf("the file says %q, %v", cfg.P2P.Bootstrap, err)
 	}
-	if _, err := b.Remove(ctx, []string{somebody, "/ip4/1.2.3.4/tcp/1"}); !errors.Is(err, api.ErrNotFound) {
+	if _, err := b.RemoveBootstrap(ctx, []string{somebody, "/ip4/1.2.3.4/tcp/1"}); !errors.Is(err, api.ErrNotFound) {
 		t.Errorf("removing what is not there: %v", err)
 	}
-	if _, err := b.Remove(ctx, []string{somebody}); err != nil {
+	if _, err := b.RemoveBootstrap(ctx, []string{somebody}); err != nil {
 		t.Error(err)
 	}
-	if left, err := b.List(ctx); err != nil || len(left) != 0 {
+	if left, err := b.Bootstrap(ctx); err != nil || len(left) != 0 {
 		t.Errorf("left: %q, %v", left, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/node/host"
+	ledgerpart "github.com/decube/decube/node/ledger"
 )
 
 func TestTestnetIsReadyToRun(t *testing.T) {
@@ -35,16 +36,15 @@ func TestTestnetIsReadyToRun(t *testing.T) {
 		if known, err := host.ParsePeers(cfg.P2P.Bootstrap); err != nil || len(known) != 4 || cfg.P2P.Network != "home" {
 			t.Errorf("%s: bootstrap peers %v, network %q, %v", p.Name, known, cfg.P2P.Network, err)
 		}
-		if joined, err := sameLedger(repo.Dir(p.Repo), g); !joined || err != nil {
+		if joined, err := ledgerpart.Same(repo.Dir(p.Repo), g); !joined || err != nil {
 			t.Errorf("%s is part of the ledger: %v, %v", p.Name, joined, err)
 		}
 		key, err := host.LoadIdentity(repo.Dir(p.Repo).Identity())
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer, err := signingKey(key)
-		if err != nil || signer.Public() != p.ID {
-			t.Errorf("%s signs as %s, %v; want %s", p.Name, signer.Public(), err, p.ID)
+		if id, err := host.PeerID(key); err != nil || id.String() != p.ID.String() {
+			t.Errorf("%s is %s, %v; want %s", p.Name, id, err, p.ID)
 		}
 		if _, votes := g.Set().Replica(p.ID); votes != p.Validator {
 			t.Errorf("%s votes: %v", p.Name, votes)

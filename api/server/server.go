@@ -52,9 +52,9 @@ func New(cfg Config, backend Backend, log *slog.Logger) (*Server, error) {
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Run serves the listeners, which it closes, until ctx is done or one of them
-// fails. Then it stops accepting, lets what runs go on for the drain timeout, cuts
-// the rest and waits for it. A stop that was asked for is no error.
-func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
+// fails. Then it stops accepting, lets what runs go on for the drain timeout, or until
+// patient is done, cuts the rest and waits for it. A stop that was asked for is no error.
+func (s *Server) Run(ctx, patient context.Context, listeners ...net.Listener) error {
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	srv := &http.Server{
@@ -76,15 +76,16 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	}
 	group.Go(func() error {
 		<-groupCtx.Done()
-		return s.stop(work, srv, cut)
+		return s.stop(work, patient, srv, cut)
 	})
 	return group.Wait()
 }
 
 // stop ends srv: gracefully within the drain timeout, then by cutting off.
-func (s *Server) stop(work context.Context, srv *http.Server, cut context.CancelFunc) error {
+func (s *Server) stop(work, patient context.Context, srv *http.Server, cut context.CancelFunc) error {
 	drain, cancel := context.WithTimeout(work, s.cfg.DrainTimeout)
 	defer cancel()
+	defer context.AfterFunc(patient, cancel)()
 	err := srv.Shutdown(drain)
 	sessions := make(chan struct{})
 	go func() {

@@ -16,6 +16,7 @@ import (
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/internal/version"
 	"github.com/decube/decube/node"
+	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/node/logging"
 )
 
@@ -36,7 +37,8 @@ func newDaemonCommand(g *globals) *cobra.Command {
 		Use:   "daemon",
 		Short: "Run the peer",
 		Long: `daemon runs the peer until it gets SIGINT or SIGTERM. The first signal lets requests
-finish within ten seconds, the second one stops at once.
+finish within ten seconds, the second one waits for nothing, and the third one ends
+the process at once. Whatever was acknowledged is on the disk in each case.
 
 Once peers and the API are served it prints the line "` + ready + `" on standard
 output; messages go to standard error. Flags win over DECUBE_... variables and
@@ -78,13 +80,13 @@ func (f daemonFlags) run(cmd *cobra.Command, dir string) error {
 	if err := logging.RouteLibraries(log, cfg.Log.Libraries); err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(context.Background(), log)
+	ctx, patient, stop := untilSignal(context.Background(), log)
 	defer stop()
 	if most := limitMemory(limits.ThisMachine()); most > 0 {
 		log.Debug("memory is limited", "bytes", most)
 	}
 	defer tuneMemory(1)()
-	return runNode(ctx, cmd.OutOrStdout(), log, node.Options{Repo: dir, Config: cfg, Log: log})
+	return runNode(ctx, patient, cmd.OutOrStdout(), log, node.Options{Repo: dir, Config: cfg, Log: log})
 }
 
 // prepare makes the repository, if that is asked for and there is none.
@@ -134,9 +136,9 @@ func (f daemonFlags) config(cmd *cobra.Command, dir string) (node.Config, error)
 	return cfg, config.Validate(&cfg)
 }
 
-// runNode runs the node until ctx is done.
-func runNode(ctx context.Context, stdout io.Writer, log *slog.Logger, o node.Options) error {
-	var n *node.Node
+// runNode runs the node until ctx is done. Once patient is, stopping waits for nothing.
+func runNode(ctx, patient context.Context, stdout io.Writer, log *slog.Logger, o node.Options) error {
+	var n *kernel.Node
 	o.Ready = func() {
 		announce(stdout, n)
 		notifyReady(log)
@@ -146,12 +148,12 @@ func runNode(ctx context.Context, stdout io.Writer, log *slog.Logger, o node.Opt
 		return err
 	}
 	defer watchdog(ctx, log)()
-	return n.Run(ctx)
+	return n.Run(ctx, patient)
 }
 
 // announce tells who the node is and how to reach it, and ends with the line
 // that scripts wait for.
-func announce(w io.Writer, n *node.Node) {
+func announce(w io.Writer, n *kernel.Node) {
 	fmt.Fprintf(w, "decube-node %s\n", version.Get())
 	fmt.Fprintf(w, "Network: %s\n", n.Network())
 	fmt.Fprintf(w, "Peer ID: %s\n", n.ID())

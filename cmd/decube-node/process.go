@@ -13,41 +13,54 @@ import (
 	"github.com/decube/decube/internal/exitcode"
 )
 
-// stopWithin bounds an orderly stop: what the API gives its requests, and time
-// for the rooms behind it. Whatever takes longer can be cut off: the stores lose
-// nothing that they acknowledged.
-const stopWithin = 20 * time.Second
+// stopWithin bounds an orderly stop, whose steps have bounds of their own: what is longer
+// than all of them together hangs. It can be cut off: the stores lose nothing that they
+// acknowledged.
+const stopWithin = time.Minute
 
-// untilSignal returns a context that the first SIGINT or SIGTERM ends. The
-// second one, or a stop that takes too long, ends the process.
-func untilSignal(ctx context.Context, log *slog.Logger) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	signals := make(chan os.Signal, 2)
+// untilSignal returns a context that the first SIGINT or SIGTERM ends, and one that the
+// second ends, from which on what is not finished is not waited for. The third one, or a
+// stop that takes too long, ends the process.
+func untilSignal(ctx context.Context, log *slog.Logger) (running, patient context.Context, stop context.CancelFunc) {
+	running, end := context.WithCancel(ctx)
+	patient, hurry := context.WithCancel(context.WithoutCancel(ctx))
+	signals := make(chan os.Signal, 3)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() {
-		select {
-		case s := <-signals:
-			log.Info("stopping; a second signal stops at once", "signal", s.String())
-			notify(log, daemon.SdNotifyStopping)
-			cancel()
-		case <-done:
-			return
-		}
-		select {
-		case s := <-signals:
-			log.Warn("stopped at once", "signal", s.String())
-			os.Exit(exitcode.Failed)
-		case <-time.After(stopWithin):
-			log.Error("stopping took too long, gave up", "after", stopWithin)
-			os.Exit(exitcode.Failed)
-		case <-done:
+		late := make(<-chan time.Time) // never, until the stop begins
+		for _, act := range []func(s os.Signal){
+			func(s os.Signal) {
+				log.Info("stopping; after a second signal nothing is waited for", "signal", s.String())
+				notify(log, daemon.SdNotifyStopping)
+				end()
+				late = time.After(stopWithin)
+			},
+			func(s os.Signal) {
+				log.Warn("stopping without waiting; a third signal stops at once", "signal", s.String())
+				hurry()
+			},
+			func(s os.Signal) {
+				log.Warn("stopped at once", "signal", s.String())
+				os.Exit(exitcode.Failed)
+			},
+		} {
+			select {
+			case s := <-signals:
+				act(s)
+			case <-late:
+				log.Error("stopping took too long, gave up", "after", stopWithin)
+				os.Exit(exitcode.Failed)
+			case <-done:
+				return
+			}
 		}
 	}()
-	return ctx, func() {
+	return running, patient, func() {
 		signal.Stop(signals)
 		close(done)
-		cancel()
+		end()
+		hurry()
 	}
 }
 

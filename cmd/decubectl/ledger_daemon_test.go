@@ -107,7 +107,7 @@ func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger, asked 
 		return "", nil, errors.Join(err, listener.Close())
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, listener) }()
+	go func() { done <- s.Run(ctx, context.Background(), listener) }()
 	return url, func() error {
 		cancel()
 		return errors.Join(<-done, store.Close())

@@ -123,7 +123,8 @@ const (
 func Imports(g Graph) []Violation {
 	var out []Violation
 	for _, p := range g.ours() {
-		out = slices.Concat(out, checkArrows(g, p), checkApart(g, p), checkForbidden(g, p), checkSansIO(g, p), checkValues(p))
+		out = slices.Concat(out, checkArrows(g, p), checkApart(g, p), checkForbidden(g, p), checkSansIO(g, p), checkValues(p),
+			checkParts(g, p), checkDirect(p))
 	}
 	return out
 }

@@ -41,12 +41,18 @@ func TestRulesFindViolations(t *testing.T) {
 	}{
 		"the house as it should be": {
 			packages: []string{
-				"./cmd/decube-node: ./node ./internal/exitcode",
+				"./cmd/decube-node: ./node ./node/kernel ./internal/exitcode",
 				"./cmd/decubectl: ./api/client ./snapshot ./blockstore ./internal/exitcode",
 				"./testnet/demo: ./testnet/cluster",
 				"./testnet/cluster: os time",
-				"./node: ./api/server ./protocols/exchange ./dht ./blockstore",
+				"./node: ./node/kernel ./node/content ./node/ledger ./dht",
+				"./node/content: ./node/kernel ./node/content/x ./api/server ./protocols/exchange",
+				"./node/content/x: ./node/kernel",
+				"./node/ledger: ./node/kernel ./api/server/ledgerapi ./ledger",
+				"./node/kernel: ./api/server ./dht ./blockstore",
 				"./api/server: ./api github.com/danielgtaylor/huma/v2",
+				"./api/server/ledgerapi: ./api/server ./ledger",
+				"./api: ./ledger/tx",
 				"./api/client: ./api ./snapshot",
 				"./protocols/exchange: ./snapshot " + libp2p,
 				"./snapshot: ./blockstore",
@@ -94,6 +100,17 @@ func TestRulesFindViolations(t *testing.T) {
 		"a policy's keys":                 {[]string{"./ledger/admission: ./ledger/sig", "./ledger/sig: sync"}, "", ""},
 		"a core links a library":          {[]string{"./ledger/quorum: example.org/x"}, "ledger/quorum", "ledger/quorum imports example.org/x"},
 		"a driver may do all that":        {[]string{"./ledger: ./ledger/pbft os time net", "./ledger/pbft: fmt", "fmt: os"}, "", ""},
+		"a part knows another":            {[]string{"./node/heal: ./node/content"}, "node/heal", "node/heal -> node/content"},
+		"a part knows another by a room":  {[]string{"./node/heal: ./node/host", "./node/host: ./node/content"}, "node/heal", "node/heal -> node/host -> node/content"},
+		"a part knows the list":           {[]string{"./node/heal: ./node"}, "node/heal", "node/heal -> node"},
+		"the kernel knows a part":         {[]string{"./node/kernel: ./node/heal"}, "node/kernel", "node/kernel -> node/heal"},
+		"the kernel knows the list":       {[]string{"./node/kernel: ./node"}, "node/kernel", "node/kernel -> node"},
+		"a program knows a part":          {[]string{"./cmd/decube-node: ./node/heal"}, "cmd/decube-node", "cmd/decube-node -> node/heal"},
+		"a program knows the list":        {[]string{"./cmd/decube-node: ./node", "./node: ./node/heal"}, "", ""},
+		"the kernel knows a protocol":     {[]string{"./node/kernel: ./protocols/exchange"}, "node/kernel", "node/kernel -> protocols/exchange"},
+		"the kernel knows the ledger":     {[]string{"./node/kernel: ./ledger/tx"}, "node/kernel", "node/kernel -> ledger/tx"},
+		"the server knows the ledger":     {[]string{"./api/server: ./ledger"}, "api/server", "api/server -> ledger"},
+		"a group knows the ledger":        {[]string{"./api/server/swarmapi: ./ledger/sig"}, "api/server/swarmapi", "api/server/swarmapi -> ledger/sig"},
 		"a name that only begins alike":   {[]string{"./snapshot: ./internal/nodes github.com/libp2p/go-libp2p-record"}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,6 +192,39 @@ func TestCoresAreReplayed(t *testing.T) {
 			switch {
 			case c.what == "" && len(got) == 0:
 			case len(got) == 1 && got[0] == Violation{"ledger/driver/core.go", c.what, c.reason}:
+			default:
+				t.Errorf("found %v, want %q", got, c.what)
+			}
+		})
+	}
+}
+
+func TestPartsShareNothing(t *testing.T) {
+	for name, c := range map[string]struct{ in, code, what, reason string }{
+		"errors":             {"./node/content", "var (\n\t_ = 1\n\tErrX, errY = f(), f()\n)", "", ""},
+		"constants":          {"./node/content", "const x = 1", "", ""},
+		"a table":            {"./node/content", "var table = []int{1}", "the variable table", reasonVariable},
+		"the kernel's":       {"./node/kernel", "var count int", "the variable count", reasonVariable},
+		"another's":          {"./node/host", "var count int", "", ""},
+		"init":               {"./node/content", "func init() {}", "an init function", reasonInit},
+		"a method":           {"./node/content", "func (p part) init() {}", "", ""},
+		"a stored kernel":    {"./node/content", "type p struct { k *kernel.Kernel }", "a field that holds the kernel", reasonStored},
+		"an embedded kernel": {"./node/content", "type p struct { *kernel.Kernel }", "a field that holds the kernel", reasonStored},
+		"a kernel passed on": {"./node/content", "func f(k *kernel.Kernel) {}", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, file := t.TempDir(), "part.go"
+			if err := os.WriteFile(filepath.Join(dir, file), []byte("package content\n\n"+c.code+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := &Package{ImportPath: expand(c.in), Dir: dir, Doc: "d", GoFiles: []string{file}, TestGoFiles: []string{file}}
+			got, err := Sources(Graph{p.ImportPath: p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case c.what == "" && len(got) == 0:
+			case len(got) == 1 && got[0] == Violation{short(p.ImportPath) + "/part.go", c.what, c.reason}:
 			default:
 				t.Errorf("found %v, want %q", got, c.what)
 			}

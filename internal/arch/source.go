@@ -18,7 +18,7 @@ const MaxLines = 500
 // topLevel is what must be at the root of the repository.
 var topLevel = []string{
 	"api", "block", "blockstore", "cmd/decube-node", "cmd/decubectl", "crdtsync/crdt", "deploy", "dht", "docs/design", "internal",
-	"ledger/pbft", "ledger/quorum", "ledger/wal", "node", "protocols/consensus", "protocols/exchange", "protocols/statesync", "snapshot", "testnet/sim",
+	"ledger/pbft", "ledger/quorum", "ledger/wal", "node/kernel", "protocols/consensus", "protocols/exchange", "protocols/statesync", "snapshot", "testnet/sim",
 	".ci/run", ".golangci.yml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum",
 }
 
@@ -60,6 +60,11 @@ func Sources(g Graph) ([]Violation, error) {
 			return nil, err
 		}
 		out = append(out, differs...)
+		shared, err := checkShared(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, shared...)
 		wide, err := checkFaces(p)
 		if err != nil {
 			return nil, err

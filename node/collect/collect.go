@@ -1,4 +1,6 @@
-package node
+// Package collect is the part of a node that collects garbage in its block store from time
+// to time, and early when the quota is nearly used up.
+package collect
 
 import (
 	"context"
@@ -8,17 +10,62 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/internal/config"
+	"github.com/decube/decube/node/kernel"
 )
 
 // watermarkEvery is how often the store's size is compared with the watermark.
 const watermarkEvery = time.Minute
+
+// Config is the gc section.
+type Config struct {
+	Enabled  bool          // collect garbage in the background
+	Interval time.Duration // between collections
+	// Watermark is the part of the quota, in percent, at which a collection starts
+	// early.
+	Watermark int
+}
+
+// Default returns the settings of an ordinary peer.
+func Default() Config { return Config{Enabled: true, Interval: time.Hour, Watermark: 90} }
+
+// Validate checks the bounds.
+func (c Config) Validate() error {
+	switch {
+	case c.Interval < time.Minute:
+		return config.Invalid("interval", c.Interval, "must be at least 1m")
+	case c.Watermark < 1 || c.Watermark > 100:
+		return config.Invalid("watermark", c.Watermark, "must be from 1 to 100 percent of the quota")
+	}
+	return nil
+}
+
+// Part is the part.
+type Part struct {
+	cfg   Config
+	quota int64 // of the block store, in bytes; 0 is none
+}
+
+var _ kernel.Part = (*Part)(nil)
+
+// New returns the part with valid settings, for a store with a quota in bytes, 0 for none.
+func New(cfg Config, quota int64) *Part { return &Part{cfg, quota} }
+
+// Name implements kernel.Part.
+func (p *Part) Name() string { return "collect" }
+
+// Open implements kernel.Part.
+func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error) {
+	c := newCollector(k.Local, k.Store, p.cfg, p.quota, k.Log.With("room", "gc"))
+	return kernel.Running{Run: c.run, Again: true}, nil
+}
 
 // collector collects garbage from time to time, and early when the quota is
 // nearly used up.
 type collector struct {
 	repo  garbageCollector
 	size  sizer
-	cfg   GC
+	cfg   Config
 	quota int64
 	log   *slog.Logger
 
@@ -37,7 +84,7 @@ type sizer interface {
 	Stat(ctx context.Context) (blockstore.Stat, error)
 }
 
-func newCollector(gc garbageCollector, size sizer, cfg GC, quota int64, log *slog.Logger) *collector {
+func newCollector(gc garbageCollector, size sizer, cfg Config, quota int64, log *slog.Logger) *collector {
 	return &collector{repo: gc, size: size, cfg: cfg, quota: quota, log: log}
 }
 

@@ -1,8 +1,9 @@
-package node
+package collect
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -37,27 +38,27 @@ func TestCollector(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		store fakeStore
-		cfg   GC
+		cfg   Config
 		quota int64
 		want  []time.Duration // within three hours
 	}{
 		{
-			name: "at intervals", cfg: GC{Enabled: true, Interval: time.Hour, Watermark: 90},
+			name: "at intervals", cfg: Config{Enabled: true, Interval: time.Hour, Watermark: 90},
 			want: []time.Duration{time.Hour, 2 * time.Hour, 3 * time.Hour},
 		},
-		{name: "switched off", cfg: GC{Interval: time.Hour, Watermark: 90}, quota: 100, store: fakeStore{used: 100}},
+		{name: "switched off", cfg: Config{Interval: time.Hour, Watermark: 90}, quota: 100, store: fakeStore{used: 100}},
 		{
-			name: "early when the quota is nearly used", cfg: GC{Enabled: true, Interval: 2 * time.Hour, Watermark: 90},
+			name: "early when the quota is nearly used", cfg: Config{Enabled: true, Interval: 2 * time.Hour, Watermark: 90},
 			quota: 1000, store: fakeStore{used: 900, floor: 100},
 			want: []time.Duration{time.Minute, 2 * time.Hour},
 		},
 		{
-			name: "not again and again when nothing can be freed", cfg: GC{Enabled: true, Interval: 2 * time.Hour, Watermark: 90},
+			name: "not again and again when nothing can be freed", cfg: Config{Enabled: true, Interval: 2 * time.Hour, Watermark: 90},
 			quota: 1000, store: fakeStore{used: 950, floor: 950},
 			want: []time.Duration{time.Minute, 2 * time.Hour},
 		},
 		{
-			name: "goes on after a failure", cfg: GC{Enabled: true, Interval: time.Hour, Watermark: 90},
+			name: "goes on after a failure", cfg: Config{Enabled: true, Interval: time.Hour, Watermark: 90},
 			store: fakeStore{err: errors.New("disk on fire")},
 			want:  []time.Duration{time.Hour, 2 * time.Hour, 3 * time.Hour},
 		},
@@ -66,7 +67,7 @@ func TestCollector(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := tc.store
 				store.start = time.Now()
-				c := newCollector(&store, &store, tc.cfg, tc.quota, discard)
+				c := newCollector(&store, &store, tc.cfg, tc.quota, slog.New(slog.DiscardHandler))
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour+30*time.Second)
 				defer cancel()
 				if err := c.run(ctx); err != nil {

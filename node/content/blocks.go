@@ -1,4 +1,4 @@
-package node
+package content
 
 import (
 	"context"
@@ -12,12 +12,12 @@ import (
 	"github.com/decube/decube/protocols/exchange"
 )
 
-// blocksBackend serves block sessions: the store, with the swarm behind it.
-type blocksBackend struct{ *Node }
+// blocks serves block sessions: the store, with the swarm behind it.
+type blocks struct{ part *Part }
 
 // NewWriter implements blocksession.Store.
-func (b blocksBackend) NewWriter(ctx context.Context) (blocksession.Writer, error) {
-	w, err := local.NewWriter(ctx, b.store)
+func (b blocks) NewWriter(ctx context.Context) (blocksession.Writer, error) {
+	w, err := local.NewWriter(ctx, b.part.store)
 	if err != nil {
 		return nil, err // not w: it holds a nil pointer
 	}
@@ -25,28 +25,28 @@ func (b blocksBackend) NewWriter(ctx context.Context) (blocksession.Writer, erro
 }
 
 // GetUnverified implements blocksession.Store.
-func (b blocksBackend) GetUnverified(ctx context.Context, id block.ID, network bool, buf []byte) ([]byte, error) {
-	data, err := b.store.GetUnverified(ctx, id, buf)
+func (b blocks) GetUnverified(ctx context.Context, id block.ID, network bool, buf []byte) ([]byte, error) {
+	data, err := b.part.store.GetUnverified(ctx, id, buf)
 	if !network || !errors.Is(err, block.ErrNotFound) {
 		return data, err
 	}
-	if err := b.exchange.FetchBlocks(ctx, []block.ID{id}); err != nil {
+	if err := b.part.exchange.FetchBlocks(ctx, []block.ID{id}); err != nil {
 		return nil, fmt.Errorf("%w: %s is not held here: %w", block.ErrNotFound, id, err)
 	}
-	return b.store.GetUnverified(ctx, id, buf)
+	return b.part.store.GetUnverified(ctx, id, buf)
 }
 
 // Heal implements blocksession.Store. Reading a damaged block puts it aside,
 // after which it counts as one that is not held.
-func (b blocksBackend) Heal(ctx context.Context, id block.ID) error {
-	_, err := b.store.Get(ctx, id, nil)
+func (b blocks) Heal(ctx context.Context, id block.ID) error {
+	_, err := b.part.store.Get(ctx, id, nil)
 	if err == nil {
 		return nil
 	}
 	if !errors.Is(err, blockstore.ErrCorrupt) && !errors.Is(err, block.ErrNotFound) {
 		return err
 	}
-	if fetchErr := b.exchange.FetchBlocks(ctx, []block.ID{id}); fetchErr != nil {
+	if fetchErr := b.part.exchange.FetchBlocks(ctx, []block.ID{id}); fetchErr != nil {
 		return fmt.Errorf("%w; fetching it again: %w", err, fetchErr)
 	}
 	return nil

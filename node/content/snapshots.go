@@ -1,4 +1,4 @@
-package node
+package content
 
 import (
 	"context"
@@ -15,42 +15,42 @@ import (
 	"github.com/decube/decube/protocols/exchange"
 )
 
-// snapshotsBackend keeps snapshots as the local store does, announces them, and
+// snapshots keeps snapshots as the local store does, announces them, and
 // fetches them from the swarm.
-type snapshotsBackend struct {
+type snapshots struct {
 	*local.Store
 
-	node *Node
+	part *Part
 }
 
 // Keep implements contentapi.Snapshots.
-func (b snapshotsBackend) Keep(ctx context.Context, root block.ID, req api.KeepRequest) (api.Snapshot, error) {
+func (b snapshots) Keep(ctx context.Context, root block.ID, req api.KeepRequest) (api.Snapshot, error) {
 	snap, err := b.Store.Keep(ctx, root, req)
 	if err != nil {
 		return api.Snapshot{}, err
 	}
-	b.node.announce.snapshot(ctx, root)
+	b.part.announce.snapshot(ctx, root)
 	return snap, nil
 }
 
 // Forget implements contentapi.Snapshots.
-func (b snapshotsBackend) Forget(ctx context.Context, root block.ID) error {
+func (b snapshots) Forget(ctx context.Context, root block.ID) error {
 	if err := b.Store.Forget(ctx, root); err != nil {
 		return err
 	}
-	b.node.announce.forget(ctx, root)
+	b.part.announce.forget(ctx, root)
 	return nil
 }
 
 // Fetch implements contentapi.Snapshots. A fetch leaves a pin, which goes away when
 // nobody who fetched wants the snapshot kept.
-func (b snapshotsBackend) Fetch(ctx context.Context, root block.ID, req api.FetchRequest, progress func(api.FetchProgress)) (api.FetchResult, error) {
+func (b snapshots) Fetch(ctx context.Context, root block.ID, req api.FetchRequest, progress func(api.FetchProgress)) (api.FetchResult, error) {
 	providers, err := host.ParsePeers(req.Providers)
 	if err != nil {
 		return api.FetchResult{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
-	err = b.node.fetches.enter(root, func() (bool, error) {
-		_, err := b.node.store.Pin(ctx, root)
+	err = b.part.fetches.enter(root, func() (bool, error) {
+		_, err := b.part.store.Pin(ctx, root)
 		if errors.Is(err, block.ErrNotFound) {
 			return false, nil
 		}
@@ -60,13 +60,13 @@ func (b snapshotsBackend) Fetch(ctx context.Context, root block.ID, req api.Fetc
 		return api.FetchResult{}, err
 	}
 	res, err := b.fetch(ctx, root, req, providers, progress)
-	return res, errors.Join(err, b.node.fetches.leave(root, func() error {
+	return res, errors.Join(err, b.part.fetches.leave(root, func() error {
 		return b.Store.Forget(context.WithoutCancel(ctx), root)
 	}))
 }
 
-func (b snapshotsBackend) fetch(ctx context.Context, root block.ID, req api.FetchRequest, providers []peer.AddrInfo, progress func(api.FetchProgress)) (api.FetchResult, error) {
-	res, err := b.node.exchange.Fetch(ctx, root, exchange.FetchOptions{
+func (b snapshots) fetch(ctx context.Context, root block.ID, req api.FetchRequest, providers []peer.AddrInfo, progress func(api.FetchProgress)) (api.FetchResult, error) {
+	res, err := b.part.exchange.Fetch(ctx, root, exchange.FetchOptions{
 		Providers: providers,
 		Patience:  time.Duration(req.StallSeconds * float64(time.Second)),
 		Progress:  func(p exchange.Progress) { progress(fetchProgress(p)) },
@@ -77,7 +77,7 @@ func (b snapshotsBackend) fetch(ctx context.Context, root block.ID, req api.Fetc
 	if err != nil {
 		return api.FetchResult{}, err
 	}
-	kept := b.node.fetches.got(root, req.Pin)
+	kept := b.part.fetches.got(root, req.Pin)
 	if kept {
 		if _, err := b.Keep(ctx, root, api.KeepRequest{Label: req.Label}); err != nil {
 			return api.FetchResult{}, err

@@ -1,14 +1,17 @@
-package node
+// Package heal is the part of a node that fetches damaged blocks again from the swarm.
+package heal
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/protocols/exchange"
 )
 
@@ -19,6 +22,45 @@ const (
 	healFirst    = 5 * time.Second // pause after the first failure; doubles
 	healSlowest  = time.Hour       // longest pause
 )
+
+// Fetcher gets single blocks from the swarm into the store. The error is an
+// *exchange.MissingError that names those that nobody had.
+type Fetcher interface {
+	FetchBlocks(ctx context.Context, ids []block.ID) error
+}
+
+// Part is the part.
+type Part struct{ healer *healer }
+
+var (
+	_ kernel.Part     = (*Part)(nil)
+	_ kernel.Preparer = (*Part)(nil)
+)
+
+// New returns the part, which asks the swarm by way of f.
+func New(f Fetcher) *Part { return &Part{newHealer(f.FetchBlocks, nil)} }
+
+// Name implements kernel.Part.
+func (p *Part) Name() string { return "heal" }
+
+// Prepare implements kernel.Preparer. Opening the store may find damage already.
+func (p *Part) Prepare(k *kernel.Kernel) error {
+	p.healer.log = k.Log.With("room", "heal")
+	k.Events.OnDamaged(p.healer.damaged)
+	return nil
+}
+
+// Open implements kernel.Part.
+func (p *Part) Open(context.Context, *kernel.Kernel) (kernel.Running, error) {
+	return kernel.Running{Run: p.healer.run, Again: true, Warnings: p.warnings}, nil
+}
+
+func (p *Part) warnings(context.Context) []string {
+	if count := p.healer.waiting(); count > 0 {
+		return []string{fmt.Sprintf("%d damaged blocks are waiting to be fetched again from the swarm", count)}
+	}
+	return nil
+}
 
 // healer fetches damaged blocks again from the swarm. The store has put them
 // aside when the healer hears of them; what is fetched takes their place.

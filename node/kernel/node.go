@@ -1,4 +1,4 @@
-package node
+package kernel
 
 import (
 	"context"
@@ -17,48 +17,45 @@ import (
 	"github.com/decube/decube/dht"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/internal/version"
-	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/node/host"
-	"github.com/decube/decube/protocols/exchange"
 )
 
 // userAgent is the program's name towards peers.
 const userAgent = "decube-node"
 
-// Options is what a node is opened with.
+// Options is what a node is opened with. The settings are valid ones.
 type Options struct {
-	Repo   string // directory of an initialised repository
-	Config Config
-	Log    *slog.Logger // nil: nothing is logged
+	Repo    repo.Dir // an initialised repository
+	P2P     host.Config
+	DHT     dht.Config
+	Storage blockstore.Config
+	API     string // host and port to listen on, see server.ListenTCP
+	// Keys returns what of a store the DHT announces.
+	Keys func(*blockstore.Store) dht.Keys
+	// Parts are opened in this order. Their names differ.
+	Parts []Part
+	Log   *slog.Logger // nil: nothing is logged
 	// Ready is called by Run once the node serves peers and the API; nil is allowed.
 	Ready func()
 }
 
 // Node is a running peer. Its methods are safe for concurrent use.
 type Node struct {
-	cfg     Config
 	repo    repo.Dir
+	network string
 	log     *slog.Logger
 	version version.Info
 	onReady func()
 
-	store    *blockstore.Store
-	host     *host.Host
-	dht      *dht.DHT
-	exchange *exchange.Exchange
-	contacts *host.Bootstrap
+	metrics *metrics
+	events  *Events
+	store   *blockstore.Store
+	local   *local.Store
+	host    *host.Host
+	dht     *dht.DHT
+	seats   []*seat
 
-	genesis *genesis.Genesis // nil for a peer that is part of no ledger
-	ledger  *ledgerRoom      // nil without a genesis
-
-	metrics  *metrics
-	reach    reachabilityWatch
-	healer   *healer
-	announce *announcer
-	fetches  fetches
-	collect  *collector
-	status   *nodeBackend
-
+	status    *status
 	api       *server.Server
 	listeners []net.Listener
 	apiURL    string
@@ -68,24 +65,20 @@ type Node struct {
 
 // Open takes the repository's lock and opens everything that a node consists of;
 // peers can connect from then on. The errors to branch on are repo.ErrNoRepo,
-// repo.ErrVersion, repo.ErrLocked, config.ErrInvalid, genesis.ErrInvalid,
-// ledger.ErrGenesis and host.ErrAddressInUse.
+// repo.ErrVersion, repo.ErrLocked, host.ErrAddressInUse and those of the parts.
 // The caller calls Run or Close.
 func Open(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{
-		cfg:     o.Config,
-		repo:    repo.Dir(o.Repo),
-		log:     o.Log,
-		version: version.Get(),
-		onReady: o.Ready,
+		repo: o.Repo, network: o.P2P.Network, log: o.Log, version: version.Get(), onReady: o.Ready, events: new(Events),
 	}
+	n.metrics = newMetrics(n.events)
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	if n.onReady == nil {
 		n.onReady = func() {}
 	}
-	if err := n.open(ctx); err != nil {
+	if err := n.open(ctx, &o); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
@@ -102,61 +95,52 @@ func (n *Node) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run serves until ctx is done or a room fails, and then closes the node: first
-// the API lets its requests finish within a bound, while everything behind it
-// still works, then the rooms stop, then the store is closed. It returns nil when
-// ctx ended it.
-func (n *Node) Run(ctx context.Context) error {
-	rooms, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopRooms()
-	g, rooms := errgroup.WithContext(rooms)
-	for name, run := range n.rooms() {
+// Run serves until ctx is done or what is vital fails, and then stops the node as the
+// package says, each step within a bound. Once patient is done, it waits for nothing that
+// is not finished; what has been acknowledged is durable all the same. It returns nil when
+// ctx ended it. After an error about a part that does not stop, what that may use is still
+// open: the process should end.
+func (n *Node) Run(ctx, patient context.Context) error {
+	base := context.WithoutCancel(ctx)
+	vital, stopVital := context.WithCancel(base)
+	defer stopVital()
+	g, vital := errgroup.WithContext(vital)
+	for name, run := range map[string]func(context.Context) error{
+		"block store": n.store.Run,
+		"DHT":         n.dht.Run,
+		"trimmer":     newTrimmer(n.metrics.moved.Load).run,
+	} {
 		g.Go(func() error {
-			if err := run(rooms); err != nil {
+			if err := run(vital); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil
 		})
 	}
-	g.Go(func() error {
-		defer stopRooms()
-		return n.serve(ctx, rooms)
-	})
-	err := g.Wait()
+	for _, s := range n.seats {
+		s.start(base)
+	}
+	err := n.serve(ctx, patient, vital)
 	n.log.Info("stopping")
-	return errors.Join(err, n.Close())
+	err = errors.Join(err, drain(patient, n.seats))
+	stuck, stopErr := stop(n.seats)
+	err = errors.Join(err, stopErr)
+	if stuck {
+		return err
+	}
+	stopVital()
+	return errors.Join(err, g.Wait(), n.Close())
 }
 
-// rooms returns what runs as long as the node does, by name.
-func (n *Node) rooms() map[string]func(context.Context) error {
-	rooms := map[string]func(context.Context) error{
-		"block store": n.store.Run,
-		"DHT":         n.dht.Run,
-		"exchange":    n.exchange.Run,
-		"bootstrap":   n.contacts.Run,
-		"healer":      n.healer.run,
-		"announcer":   n.announce.run,
-		"collector":   n.collect.run,
-		"trimmer":     newTrimmer(n.metrics.moved.Load).run,
-		"reachability": func(ctx context.Context) error {
-			return n.reach.run(ctx, n.host.EventBus())
-		},
-	}
-	if n.ledger != nil {
-		rooms["ledger"] = n.ledger.run
-	}
-	return rooms
-}
-
-// serve answers the API until ctx or a room ends.
-func (n *Node) serve(ctx, rooms context.Context) error {
+// serve answers the API until ctx or what is vital ends.
+func (n *Node) serve(ctx, patient, vital context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(rooms, cancel)()
+	defer context.AfterFunc(vital, cancel)()
 	n.status.ready.Store(true)
 	n.onReady()
-	defer n.status.ready.Store(false)
-	return n.api.Run(ctx, n.listeners...)
+	defer context.AfterFunc(ctx, func() { n.status.ready.Store(false) })()
+	return n.api.Run(ctx, patient, n.listeners...)
 }
 
 // ID returns the peer's ID.
@@ -170,29 +154,24 @@ func (n *Node) Addresses() []string {
 	if err != nil {
 		return nil // only for an ID that is empty
 	}
-	return texts(addrs)
+	list := make([]string, 0, len(addrs))
+	for _, a := range addrs {
+		list = append(list, a.String())
+	}
+	return list
 }
 
 // APIURL returns the URL of the HTTP API.
 func (n *Node) APIURL() string { return n.apiURL }
 
 // Network returns the swarm's name.
-func (n *Node) Network() string { return n.cfg.P2P.Network }
+func (n *Node) Network() string { return n.network }
 
-func (n *Node) reachability() string { return n.reach.String() }
-
-// warnings returns what an operator should look at.
-func (n *Node) warnings(ctx context.Context) []string {
-	var w []string
-	if len(n.cfg.P2P.Bootstrap) == 0 && len(n.host.Network().Peers()) == 0 {
-		w = append(w, "no bootstrap peers are set and no peer is connected: others can be found only when they connect")
-	}
-	if count := n.healer.waiting(); count > 0 {
-		w = append(w, fmt.Sprintf("%d damaged blocks are waiting to be fetched again from the swarm", count))
-	}
-	w = append(w, local.Problems(ctx, n.store)...)
-	if n.ledger != nil {
-		w = append(w, n.ledger.warnings(ctx)...)
+// Warnings returns what an operator should look at, each in a sentence.
+func (n *Node) Warnings(ctx context.Context) []string {
+	w := local.Problems(ctx, n.store)
+	for _, s := range n.seats {
+		w = append(w, s.warnings(ctx)...)
 	}
 	return w
 }

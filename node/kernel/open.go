@@ -1,11 +1,11 @@
-package node
+package kernel
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -15,31 +15,17 @@ import (
 
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/api/server"
-	"github.com/decube/decube/api/server/contentapi"
-	"github.com/decube/decube/api/server/ledgerapi"
 	"github.com/decube/decube/api/server/storeapi"
-	"github.com/decube/decube/api/server/swarmapi"
-	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/dht"
-	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/node/host"
-	"github.com/decube/decube/protocols/exchange"
-	"github.com/decube/decube/snapshot"
 )
 
-// open opens the rooms from the bottom up. Each one that needs closing is put on
-// the list of closers at once.
-func (n *Node) open(ctx context.Context) error {
+// open opens everything from the bottom up. What needs closing is put on the list of closers
+// at once; parts close themselves before those.
+func (n *Node) open(ctx context.Context, o *Options) error {
 	if err := repo.Check(string(n.repo)); err != nil {
-		return err
-	}
-	if err := config.Validate(&n.cfg); err != nil {
-		return err
-	}
-	var err error
-	if n.genesis, err = loadGenesis(n.repo); err != nil {
 		return err
 	}
 	guard, err := repo.Lock(string(n.repo))
@@ -50,10 +36,8 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.closeLater(guard.Unlock)
-	n.metrics = newMetrics()
-	n.healer = newHealer(n.fetchBlocks, n.log.With("room", "heal"))
-	for _, step := range []func(context.Context) error{n.openStore, n.openSwarm, n.openLedger, n.listen, n.openAPI} {
-		if err := step(ctx); err != nil {
+	for _, step := range []func(context.Context, *Options) error{n.prepare, n.openStore, n.openHost, n.openDHT, n.openParts, n.listen, n.openAPI} {
+		if err := step(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -62,30 +46,47 @@ func (n *Node) open(ctx context.Context) error {
 
 func (n *Node) closeLater(f func() error) { n.closers = append(n.closers, f) }
 
-func (n *Node) openStore(context.Context) error {
-	opts := blockstore.Options{Log: n.log.With("room", "blockstore"), Observer: storeObserver{n.metrics, n.healer}}
-	store, err := blockstore.Open(n.repo.Blocks(), n.cfg.Storage, opts)
+// prepare gives each part its place, and has it prepare itself.
+func (n *Node) prepare(_ context.Context, o *Options) error {
+	for _, p := range o.Parts {
+		name := p.Name()
+		s := newSeat(p, &Kernel{
+			Log: n.log, Metrics: n.metrics.registry, Dir: filepath.Join(string(n.repo), name), Events: n.events,
+		})
+		n.seats = append(n.seats, s)
+		if p, ok := p.(Preparer); ok {
+			if err := p.Prepare(s.kernel); err != nil {
+				return fmt.Errorf("preparing %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (n *Node) openStore(_ context.Context, o *Options) error {
+	opts := blockstore.Options{Log: n.log.With("room", "blockstore"), Observer: n.metrics}
+	store, err := blockstore.Open(n.repo.Blocks(), o.Storage, opts)
 	if errors.Is(err, blockstore.ErrNoSpace) {
 		// What is held can be served all the same.
 		n.log.Error("the block store is open for reading only until the daemon is started with more space", "err", err)
 		opts.ReadOnly = true
-		store, err = blockstore.Open(n.repo.Blocks(), n.cfg.Storage, opts)
+		store, err = blockstore.Open(n.repo.Blocks(), o.Storage, opts)
 	}
 	if err != nil {
 		return err
 	}
 	n.store = store
 	n.closeLater(store.Close)
+	n.local = local.New(store, string(n.repo), local.Options{Lacks: n.events.damaged, Removed: n.events.removed})
 	return nil
 }
 
-// openSwarm opens the host and what finds and moves blocks over it.
-func (n *Node) openSwarm(ctx context.Context) error {
+func (n *Node) openHost(ctx context.Context, o *Options) error {
 	key, err := host.LoadIdentity(n.repo.Identity())
 	if err != nil {
 		return err
 	}
-	n.host, err = host.New(n.cfg.P2P, host.Options{
+	n.host, err = host.New(o.P2P, host.Options{
 		Identity:   key,
 		UserAgent:  n.version.UserAgent(userAgent),
 		Datastore:  n.metadata(ctx, "peers"),
@@ -97,22 +98,15 @@ func (n *Node) openSwarm(ctx context.Context) error {
 		return err
 	}
 	n.closeLater(n.host.Close)
-	peers, err := host.ParsePeers(n.cfg.P2P.Bootstrap)
-	if err != nil {
-		return err
-	}
-	n.contacts = host.NewBootstrap(n.host, peers, n.log.With("room", "bootstrap"))
-	if err := n.openDHT(ctx); err != nil {
-		return err
-	}
-	return n.openExchange()
+	return nil
 }
 
-// limit adjusts libp2p's limits to what the rooms may take.
+// limit adjusts libp2p's limits to what the parts may take.
 func (n *Node) limit(cfg *rcmgr.ScalingLimitConfig) {
-	n.cfg.Exchange.room().Limits.Allow(cfg)
-	if n.genesis != nil {
-		allowLedger(cfg)
+	for _, s := range n.seats {
+		if p, ok := s.Part.(Limiter); ok {
+			p.Limits(cfg)
+		}
 	}
 }
 
@@ -127,76 +121,55 @@ func (n *Node) metadata(ctx context.Context, name string) ds.Batching {
 	return n.store.Datastore(name)
 }
 
-func (n *Node) openDHT(ctx context.Context) error {
-	cfg, err := n.cfg.DHT.room(n.cfg.P2P)
-	if err != nil {
-		return err
-	}
-	n.dht, err = dht.New(n.host, n.metadata(ctx, "dht"), cfg, dht.Options{Keys: keySource(n.store), Log: n.log.With("room", "dht")})
+func (n *Node) openDHT(ctx context.Context, o *Options) (err error) {
+	n.dht, err = dht.New(n.host, n.metadata(ctx, "dht"), o.DHT, dht.Options{Keys: o.Keys(n.store), Log: n.log.With("room", "dht")})
 	if err != nil {
 		return err
 	}
 	n.closeLater(n.dht.Close)
-	n.announce = newAnnouncer(n.dht, n.store, n.log.With("room", "announce"))
 	return nil
 }
 
-func (n *Node) openExchange() (err error) {
-	n.exchange, err = exchange.New(n.host, exchangeStore{n.store}, n.dht, loadIndex, n.cfg.Exchange.room(),
-		exchange.Options{Log: n.log.With("room", "exchange"), Observer: n.metrics})
-	return err
-}
-
-// loadIndex is an exchange.Loader over the snapshot format.
-func loadIndex(ctx context.Context, src exchange.Source, root block.ID) (exchange.Index, error) {
-	r, err := snapshot.LoadRoot(ctx, src, root)
-	if err != nil {
-		return nil, err
+// openParts opens the parts down the list.
+func (n *Node) openParts(ctx context.Context, _ *Options) error {
+	for _, s := range n.seats {
+		k := s.kernel
+		k.Store, k.Local, k.Host, k.DHT = n.store, n.local, n.host, n.dht
+		if err := s.open(ctx); err != nil {
+			return err
+		}
+		n.closeLater(s.close)
 	}
-	return snapshot.LoadIndex(ctx, src, r)
+	return nil
 }
 
-func (n *Node) openAPI(ctx context.Context) error {
+// listen lets peers in.
+func (n *Node) listen(context.Context, *Options) error { return n.host.Listen() }
+
+// openAPI makes the API of the kernel's operations and the parts', and listens for it.
+func (n *Node) openAPI(ctx context.Context, o *Options) error {
 	token, err := repo.ReadToken(string(n.repo))
 	if err != nil {
 		return err
 	}
 	cfg := server.Default()
 	cfg.Token = token
-	chain := ledgerapi.None()
-	if n.ledger != nil {
-		chain = ledgerapi.Group(n.ledger, n.genesis)
+	groups := []server.Group{storeapi.Group(n.local)}
+	for _, s := range n.seats {
+		groups = append(groups, s.running.Routes...)
 	}
-	n.status = &nodeBackend{Node: n, started: time.Now()}
-	stock := local.New(n.store, string(n.repo), local.Options{Lacks: n.healer.damaged, Removed: n.announce.removed})
-	n.collect = newCollector(stock, n.store, n.cfg.GC, n.cfg.Storage.Quota, n.log.With("room", "gc"))
-	n.api, err = server.New(cfg, server.Backend{
-		Node: n.status,
-		Groups: []server.Group{
-			swarmapi.Group(swarmapi.Backend{
-				Swarm:     swarmBackend{n.host, n.cfg.P2P.ConnManager},
-				Bootstrap: &bootstrapBackend{contacts: n.contacts, file: n.repo.Config(), addrs: n.cfg.P2P.Bootstrap},
-				Routing:   routingBackend{n},
-			}),
-			storeapi.Group(stock),
-			contentapi.Group(contentapi.Backend{Snapshots: snapshotsBackend{stock, n}, Blocks: blocksBackend{n}}),
-			chain,
-		},
-		Metrics: n.metrics.handler(),
-	}, n.log.With("room", "api"))
+	n.status = &status{Node: n, started: time.Now()}
+	n.api, err = server.New(cfg, server.Backend{Node: n.status, Groups: groups, Metrics: n.metrics.handler()}, n.log.With("room", "api"))
 	if err != nil {
 		return err
 	}
-	return n.listenAPI(ctx)
+	return n.listenAPI(ctx, o.API)
 }
-
-// listen lets peers in: everything that answers them is open.
-func (n *Node) listen(context.Context) error { return n.host.Listen() }
 
 // listenAPI listens on TCP and on the repository's unix socket, and leaves the
 // address where local programs look for it.
-func (n *Node) listenAPI(ctx context.Context) error {
-	tcp, err := server.ListenTCP(ctx, n.cfg.APIGateway.Address)
+func (n *Node) listenAPI(ctx context.Context, address string) error {
+	tcp, err := server.ListenTCP(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -229,25 +202,4 @@ func (n *Node) addListener(l net.Listener) {
 		}
 		return nil
 	})
-}
-
-// fetchBlocks gets single blocks from the swarm, for the healer.
-func (n *Node) fetchBlocks(ctx context.Context, ids []block.ID) error {
-	return n.exchange.FetchBlocks(ctx, ids)
-}
-
-// keySource lists for the DHT what a strategy announces.
-func keySource(store *blockstore.Store) dht.Keys {
-	return func(ctx context.Context, s dht.Strategy) iter.Seq2[block.ID, error] {
-		switch s {
-		case dht.All:
-			return store.IDs(ctx)
-		case dht.Pinned:
-			return pinnedBlocks(ctx, store)
-		case dht.Roots:
-			return pinnedRoots(ctx, store)
-		case dht.None:
-		}
-		return func(func(block.ID, error) bool) {}
-	}
 }

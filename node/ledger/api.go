@@ -1,4 +1,4 @@
-package node
+package ledger
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 // live returns the ledger, or an error once it has stopped by itself: then nothing
 // may be asked of it any more.
-func (r *ledgerRoom) live() (*ledger.Ledger, error) {
+func (r *running) live() (*ledger.Ledger, error) {
 	if err := r.failed.Load(); err != nil {
 		return nil, fmt.Errorf("%w: the ledger has stopped: %w; mend that and start the node again", api.ErrUnavailable, *err)
 	}
@@ -24,7 +24,7 @@ func (r *ledgerRoom) live() (*ledger.Ledger, error) {
 }
 
 // Submit implements ledger.API, as the methods below do.
-func (r *ledgerRoom) Submit(ctx context.Context, t *tx.Transaction) (ledger.Committed, error) {
+func (r *running) Submit(ctx context.Context, t *tx.Transaction) (ledger.Committed, error) {
 	l, err := r.live()
 	if err != nil {
 		return ledger.Committed{}, err
@@ -54,7 +54,7 @@ func signable(op tx.Op) error {
 }
 
 // Do implements ledger.API. What it does not sign is a *tx.Rejection.
-func (r *ledgerRoom) Do(ctx context.Context, op tx.Op) (*tx.Transaction, ledger.Committed, error) {
+func (r *running) Do(ctx context.Context, op tx.Op) (*tx.Transaction, ledger.Committed, error) {
 	if err := signable(op); err != nil {
 		return nil, ledger.Committed{}, err
 	}
@@ -67,7 +67,7 @@ func (r *ledgerRoom) Do(ctx context.Context, op tx.Op) (*tx.Transaction, ledger.
 
 // Status implements ledger.API. To the problem that the ledger knows of it adds what is
 // wrong with the peers.
-func (r *ledgerRoom) Status(ctx context.Context) (ledger.Status, error) {
+func (r *running) Status(ctx context.Context) (ledger.Status, error) {
 	l, err := r.live()
 	if err != nil {
 		return ledger.Status{}, err
@@ -85,7 +85,7 @@ func (r *ledgerRoom) Status(ctx context.Context) (ledger.Status, error) {
 }
 
 // Block implements ledger.API.
-func (r *ledgerRoom) Block(ctx context.Context, seq uint64) (*ledger.Block, error) {
+func (r *running) Block(ctx context.Context, seq uint64) (*ledger.Block, error) {
 	l, err := r.live()
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (r *ledgerRoom) Block(ctx context.Context, seq uint64) (*ledger.Block, erro
 }
 
 // Transaction implements ledger.API.
-func (r *ledgerRoom) Transaction(ctx context.Context, id tx.ID) (*tx.Transaction, ledger.Committed, error) {
+func (r *running) Transaction(ctx context.Context, id tx.ID) (*tx.Transaction, ledger.Committed, error) {
 	l, err := r.live()
 	if err != nil {
 		return nil, ledger.Committed{}, err
@@ -103,7 +103,7 @@ func (r *ledgerRoom) Transaction(ctx context.Context, id tx.ID) (*tx.Transaction
 }
 
 // Registration implements ledger.API.
-func (r *ledgerRoom) Registration(ctx context.Context, root tx.CID, owner sig.PublicKey) (*tx.Transaction, ledger.Committed, error) {
+func (r *running) Registration(ctx context.Context, root tx.CID, owner sig.PublicKey) (*tx.Transaction, ledger.Committed, error) {
 	l, err := r.live()
 	if err != nil {
 		return nil, ledger.Committed{}, err
@@ -112,7 +112,7 @@ func (r *ledgerRoom) Registration(ctx context.Context, root tx.CID, owner sig.Pu
 }
 
 // Name implements ledger.API.
-func (r *ledgerRoom) Name(ctx context.Context, name string) (ledger.NameInfo, error) {
+func (r *running) Name(ctx context.Context, name string) (ledger.NameInfo, error) {
 	l, err := r.live()
 	if err != nil {
 		return ledger.NameInfo{}, err
@@ -121,7 +121,7 @@ func (r *ledgerRoom) Name(ctx context.Context, name string) (ledger.NameInfo, er
 }
 
 // Standing implements ledger.API.
-func (r *ledgerRoom) Standing(ctx context.Context, change tx.Op) (state.Standing, error) {
+func (r *running) Standing(ctx context.Context, change tx.Op) (state.Standing, error) {
 	l, err := r.live()
 	if err != nil {
 		return state.Standing{}, err
@@ -130,7 +130,7 @@ func (r *ledgerRoom) Standing(ctx context.Context, change tx.Op) (state.Standing
 }
 
 // Candidates implements ledger.API.
-func (r *ledgerRoom) Candidates(ctx context.Context) ([]state.Candidate, error) {
+func (r *running) Candidates(ctx context.Context) ([]state.Candidate, error) {
 	l, err := r.live()
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (r *ledgerRoom) Candidates(ctx context.Context) ([]state.Candidate, error) 
 }
 
 // Receipt implements ledger.API.
-func (r *ledgerRoom) Receipt(ctx context.Context, id tx.ID) ([]byte, error) {
+func (r *running) Receipt(ctx context.Context, id tx.ID) ([]byte, error) {
 	l, err := r.live()
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func (r *ledgerRoom) Receipt(ctx context.Context, id tx.ID) ([]byte, error) {
 }
 
 // NextNonce implements ledger.API.
-func (r *ledgerRoom) NextNonce(ctx context.Context, owner sig.PublicKey) (uint64, error) {
+func (r *running) NextNonce(ctx context.Context, owner sig.PublicKey) (uint64, error) {
 	l, err := r.live()
 	if err != nil {
 		return 0, err
@@ -157,7 +157,7 @@ func (r *ledgerRoom) NextNonce(ctx context.Context, owner sig.PublicKey) (uint64
 }
 
 // Watch implements ledger.API.
-func (r *ledgerRoom) Watch(ctx context.Context, from uint64) iter.Seq2[*ledger.Block, error] {
+func (r *running) Watch(ctx context.Context, from uint64) iter.Seq2[*ledger.Block, error] {
 	return func(yield func(*ledger.Block, error) bool) {
 		l, err := r.live()
 		if err != nil {
@@ -172,4 +172,4 @@ func (r *ledgerRoom) Watch(ctx context.Context, from uint64) iter.Seq2[*ledger.B
 	}
 }
 
-var _ ledger.API = (*ledgerRoom)(nil)
+var _ ledger.API = (*running)(nil)

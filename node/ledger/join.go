@@ -1,4 +1,4 @@
-package node
+package ledger
 
 import (
 	"errors"
@@ -26,7 +26,7 @@ func Join(dir string, g *genesis.Genesis, neverVoted bool) error {
 		return err
 	}
 	d := repo.Dir(dir)
-	if joined, err := sameLedger(d, g); joined || err != nil {
+	if joined, err := Same(d, g); joined || err != nil {
 		return err
 	}
 	guard, err := repo.Lock(dir)
@@ -57,10 +57,10 @@ func join(d repo.Dir, g *genesis.Genesis, neverVoted bool) error {
 	return g.Save(d.Genesis())
 }
 
-// sameLedger reports whether a repository is part of a ledger. When it is part of
+// Same reports whether a repository is part of a ledger. When it is part of
 // another one, the error is ledger.ErrGenesis.
-func sameLedger(d repo.Dir, g *genesis.Genesis) (bool, error) {
-	have, err := loadGenesis(d)
+func Same(d repo.Dir, g *genesis.Genesis) (bool, error) {
+	have, err := load(d)
 	switch {
 	case err != nil || have == nil:
 		return false, err
@@ -71,9 +71,9 @@ func sameLedger(d repo.Dir, g *genesis.Genesis) (bool, error) {
 	return true, nil
 }
 
-// loadGenesis returns the document of the ledger that a repository is part of, or
+// load returns the document of the ledger that a repository is part of, or
 // nil when it is part of none.
-func loadGenesis(d repo.Dir) (*genesis.Genesis, error) {
+func load(d repo.Dir) (*genesis.Genesis, error) {
 	g, err := genesis.Load(d.Genesis())
 	switch {
 	case errors.Is(err, os.ErrNotExist):

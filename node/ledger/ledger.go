@@ -1,4 +1,4 @@
-package node
+package ledger
 
 import (
 	"context"
@@ -9,18 +9,16 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
-	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/protocols/consensus"
 	"github.com/decube/decube/protocols/statesync"
 )
 
-// ledgerRoom is the ledger and what joins it to the swarm:
+// running is the ledger and what joins it to the swarm:
 //
 //	            API
 //	             │
@@ -30,7 +28,7 @@ import (
 //	          └── protocols/statesync ──┴── peers that have the ledger
 //
 // It is a ledger.API.
-type ledgerRoom struct {
+type running struct {
 	ledger  *ledger.Ledger
 	genesis *genesis.Genesis
 	votes   *consensus.Consensus
@@ -50,77 +48,15 @@ type twin struct {
 // twinMemory is how long a twin is warned of, which is as often as one is told of.
 const twinMemory = time.Hour
 
-// openLedger opens the ledger that the repository is part of, if it is. A validator
-// that must not vote is no error; another ledger's directory is ledger.ErrGenesis.
-func (n *Node) openLedger(ctx context.Context) error {
-	if n.genesis == nil {
-		return nil
-	}
-	identity, err := host.LoadIdentity(n.repo.Identity())
-	if err != nil {
-		return err
-	}
-	key, err := signingKey(identity)
-	if err != nil {
-		return err
-	}
-	r := &ledgerRoom{genesis: n.genesis, log: n.log.With("room", "ledger")}
-	r.sync, err = statesync.New(n.host, servedLedger{n.genesis.ID(), func() (blobs, error) { return r.live() }},
-		statesync.Options{Log: n.log.With("room", "statesync")})
-	if err != nil {
-		return err
-	}
-	r.peers = newLedgerPeers(n.host, r.sync, n.genesis, n.cfg.Consensus.GossipFanout, n.dht.FindPeer, r.log)
-	r.peers.committee = r.committee
-	limit := n.cfg.Consensus.MaxMessageSize
-	r.votes = consensus.New(n.host, consensus.Options{
-		Network:  n.genesis.ID(),
-		Log:      n.log.With("room", "consensus"),
-		Observer: newLinkMetrics(n.metrics.registry, r.refused),
-		Find:     n.dht.FindPeer,
-		Receive: func(from sig.PublicKey, class consensus.Class, frame []byte) {
-			if int64(len(frame)) <= limit {
-				r.ledger.Receive(from, ledger.Class(class), frame)
-			}
-		},
-		Lost:      func(from sig.PublicKey) { r.ledger.Lost(from) },
-		Duplicate: r.duplicate,
-		KeyInUse:  func() { r.ledger.KeyInUse() },
-	})
-	r.ledger, err = ledger.Open(ctx, ledger.Options{
-		Genesis:   n.genesis,
-		Key:       key,
-		Dir:       n.repo.Ledger(),
-		Config:    n.cfg.Consensus,
-		Transport: transport{r.votes, limit},
-		Peers:     r.peers,
-		Log:       r.log,
-		Observer:  newLedgerMetrics(n.metrics.registry),
-	})
-	if err != nil {
-		return fmt.Errorf("opening the ledger: %w", err)
-	}
-	n.closeLater(r.ledger.Close)
-	n.metrics.registry.MustRegister(newLedgerGauges(r.Status))
-	n.ledger = r
-	return nil
-}
-
-// allowLedger makes room for the ledger's protocols in libp2p's limits.
-func allowLedger(cfg *rcmgr.ScalingLimitConfig) {
-	consensus.Allow(cfg)
-	statesync.DefaultLimits().Allow(cfg)
-}
-
 // refused is told of a peer whose stream between validators was refused.
-func (r *ledgerRoom) refused(p peer.ID, reason error) {
+func (r *running) refused(p peer.ID, reason error) {
 	if errors.Is(reason, consensus.ErrNetwork) {
 		r.peers.stranger(p, reason)
 	}
 }
 
 // duplicate is told of a key that two processes run with.
-func (r *ledgerRoom) duplicate(key sig.PublicKey) {
+func (r *running) duplicate(key sig.PublicKey) {
 	r.twin.Store(&twin{key, time.Now()})
 	r.ledger.Duplicate(key)
 }
@@ -129,9 +65,8 @@ func (r *ledgerRoom) duplicate(key sig.PublicKey) {
 var errLedgerEnded = errors.New("the ledger has ended")
 
 // run takes part in the ledger until ctx is done. What talks to peers stops before
-// the ledger does. A ledger that fails does not stop the node: what it serves
-// beside the ledger is as good as before.
-func (r *ledgerRoom) run(ctx context.Context) error {
+// the ledger does.
+func (r *running) run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan struct{})
@@ -139,7 +74,6 @@ func (r *ledgerRoom) run(ctx context.Context) error {
 		defer close(ended)
 		if err := r.ledger.Run(inner); err != nil {
 			r.failed.Store(&err)
-			r.log.Error("the ledger has stopped; the node goes on without it", "err", err)
 		}
 	}()
 	g, front := errgroup.WithContext(ctx)
@@ -158,14 +92,17 @@ func (r *ledgerRoom) run(ctx context.Context) error {
 	stop()
 	<-ended
 	if errors.Is(err, errLedgerEnded) {
-		return nil
+		err = nil
+	}
+	if failed := r.failed.Load(); failed != nil {
+		err = errors.Join(*failed, err)
 	}
 	return err
 }
 
 // committee returns the validators of the present epoch, or nil when they are not
 // known.
-func (r *ledgerRoom) committee(ctx context.Context) []sig.PublicKey {
+func (r *running) committee(ctx context.Context) []sig.PublicKey {
 	st, err := r.Status(ctx)
 	if err != nil {
 		return nil
@@ -178,7 +115,7 @@ func (r *ledgerRoom) committee(ctx context.Context) []sig.PublicKey {
 }
 
 // problems returns what is wrong with the peers, as far as the ledger does not know.
-func (r *ledgerRoom) problems() (all []string) {
+func (r *running) problems() (all []string) {
 	if t := r.twin.Load(); t != nil && time.Since(t.at) < twinMemory {
 		all = append(all, fmt.Sprintf("key in use: a second process has come with the key of validator %s and was kept out: stop it", t.key))
 	}
@@ -189,7 +126,7 @@ func (r *ledgerRoom) problems() (all []string) {
 }
 
 // warnings returns what an operator should know of the ledger.
-func (r *ledgerRoom) warnings(ctx context.Context) []string {
+func (r *running) warnings(ctx context.Context) []string {
 	l, err := r.live()
 	var st ledger.Status
 	if err == nil {

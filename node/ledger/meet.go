@@ -1,4 +1,4 @@
-package node
+package ledger
 
 import (
 	"context"
@@ -34,9 +34,24 @@ func (p *ledgerPeers) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watching peers: %w", err)
 	}
-	defer sub.Close()
 	var working sync.WaitGroup
 	defer working.Wait()
+	defer sub.Close()
+	// Events are noted however long all else takes: whoever publishes one waits for every
+	// subscriber, and all other subscribers wait for that.
+	noted, lost := make(chan struct{}, 1), make(chan struct{}, 1)
+	working.Go(func() {
+		for e := range sub.Out() { // until it is closed
+			signal := noted
+			if p.saw(e) {
+				signal = lost
+			}
+			select {
+			case signal <- struct{}{}:
+			default:
+			}
+		}
+	})
 	answers, met := make(chan struct{}, asksAtOnce), make(chan struct{}, 1)
 	look := time.NewTicker(meetInterval)
 	defer look.Stop()
@@ -67,8 +82,9 @@ func (p *ledgerPeers) run(ctx context.Context) error {
 		case <-look.C:
 			p.lookAround(ctx)
 			due = true
-		case e := <-sub.Out():
-			due = p.saw(e)
+		case <-noted:
+		case <-lost:
+			due = true
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package node
+package ledger
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
+	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/protocols/consensus"
 )
 
@@ -28,19 +29,19 @@ type ledgerMetrics struct {
 // subsystem begins the names of the ledger's metrics, after the program's.
 const subsystem = "ledger"
 
-func newLedgerMetrics(registry *prometheus.Registry) *ledgerMetrics {
+func newLedgerMetrics(registry prometheus.Registerer) *ledgerMetrics {
 	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help})
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: kernel.Namespace, Subsystem: subsystem, Name: name, Help: help})
 		registry.MustRegister(c)
 		return c
 	}
 	vec := func(name, help, label string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}, []string{label})
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: kernel.Namespace, Subsystem: subsystem, Name: name, Help: help}, []string{label})
 		registry.MustRegister(c)
 		return c
 	}
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
-		h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help, Buckets: buckets})
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: kernel.Namespace, Subsystem: subsystem, Name: name, Help: help, Buckets: buckets})
 		registry.MustRegister(h)
 		return h
 	}
@@ -95,9 +96,6 @@ func (m *ledgerMetrics) Misbehaved(kind string, _ sig.PublicKey) {
 // statusTimeout bounds what a scrape waits for the ledger's status.
 const statusTimeout = 2 * time.Second
 
-// roles are the values of the role label: the one this peer has is 1.
-var roles = [...]ledger.Role{ledger.RoleValidator, ledger.RoleRecovering, ledger.RoleCatchingUp, ledger.RoleFollower, ledger.RoleHalted}
-
 // ledgerGauges reads figures from the ledger's status when they are asked for. It
 // is a prometheus.Collector.
 type ledgerGauges struct {
@@ -113,7 +111,7 @@ type ledgerGauge struct {
 
 func newLedgerGauges(status func(context.Context) (ledger.Status, error)) *ledgerGauges {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, labels, nil)
+		return prometheus.NewDesc(prometheus.BuildFQName(kernel.Namespace, subsystem, name), help, labels, nil)
 	}
 	g := &ledgerGauges{status: status, role: desc("role", "1 for what this peer is to the ledger, 0 for what it is not.", "role")}
 	for _, v := range []struct {
@@ -155,7 +153,8 @@ func (g *ledgerGauges) Collect(out chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	for _, r := range roles {
+	for _, r := range []ledger.Role{ledger.RoleValidator, ledger.RoleRecovering, ledger.RoleCatchingUp, ledger.RoleFollower, ledger.RoleHalted} {
+		// The one that this peer has is 1.
 		out <- prometheus.MustNewConstMetric(g.role, prometheus.GaugeValue, oneIf(st.Role == r), string(r))
 	}
 	for _, v := range g.values {
@@ -182,9 +181,9 @@ type linkMetrics struct {
 	onRefused func(peer.ID, error)
 }
 
-func newLinkMetrics(registry *prometheus.Registry, onRefused func(peer.ID, error)) *linkMetrics {
+func newLinkMetrics(registry prometheus.Registerer, onRefused func(peer.ID, error)) *linkMetrics {
 	opts := func(name, help string) prometheus.Opts {
-		return prometheus.Opts{Namespace: namespace, Subsystem: "consensus", Name: name, Help: help}
+		return prometheus.Opts{Namespace: kernel.Namespace, Subsystem: "consensus", Name: name, Help: help}
 	}
 	vec := func(name, help string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts(opts(name, help)), []string{"class"})

@@ -1,8 +1,9 @@
-package node
+package ledger
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ import (
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/node/host"
+	"github.com/decube/decube/node/kerneltest"
 )
 
 // voter is a validator as others see it: a host that serves a ledger.
@@ -56,7 +58,9 @@ func document(t *testing.T, addressed bool, voters ...*voter) *genesis.Genesis {
 		}
 		validator := genesis.Validator{Key: key}
 		if addressed {
-			validator.Addresses = texts(v.Addrs())
+			for _, a := range v.Addrs() {
+				validator.Addresses = append(validator.Addresses, a.String())
+			}
 		}
 		validators = append(validators, validator)
 	}
@@ -71,7 +75,7 @@ func document(t *testing.T, addressed bool, voters ...*voter) *genesis.Genesis {
 func look(t *testing.T, g *genesis.Genesis, want int, find finder) *ledgerPeers {
 	t.Helper()
 	s, h := newSync(t, nil)
-	p := newLedgerPeers(h, s, g, want, find, discard)
+	p := newLedgerPeers(h, s, g, want, find, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.run(ctx) }()
@@ -89,13 +93,13 @@ func nowhere(context.Context, peer.ID) (peer.AddrInfo, error) {
 }
 
 func TestValidatorsAreFoundByTheAddressesOfTheGenesis(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
 	defer cancel()
 	a, b := newVoter(t), newVoter(t)
 	g := document(t, true, a, b)
 	*a.genesis, *b.genesis = g.ID(), g.ID()
 	p := look(t, g, 2, nowhere)
-	eventually(ctx, t, "two sources", func() bool { return len(p.Sources(10)) == 2 })
+	kerneltest.Eventually(ctx, t, "two sources", func() bool { return len(p.Sources(10)) == 2 })
 	if len(p.Sources(1)) != 1 {
 		t.Error("more sources than asked for")
 	}
@@ -151,7 +155,7 @@ func TestSourcesStayListed(t *testing.T) {
 }
 
 func TestValidatorsAreSearchedFor(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
 	defer cancel()
 	v := newVoter(t)
 	g := document(t, false, v)
@@ -162,30 +166,30 @@ func TestValidatorsAreSearchedFor(t *testing.T) {
 		}
 		return peer.AddrInfo{ID: id, Addrs: v.Addrs()}, nil
 	})
-	eventually(ctx, t, "a source", func() bool { return len(p.Sources(10)) == 1 })
+	kerneltest.Eventually(ctx, t, "a source", func() bool { return len(p.Sources(10)) == 1 })
 }
 
 // A validator behind a router is known by the address of a relay. Such a connection
 // is limited, and streams are opened over it only where that is asked for.
 func TestValidatorsAreReachedThroughRelays(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
 	defer cancel()
 	relay, v := newHost(t, host.RelayOn), newVoter(t)
 	if _, err := client.Reserve(ctx, v.Host, peer.AddrInfo{ID: relay.ID(), Addrs: relay.Addrs()}); err != nil {
 		t.Fatal(err)
 	}
 	g := document(t, false, v)
-	g.Validators[0].Addresses = []string{texts(relay.Addrs())[0] + "/p2p/" + relay.ID().String() + "/p2p-circuit"}
+	g.Validators[0].Addresses = []string{relay.Addrs()[0].String() + "/p2p/" + relay.ID().String() + "/p2p-circuit"}
 	*v.genesis = g.ID()
 	p := look(t, g, 1, nowhere)
-	eventually(ctx, t, "a source", func() bool { return len(p.Sources(1)) == 1 })
+	kerneltest.Eventually(ctx, t, "a source", func() bool { return len(p.Sources(1)) == 1 })
 	if c := p.host.Network().Connectedness(v.ID()); c != network.Limited {
 		t.Errorf("the connection is %v: this test shows nothing", c)
 	}
 }
 
 func TestValidatorsComeFirst(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
 	defer cancel()
 	v, follower := newVoter(t), newVoter(t)
 	g := document(t, true, v)
@@ -194,7 +198,7 @@ func TestValidatorsComeFirst(t *testing.T) {
 	if err := p.host.Connect(ctx, peer.AddrInfo{ID: follower.ID(), Addrs: follower.Addrs()}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(ctx, t, "two sources", func() bool { return len(p.Sources(2)) == 2 })
+	kerneltest.Eventually(ctx, t, "two sources", func() bool { return len(p.Sources(2)) == 2 })
 	for range 20 {
 		if first := p.Sources(2)[0]; first.Name() != v.ID().String() {
 			t.Fatalf("%s comes first, want the validator %s", first.Name(), v.ID())
@@ -204,7 +208,7 @@ func TestValidatorsComeFirst(t *testing.T) {
 	if err := v.Network().ClosePeer(p.host.ID()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(ctx, t, "the validator is back", func() bool {
+	kerneltest.Eventually(ctx, t, "the validator is back", func() bool {
 		conns := p.host.Network().ConnsToPeer(v.ID())
 		return len(conns) > 0 && conns[0].ID() != before && len(p.Sources(2)) == 2
 	})
@@ -215,7 +219,7 @@ func TestAValidatorIsLookedForThoughOthersWouldDo(t *testing.T) {
 	v, follower := newVoter(t), newVoter(t)
 	g := document(t, true, v)
 	s, h := newSync(t, nil)
-	p := newLedgerPeers(h, s, g, 1, nowhere, discard)
+	p := newLedgerPeers(h, s, g, 1, nowhere, slog.New(slog.DiscardHandler))
 	p.met[follower.ID()] = familiar
 	if got := p.missing(); !slices.Equal(got, []peer.ID{v.ID()}) {
 		t.Errorf("missing %v, want the validator", got)
@@ -231,13 +235,13 @@ func TestAValidatorIsLookedForThoughOthersWouldDo(t *testing.T) {
 }
 
 func TestPeerOfAnotherLedgerIsNoSource(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
 	defer cancel()
 	v := newVoter(t)
 	g := document(t, true, v)
 	*v.genesis = pbft.Digest{1}
 	p := look(t, g, 1, nowhere)
-	eventually(ctx, t, "a warning", func() bool { return p.warning() != "" })
+	kerneltest.Eventually(ctx, t, "a warning", func() bool { return p.warning() != "" })
 	if n := len(p.Sources(1)); n > 0 {
 		t.Errorf("%d sources", n)
 	}
@@ -256,15 +260,18 @@ func TestPeerOfAnotherLedgerIsNoSource(t *testing.T) {
 func TestAddressesOfAGenesisNameTheirPeer(t *testing.T) {
 	v, other := newVoter(t), newVoter(t)
 	g := document(t, false, v)
-	at := texts(v.Addrs())[0]
+	at := v.Addrs()[0].String()
 	g.Validators[0].Addresses = []string{
 		"nonsense", at, at + "/p2p/" + v.ID().String(), "/ip4/192.0.2.1/tcp/1/p2p/" + other.ID().String(),
 		"/ip4/192.0.2.1/tcp/1/p2p/" + other.ID().String() + "/p2p-circuit",
 	}
 	s, h := newSync(t, nil)
-	newLedgerPeers(h, s, g, 1, nowhere, discard)
+	newLedgerPeers(h, s, g, 1, nowhere, slog.New(slog.DiscardHandler))
 	want := []string{at, "/ip4/192.0.2.1/tcp/1/p2p/" + other.ID().String() + "/p2p-circuit"}
-	got := texts(h.Peerstore().Addrs(v.ID()))
+	var got []string
+	for _, a := range h.Peerstore().Addrs(v.ID()) {
+		got = append(got, a.String())
+	}
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) || len(h.Peerstore().Addrs(other.ID())) > 0 {

@@ -1,4 +1,4 @@
-package node
+package ledger
 
 import (
 	"context"
@@ -57,8 +57,8 @@ func newHost(t *testing.T, relay host.RelayService) *host.Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := testConfig().P2P
-	cfg.Listen, cfg.Relay.Service = cfg.Listen[:1], relay
+	cfg := host.Default()
+	cfg.Listen, cfg.Relay.Service = []string{"/ip4/127.0.0.1/tcp/0"}, relay
 	h, err := host.New(cfg, host.Options{Identity: key})
 	if err != nil {
 		t.Fatal(err)

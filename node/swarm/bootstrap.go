@@ -1,4 +1,4 @@
-package node
+package swarm
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"github.com/decube/decube/node/host"
 )
 
-// bootstrapBackend changes the bootstrap peers of the running node and of its
+// bootstrap changes the bootstrap peers of the running node and of its
 // settings file.
-type bootstrapBackend struct {
+type bootstrap struct {
 	contacts *host.Bootstrap
 	file     string
 
@@ -22,14 +22,14 @@ type bootstrapBackend struct {
 }
 
 // List implements server.Bootstrap.
-func (b *bootstrapBackend) List(context.Context) ([]string, error) {
+func (b *bootstrap) List(context.Context) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string{}, b.addrs...), nil
 }
 
 // Add implements server.Bootstrap.
-func (b *bootstrapBackend) Add(_ context.Context, addrs []string) ([]string, error) {
+func (b *bootstrap) Add(_ context.Context, addrs []string) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	added := []string{}
@@ -42,7 +42,7 @@ func (b *bootstrapBackend) Add(_ context.Context, addrs []string) ([]string, err
 }
 
 // Remove implements server.Bootstrap.
-func (b *bootstrapBackend) Remove(_ context.Context, addrs []string) ([]string, error) {
+func (b *bootstrap) Remove(_ context.Context, addrs []string) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, a := range addrs {
@@ -55,7 +55,7 @@ func (b *bootstrapBackend) Remove(_ context.Context, addrs []string) ([]string, 
 }
 
 // set makes addrs the list: in the file, durably, then in the running node.
-func (b *bootstrapBackend) set(addrs []string) error {
+func (b *bootstrap) set(addrs []string) error {
 	peers, err := host.ParsePeers(addrs)
 	if err != nil {
 		return fmt.Errorf("%w: %w", api.ErrInvalid, err)

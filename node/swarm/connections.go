@@ -1,4 +1,4 @@
-package node
+package swarm
 
 import (
 	"cmp"
@@ -20,14 +20,14 @@ import (
 	"github.com/decube/decube/node/host"
 )
 
-// swarmBackend answers the API about connections.
-type swarmBackend struct {
+// connections answers the API about connections.
+type connections struct {
 	host *host.Host
 	cfg  host.ConnManager
 }
 
 // Peers implements server.Swarm.
-func (s swarmBackend) Peers(context.Context) ([]api.Peer, error) {
+func (s connections) Peers(context.Context) ([]api.Peer, error) {
 	peers := []api.Peer{}
 	for _, id := range s.host.Network().Peers() {
 		conns := s.host.Network().ConnsToPeer(id)
@@ -39,7 +39,7 @@ func (s swarmBackend) Peers(context.Context) ([]api.Peer, error) {
 	return peers, nil
 }
 
-func (s swarmBackend) describe(id peer.ID, conns []network.Conn) api.Peer {
+func (s connections) describe(id peer.ID, conns []network.Conn) api.Peer {
 	p := api.Peer{
 		ID:             id.String(),
 		Direction:      strings.ToLower(conns[0].Stat().Direction.String()),
@@ -60,7 +60,7 @@ func (s swarmBackend) describe(id peer.ID, conns []network.Conn) api.Peer {
 }
 
 // Connect implements server.Swarm.
-func (s swarmBackend) Connect(ctx context.Context, addr string) (api.Connected, error) {
+func (s connections) Connect(ctx context.Context, addr string) (api.Connected, error) {
 	infos, err := host.ParsePeers([]string{addr})
 	if err != nil {
 		return api.Connected{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
@@ -104,7 +104,7 @@ func dialError(err error) error {
 }
 
 // Disconnect implements server.Swarm.
-func (s swarmBackend) Disconnect(_ context.Context, name string) error {
+func (s connections) Disconnect(_ context.Context, name string) error {
 	id, err := peerID(name)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func peerID(name string) (peer.ID, error) {
 }
 
 // Addrs implements server.Swarm.
-func (s swarmBackend) Addrs(context.Context) ([]api.PeerAddresses, error) {
+func (s connections) Addrs(context.Context) ([]api.PeerAddresses, error) {
 	all := []api.PeerAddresses{}
 	for _, id := range s.host.Peerstore().PeersWithAddrs() {
 		if id == s.host.ID() {
@@ -156,7 +156,7 @@ func (s swarmBackend) Addrs(context.Context) ([]api.PeerAddresses, error) {
 }
 
 // Resources implements server.Swarm.
-func (s swarmBackend) Resources(context.Context) (api.Resources, error) {
+func (s connections) Resources(context.Context) (api.Resources, error) {
 	totals := s.host.Bandwidth.GetBandwidthTotals()
 	r := api.Resources{
 		ConnsLow:  s.cfg.Low,

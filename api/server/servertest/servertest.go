@@ -133,7 +133,7 @@ func Run(t *testing.T, s *server.Server) (dir, url string, stop func() error) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx, tcp, unix) }()
+	go func() { done <- s.Run(ctx, context.Background(), tcp, unix) }()
 	stop = func() error {
 		cancel()
 		return <-done

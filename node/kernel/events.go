@@ -1,0 +1,34 @@
+package kernel
+
+import (
+	"context"
+
+	"github.com/decube/decube/block"
+)
+
+// Events tells parts what happens in the kernel. Parts ask to be told while they are
+// prepared or opened, from one goroutine; they are told from any.
+type Events struct {
+	onDamaged []func(block.ID)
+	onRemoved []func(context.Context, []block.ID)
+}
+
+// OnDamaged has f called for each block that was found damaged, and put aside, or that is
+// missing. f must not block: whoever read the block waits for it.
+func (e *Events) OnDamaged(f func(block.ID)) { e.onDamaged = append(e.onDamaged, f) }
+
+// OnRemoved has f called with the blocks that a collection has removed. The collection waits
+// for it.
+func (e *Events) OnRemoved(f func(context.Context, []block.ID)) { e.onRemoved = append(e.onRemoved, f) }
+
+func (e *Events) damaged(id block.ID) {
+	for _, f := range e.onDamaged {
+		f(id)
+	}
+}
+
+func (e *Events) removed(ctx context.Context, ids []block.ID) {
+	for _, f := range e.onRemoved {
+		f(ctx, ids)
+	}
+}

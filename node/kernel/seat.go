@@ -1,0 +1,232 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	drainWithin  = 10 * time.Second // of all parts together
+	stopWithin   = 5 * time.Second  // of one part
+	againFirst   = time.Second      // until a part that failed runs again; doubles
+	againSlowest = 5 * time.Minute
+)
+
+// seat is a part in its place in the list.
+type seat struct {
+	Part
+
+	log     *slog.Logger
+	kernel  *Kernel
+	gate    *gate
+	running Running
+
+	cancel context.CancelFunc // nil before start
+	done   chan struct{}      // closed when the part has stopped by itself, or as it was told
+	err    error              // of Run while it stopped as it was told, to be read after done
+
+	mu     sync.Mutex
+	failed error // why it has stopped by itself
+
+	closing sync.Once
+	closed  error
+}
+
+func newSeat(p Part, k *Kernel) *seat {
+	s := &seat{Part: p, log: k.Log, kernel: k, gate: newGate(p.Name())}
+	k.Available = s.gate.err
+	return s
+}
+
+// open opens the part.
+func (s *seat) open(ctx context.Context) (err error) {
+	if s.running, err = s.Open(ctx, s.kernel); err != nil {
+		return fmt.Errorf("opening %s: %w", s.Name(), err)
+	}
+	for i := range s.running.Routes {
+		s.running.Routes[i].Gate = s.gate.enter
+	}
+	s.gate.open()
+	return nil
+}
+
+// start runs the part until stop.
+func (s *seat) start(ctx context.Context) {
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.done = make(chan struct{})
+	go func() {
+		defer close(s.done)
+		s.run(ctx)
+	}()
+}
+
+// run runs the part until ctx is done or it fails for good.
+func (s *seat) run(ctx context.Context) {
+	if s.running.Run == nil {
+		return
+	}
+	for pause := againFirst; ; pause = min(2*pause, againSlowest) {
+		began := time.Now()
+		err := s.running.Run(ctx)
+		if ctx.Err() != nil {
+			s.err = s.wrap(err)
+			return
+		}
+		if err == nil {
+			return // there is nothing to do
+		}
+		if !s.running.Again {
+			s.fail(err)
+			return
+		}
+		if time.Since(began) > againSlowest {
+			pause = againFirst
+		}
+		s.log.Warn("a part has failed and is run again", "part", s.Name(), "after", pause, "err", err)
+		s.gate.close(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+			s.gate.open()
+		}
+	}
+}
+
+// fail stops what is left of a part whose Run has failed.
+func (s *seat) fail(err error) {
+	s.log.Error("a part has stopped; the node goes on without it", "part", s.Name(), "err", err)
+	s.mu.Lock()
+	s.failed = err
+	s.mu.Unlock()
+	select {
+	case <-s.gate.close(err):
+		if err := s.close(); err != nil {
+			s.log.Error("a part that has stopped was not closed", "part", s.Name(), "err", err)
+		}
+	case <-time.After(stopWithin):
+		s.log.Error("a part that has stopped stays open: it is still asked", "part", s.Name())
+	}
+}
+
+// failure returns why the part has stopped by itself, or nil.
+func (s *seat) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// stop has the part stop, without closing it. It reports whether all of it has ended.
+func (s *seat) stop() (ended bool) {
+	within := time.NewTimer(stopWithin)
+	defer within.Stop()
+	left := s.gate.close(errStopped)
+	if s.cancel != nil {
+		s.cancel()
+		select {
+		case <-s.done:
+		case <-within.C:
+			return false
+		}
+	}
+	select {
+	case <-left:
+		return true
+	case <-within.C:
+		return false
+	}
+}
+
+// close closes the part once.
+func (s *seat) close() error {
+	s.closing.Do(func() {
+		s.gate.close(errStopped)
+		if s.running.Close != nil {
+			s.closed = s.wrap(s.running.Close())
+		}
+	})
+	return s.closed
+}
+
+// wrap says whose error one is; nil stays nil.
+func (s *seat) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", s.Name(), err)
+}
+
+// warnings returns what an operator should know of the part.
+func (s *seat) warnings(ctx context.Context) []string {
+	if err := s.failure(); err != nil {
+		return []string{fmt.Sprintf("%s: it has stopped, and the node goes on without it: %v; mend that and start the node again", s.Name(), err)}
+	}
+	if s.running.Warnings == nil {
+		return nil
+	}
+	ctx, leave, err := s.gate.enter(ctx)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer leave()
+	return s.running.Warnings(ctx)
+}
+
+// drain ends what others began in all parts, together.
+func drain(ctx context.Context, seats []*seat) error {
+	ctx, cancel := context.WithTimeout(ctx, drainWithin)
+	defer cancel()
+	errs := make([]error, len(seats))
+	var draining sync.WaitGroup
+	for i, s := range seats {
+		if s.running.Drain == nil || s.gate.err() != nil {
+			continue
+		}
+		draining.Go(func() {
+			if err := s.running.Drain(ctx); err != nil && ctx.Err() == nil {
+				errs[i] = s.wrap(err)
+			}
+		})
+	}
+	all := make(chan struct{})
+	go func() {
+		defer close(all)
+		draining.Wait()
+	}()
+	select {
+	case <-all:
+		return errors.Join(errs...)
+	case <-ctx.Done():
+	}
+	// Whoever does not come back when its context is done is named when it is stopped.
+	for _, s := range seats {
+		s.log.Debug("draining was cut off", "part", s.Name())
+	}
+	return nil
+}
+
+// errStuck is returned for a part that does not stop.
+var errStuck = fmt.Errorf("it does not stop within %v", stopWithin)
+
+// stop stops parts, the last first, and closes them. A part that does not stop is named, and
+// what it may use stays open: stuck is true then.
+func stop(seats []*seat) (stuck bool, err error) {
+	var errs []error
+	for _, s := range slices.Backward(seats) {
+		if !s.stop() {
+			stuck = true
+			errs = append(errs, s.wrap(errStuck))
+			continue
+		}
+		errs = append(errs, s.err)
+		if !stuck {
+			errs = append(errs, s.close())
+		}
+	}
+	return stuck, errors.Join(errs...)
+}

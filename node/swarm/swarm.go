@@ -1,0 +1,69 @@
+// Package swarm is the part of a node that is in touch with other peers: it keeps dialling
+// the bootstrap peers, knows whether others can reach this one, and answers what an operator
+// asks about connections, addresses and the DHT.
+package swarm
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/api/server/swarmapi"
+	"github.com/decube/decube/node/host"
+	"github.com/decube/decube/node/kernel"
+)
+
+// Part is the part.
+type Part struct {
+	cfg  host.Config
+	file string // in which the bootstrap peers are changed
+
+	host      *host.Host
+	contacts  *host.Bootstrap
+	bootstrap *bootstrap
+	reach     reachability
+}
+
+var _ kernel.Part = (*Part)(nil)
+
+// New returns the part with valid settings, and the file that they are in.
+func New(cfg host.Config, file string) *Part { return &Part{cfg: cfg, file: file} }
+
+// Name implements kernel.Part.
+func (p *Part) Name() string { return "swarm" }
+
+// Open implements kernel.Part.
+func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error) {
+	peers, err := host.ParsePeers(p.cfg.Bootstrap)
+	if err != nil {
+		return kernel.Running{}, err
+	}
+	p.host = k.Host
+	p.contacts = host.NewBootstrap(k.Host, peers, k.Log.With("room", "bootstrap"))
+	p.bootstrap = &bootstrap{contacts: p.contacts, file: p.file, addrs: p.cfg.Bootstrap}
+	return kernel.Running{
+		Run: p.run,
+		Routes: []server.Group{swarmapi.Group(swarmapi.Backend{
+			Swarm: connections{k.Host, p.cfg.ConnManager}, Bootstrap: p.bootstrap, Routing: routing{k.DHT, k.Host},
+		})},
+		Status:   func(st *api.Status) { st.Reachability = p.reach.String() },
+		Warnings: p.warnings,
+	}, nil
+}
+
+func (p *Part) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.contacts.Run(ctx) })
+	g.Go(func() error { return p.reach.run(ctx, p.host.EventBus()) })
+	return g.Wait()
+}
+
+func (p *Part) warnings(ctx context.Context) []string {
+	peers, err := p.bootstrap.List(ctx)
+	if err == nil && len(peers) == 0 && len(p.host.Network().Peers()) == 0 {
+		return []string{"no bootstrap peers are set and no peer is connected: others can be found only when they connect"}
+	}
+	return nil
+}
