@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/blocksession"
@@ -12,7 +11,6 @@ import (
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
-	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/exitcode"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/snapshot"
@@ -44,8 +42,7 @@ type access struct {
 	keeper
 
 	daemon *client.Client // nil without a daemon
-	store  *blockstore.Store
-	unlock func() error
+	repo   *local.Opened  // nil with one
 }
 
 // open reaches the repo's daemon or, when none runs, opens the repo itself and
@@ -59,58 +56,27 @@ func (e *env) open(ctx context.Context, rebuild bool) (*access, error) {
 	case !errors.Is(err, api.ErrUnreachable) || e.url != "":
 		return nil, err
 	}
-	guard, lockErr := repo.Lock(e.repo)
-	if errors.Is(lockErr, repo.ErrLocked) {
-		return nil, exitcode.With(fmt.Errorf("the daemon does not answer (%w), and the repository cannot be opened without it: %w", err, lockErr), exitcode.Locked)
+	x, openErr := local.Open(ctx, e.repo, local.Opening{Read: true, Rebuild: rebuild})
+	switch {
+	case errors.Is(openErr, repo.ErrLocked):
+		return nil, exitcode.With(fmt.Errorf("the daemon does not answer (%w), and the repository cannot be opened without it: %w", err, openErr), exitcode.Locked)
+	case errors.Is(openErr, blockstore.ErrIndex):
+		return nil, fmt.Errorf("opening the block store without a daemon: %w", openErr)
+	case openErr != nil:
+		return nil, openErr
 	}
-	readOnly := repo.IsReadOnly(lockErr)
-	if readOnly {
-		guard, lockErr = repo.LockReadOnly(e.repo)
+	if x.NoSpace != nil {
+		e.warn("%v; it is open for reading only", x.NoSpace)
 	}
-	if lockErr != nil {
-		return nil, lockErr
-	}
-	store, err := openStore(ctx, e, readOnly, rebuild)
-	if err != nil {
-		return nil, errors.Join(err, guard.Unlock())
+	if rep := x.Rebuilt; rep != nil {
+		e.note("Made a new index: %s, %s; %s damaged. The old one is in %s.", plural(rep.Blocks, "block"), size(rep.Bytes), count(rep.Damaged), rep.OldDir)
 	}
 	how := "directly, without the network"
-	if readOnly {
+	if x.ReadOnly {
 		how = "for reading only, for it cannot be written, and without the network"
 	}
 	e.note("No daemon is running: working on %s %s.", e.repo, how)
-	return &access{keeper: offline{local.New(store, e.repo, local.Options{})}, store: store, unlock: guard.Unlock}, nil
-}
-
-// openStore opens the block store; the repo's lock is held. One that the disk has no
-// room to open is opened for reading only: what is kept can be restored.
-func openStore(ctx context.Context, e *env, readOnly, rebuild bool) (*blockstore.Store, error) {
-	cfg := blockstore.Default()
-	source := config.Source{File: repo.Dir(e.repo).Config(), Environ: os.Environ()}
-	if _, err := config.LoadSection("storage", &cfg, source); err != nil {
-		return nil, err
-	}
-	dir := repo.Dir(e.repo).Blocks()
-	store, err := blockstore.Open(dir, cfg, blockstore.Options{ReadOnly: readOnly})
-	if errors.Is(err, blockstore.ErrNoSpace) && !readOnly {
-		e.warn("%v; it is open for reading only", err)
-		return blockstore.Open(dir, cfg, blockstore.Options{ReadOnly: true})
-	}
-	if errors.Is(err, blockstore.ErrIndex) && rebuild && !readOnly {
-		rep, err := blockstore.Rebuild(ctx, dir, cfg, nil, blockstore.Options{})
-		if err != nil {
-			return nil, err
-		}
-		e.note("Made a new index: %s, %s; %s damaged. The old one is in %s.", plural(rep.Blocks, "block"), size(rep.Bytes), count(rep.Damaged), rep.OldDir)
-		return blockstore.Open(dir, cfg, blockstore.Options{})
-	}
-	if errors.Is(err, blockstore.ErrIndex) {
-		err = fmt.Errorf("%w; \"decubectl repo fsck --repair\" makes a new one", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening the block store without a daemon: %w", err)
-	}
-	return store, nil
+	return &access{keeper: offline{x.Store}, repo: x}, nil
 }
 
 // close gives the repo back.
@@ -119,7 +85,7 @@ func (x *access) close() error {
 		x.daemon.Close()
 		return nil
 	}
-	return errors.Join(x.store.Close(), x.unlock())
+	return x.repo.Close()
 }
 
 // blocks opens a session. With network set, blocks that the node lacks come from
@@ -128,11 +94,11 @@ func (x *access) blocks(ctx context.Context, network bool) (blocks, error) {
 	if x.daemon != nil {
 		return x.daemon.OpenSession(ctx, blocksession.Options{Network: network})
 	}
-	w, err := x.store.NewWriter(ctx)
+	w, err := x.repo.Blocks.NewWriter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return direct{w, x.store}, nil
+	return direct{w, x.repo.Blocks}, nil
 }
 
 // direct is a session on an open store.

@@ -25,18 +25,7 @@ import (
 // open opens everything from the bottom up. What needs closing is put on the list of closers
 // at once; parts close themselves before those.
 func (n *Node) open(ctx context.Context, o *Options) error {
-	if err := repo.Check(string(n.repo)); err != nil {
-		return err
-	}
-	guard, err := repo.Lock(string(n.repo))
-	if repo.IsReadOnly(err) {
-		err = fmt.Errorf("%w; a daemon must write to its repository, decubectl alone can list, verify and restore what is in it", err)
-	}
-	if err != nil {
-		return err
-	}
-	n.closeLater(guard.Unlock)
-	for _, step := range []func(context.Context, *Options) error{n.prepare, n.openStore, n.openHost, n.openDHT, n.openParts, n.listen, n.openAPI} {
+	for _, step := range []func(context.Context, *Options) error{n.openRepo, n.openHost, n.openDHT, n.openParts, n.listen, n.openAPI} {
 		if err := step(ctx, o); err != nil {
 			return err
 		}
@@ -46,8 +35,8 @@ func (n *Node) open(ctx context.Context, o *Options) error {
 
 func (n *Node) closeLater(f func() error) { n.closers = append(n.closers, f) }
 
-// prepare gives each part its place, and has it prepare itself.
-func (n *Node) prepare(_ context.Context, o *Options) error {
+// prepare gives each part its seat, and has it prepare itself.
+func (n *Node) prepare(o *Options) error {
 	for _, p := range o.Parts {
 		name := p.Name()
 		s := newSeat(p, &Kernel{
@@ -63,21 +52,26 @@ func (n *Node) prepare(_ context.Context, o *Options) error {
 	return nil
 }
 
-func (n *Node) openStore(_ context.Context, o *Options) error {
-	opts := blockstore.Options{Log: n.log.With("room", "blockstore"), Observer: n.metrics}
-	store, err := blockstore.Open(n.repo.Blocks(), o.Storage, opts)
-	if errors.Is(err, blockstore.ErrNoSpace) {
-		// What is held can be served all the same.
-		n.log.Error("the block store is open for reading only until the daemon is started with more space", "err", err)
-		opts.ReadOnly = true
-		store, err = blockstore.Open(n.repo.Blocks(), o.Storage, opts)
+// openRepo locks the repository, has the parts prepare themselves, and opens the store.
+func (n *Node) openRepo(ctx context.Context, o *Options) error {
+	opened, err := local.Open(ctx, string(n.repo), local.Opening{
+		Storage: &o.Storage,
+		Store:   blockstore.Options{Log: n.log.With("room", "blockstore"), Observer: n.metrics},
+		Locked:  func() error { return n.prepare(o) },
+		Options: local.Options{Lacks: n.events.damaged, Removed: n.events.removed},
+	})
+	if repo.IsReadOnly(err) {
+		err = fmt.Errorf("%w; a daemon must write to its repository, decubectl alone can list, verify and restore what is in it", err)
 	}
 	if err != nil {
 		return err
 	}
-	n.store = store
-	n.closeLater(store.Close)
-	n.local = local.New(store, string(n.repo), local.Options{Lacks: n.events.damaged, Removed: n.events.removed})
+	n.closeLater(opened.Close)
+	if opened.NoSpace != nil {
+		// What is held can be served all the same.
+		n.log.Error("the block store is open for reading only until the daemon is started with more space", "err", opened.NoSpace)
+	}
+	n.store, n.local = opened.Blocks, opened.Store
 	return nil
 }
 
