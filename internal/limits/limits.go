@@ -4,6 +4,7 @@
 //	cgroup v2 memory.max ─┼─ least ── Machine.Memory ── GoMemory, and what protocols may hold
 //	v1 limit_in_bytes ────┘
 //	RLIMIT_NOFILE ─────────────────── Machine.Files
+//	Machine ── NewBudget ── Budget: connections and rows of protocols
 //
 // A container, or a service with a limit, has less memory than its host. A process that
 // takes the host's for its own is killed by the kernel where it should have collected

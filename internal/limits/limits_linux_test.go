@@ -5,8 +5,6 @@ import (
 	"testing/fstest"
 )
 
-const gib = 1 << 30
-
 func TestMemoryOf(t *testing.T) {
 	const host = "MemTotal:       16777216 kB\nMemFree: 1 kB\n" // 16 GiB
 	for what, c := range map[string]struct {
