@@ -97,6 +97,7 @@ func TestRulesFindViolations(t *testing.T) {
 		"a driver holds states":           {[]string{"./ledger/driver: ./ledger/exec", "./ledger/exec: ./ledger/state"}, "", ""},
 		"values draw":                     {[]string{"./ledger/body: math/rand/v2"}, "ledger/body", "ledger/body imports math/rand/v2"},
 		"a policy asks the clock":         {[]string{"./ledger/admission: fmt time"}, "ledger/admission", "ledger/admission imports time"},
+		"who is served depends on a lock": {[]string{"./internal/admission: time net/netip sync"}, "internal/admission", "internal/admission imports sync"},
 		"a policy's keys":                 {[]string{"./ledger/admission: ./ledger/sig", "./ledger/sig: sync"}, "", ""},
 		"a core links a library":          {[]string{"./ledger/quorum: example.org/x"}, "ledger/quorum", "ledger/quorum imports example.org/x"},
 		"a driver may do all that":        {[]string{"./ledger: ./ledger/pbft os time net", "./ledger/pbft: fmt", "fmt: os"}, "", ""},
