@@ -1,6 +1,9 @@
-// Package admission decides which streams of other peers are served, and which of
-// them go when there are too many. It is pure: it has no goroutine, clock or chance of its
-// own, and instants are given.
+// Package admission decides which streams of other peers are served, which of them go
+// when there are too many, and whose turn it is to be sent something. It is pure: it has no
+// goroutine, clock or chance of its own, and instants are given.
+//
+//	Table   who is served: places, memory, clocks
+//	Queue   who is sent the next step of an answer, and when
 //
 // One rule decides most of it: who holds most loses first, its idlest first. Holders are
 // looked at by prefix (IPv4 /24, IPv6 /48), then by address (/32, /56), by peer and by

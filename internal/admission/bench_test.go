@@ -114,3 +114,20 @@ func BenchmarkStep(b *testing.B) {
 		t.Release(p, 256<<10)
 	}
 }
+
+// BenchmarkTurn is what a step of one of 1,000 streams that all wait costs.
+func BenchmarkTurn(b *testing.B) {
+	q, err := admission.NewQueue(admission.PaceFor(2, admission.Unbounded))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range benchPlaces {
+		q.Ask(q.Join(benchHolder(i)), step)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s, _ := q.Next(start)
+		q.Done(s)
+		q.Ask(s, step)
+	}
+}

@@ -1,0 +1,284 @@
+package admission
+
+import (
+	"fmt"
+	"time"
+)
+
+// Unbounded is the rate of a queue that sends as fast as it can.
+const Unbounded int64 = 1 << 62
+
+// leastCost is what a step counts for at least, as a part of the longest: what it costs to
+// take turns is paid by who wants many small ones.
+const leastCost = 64
+
+// Pace bounds what is sent at a time. The zero value is not valid; start from [PaceFor].
+type Pace struct {
+	Step  int64 // bytes of the longest step
+	Under int   // steps under way, unless they are all of one peer
+	Rate  int64 // bytes a second of all together, or Unbounded
+}
+
+// PaceFor returns the pace of a machine of so many cores: two steps a core, of 256 KiB.
+func PaceFor(cores int, rate int64) Pace {
+	return Pace{Step: 256 << 10, Under: 2 * max(1, cores), Rate: rate}
+}
+
+// Validate returns ErrInvalid unless something may be sent.
+func (p Pace) Validate() error {
+	if p.Step <= 0 || p.Under <= 0 || p.Rate <= 0 || p.Rate > Unbounded {
+		return fmt.Errorf("%w: steps of %d bytes, %d under way, %d bytes a second: want more than 0", ErrInvalid, p.Step, p.Under, p.Rate)
+	}
+	return nil
+}
+
+// Seat is one stream's in a queue, which no other gets any more. 0 is none.
+type Seat uint64
+
+// Queue says whose turn it is to be sent something, by deficit round robin: in each round
+// a prefix is sent as many steps as its weight, which is divided in the same way among its
+// addresses, their peers, and their streams. A stranger's weight is 1, a known peer's 2,
+// that of others 4, and that of a group the largest in it. Who has waited with a step to
+// send has to wait for at most one round of the others.
+//
+// A stream asks for one step at a time, and while it is sent others have their turns. What
+// it may still send of its round is kept for when it asks again.
+//
+// Each call takes a time that does not depend on how many wait. Instants must not decrease.
+// It is not safe for concurrent use.
+type Queue struct {
+	pace   Pace
+	root   *turn
+	seats  map[Seat]*turn
+	under  int
+	active int // peers who wait or are being sent something
+	free   time.Time
+	last   Seat
+}
+
+// turn is a stream, or a group of them, that has turns.
+type turn struct {
+	key   key
+	above *turn
+	below map[key]*turn
+	peer  bool
+
+	seats          int    // streams in it
+	weights        [5]int // of them, by weight
+	waiting, under int    // steps in it
+
+	// Those below that wait are in a list. The first one is being visited: it has been
+	// given what its weight is worth, and goes to the end when that has been sent.
+	first, last, before, after *turn
+	visited                    bool
+	credit                     int64
+
+	seat  Seat  // of a stream
+	asked int64 // bytes of its step
+}
+
+// NewQueue returns an empty queue, and ErrInvalid for a pace that is not valid.
+func NewQueue(p Pace) (*Queue, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	return &Queue{pace: p, root: &turn{}, seats: map[Seat]*turn{}}, nil
+}
+
+// Join returns a seat for a stream, which is to leave it.
+func (q *Queue) Join(who Holder) Seat {
+	q.last++
+	at := q.root
+	path := who.path()
+	for level, k := range path {
+		at = at.child(k)
+		at.peer = level == len(path)-1
+	}
+	s := &turn{above: at, seat: q.last}
+	q.seats[q.last] = s
+	for at := s; at != nil; at = at.above {
+		at.seats++
+		at.weights[who.Class.weight()]++
+	}
+	return q.last
+}
+
+// weight is how much of what is sent a class gets for each byte that a stranger gets.
+func (c Class) weight() int {
+	switch c {
+	case Stranger:
+		return 1
+	case Known:
+		return 2
+	default:
+		return 4
+	}
+}
+
+func (t *turn) child(k key) *turn {
+	c := t.below[k]
+	if c == nil {
+		if t.below == nil {
+			t.below = map[key]*turn{}
+		}
+		c = &turn{key: k, above: t}
+		t.below[k] = c
+	}
+	return c
+}
+
+// Leave gives a seat back, with the step that it has asked for or is being sent.
+func (q *Queue) Leave(s Seat) {
+	t := q.seats[s]
+	if t == nil {
+		return
+	}
+	if t.waiting > 0 {
+		q.wait(t, -1)
+	}
+	q.Done(s)
+	delete(q.seats, s)
+	weight := t.weight()
+	for at := t; at != nil; at = at.above {
+		at.seats--
+		at.weights[weight]--
+		if at.seats == 0 && at.seat == 0 && at.above != nil {
+			delete(at.above.below, at.key)
+		}
+	}
+}
+
+// Ask is told that a stream waits with a step of so many bytes, at least 1; one above the
+// longest counts as that. It is ignored of a stream that waits or is being sent something.
+func (q *Queue) Ask(s Seat, n int64) {
+	t := q.seats[s]
+	if t == nil || t.waiting+t.under > 0 {
+		return
+	}
+	t.asked = max(1, min(n, q.pace.Step))
+	q.wait(t, 1)
+}
+
+// Next returns the stream whose turn it is, of which Done is to be told when it has sent
+// its step; to be called until there is none. Without one, next is when there may be, or
+// zero if that is after some Ask, Done or Leave.
+func (q *Queue) Next(now time.Time) (s Seat, next time.Time) {
+	switch {
+	case q.root.waiting == 0, q.under >= q.pace.Under && q.active > 1:
+		return 0, time.Time{}
+	case q.free.After(now):
+		return 0, q.free
+	}
+	t := q.root
+	for t.seat == 0 {
+		t = t.visit(q.pace.Step)
+	}
+	if q.pace.Rate < Unbounded {
+		if q.free.Before(now) {
+			q.free = now
+		}
+		q.free = q.free.Add(time.Duration(float64(t.asked) / float64(q.pace.Rate) * float64(time.Second)))
+	}
+	q.wait(t, -1)
+	q.send(t, 1)
+	for at := t; at.above != nil; at = at.above {
+		at.credit -= max(t.asked, q.pace.Step/leastCost)
+		if at.waiting > 0 && at.credit <= 0 { // its visit is over
+			at.above.unlist(at)
+			at.above.list(at)
+		}
+	}
+	return t.seat, time.Time{}
+}
+
+// Done is told that the step of a stream was sent, or never will be.
+func (q *Queue) Done(s Seat) {
+	if t := q.seats[s]; t != nil && t.under > 0 {
+		q.send(t, -1)
+	}
+}
+
+// visit returns who of those below has its turn.
+func (t *turn) visit(step int64) *turn {
+	c := t.first
+	if !c.visited { // what it owes is less than a step, and it is given at least one
+		c.visited = true
+		c.credit += step * int64(c.weight())
+	}
+	return c
+}
+
+// weight returns the largest weight of the streams in it.
+func (t *turn) weight() int {
+	for w := len(t.weights) - 1; w > 1; w-- {
+		if t.weights[w] > 0 {
+			return w
+		}
+	}
+	return 1
+}
+
+// wait counts one step more, or less, that waits.
+func (q *Queue) wait(t *turn, n int) {
+	for at := t; at != nil; at = at.above {
+		q.change(at, &at.waiting, n)
+		switch {
+		case at.above == nil:
+		case n > 0 && at.waiting == 1:
+			at.above.list(at)
+		case n < 0 && at.waiting == 0:
+			at.above.unlist(at)
+		}
+	}
+}
+
+// send counts one step more, or less, that is under way.
+func (q *Queue) send(t *turn, n int) {
+	q.under += n
+	for at := t; at != nil; at = at.above {
+		q.change(at, &at.under, n)
+	}
+}
+
+// change changes a count of a turn, and that of the peers who are active.
+func (q *Queue) change(t *turn, count *int, n int) {
+	was := t.waiting+t.under > 0
+	*count += n
+	if is := t.waiting+t.under > 0; t.peer && was != is {
+		if is {
+			q.active++
+		} else {
+			q.active--
+		}
+	}
+}
+
+// list puts one that waits to the end, unless it comes back while it was being visited and
+// may still send: then it goes on at once.
+func (t *turn) list(c *turn) {
+	c.visited = c.visited && c.credit > 0
+	switch {
+	case t.first == nil:
+		t.first, t.last = c, c
+	case c.visited:
+		c.after, t.first.before = t.first, c
+		t.first = c
+	default:
+		c.before, t.last.after = t.last, c
+		t.last = c
+	}
+}
+
+func (t *turn) unlist(c *turn) {
+	if c.before == nil {
+		t.first = c.after
+	} else {
+		c.before.after = c.after
+	}
+	if c.after == nil {
+		t.last = c.before
+	} else {
+		c.after.before = c.before
+	}
+	c.before, c.after = nil, nil
+}
