@@ -14,20 +14,21 @@ const leastCost = 64
 
 // Pace bounds what is sent at a time. The zero value is not valid; start from [PaceFor].
 type Pace struct {
-	Step  int64 // bytes of the longest step
-	Under int   // steps under way, unless they are all of one peer
-	Rate  int64 // bytes a second of all together, or Unbounded
+	Step  int64         // bytes of the longest step
+	Under int           // steps under way, unless they are all of one peer
+	Hold  time.Duration // a step that takes longer does not count as under way
+	Rate  int64         // bytes a second of all together, or Unbounded
 }
 
 // PaceFor returns the pace of a machine of so many cores: two steps a core, of 256 KiB.
 func PaceFor(cores int, rate int64) Pace {
-	return Pace{Step: 256 << 10, Under: 2 * max(1, cores), Rate: rate}
+	return Pace{Step: 256 << 10, Under: 2 * max(1, cores), Hold: 20 * time.Millisecond, Rate: rate}
 }
 
 // Validate returns ErrInvalid unless something may be sent.
 func (p Pace) Validate() error {
-	if p.Step <= 0 || p.Under <= 0 || p.Rate <= 0 || p.Rate > Unbounded {
-		return fmt.Errorf("%w: steps of %d bytes, %d under way, %d bytes a second: want more than 0", ErrInvalid, p.Step, p.Under, p.Rate)
+	if p.Step <= 0 || p.Under <= 0 || p.Hold <= 0 || p.Rate <= 0 || p.Rate > Unbounded {
+		return fmt.Errorf("%w: steps of %d bytes, %d under way for %v, %d bytes a second: want more than 0", ErrInvalid, p.Step, p.Under, p.Hold, p.Rate)
 	}
 	return nil
 }
@@ -44,14 +45,19 @@ type Seat uint64
 // A stream asks for one step at a time, and while it is sent others have their turns. What
 // it may still send of its round is kept for when it asks again.
 //
+// Steps under way are bounded because of what they cost this machine. One that takes long
+// waits for the other side: it is not counted any more, nor are the next ones of its stream
+// until one does not. Else few who do not read would have all turns.
+//
 // Each call takes a time that does not depend on how many wait. Instants must not decrease.
 // It is not safe for concurrent use.
 type Queue struct {
 	pace   Pace
 	root   *turn
 	seats  map[Seat]*turn
-	under  int
-	active int // peers who wait or are being sent something
+	going  list // steps under way that count, the oldest first
+	under  int  // how many they are
+	active int  // peers who wait or are being sent something
 	free   time.Time
 	last   Seat
 }
@@ -69,13 +75,21 @@ type turn struct {
 
 	// Those below that wait are in a list. The first one is being visited: it has been
 	// given what its weight is worth, and goes to the end when that has been sent.
-	first, last, before, after *turn
-	visited                    bool
-	credit                     int64
+	queue         list
+	before, after *turn // in a list
+	visited       bool
+	credit        int64
 
-	seat  Seat  // of a stream
-	asked int64 // bytes of its step
+	// Of a stream.
+	seat    Seat
+	asked   int64     // bytes of its step
+	since   time.Time // which is under way
+	counted bool      // as such
+	slow    bool      // the last one took long
 }
+
+// list is a list of turns, each of which is in no other.
+type list struct{ first, last *turn }
 
 // NewQueue returns an empty queue, and ErrInvalid for a pace that is not valid.
 func NewQueue(p Pace) (*Queue, error) {
@@ -128,7 +142,7 @@ func (t *turn) child(k key) *turn {
 }
 
 // Leave gives a seat back, with the step that it has asked for or is being sent.
-func (q *Queue) Leave(s Seat) {
+func (q *Queue) Leave(now time.Time, s Seat) {
 	t := q.seats[s]
 	if t == nil {
 		return
@@ -136,7 +150,7 @@ func (q *Queue) Leave(s Seat) {
 	if t.waiting > 0 {
 		q.wait(t, -1)
 	}
-	q.Done(s)
+	q.Done(now, s)
 	delete(q.seats, s)
 	weight := t.weight()
 	for at := t; at != nil; at = at.above {
@@ -163,9 +177,14 @@ func (q *Queue) Ask(s Seat, n int64) {
 // its step; to be called until there is none. Without one, next is when there may be, or
 // zero if that is after some Ask, Done or Leave.
 func (q *Queue) Next(now time.Time) (s Seat, next time.Time) {
+	for q.under > 0 && now.Sub(q.going.first.since) >= q.pace.Hold {
+		q.uncount(q.going.first)
+	}
 	switch {
-	case q.root.waiting == 0, q.under >= q.pace.Under && q.active > 1:
+	case q.root.waiting == 0:
 		return 0, time.Time{}
+	case q.under >= q.pace.Under && q.active > 1:
+		return 0, q.going.first.since.Add(q.pace.Hold)
 	case q.free.After(now):
 		return 0, q.free
 	}
@@ -179,28 +198,52 @@ func (q *Queue) Next(now time.Time) (s Seat, next time.Time) {
 		}
 		q.free = q.free.Add(time.Duration(float64(t.asked) / float64(q.pace.Rate) * float64(time.Second)))
 	}
-	q.wait(t, -1)
-	q.send(t, 1)
-	for at := t; at.above != nil; at = at.above {
-		at.credit -= max(t.asked, q.pace.Step/leastCost)
-		if at.waiting > 0 && at.credit <= 0 { // its visit is over
-			at.above.unlist(at)
-			at.above.list(at)
-		}
-	}
+	q.grant(t, now)
 	return t.seat, time.Time{}
 }
 
+// grant has a stream send its step.
+func (q *Queue) grant(t *turn, now time.Time) {
+	q.wait(t, -1)
+	q.send(t, 1)
+	t.since = now
+	if !t.slow {
+		t.counted = true
+		q.under++
+		q.going.push(t)
+	}
+	for at := t; at.above != nil; at = at.above {
+		at.credit -= max(t.asked, q.pace.Step/leastCost)
+		if at.waiting > 0 && at.credit <= 0 { // its visit is over
+			at.above.queue.remove(at)
+			at.above.list(at)
+		}
+	}
+}
+
 // Done is told that the step of a stream was sent, or never will be.
-func (q *Queue) Done(s Seat) {
-	if t := q.seats[s]; t != nil && t.under > 0 {
-		q.send(t, -1)
+func (q *Queue) Done(now time.Time, s Seat) {
+	t := q.seats[s]
+	if t == nil || t.under == 0 {
+		return
+	}
+	t.slow = now.Sub(t.since) >= q.pace.Hold
+	q.uncount(t)
+	q.send(t, -1)
+}
+
+// uncount has a step under way not count any more.
+func (q *Queue) uncount(t *turn) {
+	if t.counted {
+		t.counted = false
+		q.under--
+		q.going.remove(t)
 	}
 }
 
 // visit returns who of those below has its turn.
 func (t *turn) visit(step int64) *turn {
-	c := t.first
+	c := t.queue.first
 	if !c.visited { // what it owes is less than a step, and it is given at least one
 		c.visited = true
 		c.credit += step * int64(c.weight())
@@ -227,14 +270,13 @@ func (q *Queue) wait(t *turn, n int) {
 		case n > 0 && at.waiting == 1:
 			at.above.list(at)
 		case n < 0 && at.waiting == 0:
-			at.above.unlist(at)
+			at.above.queue.remove(at)
 		}
 	}
 }
 
 // send counts one step more, or less, that is under way.
 func (q *Queue) send(t *turn, n int) {
-	q.under += n
 	for at := t; at != nil; at = at.above {
 		q.change(at, &at.under, n)
 	}
@@ -257,26 +299,32 @@ func (q *Queue) change(t *turn, count *int, n int) {
 // may still send: then it goes on at once.
 func (t *turn) list(c *turn) {
 	c.visited = c.visited && c.credit > 0
-	switch {
-	case t.first == nil:
-		t.first, t.last = c, c
-	case c.visited:
-		c.after, t.first.before = t.first, c
-		t.first = c
-	default:
-		c.before, t.last.after = t.last, c
-		t.last = c
+	if first := t.queue.first; c.visited && first != nil {
+		c.after, first.before = first, c
+		t.queue.first = c
+		return
 	}
+	t.queue.push(c)
 }
 
-func (t *turn) unlist(c *turn) {
+// push puts one to the end.
+func (l *list) push(c *turn) {
+	if l.last == nil {
+		l.first, l.last = c, c
+		return
+	}
+	c.before, l.last.after = l.last, c
+	l.last = c
+}
+
+func (l *list) remove(c *turn) {
 	if c.before == nil {
-		t.first = c.after
+		l.first = c.after
 	} else {
 		c.before.after = c.after
 	}
 	if c.after == nil {
-		t.last = c.before
+		l.last = c.before
 	} else {
 		c.after.before = c.before
 	}

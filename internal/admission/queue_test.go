@@ -57,7 +57,7 @@ func (s *sender) run(steps int) {
 		if len(under) == 0 {
 			s.t.Fatal("nobody has a turn")
 		}
-		s.q.Done(under[0])
+		s.q.Done(start, under[0])
 		s.q.Ask(under[0], step)
 		under = under[1:]
 	}
@@ -73,7 +73,7 @@ func (s *sender) about(name string, want int) {
 
 func TestTurnsAreByWeight(t *testing.T) {
 	for _, under := range []int{1, 2, 3, 4, 8} {
-		s := newSender(t, admission.Pace{Step: step, Under: under, Rate: admission.Unbounded})
+		s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: under, Rate: admission.Unbounded})
 		for _, name := range []string{"s1.1a", "k2.1a", "m3.1a", "p4.1a"} {
 			for range 10 {
 				s.join(name)
@@ -86,7 +86,7 @@ func TestTurnsAreByWeight(t *testing.T) {
 		s.about("p4.1a", 400)
 	}
 	// With one stream each, what has a turn left goes on as soon as it asks again.
-	s := newSender(t, admission.Pace{Step: step, Under: 1, Rate: admission.Unbounded})
+	s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: 1, Rate: admission.Unbounded})
 	for _, name := range []string{"s1.1a", "k2.1a", "m3.1a", "p4.1a"} {
 		s.join(name)
 	}
@@ -97,7 +97,7 @@ func TestTurnsAreByWeight(t *testing.T) {
 }
 
 func TestTurnsAreByPrefix(t *testing.T) {
-	s := newSender(t, admission.Pace{Step: step, Under: 1, Rate: admission.Unbounded})
+	s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: 1, Rate: admission.Unbounded})
 	for i := range 100 {
 		s.join(fmt.Sprintf("s1.%da", i%5))
 		s.join(fmt.Sprintf("s1.1%c", 'b'+i%20))
@@ -117,7 +117,7 @@ func TestTurnsAreByPrefix(t *testing.T) {
 }
 
 func TestOnePeerNeedsNoTurns(t *testing.T) {
-	q, err := admission.NewQueue(admission.Pace{Step: step, Under: 2, Rate: admission.Unbounded})
+	q, err := admission.NewQueue(admission.Pace{Step: step, Hold: time.Second, Under: 2, Rate: admission.Unbounded})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,20 +136,20 @@ func TestOnePeerNeedsNoTurns(t *testing.T) {
 		t.Fatalf("with 9 steps under way %d has a turn", s)
 	}
 	for s := range admission.Seat(8) {
-		q.Done(s + 1)
+		q.Done(start, s+1)
 	}
 	if s := next(); s != other && s != 10 {
 		t.Fatalf("with one step under way %d has a turn", s)
 	}
-	q.Leave(9)
-	q.Leave(9)
+	q.Leave(start, 9)
+	q.Leave(start, 9)
 	if next() == 0 || next() != 0 {
 		t.Fatal("not two are under way")
 	}
 }
 
 func TestRate(t *testing.T) {
-	q, err := admission.NewQueue(admission.Pace{Step: step, Under: 100, Rate: step / 2})
+	q, err := admission.NewQueue(admission.Pace{Step: step, Hold: time.Second, Under: 100, Rate: step / 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,12 +167,12 @@ func TestRate(t *testing.T) {
 		if got, _ := q.Next(now); got != s {
 			t.Fatalf("step %d: %d has a turn, want %d", i, got, s)
 		}
-		q.Done(s)
+		q.Done(now, s)
 		q.Ask(seats[(i+1)%3], 1)
 		if got, next := q.Next(now); got != 0 || next != now.Add(c.then) {
 			t.Fatalf("after step %d: %d has a turn, or again after %v, want %v", i, got, next.Sub(now), c.then)
 		}
-		q.Leave(seats[(i+1)%3])
+		q.Leave(now, seats[(i+1)%3])
 		seats[(i+1)%3] = q.Join(holder(t, "s1.1b"))
 		now = now.Add(c.then)
 	}
@@ -188,7 +188,14 @@ func TestRate(t *testing.T) {
 }
 
 func TestPacesThatAreNone(t *testing.T) {
-	for _, p := range []admission.Pace{{}, {Step: 1, Under: 1}, {Step: 1, Rate: 1}, {Under: 1, Rate: 1}, {Step: 1, Under: 1, Rate: admission.Unbounded + 1}} {
+	for _, p := range []admission.Pace{
+		{},
+		{Step: 1, Under: 1, Hold: 1},
+		{Step: 1, Hold: 1, Rate: 1},
+		{Under: 1, Hold: 1, Rate: 1},
+		{Step: 1, Under: 1, Rate: 1},
+		{Step: 1, Under: 1, Hold: 1, Rate: admission.Unbounded + 1},
+	} {
 		if _, err := admission.NewQueue(p); !errors.Is(err, admission.ErrInvalid) {
 			t.Errorf("%+v: %v", p, err)
 		}
@@ -202,15 +209,18 @@ func TestPacesThatAreNone(t *testing.T) {
 type queued struct {
 	path  [4]string // prefix, address, peer and seat
 	class admission.Class
-	under bool
 	asked int64
+	under bool      // it is being sent
+	since time.Time // that began
+	free  bool      // it does not count as under way
+	slow  bool      // the last step took long
 }
 
 // Whatever happens, no more steps are under way than may be, one is whenever somebody waits
 // and may, and of two who wait none is sent more than its weight before the other is.
 func TestModelOfTurns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		pace := admission.Pace{Step: 64, Under: rapid.IntRange(1, 4).Draw(t, "under"), Rate: admission.Unbounded}
+		pace := admission.Pace{Step: 64, Hold: 3 * time.Second, Under: rapid.IntRange(1, 4).Draw(t, "under"), Rate: admission.Unbounded}
 		q, err := admission.NewQueue(pace)
 		if err != nil {
 			t.Fatal(err)
@@ -242,19 +252,28 @@ func TestModelOfTurns(t *testing.T) {
 			s := rapid.SampledFrom(slices.Sorted(maps.Keys(seats))).Draw(t, "seat")
 			return s, seats[s]
 		}
+		now := start
 		under := func() (n int) {
 			for _, s := range seats {
-				if s.under {
+				if s.under && !s.free && now.Sub(s.since) < pace.Hold {
 					n++
 				}
 			}
 			return n
 		}
+		done := func(seat admission.Seat) {
+			q.Done(now, seat)
+			if s := seats[seat]; s.under {
+				s.asked, s.under, s.slow = 0, false, now.Sub(s.since) >= pace.Hold
+			}
+		}
 		grant := func(t *rapid.T) {
-			seat, _ := q.Next(start)
+			seat, next := q.Next(now)
 			if seat == 0 {
 				if waits := slices.ContainsFunc(slices.Collect(maps.Values(seats)), func(s *queued) bool { return s.asked > 0 && !s.under }); waits && (under() < pace.Under || peers() == 1) {
 					t.Fatalf("somebody waits while %d steps of %d are under way", under(), pace.Under)
+				} else if waits && (!next.After(now) || next.After(now.Add(pace.Hold))) {
+					t.Fatalf("the next turn may be in %v", next.Sub(now))
 				}
 				return
 			}
@@ -288,7 +307,7 @@ func TestModelOfTurns(t *testing.T) {
 				}
 				delete(since, own)
 			}
-			s.under = true
+			s.under, s.since, s.free = true, now, s.slow
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(*rapid.T) {
@@ -317,24 +336,24 @@ func TestModelOfTurns(t *testing.T) {
 			},
 			"next": grant, "next again": grant, "and again": grant,
 			"done": func(t *rapid.T) {
-				seat, s := some(t)
-				q.Done(seat)
-				if s.under {
-					s.asked, s.under = 0, false
-				}
+				seat, _ := some(t)
+				done(seat)
+			},
+			"wait": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(1, 3).Draw(t, "seconds")) * time.Second)
 			},
 			"done, and more": func(t *rapid.T) {
 				for _, seat := range slices.Sorted(maps.Keys(seats)) {
-					q.Done(seat)
-					if s := seats[seat]; s.under {
-						s.asked, s.under = pace.Step, false
+					if seats[seat].under {
+						done(seat)
+						seats[seat].asked = pace.Step
 						q.Ask(seat, pace.Step)
 					}
 				}
 			},
 			"leave": func(t *rapid.T) {
 				seat, _ := some(t)
-				q.Leave(seat)
+				q.Leave(now, seat)
 				delete(seats, seat)
 			},
 		})
@@ -342,14 +361,14 @@ func TestModelOfTurns(t *testing.T) {
 }
 
 func TestSmallStepsCostATurn(t *testing.T) {
-	s := newSender(t, admission.Pace{Step: step, Under: 1, Rate: admission.Unbounded})
+	s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: 1, Rate: admission.Unbounded})
 	large, small := s.join("s1.1a"), s.q.Join(holder(t, "s2.1a"))
 	s.q.Ask(small, 1)
 	n := map[admission.Seat]int{}
 	for n[large] < 10 {
 		seat, _ := s.q.Next(start)
 		n[seat]++
-		s.q.Done(seat)
+		s.q.Done(start, seat)
 		s.q.Ask(seat, map[admission.Seat]int64{large: step, small: 1}[seat])
 	}
 	if n[small] < 9*64 || n[small] > 11*64 {
@@ -358,7 +377,7 @@ func TestSmallStepsCostATurn(t *testing.T) {
 }
 
 func TestWhoLeavesLeavesNothing(t *testing.T) {
-	s := newSender(t, admission.Pace{Step: step, Under: 1, Rate: admission.Unbounded})
+	s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: 1, Rate: admission.Unbounded})
 	for range 10 {
 		s.join("s1.1a")
 		s.join("s2.1a")
@@ -367,10 +386,61 @@ func TestWhoLeavesLeavesNothing(t *testing.T) {
 	// waits behind it has its turn.
 	member := s.join("m1.1b")
 	last := s.join("s1.1a")
-	s.q.Leave(last)
-	s.q.Leave(member)
+	s.q.Leave(start, last)
+	s.q.Leave(start, member)
 	s.join("s1.1a")
 	s.run(400)
 	s.about("s1.1a", 200)
 	s.about("s2.1a", 200)
+}
+
+// Those who do not read what they are sent have no turns of others.
+func TestSlowReadersHoldNoTurns(t *testing.T) {
+	q, err := admission.NewQueue(admission.PaceFor(1, admission.Unbounded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := start
+	var slow []admission.Seat
+	for i := range 8 {
+		slow = append(slow, q.Join(holder(t, fmt.Sprintf("s%d.1a", i+1))))
+	}
+	other := q.Join(holder(t, "s9.1a"))
+	wait := func() (waited time.Duration) { // for other's turn
+		q.Ask(other, step)
+		for {
+			seat, next := q.Next(now)
+			switch seat {
+			case other:
+				q.Done(now, other)
+				return waited
+			case 0:
+				waited += next.Sub(now)
+				now = next
+			}
+		}
+	}
+	for _, s := range slow {
+		q.Ask(s, step)
+	}
+	if waited := wait(); waited != 80*time.Millisecond {
+		t.Errorf("behind 8 who do not read, of whom 2 are sent something, one waits for %v", waited)
+	}
+	now = now.Add(time.Second)
+	for _, s := range slow {
+		q.Done(now, s)
+		q.Ask(s, step)
+	}
+	if waited := wait(); waited != 0 {
+		t.Errorf("behind 8 who are known not to read one waits for %v", waited)
+	}
+	for _, s := range slow { // and now they have read
+		q.Done(now, s)
+	}
+	for _, s := range slow {
+		q.Ask(s, step)
+	}
+	if waited := wait(); waited != 80*time.Millisecond {
+		t.Errorf("behind 8 who have read one waits for %v", waited)
+	}
 }
