@@ -97,32 +97,38 @@ func set(h *heap, n *node, at *time.Time, to time.Time) {
 }
 
 // Due returns the streams whose clock has run out, which have lost their place: they are
-// to be reset and then to leave. Next is when to ask again at the latest, zero while
-// nothing is to be waited for; calls in between may bring it forward.
+// to be reset and then to leave. Next is that of Next.
 func (t *Table) Due(now time.Time) (late []Place, next time.Time) {
-	var heaps []*heap
-	if t.waiting(now) {
-		for b := range t.soft {
-			heaps = append(heaps, &t.soft[b])
+	for h, at := t.next(now); h != nil && !at.After(now); h, at = t.next(now) {
+		n := h.first()
+		late = append(late, n.stream.place)
+		t.displace(n)
+	}
+	return late, t.Next(now)
+}
+
+// Next returns when Due is to be asked at the latest, zero while nothing is to be waited
+// for. Any other call may bring it forward.
+func (t *Table) Next(now time.Time) time.Time {
+	_, at := t.next(now)
+	return at
+}
+
+// next returns the heap whose first clock runs out first, and when.
+func (t *Table) next(now time.Time) (heap *heap, at time.Time) {
+	if n := t.hard.first(); n != nil {
+		heap, at = &t.hard, n.stream.hard
+	}
+	if !t.waiting(now) {
+		return heap, at
+	}
+	for b := range t.soft {
+		// A clock that runs for a while only does so before the other one of its stream.
+		if n := t.soft[b].first(); n != nil && !n.stream.soft.After(at) {
+			heap, at = &t.soft[b], n.stream.soft
 		}
 	}
-	for _, h := range append(heaps, &t.hard) {
-		for n := h.first(); n != nil; n = h.first() {
-			at := n.stream.hard
-			if h.by == bySoft {
-				at = n.stream.soft
-			}
-			if at.After(now) {
-				if next.IsZero() || at.Before(next) {
-					next = at
-				}
-				break
-			}
-			late = append(late, n.stream.place)
-			t.displace(n)
-		}
-	}
-	return late, next
+	return heap, at
 }
 
 // waiting reports whether others wait.

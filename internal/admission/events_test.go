@@ -237,44 +237,44 @@ func TestPlacesAndMemory(t *testing.T) {
 			enter s1.1a
 			enter m2.1a
 			enter p3.1a
-			reserve s1.1a-1 61 -> memory
-			reserve s1.1a-1 60
+			reserve s1.1a-1 154 -> memory
+			reserve s1.1a-1 153
 			reserve s1.1a-1 1 -> memory
-			reserve m2.1a-1 20
+			reserve m2.1a-1 51
 			reserve m2.1a-1 1 -> s1.1a-1
-			reserve p3.1a-1 79
+			reserve p3.1a-1 204
 			reserve m2.1a-1 1 -> memory
 			reserve p3.1a-1 1 -> m2.1a-1
-			reserve p3.1a-1 20
+			reserve p3.1a-1 51
 			reserve p3.1a-1 1 -> memory
-			release p3.1a-1 101
-			reserve p3.1a-1 100`,
+			release p3.1a-1 257
+			reserve p3.1a-1 256`,
 		"who holds most memory loses it": `
 			enter s1.1a
 			enter s1.1a
 			enter s2.1a
 			enter s3.1a
-			reserve s1.1a-1 15
-			reserve s1.1a-2 20
-			reserve s2.1a-1 20
-			reserve s3.1a-1 20 -> s1.1a-2
-			reserve s3.1a-1 15 -> memory
-			reserve s1.1a-1 6 -> memory
-			release s2.1a-1 20
-			reserve s1.1a-1 5`,
+			reserve s1.1a-1 38
+			reserve s1.1a-2 51
+			reserve s2.1a-1 51
+			reserve s3.1a-1 51 -> s1.1a-2
+			reserve s3.1a-1 38 -> memory
+			reserve s1.1a-1 14 -> memory
+			release s2.1a-1 51
+			reserve s1.1a-1 13`,
 		"several lose memory to one, or none of them": `
 			enter s1.1a
 			enter s1.2a
 			enter s1.3a
 			enter s1.4a
 			enter s2.1a
-			reserve s1.1a-1 15
-			reserve s1.2a-1 15
-			reserve s1.3a-1 15
-			reserve s1.4a-1 15
-			reserve s2.1a-1 50 -> memory
+			reserve s1.1a-1 38
+			reserve s1.2a-1 38
+			reserve s1.3a-1 38
+			reserve s1.4a-1 38
+			reserve s2.1a-1 127 -> memory
 			leave s1.1a-1
-			reserve s2.1a-1 20 -> s1.2a-1`,
+			reserve s2.1a-1 51 -> s1.2a-1`,
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 // ErrInvalid is returned for limits with a zero in them, or that contradict each other.
 var ErrInvalid = errors.New("invalid limits of admission")
 
+const maxBytes = 1 << 50
+
 // Limits bounds what is served. The zero value is not valid; start from [For].
 type Limits struct {
 	// Places is the most streams served at a time, and Reserved how many of them are kept
@@ -22,8 +24,8 @@ type Limits struct {
 	// Ending is the most streams that have lost their place and not ended yet, beside those
 	// that have one.
 	Ending int
-	// Bytes is the most memory of all. Strangers and known peers may bring it to three
-	// fifths, and members to four.
+	// Bytes is the most memory of all, at most 1 PiB. Strangers and known peers may bring it
+	// to three fifths, and members to four.
 	Bytes int64
 
 	// The clocks of the stages.
@@ -70,6 +72,9 @@ func (l Limits) Validate() error {
 			return fmt.Errorf("%w: %s %d: want more than 0", ErrInvalid, p.name, p.v)
 		}
 	}
+	if l.Bytes > maxBytes {
+		return fmt.Errorf("%w: %d bytes: want at most %d", ErrInvalid, l.Bytes, int64(maxBytes))
+	}
 	if l.Reserved >= l.Places {
 		return fmt.Errorf("%w: %d of %d places are reserved: want some for everybody", ErrInvalid, l.Reserved, l.Places)
 	}
@@ -84,9 +89,9 @@ func (l Limits) Validate() error {
 func (l Limits) bytes(b band) int64 {
 	switch b {
 	case common:
-		return l.Bytes / 5 * 3
+		return l.Bytes * 153 / 256
 	case members:
-		return l.Bytes / 5 * 4
+		return l.Bytes * 204 / 256
 	default:
 		return l.Bytes
 	}

@@ -253,7 +253,7 @@ func (m *model) reserve(t *rapid.T) {
 		delete(m.live, l)
 	}
 	m.lose(t, nil)
-	if h.bytes += n; h.band() == admission.Known && m.table.Bytes() > m.l.Bytes/5*3 {
+	if h.bytes += n; h.band() == admission.Known && m.table.Bytes() > m.l.Bytes*153/256 {
 		t.Fatalf("a stranger brings memory to %d of %d", m.table.Bytes(), m.l.Bytes)
 	}
 }

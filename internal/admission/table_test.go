@@ -15,7 +15,7 @@ var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // someLimits returns limits for 8 places, of which 2 are reserved.
 func someLimits() admission.Limits {
-	return admission.For(limits.Row{Streams: 8, PerPeer: 4, Memory: 100})
+	return admission.For(limits.Row{Streams: 8, PerPeer: 4, Memory: 256})
 }
 
 // Streams that have lost their place and do not end bound how many others come.
@@ -123,6 +123,7 @@ func TestLimitsThatAreNone(t *testing.T) {
 		"a prefix has more":       func(l *admission.Limits) { l.PerPrefix = l.Places + 1 },
 		"none may end":            func(l *admission.Limits) { l.Ending = 0 },
 		"no bytes":                func(l *admission.Limits) { l.Bytes = 0 },
+		"too many bytes":          func(l *admission.Limits) { l.Bytes = 1<<50 + 1 },
 		"no time for a byte":      func(l *admission.Limits) { l.FirstByte = 0 },
 		"no time for a request":   func(l *admission.Limits) { l.Request = 0 },
 		"no time to take":         func(l *admission.Limits) { l.Standstill = -1 },
