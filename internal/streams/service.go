@@ -1,0 +1,265 @@
+package streams
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/decube/decube/internal/admission"
+)
+
+// refuseTime bounds telling a client why it is not served.
+const refuseTime = time.Second
+
+// service is one protocol that is served.
+type service struct {
+	Handler
+	o Options
+
+	mu       sync.Mutex
+	table    *admission.Table
+	live     map[admission.Place]*Stream // until they have ended
+	refusing int
+	draining bool
+	closed   bool
+	armed    time.Time // when watch looks next, zero if nothing is to be waited for
+
+	stopping chan struct{} // closed when draining begins
+	drained  chan struct{} // closed when, then, no stream is left
+	wake     chan struct{} // has watch look earlier
+	over     chan struct{} // ends watch
+	serving  sync.WaitGroup
+	watching sync.WaitGroup
+}
+
+func newService(h Handler, o Options) (*service, error) {
+	table, err := admission.New(h.Limits)
+	if err != nil {
+		return nil, err
+	}
+	return &service{
+		Handler: h, o: o, table: table, live: map[admission.Place]*Stream{},
+		stopping: make(chan struct{}), drained: make(chan struct{}), wake: make(chan struct{}, 1), over: make(chan struct{}),
+	}, nil
+}
+
+// handle serves a stream, in the goroutine that libp2p has begun for it.
+func (v *service) handle(raw network.Stream) {
+	if !v.begin() {
+		_ = raw.ResetWithError(network.StreamShutdown)
+		return
+	}
+	defer v.serving.Done()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	s := newStream(ctx, cancel, v, raw)
+	if code := v.enter(s); !code.OK() {
+		v.o.Observer.Refused(v.ID, code.Reason)
+		v.refuse(raw, code)
+		return
+	}
+	v.o.Observer.Served(v.ID)
+	err := v.Serve(ctx, s)
+	if err == nil {
+		err = raw.Close()
+	}
+	if err != nil {
+		s.abort()
+		v.o.Log.Debug("stream ended", "protocol", string(v.ID), "peer", s.Peer().String(), "err", err)
+	}
+	v.o.Observer.Ended(v.ID, v.leave(s))
+}
+
+// begin counts a stream, unless the service is closed.
+func (v *service) begin() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.closed {
+		v.serving.Add(1)
+	}
+	return !v.closed
+}
+
+// enter asks for a place, and resets whoever loses it.
+func (v *service) enter(s *Stream) admission.Code {
+	v.mu.Lock()
+	if v.draining {
+		v.mu.Unlock()
+		return admission.Code{Reason: admission.Stopping}
+	}
+	p, lost, code := v.table.Enter(time.Now(), s.who)
+	losers := v.lose(lost, admission.Busy)
+	if code.OK() {
+		s.place = p
+		v.live[p] = s
+	}
+	v.arm()
+	v.mu.Unlock()
+	reset(losers)
+	return code
+}
+
+// refuse tells a client why it is not served. As many as there are places are told at a
+// time; who comes in between learns that from the reset alone.
+func (v *service) refuse(raw network.Stream, code admission.Code) {
+	var text []byte
+	if v.Refuse != nil {
+		text = v.Refuse(code)
+	}
+	v.mu.Lock()
+	tell := len(text) > 0 && v.refusing < v.Limits.Places
+	if tell {
+		v.refusing++
+	}
+	v.mu.Unlock()
+	if !tell {
+		_ = raw.ResetWithError(network.StreamResourceLimitExceeded)
+		return
+	}
+	defer func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.refusing--
+	}()
+	if raw.SetDeadline(time.Now().Add(refuseTime)) != nil {
+		_ = raw.Reset()
+		return
+	}
+	if _, err := raw.Write(text); err != nil {
+		_ = raw.Reset()
+		return
+	}
+	_ = raw.Close()
+}
+
+// leave gives back what a stream has, and returns why it has lost its place, if it has.
+func (v *service) leave(s *Stream) admission.Reason {
+	v.o.Turns.leave(s.seat)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s.reserved > 0 {
+		s.raw.Scope().ReleaseMemory(int(s.reserved))
+	}
+	v.table.Leave(s.place)
+	delete(v.live, s.place)
+	close(s.left)
+	if v.draining {
+		v.emptied()
+	}
+	return s.lost
+}
+
+// emptied notes that nothing is left to drain, if that is so.
+func (v *service) emptied() {
+	if len(v.live) > 0 {
+		return
+	}
+	select {
+	case <-v.drained:
+	default:
+		close(v.drained)
+	}
+}
+
+// lose notes that streams have lost their place. They are to be reset when v.mu is free.
+func (v *service) lose(places []admission.Place, why admission.Reason) []*Stream {
+	var losers []*Stream
+	for _, p := range places {
+		if s := v.live[p]; s != nil && s.lost == admission.Admitted {
+			s.lost = why
+			losers = append(losers, s)
+		}
+	}
+	return losers
+}
+
+// reset ends streams that have lost their place.
+func reset(losers []*Stream) {
+	for _, s := range losers {
+		s.cancel(Lost{s.lost})
+		_ = s.raw.ResetWithError(errorCode(s.lost))
+		close(s.reset)
+	}
+}
+
+func errorCode(why admission.Reason) network.StreamErrorCode {
+	switch why {
+	case admission.Slow:
+		return network.StreamRateLimited
+	case admission.Stopping:
+		return network.StreamShutdown
+	default:
+		return network.StreamResourceLimitExceeded
+	}
+}
+
+// arm has watch look earlier, if a clock runs out before it would.
+func (v *service) arm() {
+	next := v.table.Next(time.Now())
+	if next.IsZero() || !v.armed.IsZero() && !next.Before(v.armed) {
+		return
+	}
+	v.armed = next
+	select {
+	case v.wake <- struct{}{}:
+	default: // it is about to look
+	}
+}
+
+// watch resets streams whose clock has run out.
+func (v *service) watch() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		v.mu.Lock()
+		late, next := v.table.Due(time.Now())
+		losers := v.lose(late, admission.Slow)
+		v.armed = next
+		v.mu.Unlock()
+		reset(losers)
+		var due <-chan time.Time
+		if timer.Stop(); !next.IsZero() {
+			timer.Reset(time.Until(next))
+			due = timer.C
+		}
+		select {
+		case <-due:
+		case <-v.wake:
+		case <-v.over:
+			return
+		}
+	}
+}
+
+// drain refuses whoever comes, and ends streams of which nothing is asked.
+func (v *service) drain() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.draining {
+		return
+	}
+	v.draining = true
+	close(v.stopping)
+	for _, s := range v.live {
+		if s.requests == 0 {
+			_ = s.raw.SetReadDeadline(time.Unix(1, 0)) // wakes the reader; see Stream.Read
+		}
+	}
+	v.emptied()
+}
+
+// close resets every stream. None begins any more.
+func (v *service) close() {
+	v.drain()
+	v.mu.Lock()
+	v.closed = true
+	var all []admission.Place
+	for p := range v.live {
+		all = append(all, p)
+	}
+	losers := v.lose(all, admission.Stopping)
+	v.mu.Unlock()
+	reset(losers)
+}

@@ -1,0 +1,315 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/decube/decube/internal/admission"
+)
+
+const (
+	// leastStep is the most bytes written at a time to who takes longer than slowStep over
+	// them, so that it is seen early that some are taken. Others have a step of the turns.
+	leastStep = 64 << 10
+	slowStep  = time.Second
+	// loserTime bounds waiting for the memory of those who have lost their place.
+	loserTime = time.Second
+)
+
+// Lost is the error of a stream that has lost its place.
+type Lost struct{ Reason admission.Reason }
+
+// Error says why.
+func (l Lost) Error() string { return "the stream has lost its place: " + l.Reason.String() }
+
+// ErrMemory is returned when there is no memory for an answer. The place is kept, so that
+// the client can be told.
+var ErrMemory = errors.New("no memory for an answer")
+
+// Stream is a stream that has a place. A protocol calls Asked when a request has come whole
+// and Answered when it has written the answer; several requests may be open at a time. In
+// between, it is this peer's to act, and no clock runs but while an answer is written.
+//
+// One goroutine may read and one may write at a time; the other methods are safe for
+// concurrent use. Streams are not used after Serve has returned.
+type Stream struct {
+	v       *service
+	raw     network.Stream
+	who     admission.Holder
+	address netip.Addr
+	gone    <-chan struct{} // closed when it has lost its place
+	cancel  context.CancelCauseFunc
+	reset   chan struct{} // closed when, then, it was reset
+	left    chan struct{} // closed when it has ended
+
+	place admission.Place
+
+	// The writer's.
+	seat  admission.Seat
+	turn  chan struct{}
+	quick bool // the last step was not slow
+
+	// Guarded by the service.
+	requests int
+	reserved int64
+	lost     admission.Reason
+}
+
+func newStream(ctx context.Context, cancel context.CancelCauseFunc, v *service, raw network.Stream) *Stream {
+	conn := raw.Conn()
+	origin, address := originOf(conn.RemoteMultiaddr())
+	return &Stream{
+		v: v, raw: raw, address: address, gone: ctx.Done(), cancel: cancel, turn: make(chan struct{}, 1),
+		reset: make(chan struct{}), left: make(chan struct{}),
+		who: admission.Holder{Peer: string(conn.RemotePeer()), Origin: origin, Class: v.o.Class(conn.RemotePeer())},
+	}
+}
+
+// originOf returns where a connection comes from, and the address if that is known: a
+// relay hides it.
+func originOf(a ma.Multiaddr) (admission.Origin, netip.Addr) {
+	relay := ""
+	for _, c := range a {
+		switch c.Protocol().Code {
+		case ma.P_P2P:
+			relay = c.Value()
+		case ma.P_CIRCUIT:
+			return admission.Via(relay), netip.Addr{}
+		}
+	}
+	ip, err := manet.ToIP(a)
+	if err != nil {
+		return admission.From(netip.Addr{}), netip.Addr{}
+	}
+	address, _ := netip.AddrFromSlice(ip)
+	return admission.From(address), address.Unmap()
+}
+
+// Peer returns who has opened the stream.
+func (s *Stream) Peer() peer.ID { return peer.ID(s.who.Peer) }
+
+// Address returns the address that the peer comes from, zero where a relay hides it.
+func (s *Stream) Address() netip.Addr { return s.address }
+
+// Class says how the peer stood to this one when the stream came.
+func (s *Stream) Class() admission.Class { return s.who.Class }
+
+// Stopping returns a channel that is closed when no more is to be asked. An answer that
+// goes on for as long as there is something new ends then.
+func (s *Stream) Stopping() <-chan struct{} { return s.v.stopping }
+
+// Asked is called when a request has come whole.
+func (s *Stream) Asked() {
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if s.requests++; s.requests == 1 {
+		s.stage(admission.Working)
+	}
+}
+
+// Answered is called when a request, for which Asked was called, needs nothing more. The
+// stream rests when it was the last one.
+func (s *Stream) Answered() {
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if s.requests = max(0, s.requests-1); s.requests == 0 {
+		s.stage(admission.Resting)
+		if s.v.draining {
+			_ = s.raw.SetReadDeadline(time.Unix(1, 0)) // see Read
+		}
+	}
+}
+
+// stage is called with the service locked.
+func (s *Stream) stage(to admission.Stage) {
+	s.v.table.Turn(time.Now(), s.place, to)
+	s.v.arm()
+}
+
+// Read reads what the client sends. While nothing is asked it returns io.EOF once this peer
+// is about to stop, and with a request in the middle that is what a client that leaves
+// makes of it.
+func (s *Stream) Read(b []byte) (int, error) {
+	n, err := s.raw.Read(b)
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if n > 0 && s.requests == 0 {
+		s.v.table.Moved(time.Now(), s.place, int64(n))
+		s.v.arm()
+	}
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return n, err
+	case s.lost != admission.Admitted:
+		return n, Lost{s.lost}
+	case s.v.draining && s.requests == 0 && isTimeout(err):
+		return n, io.EOF
+	}
+	return n, err
+}
+
+func isTimeout(err error) bool {
+	n, ok := errors.AsType[net.Error](err)
+	return ok && n.Timeout()
+}
+
+// SetReadDeadline bounds reading for who reads while it answers, so as to notice that the
+// client leaves, and is to be woken. It is not needed for bounding a request.
+func (s *Stream) SetReadDeadline(t time.Time) error { return s.raw.SetReadDeadline(t) }
+
+// Write writes a part of an answer, in steps, each when it is the stream's turn.
+func (s *Stream) Write(b []byte) (n int, err error) {
+	if s.seat == 0 {
+		s.seat = s.v.o.Turns.join(s.who)
+	}
+	for n < len(b) {
+		size := min(len(b)-n, int(s.v.o.Turns.step))
+		if !s.quick {
+			size = min(size, leastStep)
+		}
+		m, err := s.write(b[n : n+size])
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// write writes one step.
+func (s *Stream) write(b []byte) (int, error) {
+	if err := s.v.o.Turns.wait(s.seat, int64(len(b)), s.turn, s.gone); err != nil {
+		return 0, s.why(err)
+	}
+	began := time.Now()
+	s.v.mu.Lock()
+	s.stage(admission.Writing)
+	s.v.mu.Unlock()
+	n, err := s.raw.Write(b)
+	s.v.o.Turns.done(s.seat)
+	now := time.Now()
+	s.quick = now.Sub(began) < slowStep
+
+	s.v.mu.Lock()
+	s.v.table.Moved(now, s.place, int64(n))
+	if s.requests > 0 {
+		s.stage(admission.Working)
+	} else {
+		s.stage(admission.Resting)
+	}
+	s.v.mu.Unlock()
+	if err != nil {
+		return n, s.why(err)
+	}
+	return n, nil
+}
+
+// why returns the reason for an error.
+func (s *Stream) why(err error) error {
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if s.lost != admission.Admitted {
+		return Lost{s.lost}
+	}
+	return err
+}
+
+// abort resets a stream whose protocol has failed. One that has lost its place has been
+// told so, or is just being told: another reset would overtake that.
+func (s *Stream) abort() {
+	if s.why(nil) != nil {
+		<-s.reset
+		return
+	}
+	_ = s.raw.Reset()
+}
+
+// CloseWrite tells the client that nothing more is sent.
+func (s *Stream) CloseWrite() error { return s.raw.CloseWrite() }
+
+// priorities are those of libp2p's scopes, which have the shares of admission's limits.
+func priority(c admission.Class) uint8 {
+	switch c {
+	case admission.Stranger, admission.Known:
+		return network.ReservationPriorityMedium
+	case admission.Member:
+		return network.ReservationPriorityHigh
+	default:
+		return network.ReservationPriorityAlways
+	}
+}
+
+// Reserve reserves n bytes, at least 1, before they are allocated; others may lose their
+// place for it. It returns ErrMemory when there are none. What is not released is when the
+// stream ends.
+func (s *Stream) Reserve(ctx context.Context, n int) error {
+	s.v.mu.Lock()
+	lost, code := s.v.table.Reserve(time.Now(), s.place, int64(n))
+	if s.lost != admission.Admitted {
+		defer s.v.mu.Unlock()
+		return Lost{s.lost}
+	}
+	losers := s.v.lose(lost, admission.Memory)
+	s.v.arm()
+	s.v.mu.Unlock()
+	reset(losers)
+	if !code.OK() {
+		return fmt.Errorf("%w: %d bytes", ErrMemory, n)
+	}
+	err := await(ctx, losers)
+	if err == nil {
+		if err = s.raw.Scope().ReserveMemory(n, priority(s.who.Class)); err != nil {
+			err = fmt.Errorf("%w: %d bytes: %w", ErrMemory, n, err)
+		}
+	}
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if err != nil {
+		s.v.table.Release(s.place, int64(n))
+		return err
+	}
+	s.reserved += int64(n)
+	return nil
+}
+
+// await returns when streams have ended, and with that given back their memory. It waits
+// for a bounded time: what is not free then is not granted by libp2p either.
+func await(ctx context.Context, losers []*Stream) error {
+	if len(losers) == 0 {
+		return nil
+	}
+	timer := time.NewTimer(loserTime)
+	defer timer.Stop()
+	for _, s := range losers {
+		select {
+		case <-s.left:
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// Release gives back n bytes of what is reserved.
+func (s *Stream) Release(n int) {
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if n = int(min(int64(n), s.reserved)); n <= 0 {
+		return
+	}
+	s.reserved -= int64(n)
+	s.v.table.Release(s.place, int64(n))
+	s.raw.Scope().ReleaseMemory(n)
+}
