@@ -67,7 +67,7 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 	}
 	d.pending = newPending(cfg.MaxPending)
 	k, err := kad.New(h,
-		kad.ProtocolPrefix(protocol.ID("/decube/"+cfg.Network)),
+		kad.ProtocolPrefix(prefix(cfg.Network)),
 		kad.Mode(cfg.Mode.option()),
 		kad.BootstrapPeers(cfg.Bootstrap...),
 		kad.ProviderDatastore(namespace.Wrap(ds, datastore.NewKey("/dht/records"))),
@@ -93,6 +93,12 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 	})
 	return d, nil
 }
+
+// Protocol returns the protocol that the peers of a network ask each other over.
+func Protocol(network string) protocol.ID { return prefix(network) + "/kad/1.0.0" }
+
+// prefix begins the name of a network's protocol.
+func prefix(network string) protocol.ID { return protocol.ID("/decube/" + network) }
 
 // Run announces until ctx ends, then closes the DHT. It returns nil when ctx
 // ended it.

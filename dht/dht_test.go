@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"slices"
 	"testing"
 	"time"
 
@@ -135,6 +136,13 @@ func (n *node) finds(ctx context.Context, id block.ID, who peer.ID) bool {
 func (n *node) mustFind(t *testing.T, id block.ID, who *node) {
 	t.Helper()
 	eventually(t, "provider found", func() bool { return n.finds(t.Context(), id, who.host.ID()) })
+}
+
+func TestProtocolIsTheOneThatIsSpoken(t *testing.T) {
+	n := start(t, newHost(t), memory(), nil, dht.Options{})
+	if spoken := n.host.Mux().Protocols(); !slices.Contains(spoken, dht.Protocol("test")) {
+		t.Errorf("%s is not among %q", dht.Protocol("test"), spoken)
+	}
 }
 
 func TestProviderIsFoundThroughThirdPeer(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
@@ -112,7 +113,16 @@ func (v *validator) listen() error {
 	cfg.Network = v.swarm.genesis.Network
 	cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
 	cfg.Transports = host.Transports{TCP: true}
-	v.host, err = host.New(cfg, host.Options{Identity: identity, UserAgent: "decube-benchmark", Limit: consensus.Allow})
+	budget, err := limits.NewBudget(limits.ThisMachine())
+	if err != nil {
+		return err
+	}
+	row := budget.Consensus(string(consensus.ID), consensus.ServiceName)
+	row.Memory = max(row.Memory, consensus.Memory(len(v.swarm.genesis.Validators), v.swarm.genesis.Params.MaxFrame()))
+	if err := budget.Add(row); err != nil {
+		return err
+	}
+	v.host, err = host.New(cfg, host.Options{Identity: identity, UserAgent: "decube-benchmark", Budget: budget})
 	if err != nil {
 		return err
 	}

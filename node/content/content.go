@@ -15,7 +15,6 @@ import (
 	"iter"
 	"time"
 
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/decube/decube/api/local"
@@ -24,6 +23,8 @@ import (
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/dht"
+	"github.com/decube/decube/internal/config"
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/protocols/exchange"
 	"github.com/decube/decube/snapshot"
@@ -77,8 +78,25 @@ func New(cfg Config) *Part { return &Part{cfg: cfg} }
 // Name implements kernel.Part.
 func (p *Part) Name() string { return "content" }
 
-// Limits implements kernel.Limiter.
-func (p *Part) Limits(cfg *rcmgr.ScalingLimitConfig) { p.cfg.room().Limits.Allow(cfg) }
+// Limits implements kernel.Limiter. The standard number of streams is lower on a machine
+// that has no room for them; one that was chosen is refused there, a config.ErrInvalid.
+func (p *Part) Limits(b *limits.Budget) error {
+	row := b.Exchange(string(exchange.ID), exchange.ServiceName)
+	most := int(row.Memory / exchange.StreamMemory)
+	switch {
+	case p.cfg.MaxStreams == Default().MaxStreams:
+		p.cfg.MaxStreams = min(p.cfg.MaxStreams, row.Streams)
+	case p.cfg.MaxStreams > most:
+		return config.Invalid("exchange.max_streams", p.cfg.MaxStreams, "must be at most %d: this machine has room for so many", most)
+	}
+	row.Streams = p.cfg.MaxStreams
+	row.PerPeer = min(row.PerPeer, row.Streams)
+	// What is fetched comes over the same protocol. Others may have needed more than their
+	// share; with less than half of it there would be no use in serving.
+	want := row.Memory + b.Fetch(exchange.ServiceName).Memory
+	row.Memory = max(min(want, b.Free()), want/2)
+	return b.Add(row)
+}
 
 // Open implements kernel.Part.
 func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error) {

@@ -11,6 +11,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/decube/decube/internal/config"
+	"github.com/decube/decube/internal/limits"
 )
 
 // Config is the p2p section of the settings: how a peer listens, whom it knows
@@ -152,6 +153,19 @@ func (m ConnManager) Validate() error {
 		return config.Invalid("grace", m.Grace, "must not be negative")
 	}
 	return nil
+}
+
+// Within returns the watermarks under a budget: those of Default are lower where it is
+// small. A budget in which trimming would never begin is a config.ErrInvalid.
+func (m ConnManager) Within(b *limits.Budget) (ConnManager, error) {
+	if standard := Default().ConnManager; m.Low == standard.Low && m.High == standard.High {
+		m.Low, m.High = b.Watermarks()
+		return m, nil
+	}
+	if most := b.System.ConnsInbound; m.High > most {
+		return m, config.Invalid("p2p.conn_manager.high", m.High, "must be at most %d: this machine has room for %d connections, %d of them inbound", most, b.Conns, most)
+	}
+	return m, nil
 }
 
 // Validate checks the reachability's name.

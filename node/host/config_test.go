@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/decube/decube/internal/config"
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/node/host"
 )
 
@@ -83,5 +84,36 @@ func TestParsePeersJoinsAddressesOfOnePeer(t *testing.T) {
 	})
 	if err != nil || len(peers) != 2 {
 		t.Fatalf("got %v, %v", peers, err)
+	}
+}
+
+// Watermarks are where trimming begins, whatever the machine has room for.
+func TestWatermarksFitTheMachine(t *testing.T) {
+	small, err := limits.NewBudget(limits.Machine{Memory: 2 << 30, Files: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	large, err := limits.NewBudget(limits.Machine{Memory: 24 << 30, Files: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	standard := host.Default().ConnManager
+	for name, c := range map[string]struct {
+		budget    *limits.Budget
+		low, high int
+		want      [2]int // 0 where they are refused
+	}{
+		"standard":                  {large, standard.Low, standard.High, [2]int{100, 400}},
+		"standard, a small machine": {small, standard.Low, standard.High, [2]int{80, 160}},
+		"chosen":                    {small, 10, 20, [2]int{10, 20}},
+		"as many as may come in":    {small, 10, 192, [2]int{10, 192}},
+		"more":                      {small, 10, 193, [2]int{}},
+	} {
+		m := standard
+		m.Low, m.High = c.low, c.high
+		got, err := m.Within(c.budget)
+		if refused := c.want == [2]int{}; refused != errors.Is(err, config.ErrInvalid) || !refused && [2]int{got.Low, got.High} != c.want {
+			t.Errorf("%s: %+v, %v, want %v", name, got, err, c.want)
+		}
 	}
 }

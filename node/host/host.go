@@ -32,6 +32,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/decube/decube/internal/limits"
+	"github.com/decube/decube/internal/limits/resources"
 )
 
 // Options is what New needs beside the settings. All but Identity may be left out.
@@ -41,8 +42,9 @@ type Options struct {
 	// Datastore keeps the peerstore from one start to the next; without one it
 	// lives in memory. It is not closed by the host.
 	Datastore datastore.Batching
-	// Limit adjusts libp2p's limits before they are scaled to the machine.
-	Limit func(*rcmgr.ScalingLimitConfig)
+	// Budget is what connections and protocols may hold; nil is that of the machine, with
+	// no protocol in it.
+	Budget *limits.Budget
 	// Registerer receives libp2p's own metrics.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger
@@ -109,7 +111,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the connection manager: %w", err)
 	}
-	resources, err := h.limit(o.Limit)
+	manager, err := h.limit(o.Budget)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +129,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 		libp2p.UserAgent(o.UserAgent),
 		libp2p.ProtocolVersion("decube/" + cfg.Network),
 		libp2p.ConnectionManager(conns),
-		libp2p.ResourceManager(resources),
+		libp2p.ResourceManager(manager),
 		libp2p.Peerstore(peers),
 		libp2p.BandwidthReporter(h.Bandwidth),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
@@ -142,20 +144,20 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	}
 	opts = append(opts, transportOptions(cfg.Transports)...)
 	if cfg.Transports.QUIC {
-		opts = append(opts, libp2p.QUICReuse(h.quicManager(resources, o.Registerer)))
+		opts = append(opts, libp2p.QUICReuse(h.quicManager(manager, o.Registerer)))
 	}
 	return append(opts, reachOptions(cfg, h.connectedRelays)...), nil
 }
 
-// limit makes a resource manager whose limits scale with the memory and the descriptors
-// that this process may use.
-func (h *Host) limit(adjust func(*rcmgr.ScalingLimitConfig)) (network.ResourceManager, error) {
-	scaling := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&scaling)
-	if adjust != nil {
-		adjust(&scaling)
+// limit makes a resource manager with the limits of a budget.
+func (h *Host) limit(b *limits.Budget) (network.ResourceManager, error) {
+	if b == nil {
+		var err error
+		if b, err = limits.NewBudget(limits.ThisMachine()); err != nil {
+			return nil, err
+		}
 	}
-	h.Limits = scaleTo(&scaling, limits.ThisMachine())
+	h.Limits = resources.Limits(b)
 	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(h.Limits))
 	if err != nil {
 		return nil, fmt.Errorf("making the resource manager: %w", err)
@@ -164,16 +166,6 @@ func (h *Host) limit(adjust func(*rcmgr.ScalingLimitConfig)) (network.ResourceMa
 		h.Resources = state
 	}
 	return m, nil
-}
-
-// scaleTo returns limits for the memory and the descriptors that this process may use, of
-// which libp2p is given as much as it takes of a whole machine: an eighth, and half. Where
-// one of them is not known, libp2p looks at the machine itself.
-func scaleTo(scaling *rcmgr.ScalingLimitConfig, m limits.Machine) rcmgr.ConcreteLimitConfig {
-	if m.Memory == 0 || m.Files == 0 {
-		return scaling.AutoScale()
-	}
-	return scaling.Scale(m.Memory/8, m.Files/2)
 }
 
 // transportOptions offers TLS before Noise: AES is done by the processor, and what made

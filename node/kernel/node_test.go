@@ -16,6 +16,7 @@ import (
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/node/kerneltest"
@@ -201,4 +202,22 @@ func TestHurry(t *testing.T) {
 	if took := time.Since(begin); took > 9*time.Second { // less than either is given
 		t.Errorf("it took %v", took)
 	}
+}
+
+// greedy is a part whose protocol wants more than there is.
+type greedy struct{ part }
+
+func (*greedy) Limits(b *limits.Budget) error {
+	row := b.Kad("/greedy")
+	row.Name, row.Memory = "greedy", b.Free()+1
+	return b.Add(row)
+}
+
+func TestPartsFitTheMachine(t *testing.T) {
+	dir := kerneltest.NewRepo(t, nil)
+	_, err := kernel.Open(t.Context(), kerneltest.Options(dir, &greedy{part{name: "greedy"}}))
+	if !errors.Is(err, limits.ErrOverdrawn) || !strings.HasPrefix(err.Error(), "making room for greedy: ") || !strings.Contains(err.Error(), "kad") {
+		t.Errorf("%v", err)
+	}
+	kerneltest.Start(t, kerneltest.Options(dir))
 }

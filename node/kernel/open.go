@@ -6,18 +6,20 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/api/server"
 	"github.com/decube/decube/api/server/storeapi"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/dht"
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/node/host"
 )
@@ -80,11 +82,19 @@ func (n *Node) openHost(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
-	n.host, err = host.New(o.P2P, host.Options{
+	budget, err := n.budget(o)
+	if err != nil {
+		return err
+	}
+	p2p := o.P2P
+	if p2p.ConnManager, err = p2p.ConnManager.Within(budget); err != nil {
+		return err
+	}
+	n.host, err = host.New(p2p, host.Options{
 		Identity:   key,
 		UserAgent:  n.version.UserAgent(userAgent),
 		Datastore:  n.metadata(ctx, "peers"),
-		Limit:      n.limit,
+		Budget:     budget,
 		Registerer: n.metrics.registry,
 		Log:        n.log.With("room", "host"),
 	})
@@ -95,13 +105,28 @@ func (n *Node) openHost(ctx context.Context, o *Options) error {
 	return nil
 }
 
-// limit adjusts libp2p's limits to what the parts may take.
-func (n *Node) limit(cfg *rcmgr.ScalingLimitConfig) {
-	for _, s := range n.seats {
+// budget divides what the process may use among what every peer speaks and the parts.
+func (n *Node) budget(o *Options) (*limits.Budget, error) {
+	b, err := limits.NewBudget(limits.ThisMachine())
+	if err != nil {
+		return nil, err
+	}
+	err = b.Add(
+		b.Kad(string(dht.Protocol(o.P2P.Network))),
+		b.Identify("identify", string(identify.ID), identify.ServiceName),
+		b.Identify("identify push", string(identify.IDPush), identify.ServiceName),
+	)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range slices.Backward(n.seats) {
 		if p, ok := s.Part.(Limiter); ok {
-			p.Limits(cfg)
+			if err := p.Limits(b); err != nil {
+				return nil, fmt.Errorf("making room for %s: %w", s.Name(), err)
+			}
 		}
 	}
+	return b, nil
 }
 
 // metadata returns where a room keeps what it can learn again. On a full disk that

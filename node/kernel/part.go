@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/decube/decube/api"
@@ -14,6 +13,7 @@ import (
 	"github.com/decube/decube/api/server"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/dht"
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/node/host"
 )
 
@@ -39,10 +39,11 @@ type Preparer interface {
 	Prepare(k *Kernel) error
 }
 
-// Limiter is a part with protocols of its own, for which it makes room in libp2p's limits.
-// It is called after Prepare.
+// Limiter is a part with protocols of its own, whose rows it adds to the budget. Parts are
+// asked up the list, after Prepare: those at its beginning are content with what is left. An
+// error, such as limits.ErrOverdrawn, fails the start.
 type Limiter interface {
-	Limits(cfg *rcmgr.ScalingLimitConfig)
+	Limits(b *limits.Budget) error
 }
 
 // Running is an open part. Each function may be nil: there is nothing to do then.

@@ -8,10 +8,10 @@ import (
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 
 	"github.com/decube/decube/api/server"
 	"github.com/decube/decube/api/server/ledgerapi"
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
@@ -50,12 +50,16 @@ func (p *Part) Prepare(*kernel.Kernel) (err error) {
 	return err
 }
 
-// Limits implements kernel.Limiter.
-func (p *Part) Limits(cfg *rcmgr.ScalingLimitConfig) {
-	if p.genesis != nil {
-		consensus.Allow(cfg)
-		statesync.DefaultLimits().Allow(cfg)
+// Limits implements kernel.Limiter. A committee that is large, or has large blocks, needs
+// more than the share of a small machine: that is refused when the node starts, and not
+// noticed when a block does not come through.
+func (p *Part) Limits(b *limits.Budget) error {
+	if p.genesis == nil {
+		return nil
 	}
+	votes := b.Consensus(string(consensus.ID), consensus.ServiceName)
+	votes.Memory = max(votes.Memory, consensus.Memory(len(p.genesis.Validators), p.genesis.Params.MaxFrame()))
+	return b.Add(votes, b.Statesync(string(statesync.ID), statesync.ServiceName))
 }
 
 // Open implements kernel.Part. A validator that must not vote is no error; another ledger's

@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
@@ -125,5 +126,35 @@ func TestMessagesAreBounded(t *testing.T) {
 	n.running.votes.SetValidators(n.running.genesis.Set())
 	if !to.Send(other, ledger.Bulk, make([]byte, 100)) || to.Send(other, ledger.Bulk, make([]byte, 101)) {
 		t.Error("the bound is not kept")
+	}
+}
+
+// A committee that a machine has no room for is refused when the node starts.
+func TestCommitteesFitTheMachine(t *testing.T) {
+	for _, c := range []struct {
+		gib   int64
+		of    int
+		block uint64
+		fits  bool
+	}{
+		{1, 4, 0, true}, {1, 256, 0, false}, {24, 256, 0, true}, {1, 4, tx.MaxBatchSize, true},
+	} {
+		b, err := limits.NewBudget(limits.Machine{Memory: c.gib << 30, Files: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Add(b.Kad("/kad"), b.Identify("identify", "/id", "id"), b.Identify("push", "/push", "id")); err != nil {
+			t.Fatal(err)
+		}
+		p := &Part{genesis: &genesis.Genesis{Params: genesis.DefaultParams(), Validators: make([]genesis.Validator, c.of)}}
+		if c.block > 0 {
+			p.genesis.Params.MaxBlockBytes = c.block
+		}
+		if err := p.Limits(b); (err == nil) != c.fits || err != nil && !errors.Is(err, limits.ErrOverdrawn) {
+			t.Errorf("%d validators with blocks of %d bytes on %d GiB: %v", c.of, p.genesis.Params.MaxBlockBytes, c.gib, err)
+		}
+	}
+	if err := new(Part).Limits(nil); err != nil {
+		t.Errorf("without a ledger: %v", err)
 	}
 }

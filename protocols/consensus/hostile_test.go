@@ -15,6 +15,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 
+	"github.com/decube/decube/internal/limits"
+	"github.com/decube/decube/internal/limits/resources"
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/sig"
 )
@@ -313,12 +315,18 @@ func TestStrangersAreNotReadFrom(t *testing.T) {
 	talk(t, a, b)
 }
 
-// One validator may use all that the limits say on a machine with 1 GiB for libp2p.
+// One validator may use all that it needs.
 func TestLimitsAreWhatBinds(t *testing.T) {
-	scaling := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&scaling)
-	Allow(&scaling)
-	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.Scale(1<<30, 1024)))
+	budget, err := limits.NewBudget(limits.Machine{Memory: 8 << 30, Files: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := budget.Consensus(string(ID), ServiceName)
+	row.Memory = Memory(2, MaxMessageSize)
+	if err := budget.Add(row); err != nil {
+		t.Fatal(err)
+	}
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(resources.Limits(budget)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/decube/decube/ledger/quorum"
 )
 
 const (
@@ -120,19 +118,3 @@ func (l Limits) queue(c Class) Queue {
 		return l.Bulk
 	}
 }
-
-// memory returns the most bytes that the streams to and from one validator
-// reserve.
-func memory() int64 {
-	var all int64
-	for _, class := range classes {
-		all += int64(reserved + writeBuffer)
-		if class.maxFrame() > MaxVoteSize {
-			all += int64(class.maxFrame())
-		}
-	}
-	return all
-}
-
-// everybody is the most bytes that all validators' streams reserve.
-func everybody() int64 { return memory() * quorum.MaxReplicas }

@@ -1,23 +1,16 @@
 package consensus
 
-import rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
-
-// Allow sets cfg's limits for the protocol so that the limits of this package are
-// what binds: libp2p's own, 16 MiB for what one peer does over one protocol, would
-// refuse a large proposal beside a large body. What all protocols take together
-// stays bounded by the limits of the system, which grow with the machine's memory.
-// Call it before the resource manager is made.
-func Allow(cfg *rcmgr.ScalingLimitConfig) {
-	base, inc := cfg.ProtocolPeerBaseLimit, cfg.ProtocolPeerLimitIncrease
-	base.Memory, inc.Memory = memory(), 0
-	cfg.AddProtocolPeerLimit(ID, base, inc)
-	base, inc = cfg.ServicePeerBaseLimit, cfg.ServicePeerLimitIncrease
-	base.Memory, inc.Memory = memory(), 0
-	cfg.AddServicePeerLimit(ServiceName, base, inc)
-	base, inc = cfg.ProtocolBaseLimit, cfg.ProtocolLimitIncrease
-	base.Memory, inc.Memory = everybody(), 0
-	cfg.AddProtocolLimit(ID, base, inc)
-	base, inc = cfg.ServiceBaseLimit, cfg.ServiceLimitIncrease
-	base.Memory, inc.Memory = everybody(), 0
-	cfg.AddServiceLimit(ServiceName, base, inc)
+// Memory returns how many bytes the streams between one validator and the others of a
+// committee reserve, where no frame has more than maxFrame bytes: what every stream takes
+// from the beginning, and the largest frames of two validators at a time. What their muxers
+// take is not in it: libp2p counts that with the peers.
+func Memory(validators, maxFrame int) int64 {
+	var each, large int64
+	for _, class := range classes {
+		each += 2 * (reserved + writeBuffer) // one stream in each direction
+		if class.maxFrame() > MaxVoteSize {
+			large += int64(maxFrame)
+		}
+	}
+	return int64(validators-1)*each + 2*large
 }

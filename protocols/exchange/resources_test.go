@@ -12,15 +12,21 @@ import (
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/internal/limits"
+	"github.com/decube/decube/internal/limits/resources"
 )
 
-// limited makes the resource manager of a machine with 1 GiB for libp2p.
-func limited(t *testing.T, allow func(*rcmgr.ScalingLimitConfig)) (libp2p.Option, rcmgr.ResourceManagerState) {
+// limited makes the resource manager of a machine of 8 GiB, which speaks this protocol.
+func limited(t *testing.T) (libp2p.Option, rcmgr.ResourceManagerState) {
 	t.Helper()
-	scaling := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&scaling)
-	allow(&scaling)
-	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.Scale(1<<30, 1024)))
+	budget, err := limits.NewBudget(limits.Machine{Memory: 8 << 30, Files: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := budget.Add(budget.Exchange(string(ID), ServiceName)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(resources.Limits(budget)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +41,7 @@ func limited(t *testing.T, allow func(*rcmgr.ScalingLimitConfig)) (libp2p.Option
 func TestLimitsAreWhatBinds(t *testing.T) {
 	s := build(99, block.MaxSize, block.MaxSize, block.MaxSize, block.MaxSize)
 	l := DefaultLimits()
-	manager, state := limited(t, l.Allow)
+	manager, state := limited(t)
 	server := newHost(t, libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), manager)
 	p := join(t, server, newFinder(), func(c *Config) { c.Limits.StreamsPerPeer = l.StreamsPerPeer }).provide(s)
 	h := newHost(t)
@@ -51,7 +57,7 @@ func TestLimitsAreWhatBinds(t *testing.T) {
 		}
 	}
 	// Nobody reads, so that all streams come to hold all that they may.
-	want := int64(l.StreamsPerPeer * (MaxRequest + (l.ReadAhead+1)*servedBlock))
+	want := int64(l.StreamsPerPeer * StreamMemory)
 	for begun := time.Now(); state.Stat().Services[ServiceName].Memory < want && time.Since(begun) < 5*time.Second; {
 		runtime.Gosched()
 	}

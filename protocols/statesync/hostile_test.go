@@ -20,6 +20,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 
+	"github.com/decube/decube/internal/limits"
+	"github.com/decube/decube/internal/limits/resources"
 	"github.com/decube/decube/internal/wire"
 )
 
@@ -216,13 +218,17 @@ func TestAnnouncedLengthTakesNoMemory(t *testing.T) {
 }
 
 // One peer may have as many streams with blocks of the largest size as the limits
-// say, on a machine with 1 GiB for libp2p.
+// say, on a machine of 8 GiB.
 func TestLimitsAreWhatBinds(t *testing.T) {
 	l := DefaultLimits()
-	scaling := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&scaling)
-	l.Allow(&scaling)
-	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(scaling.Scale(1<<30, 1024)))
+	budget, err := limits.NewBudget(limits.Machine{Memory: 8 << 30, Files: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := budget.Add(budget.Statesync(string(ID), ServiceName)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(resources.Limits(budget)))
 	if err != nil {
 		t.Fatal(err)
 	}

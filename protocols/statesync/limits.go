@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 )
 
 // Limits bounds what is taken from the host and the peers. The zero value stands
@@ -116,28 +114,3 @@ const (
 	perStream = maxRequest + small + readBuffer + writeBuffer
 	perItem   = MaxBlock
 )
-
-// Allow sets cfg's limits for the protocol so that l is what binds: libp2p's own,
-// 16 MiB for what one peer does over one protocol, would refuse the second large
-// block. What all protocols take together stays bounded by the limits of the
-// system, which grow with the machine's memory. Call it before the resource manager
-// is made.
-func (l Limits) Allow(cfg *rcmgr.ScalingLimitConfig) {
-	const stream = perStream + perItem
-	// Of the client's requests that wait, one for each peer at most has a large answer.
-	waiting := int64(l.WaitingRequests)*perStream + perItem
-	peer := int64(l.StreamsPerPeer+l.WaitingPerPeer+l.Requests)*stream + waiting
-	all := int64(l.Streams+l.Waiting+l.Requests)*stream + waiting
-	base, inc := cfg.ProtocolPeerBaseLimit, cfg.ProtocolPeerLimitIncrease
-	base.Memory, inc.Memory = peer, 0
-	cfg.AddProtocolPeerLimit(ID, base, inc)
-	base, inc = cfg.ServicePeerBaseLimit, cfg.ServicePeerLimitIncrease
-	base.Memory, inc.Memory = peer, 0
-	cfg.AddServicePeerLimit(ServiceName, base, inc)
-	base, inc = cfg.ProtocolBaseLimit, cfg.ProtocolLimitIncrease
-	base.Memory, inc.Memory = all, 0
-	cfg.AddProtocolLimit(ID, base, inc)
-	base, inc = cfg.ServiceBaseLimit, cfg.ServiceLimitIncrease
-	base.Memory, inc.Memory = all, 0
-	cfg.AddServiceLimit(ServiceName, base, inc)
-}
