@@ -66,7 +66,7 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	d.pending = newPending(cfg.MaxPending)
-	k, err := kad.New(h,
+	k, err := kad.New(framedHost{h},
 		kad.ProtocolPrefix(prefix(cfg.Network)),
 		kad.Mode(cfg.Mode.option()),
 		kad.BootstrapPeers(cfg.Bootstrap...),

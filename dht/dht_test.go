@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/decube/decube/block"
@@ -142,6 +143,28 @@ func TestProtocolIsTheOneThatIsSpoken(t *testing.T) {
 	n := start(t, newHost(t), memory(), nil, dht.Options{})
 	if spoken := n.host.Mux().Protocols(); !slices.Contains(spoken, dht.Protocol("test")) {
 		t.Errorf("%s is not among %q", dht.Protocol("test"), spoken)
+	}
+}
+
+// What announces a message that nobody sends is answered with the end of its stream.
+func TestLongMessagesAreNotWaitedFor(t *testing.T) {
+	n := start(t, newHost(t), memory(), nil, dht.Options{})
+	attacker := newHost(t)
+	if err := attacker.Connect(t.Context(), n.info()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := attacker.NewStream(t.Context(), n.host.ID(), dht.Protocol("test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write(binary.AppendUvarint(nil, 4<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(make([]byte, 1)); !errors.Is(err, network.ErrReset) {
+		t.Errorf("the answer is %v", err)
 	}
 }
 

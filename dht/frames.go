@@ -1,0 +1,128 @@
+package dht
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+const (
+	// maxRequest and maxAnswer are the most bytes of a message. A request names a key and at
+	// most the addresses of one peer; an answer the addresses of twenty peers, and of
+	// providers.
+	maxRequest = 16 << 10
+	maxAnswer  = 256 << 10
+	// frameTimeout bounds the time from a message's first byte to its last.
+	frameTimeout = 5 * time.Second
+)
+
+// errFrame is returned for a message that is not read.
+var errFrame = errors.New("dht: a message is not read")
+
+// framedHost gives the DHT streams whose messages are bounded. The library allocates what a
+// message's length announces, up to 4 MiB, before a byte of it has come, and waits a minute
+// for it: some peers that announce and send nothing would cost gigabytes.
+type framedHost struct{ host.Host }
+
+// SetStreamHandler implements host.Host. What others ask is bounded.
+func (h framedHost) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
+	h.Host.SetStreamHandler(id, func(s network.Stream) {
+		handle(&framedStream{Stream: s, most: maxRequest, priority: network.ReservationPriorityMedium})
+	})
+}
+
+// NewStream implements host.Host. What others answer is bounded.
+func (h framedHost) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (network.Stream, error) {
+	s, err := h.Host.NewStream(ctx, p, ids...)
+	if err != nil {
+		return nil, err
+	}
+	return &framedStream{Stream: s, most: maxAnswer, priority: network.ReservationPriorityHigh}, nil
+}
+
+// framedStream is a stream of messages, each behind its length as a varint. It looks at the
+// length before who reads the stream does. One goroutine reads at a time.
+type framedStream struct {
+	network.Stream
+
+	most     int   // bytes of a message
+	priority uint8 // of the memory that one is read into
+
+	header   []byte // of the message, as far as it is to be passed on
+	left     int    // bytes of the message that have not been read
+	reserved int    // bytes for the message that was read last
+}
+
+// Read implements io.Reader. A message that is too long, for which there is no memory, or
+// that does not come in time, resets the stream.
+func (s *framedStream) Read(b []byte) (int, error) {
+	if len(s.header) == 0 && s.left == 0 {
+		if err := s.begin(); err != nil {
+			return 0, err
+		}
+	}
+	if len(s.header) > 0 {
+		n := copy(b, s.header)
+		s.header = s.header[n:]
+		return n, nil
+	}
+	n, err := s.Stream.Read(b[:min(len(b), s.left)])
+	if s.left -= n; s.left == 0 && err == nil {
+		err = s.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// begin reads the length of the next message and makes room for it.
+func (s *framedStream) begin() error {
+	if s.reserved > 0 { // the last one is done with: the next is asked for
+		s.Scope().ReleaseMemory(s.reserved)
+		s.reserved = 0
+	}
+	header := make([]byte, 0, binary.MaxVarintLen64)
+	for len(header) == 0 || header[len(header)-1] >= 0x80 {
+		if len(header) == cap(header) {
+			return s.refuse(network.StreamProtocolViolation, "its length is none")
+		}
+		next := header[len(header) : len(header)+1]
+		n, err := s.Stream.Read(next)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			continue
+		}
+		if header = header[:len(header)+1]; len(header) == 1 {
+			if err := s.SetReadDeadline(time.Now().Add(frameTimeout)); err != nil {
+				return err
+			}
+		}
+	}
+	length, n := binary.Uvarint(header)
+	switch {
+	case n != len(header):
+		return s.refuse(network.StreamProtocolViolation, "its length is none")
+	case length > uint64(s.most):
+		return s.refuse(network.StreamProtocolViolation, fmt.Sprintf("it would have %d bytes, at most %d are read", length, s.most))
+	}
+	if err := s.Scope().ReserveMemory(int(length), s.priority); err != nil {
+		return s.refuse(network.StreamResourceLimitExceeded, err.Error())
+	}
+	s.header, s.left, s.reserved = header, int(length), int(length)
+	if length == 0 {
+		return s.SetReadDeadline(time.Time{})
+	}
+	return nil
+}
+
+// refuse resets the stream and says why.
+func (s *framedStream) refuse(code network.StreamErrorCode, reason string) error {
+	return errors.Join(fmt.Errorf("%w: %s", errFrame, reason), s.ResetWithError(code))
+}
