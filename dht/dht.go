@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/ipfs/go-datastore"
@@ -14,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/decube/decube/block"
@@ -38,6 +40,9 @@ type Options struct {
 	// key store cannot be trusted: at the first start, after an unclean stop, after
 	// a change of strategy. nil announces what is provided one by one only.
 	Keys Keys
+	// Dialled reports whether an address may be dialled: of others no other is remembered,
+	// nor passed on. Nil is all.
+	Dialled func(ma.Multiaddr) bool
 	// Log is told what an operator should know; nil for nobody.
 	Log *slog.Logger
 }
@@ -66,14 +71,20 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	d.pending = newPending(cfg.MaxPending)
-	k, err := kad.New(framedHost{h},
+	options := []kad.Option{
 		kad.ProtocolPrefix(prefix(cfg.Network)),
 		kad.Mode(cfg.Mode.option()),
 		kad.BootstrapPeers(cfg.Bootstrap...),
 		kad.ProviderDatastore(namespace.Wrap(ds, datastore.NewKey("/dht/records"))),
 		kad.DisableValues(),
 		kad.RoutingTableRefreshPeriod(cfg.RefreshInterval),
-	)
+	}
+	if opts.Dialled != nil {
+		options = append(options, kad.AddressFilter(func(addrs []ma.Multiaddr) []ma.Multiaddr {
+			return slices.DeleteFunc(slices.Clone(addrs), func(a ma.Multiaddr) bool { return !opts.Dialled(a) })
+		}))
+	}
+	k, err := kad.New(framedHost{h}, options...)
 	if err != nil {
 		return nil, fmt.Errorf("dht: start: %w", err)
 	}

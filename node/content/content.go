@@ -25,6 +25,7 @@ import (
 	"github.com/decube/decube/dht"
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/limits"
+	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/protocols/exchange"
 	"github.com/decube/decube/snapshot"
@@ -60,6 +61,7 @@ type Part struct {
 	cfg Config
 
 	available func() error // nil before Open
+	host      *host.Host
 	store     *blockstore.Store
 	local     *local.Store
 	exchange  *exchange.Exchange
@@ -100,7 +102,7 @@ func (p *Part) Limits(b *limits.Budget) error {
 
 // Open implements kernel.Part.
 func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error) {
-	p.available, p.store, p.local = k.Available, k.Store, k.Local
+	p.available, p.host, p.store, p.local = k.Available, k.Host, k.Store, k.Local
 	p.announce = newAnnouncer(k.DHT, k.Store, k.Log.With("room", "announce"))
 	var err error
 	p.exchange, err = exchange.New(k.Host, exchangeStore{k.Store}, k.DHT, loadIndex, p.cfg.room(),

@@ -49,6 +49,7 @@ func (b snapshots) Fetch(ctx context.Context, root block.ID, req api.FetchReques
 	if err != nil {
 		return api.FetchResult{}, fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
+	b.part.host.Told(providers...)
 	err = b.part.fetches.enter(root, func() (bool, error) {
 		_, err := b.part.store.Pin(ctx, root)
 		if errors.Is(err, block.ErrNotFound) {

@@ -27,6 +27,8 @@ type Config struct {
 	Announce []string
 	// Bootstrap holds the multiaddrs of the peers to join the swarm through.
 	Bootstrap []string
+	// Scope says which addresses of other peers may be dialled.
+	Scope Scope
 	// Transports to dial and listen with.
 	Transports Transports
 	// ConnManager keeps the number of connections in bounds.
@@ -101,6 +103,7 @@ func Default() Config {
 		},
 		Announce:    []string{},
 		Bootstrap:   []string{},
+		Scope:       ScopeAuto,
 		Transports:  Transports{TCP: true, QUIC: true},
 		ConnManager: ConnManager{Low: 100, High: 400, Grace: time.Minute},
 		NAT:         NAT{PortMap: true, Service: true, Reachability: ReachabilityAuto, HolePunching: true},

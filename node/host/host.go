@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 
 	"github.com/ipfs/go-datastore"
@@ -21,6 +22,7 @@ import (
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -30,6 +32,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
 
 	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/internal/limits/resources"
@@ -61,6 +64,10 @@ type Host struct {
 	relay *relay.Relay           // the unconditional relay service, nil unless it is on
 	quic  *quicreuse.ConnManager // of QUIC's sockets, nil without QUIC
 
+	// ConnManager holds the watermarks in force.
+	Watermarks ConnManager
+
+	guard *guard
 	addrs []string // to listen on
 	log   *slog.Logger
 
@@ -73,7 +80,23 @@ func New(cfg Config, o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{Bandwidth: metrics.NewBandwidthCounter(), addrs: cfg.Listen, log: o.Log}
+	if o.Budget == nil {
+		var err error
+		if o.Budget, err = limits.NewBudget(limits.ThisMachine()); err != nil {
+			return nil, err
+		}
+	}
+	h := &Host{
+		Bandwidth: metrics.NewBandwidthCounter(), Watermarks: cfg.ConnManager,
+		guard: newGuard(cfg.DialScope(), o.Budget), addrs: cfg.Listen, log: o.Log,
+	}
+	for _, list := range [][]string{cfg.Bootstrap, cfg.Relay.Static} {
+		peers, err := ParsePeers(list)
+		if err != nil {
+			return nil, err
+		}
+		h.Told(peers...)
+	}
 	opts, err := h.options(cfg, o)
 	if err != nil {
 		return nil, err
@@ -111,7 +134,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the connection manager: %w", err)
 	}
-	manager, err := h.limit(o.Budget)
+	manager, err := h.limit(o.Budget, cfg.configured())
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +153,8 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 		libp2p.ProtocolVersion("decube/" + cfg.Network),
 		libp2p.ConnectionManager(conns),
 		libp2p.ResourceManager(manager),
+		libp2p.ConnectionGater(h.guard),
+		libp2p.WithFxOption(fx.Supply([]upgrader.Option{upgrader.WithAcceptTimeout(handshakeTimeout)})),
 		libp2p.Peerstore(peers),
 		libp2p.BandwidthReporter(h.Bandwidth),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankDials)),
@@ -149,16 +174,17 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	return append(opts, reachOptions(cfg, h.connectedRelays)...), nil
 }
 
+// Told notes addresses that the operator or a document of this peer's own names: they may be
+// dialled whatever the scope is. Those of bootstrap peers and relays in the settings are.
+func (h *Host) Told(peers ...peer.AddrInfo) { h.guard.told(peers...) }
+
+// Dialled reports whether an address that a stranger names may be dialled.
+func (h *Host) Dialled(a ma.Multiaddr) bool { return h.guard.may("", a) }
+
 // limit makes a resource manager with the limits of a budget.
-func (h *Host) limit(b *limits.Budget) (network.ResourceManager, error) {
-	if b == nil {
-		var err error
-		if b, err = limits.NewBudget(limits.ThisMachine()); err != nil {
-			return nil, err
-		}
-	}
+func (h *Host) limit(b *limits.Budget, configured []netip.Addr) (network.ResourceManager, error) {
 	h.Limits = resources.Limits(b)
-	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(h.Limits))
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(h.Limits), connOptions(b, configured)...)
 	if err != nil {
 		return nil, fmt.Errorf("making the resource manager: %w", err)
 	}

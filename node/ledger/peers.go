@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 
@@ -32,7 +31,7 @@ const maxStrangers = 256
 // there are some: it connects to validators while there are too few. It is a
 // ledger.Peers.
 type ledgerPeers struct {
-	host    libp2phost.Host
+	host    *host.Host
 	sync    *statesync.Sync
 	find    finder
 	genesis pbft.Digest
@@ -66,7 +65,7 @@ const (
 // finder searches the swarm for a peer's addresses.
 type finder func(context.Context, peer.ID) (peer.AddrInfo, error)
 
-func newLedgerPeers(h libp2phost.Host, s *statesync.Sync, g *genesis.Genesis, want int, find finder, log *slog.Logger) *ledgerPeers {
+func newLedgerPeers(h *host.Host, s *statesync.Sync, g *genesis.Genesis, want int, find finder, log *slog.Logger) *ledgerPeers {
 	p := &ledgerPeers{
 		host: h, sync: s, find: find, genesis: g.ID(), want: want, log: log,
 		met: map[peer.ID]acquaintance{}, strangers: map[peer.ID]error{},
@@ -97,6 +96,7 @@ func (p *ledgerPeers) remember(g *genesis.Genesis) {
 				p.log.Warn("the genesis gives a validator an address that cannot be used", "validator", id, "addr", addr, "err", err)
 				continue
 			}
+			p.host.Told(infos...)
 			p.host.Peerstore().AddAddrs(id, infos[0].Addrs, peerstore.PermanentAddrTTL)
 		}
 	}

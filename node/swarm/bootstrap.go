@@ -14,6 +14,7 @@ import (
 // bootstrap changes the bootstrap peers of the running node and of its
 // settings file.
 type bootstrap struct {
+	host     *host.Host
 	contacts *host.Bootstrap
 	file     string
 
@@ -64,6 +65,7 @@ func (b *bootstrap) set(addrs []string) error {
 		return err
 	}
 	b.addrs = addrs
+	b.host.Told(peers...)
 	b.contacts.Set(peers)
 	return nil
 }

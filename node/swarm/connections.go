@@ -23,7 +23,6 @@ import (
 // connections answers the API about connections.
 type connections struct {
 	host *host.Host
-	cfg  host.ConnManager
 }
 
 // Peers implements server.Swarm.
@@ -69,6 +68,7 @@ func (s connections) Connect(ctx context.Context, addr string) (api.Connected, e
 	if info.ID == s.host.ID() {
 		return api.Connected{}, fmt.Errorf("%w: %s is this node", api.ErrInvalid, info.ID)
 	}
+	s.host.Told(info)
 	if sw, ok := s.host.Network().(*swarm.Swarm); ok {
 		sw.Backoff().Clear(info.ID) // somebody asks for it now
 	}
@@ -159,8 +159,8 @@ func (s connections) Addrs(context.Context) ([]api.PeerAddresses, error) {
 func (s connections) Resources(context.Context) (api.Resources, error) {
 	totals := s.host.Bandwidth.GetBandwidthTotals()
 	r := api.Resources{
-		ConnsLow:  s.cfg.Low,
-		ConnsHigh: s.cfg.High,
+		ConnsLow:  s.host.Watermarks.Low,
+		ConnsHigh: s.host.Watermarks.High,
 		Bandwidth: api.Bandwidth{InBytes: totals.TotalIn, OutBytes: totals.TotalOut, InRate: totals.RateIn, OutRate: totals.RateOut},
 	}
 	if s.host.Resources == nil {

@@ -42,11 +42,11 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 	}
 	p.host = k.Host
 	p.contacts = host.NewBootstrap(k.Host, peers, k.Log.With("room", "bootstrap"))
-	p.bootstrap = &bootstrap{contacts: p.contacts, file: p.file, addrs: p.cfg.Bootstrap}
+	p.bootstrap = &bootstrap{host: k.Host, contacts: p.contacts, file: p.file, addrs: p.cfg.Bootstrap}
 	return kernel.Running{
 		Run: p.run,
 		Routes: []server.Group{swarmapi.Group(swarmapi.Backend{
-			Swarm: connections{k.Host, p.cfg.ConnManager}, Bootstrap: p.bootstrap, Routing: routing{k.DHT, k.Host},
+			Swarm: connections{k.Host}, Bootstrap: p.bootstrap, Routing: routing{k.DHT, k.Host},
 		})},
 		Status:   func(st *api.Status) { st.Reachability = p.reach.String() },
 		Warnings: p.warnings,

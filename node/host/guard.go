@@ -1,0 +1,128 @@
+package host
+
+import (
+	"io"
+	"math"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/x/rate"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/decube/decube/internal/limits"
+)
+
+// guard is asked before addresses are dialled and connections accepted. It is a
+// connmgr.ConnectionGater.
+type guard struct {
+	*dials
+
+	now        func() time.Time
+	mu         sync.Mutex
+	handshakes *handshakes
+}
+
+var _ connmgr.ConnectionGater = (*guard)(nil)
+
+// newGuard returns a guard under a budget.
+func newGuard(scope Scope, b *limits.Budget) *guard {
+	return &guard{dials: newDials(scope), now: time.Now, handshakes: newHandshakes(5 * b.Conns / 8)}
+}
+
+// InterceptPeerDial implements connmgr.ConnectionGater.
+func (g *guard) InterceptPeerDial(peer.ID) bool { return true }
+
+// InterceptAddrDial implements connmgr.ConnectionGater.
+func (g *guard) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool { return g.may(p, a) }
+
+// InterceptAccept implements connmgr.ConnectionGater. It makes room for a connection by
+// cutting others off rather than refusing it: who stalls is among the others.
+func (g *guard) InterceptAccept(c network.ConnMultiaddrs) bool {
+	ip := ipOf(c.RemoteMultiaddr())
+	closer, ok := c.(io.Closer)
+	if !ok || !ip.IsValid() || ip.IsLoopback() { // no stranger is on this machine
+		return true
+	}
+	g.mu.Lock()
+	cuts := g.handshakes.begin(g.now(), c.RemoteMultiaddr().String(), addressPrefix(ip), func() { _ = closer.Close() })
+	g.mu.Unlock()
+	for _, cut := range cuts {
+		cut()
+	}
+	return true
+}
+
+// InterceptSecured implements connmgr.ConnectionGater.
+func (g *guard) InterceptSecured(dir network.Direction, _ peer.ID, c network.ConnMultiaddrs) bool {
+	if dir == network.DirInbound {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.handshakes.end(c.RemoteMultiaddr().String())
+	}
+	return true
+}
+
+// InterceptUpgraded implements connmgr.ConnectionGater.
+func (g *guard) InterceptUpgraded(network.Conn) (allow bool, reason control.DisconnectReason) {
+	return true, 0
+}
+
+// connsPerSecond is how many connections a second one address may open on average.
+const connsPerSecond = 2
+
+// connOptions bound the connections by address: R for one, four times as many for the /24
+// around it, or for IPv6 the /56, twice as many for the /48 and eight times for the /32. The
+// addresses that are configured have four times as many of their own, and this machine any
+// number. libp2p's bound of one connection in five seconds counts our own dials too, and
+// would lock out validators behind one address.
+func connOptions(b *limits.Budget, configured []netip.Addr) []rcmgr.Option {
+	r := b.ConnsPerAddress
+	loopback4, loopback6 := netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")
+	v4 := []rcmgr.NetworkPrefixLimit{{Network: loopback4, ConnCount: math.MaxInt}}
+	v6 := []rcmgr.NetworkPrefixLimit{{Network: loopback6, ConnCount: math.MaxInt}}
+	for _, ip := range configured {
+		l := rcmgr.NetworkPrefixLimit{Network: netip.PrefixFrom(ip, ip.BitLen()), ConnCount: 4 * r}
+		if ip.Is4() {
+			v4 = append(v4, l)
+		} else {
+			v6 = append(v6, l)
+		}
+	}
+	often := rate.Limit{RPS: connsPerSecond, Burst: 2 * r}
+	return []rcmgr.Option{
+		rcmgr.WithNetworkPrefixLimit(v4, v6),
+		rcmgr.WithLimitPerSubnet(
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: r}, {PrefixLength: 24, ConnCount: 4 * r}},
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: r}, {PrefixLength: 48, ConnCount: 2 * r}, {PrefixLength: 32, ConnCount: 8 * r}},
+		),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{
+			NetworkPrefixLimits: []rate.PrefixLimit{{Prefix: loopback4}, {Prefix: loopback6}}, // without a limit
+			SubnetRateLimiter: rate.SubnetLimiter{
+				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: often}},
+				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: often}},
+				GracePeriod:      time.Minute,
+			},
+		}),
+	}
+}
+
+// configured returns the addresses of peers that the settings name, each once.
+func (c Config) configured() []netip.Addr {
+	seen := map[netip.Addr]bool{}
+	var all []netip.Addr
+	for _, list := range [][]string{c.Bootstrap, c.Relay.Static} {
+		for _, text := range list {
+			if ip := addressOf(text); ip.IsValid() && !ip.IsLoopback() && !seen[ip] {
+				seen[ip] = true
+				all = append(all, ip)
+			}
+		}
+	}
+	return all
+}
