@@ -117,7 +117,7 @@ func kinds() []kind {
 		{"new-view-bender", func() Strategy { return newViewBender{} }},
 		{"lock-stripper", func() Strategy { return stripper{} }},
 		{"relabeler", func() Strategy { return relabeler{} }},
-		{"base-inventor", func() Strategy { return inventor{} }},
+		{"base-inventor", func() Strategy { return &inventor{} }},
 		{"proof-withholder", func() Strategy { return claimant{} }},
 		{"lock-stacker", func() Strategy { return stacker{} }},
 		{"impostor", func() Strategy { return impostor{} }},
