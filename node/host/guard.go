@@ -18,6 +18,12 @@ import (
 	"github.com/decube/decube/internal/limits"
 )
 
+// handshakeTimeout bounds a handshake of an inbound connection over TCP. libp2p waits 15 s.
+const handshakeTimeout = 5 * time.Second
+
+// handshakesPerAddress is how many connections of one address may be in their handshake.
+const handshakesPerAddress = 8
+
 // guard is asked before addresses are dialled and connections accepted. It is a
 // connmgr.ConnectionGater.
 type guard struct {
@@ -25,14 +31,14 @@ type guard struct {
 
 	now        func() time.Time
 	mu         sync.Mutex
-	handshakes *handshakes
+	handshakes *pending[string, netip.Prefix] // inbound connections that are not secured, by address and port
 }
 
 var _ connmgr.ConnectionGater = (*guard)(nil)
 
 // newGuard returns a guard under a budget.
 func newGuard(scope Scope, b *limits.Budget) *guard {
-	return &guard{dials: newDials(scope), now: time.Now, handshakes: newHandshakes(5 * b.Conns / 8)}
+	return &guard{dials: newDials(scope), now: time.Now, handshakes: newPending[string, netip.Prefix](5*b.Conns/8, handshakesPerAddress, handshakeTimeout)}
 }
 
 // InterceptPeerDial implements connmgr.ConnectionGater.

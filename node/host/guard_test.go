@@ -135,13 +135,13 @@ func TestDialScope(t *testing.T) {
 
 // crowd opens handshakes and notes which are cut off.
 type crowd struct {
-	h     *handshakes
+	h     *pending[string, netip.Prefix]
 	now   time.Time
 	alive map[string]bool
 }
 
 func newCrowd(most int) *crowd {
-	return &crowd{newHandshakes(most), time.Unix(0, 0), map[string]bool{}}
+	return &crowd{newPending[string, netip.Prefix](most, handshakesPerAddress, handshakeTimeout), time.Unix(0, 0), map[string]bool{}}
 }
 
 func (c *crowd) begin(remote, ip string) {
@@ -194,12 +194,12 @@ func TestHandshakesInAll(t *testing.T) {
 	// What has ended by itself does not count.
 	c.now = c.now.Add(handshakeTimeout + time.Second)
 	c.begin("late", "203.0.113.1")
-	if len(c.h.all) != 1 || len(c.h.byAddr) != 1 {
+	if len(c.h.all) != 1 || len(c.h.byHolder) != 1 {
 		t.Errorf("%d are known", len(c.h.all))
 	}
 	c.h.end("late")
 	c.h.end("late")
-	if len(c.h.all) != 0 || len(c.h.byAddr) != 0 {
+	if len(c.h.all) != 0 || len(c.h.byHolder) != 0 {
 		t.Errorf("%d are known when it is secured", len(c.h.all))
 	}
 }
@@ -218,7 +218,7 @@ func TestHandshakesModel(t *testing.T) {
 		}
 		c.now = c.now.Add(time.Duration(rnd.IntN(300)) * time.Millisecond)
 		sum := 0
-		for _, list := range c.h.byAddr {
+		for _, list := range c.h.byHolder {
 			sum += len(list)
 			if len(list) == 0 || len(list) > handshakesPerAddress {
 				t.Fatalf("%d of one address", len(list))

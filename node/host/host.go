@@ -105,6 +105,7 @@ func New(cfg Config, o Options) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the libp2p host: %w", err), h.closeQUIC())
 	}
+	negotiate(h.Host, o.Budget, o.Log)
 	if cfg.Relay.Service == RelayOn {
 		h.relay, err = relay.New(h.Host, relayOptions(cfg.Relay)...)
 		if err != nil {

@@ -1,0 +1,145 @@
+package host
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// listening returns a host on loopback.
+func listening(t *testing.T) *Host {
+	t.Helper()
+	key, _, err := crypto.GenerateEd25519Key(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Default()
+	cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
+	h, err := New(cfg, Options{Identity: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := h.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// Streams that never say what they speak make room for each other, and end in time; who
+// opens them speaks to us all the same.
+func TestStreamsWithoutProtocol(t *testing.T) {
+	h, other := listening(t), listening(t)
+	h.SetStreamHandler("/echo", func(s network.Stream) {
+		_, _ = io.Copy(s, s)
+		_ = s.Close()
+	})
+	if err := other.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	conn := other.Network().ConnsToPeer(h.ID())[0]
+	const opened = 3 * unnegotiatedPerPeer
+	ended := make(chan time.Duration, opened)
+	begin := time.Now()
+	for range opened {
+		s, err := conn.NewStream(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetDeadline(begin.Add(4 * negotiateTimeout)); err != nil {
+			t.Fatal(err)
+		}
+		// Nothing is said on it; some are only seen when something comes.
+		if _, err := s.Write([]byte{19}); err != nil {
+			ended <- time.Since(begin)
+			continue
+		}
+		go func() {
+			_, _ = io.Copy(io.Discard, s) // the other side says first what it would speak
+			ended <- time.Since(begin)
+		}()
+	}
+	echo := func() {
+		t.Helper()
+		s, err := other.NewStream(t.Context(), h.ID(), "/echo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetDeadline(time.Now().Add(4 * negotiateTimeout)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Write([]byte("hello"))
+		if err == nil {
+			err = s.CloseWrite()
+		}
+		got, readErr := io.ReadAll(s)
+		if err != nil || readErr != nil || string(got) != "hello" {
+			t.Errorf("an echo is %q, %v, %v", got, err, readErr)
+		}
+	}
+	echo()
+	var late int
+	for range opened {
+		if at := <-ended; at > negotiateTimeout/2 {
+			late++
+			if at > 2*negotiateTimeout {
+				t.Errorf("a stream ended after %v", at)
+			}
+		}
+	}
+	if late == 0 || late > unnegotiatedPerPeer {
+		t.Errorf("%d streams were waited for, want some, and at most %d", late, unnegotiatedPerPeer)
+	}
+	echo()
+}
+
+// handlerText is the hash of what negotiator stands for: libp2p's handler of inbound streams.
+const handlerText = "278da1fdf2a31e49"
+
+// What is replaced is what it was when it was replaced. If this fails, read what has changed in
+// the method, have negotiator do the same, and put the new hash here.
+func TestReplacedHandlerIsTheOneThatWasRead(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "github.com/libp2p/go-libp2p/p2p/host/basic").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, filepath.Join(strings.TrimSpace(string(out)), "basic_host.go"), nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range f.Decls {
+		method, ok := d.(*ast.FuncDecl)
+		if !ok || method.Name.Name != "newStreamHandler" {
+			continue
+		}
+		var text bytes.Buffer
+		if err := format.Node(&text, fset, method); err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(text.Bytes())
+		if got := hex.EncodeToString(sum[:8]); got != handlerText {
+			t.Errorf("it is %s now:\n%s", got, &text)
+		}
+		return
+	}
+	t.Error("there is none")
+}
