@@ -68,6 +68,7 @@ type Host struct {
 	Watermarks ConnManager
 
 	guard *guard
+	door  *door
 	addrs []string // to listen on
 	log   *slog.Logger
 
@@ -106,6 +107,7 @@ func New(cfg Config, o Options) (*Host, error) {
 		return nil, errors.Join(fmt.Errorf("starting the libp2p host: %w", err), h.closeQUIC())
 	}
 	negotiate(h.Host, o.Budget, o.Log)
+	h.door = watchDoor(h.Host, o.Budget.System.ConnsInbound/8*7, o.Log)
 	if cfg.Relay.Service == RelayOn {
 		h.relay, err = relay.New(h.Host, relayOptions(cfg.Relay)...)
 		if err != nil {
@@ -123,6 +125,10 @@ func (h *Host) Listen() error { return listen(h.Host, h.addrs, h.log) }
 // Close stops the host and everything that came with it.
 func (h *Host) Close() error {
 	var err error
+	if h.door != nil {
+		h.door.close()
+		h.door = nil
+	}
 	if h.relay != nil {
 		err = h.relay.Close()
 	}

@@ -1,0 +1,163 @@
+package host
+
+import (
+	"cmp"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// settled is how old a connection is that had time to be used.
+const settled = 2 * time.Second
+
+// guest is an inbound connection as far as it matters for who has to go.
+type guest struct {
+	conn    network.Conn
+	peer    peer.ID
+	ip      netip.Addr
+	opened  time.Time
+	streams int
+}
+
+// leaving returns which of some connections goes first, when one has to, or -1 for none. Who
+// holds most loses first, by prefix, then by address, then by peer; and of those it is the
+// oldest. What is settled and unused goes before all others. Equals are told apart by their
+// place in the list. It is pure.
+func leaving(guests []guest, now time.Time) int {
+	byPrefix, byAddr, byPeer := map[netip.Prefix]int{}, map[netip.Prefix]int{}, map[peer.ID]int{}
+	for _, g := range guests {
+		byPrefix[neighbourhood(g.ip)]++
+		byAddr[addressPrefix(g.ip)]++
+		byPeer[g.peer]++
+	}
+	idle := func(g guest) int {
+		if g.streams == 0 && now.Sub(g.opened) >= settled {
+			return 1
+		}
+		return 0
+	}
+	first := -1
+	for i, g := range guests {
+		if first < 0 {
+			first = i
+			continue
+		}
+		than := guests[first]
+		if cmp.Or(
+			cmp.Compare(idle(than), idle(g)),
+			cmp.Compare(byPrefix[neighbourhood(than.ip)], byPrefix[neighbourhood(g.ip)]),
+			cmp.Compare(byAddr[addressPrefix(than.ip)], byAddr[addressPrefix(g.ip)]),
+			cmp.Compare(byPeer[than.peer], byPeer[g.peer]),
+			g.opened.Compare(than.opened), // the older one leaves
+		) < 0 {
+			first = i
+		}
+	}
+	return first
+}
+
+// neighbourhood is the network that is taken for one holder's: the /24 of an IPv4 address,
+// and the /48 of an IPv6 address.
+func neighbourhood(ip netip.Addr) netip.Prefix {
+	bits := 24
+	if ip.Is6() {
+		bits = 48
+	}
+	p, _ := ip.Prefix(bits) // without an address it is the zero prefix
+	return p
+}
+
+// door closes connections when there is hardly room for newcomers. libp2p's connection
+// manager looks every ten seconds, spares whoever is young, and only from the high watermark
+// on; above the limit newcomers are refused. It is a network.Notifiee.
+type door struct {
+	host host.Host
+	most int // inbound connections
+	log  *slog.Logger
+
+	came chan struct{} // one is enough
+	done sync.WaitGroup
+	stop chan struct{}
+}
+
+// watchDoor keeps the inbound connections of h below so many, until close is called.
+func watchDoor(h host.Host, most int, log *slog.Logger) *door {
+	d := &door{host: h, most: most, log: log, came: make(chan struct{}, 1), stop: make(chan struct{})}
+	h.Network().Notify(d)
+	d.done.Go(d.run)
+	return d
+}
+
+// close waits until no connection is looked at any more.
+func (d *door) close() {
+	d.host.Network().StopNotify(d)
+	close(d.stop)
+	d.done.Wait()
+}
+
+func (d *door) run() {
+	for {
+		select {
+		case <-d.stop:
+			return
+		case <-d.came:
+			for d.closeOne() {
+			}
+		}
+	}
+}
+
+// closeOne closes a connection if there are too many, and reports whether it did.
+func (d *door) closeOne() bool {
+	var guests []guest
+	inbound := 0
+	for _, c := range d.host.Network().Conns() {
+		stat := c.Stat()
+		if stat.Direction != network.DirInbound || c.IsClosed() {
+			continue
+		}
+		inbound++
+		if !d.host.ConnManager().IsProtected(c.RemotePeer(), "") {
+			guests = append(guests, guest{c, c.RemotePeer(), ipOf(c.RemoteMultiaddr()), stat.Opened, stat.NumStreams})
+		}
+	}
+	if inbound <= d.most {
+		return false
+	}
+	i := leaving(guests, time.Now())
+	if i < 0 {
+		return false
+	}
+	c := guests[i].conn
+	d.log.Debug("a connection makes room for others", "peer", c.RemotePeer().String(), "addr", c.RemoteMultiaddr().String())
+	_ = c.CloseWithError(network.ConnGarbageCollected) // it is gone in any case
+	return true
+}
+
+// Connected implements network.Notifiee.
+func (d *door) Connected(_ network.Network, c network.Conn) {
+	if c.Stat().Direction != network.DirInbound {
+		return
+	}
+	select {
+	case d.came <- struct{}{}:
+	default: // it will be looked at
+	}
+}
+
+// Disconnected implements network.Notifiee.
+func (d *door) Disconnected(network.Network, network.Conn) {}
+
+// Listen implements network.Notifiee.
+func (d *door) Listen(network.Network, ma.Multiaddr) {}
+
+// ListenClose implements network.Notifiee.
+func (d *door) ListenClose(network.Network, ma.Multiaddr) {}
+
+var _ network.Notifiee = (*door)(nil)

@@ -1,0 +1,111 @@
+package host
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/decube/decube/internal/limits"
+)
+
+func TestLeaving(t *testing.T) {
+	now := time.Unix(1000, 0)
+	at := func(id, ip string, age time.Duration, streams int) guest {
+		return guest{peer: peer.ID(id), ip: netip.MustParseAddr(ip), opened: now.Add(-age), streams: streams}
+	}
+	old, young := time.Minute, time.Second
+	for name, c := range map[string]struct {
+		guests []guest
+		want   []string // peers in the order in which they leave
+	}{
+		"nobody":                {nil, nil},
+		"the oldest":            {[]guest{at("b", "192.0.2.1", old, 0), at("a", "198.51.100.1", 2*old, 0)}, []string{"a", "b"}},
+		"who is idle":           {[]guest{at("b", "192.0.2.1", 2*old, 1), at("a", "198.51.100.1", old, 0)}, []string{"a", "b"}},
+		"who is young is not":   {[]guest{at("b", "192.0.2.1", young, 0), at("a", "198.51.100.1", old, 0)}, []string{"a", "b"}},
+		"who is young, in time": {[]guest{at("b", "192.0.2.1", young, 0), at("a", "198.51.100.1", old, 9)}, []string{"a", "b"}},
+		"the prefix with most": {[]guest{
+			at("c", "192.0.2.1", 9*old, 0), at("a", "198.51.100.1", 2*old, 0), at("b", "198.51.100.2", old, 0),
+		}, []string{"a", "c", "b"}},
+		"the address with most": {[]guest{
+			at("c", "198.51.100.9", 9*old, 0), at("a", "198.51.100.1", 2*old, 0), at("b", "198.51.100.1", old, 0),
+		}, []string{"a", "c", "b"}},
+		"the peer with most": {[]guest{
+			at("c", "198.51.100.1", 9*old, 0), at("a", "198.51.100.1", 2*old, 0), at("a", "198.51.100.1", old, 0),
+		}, []string{"a", "c", "a"}},
+		"a /48 is one prefix": {[]guest{
+			at("c", "192.0.2.1", 9*old, 0), at("a", "2001:db8:0:100::1", 2*old, 0), at("b", "2001:db8:0:200::1", old, 0),
+		}, []string{"a", "c", "b"}},
+	} {
+		left, got := slices.Clone(c.guests), []string(nil)
+		for i := leaving(left, now); i >= 0; i = leaving(left, now) {
+			got = append(got, string(left[i].peer))
+			left = slices.Delete(left, i, i+1)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// Connections that nobody uses keep no newcomer out, and nobody who is protected goes.
+func TestIdleConnectionsMakeRoom(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	budget, err := limits.NewBudget(limits.Machine{Memory: 1 << 30, Files: 128})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := crypto.GenerateEd25519Key(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Default()
+	cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
+	h, err := New(cfg, Options{Identity: key, Budget: budget})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if err := h.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	h.SetStreamHandler("/echo", func(s network.Stream) {
+		_, _ = io.Copy(s, s)
+		_ = s.Close()
+	})
+	info := peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}
+	friend := listening(t)
+	h.ConnManager().Protect(friend.ID(), "test")
+	if err := friend.Connect(ctx, info); err != nil {
+		t.Fatal(err)
+	}
+	most := budget.System.ConnsInbound
+	for i := range 2 * most {
+		other := listening(t)
+		// The one before may still be on its way out.
+		for err := other.Connect(ctx, info); err != nil; err = other.Connect(ctx, info) {
+			if ctx.Err() != nil {
+				t.Fatalf("the newcomer %d: %v", i, err)
+			}
+		}
+	}
+	if conns := h.Network().ConnsToPeer(friend.ID()); len(conns) == 0 {
+		t.Error("who was protected had to go")
+	}
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for len(h.Network().Conns()) > most/8*7 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			t.Fatalf("%d connections are left", len(h.Network().Conns()))
+		}
+	}
+}
