@@ -1,6 +1,6 @@
 // Package swarm is the part of a node that is in touch with other peers: it keeps dialling
-// the bootstrap peers, knows whether others can reach this one, and answers what an operator
-// asks about connections, addresses and the DHT.
+// the bootstrap peers, knows whether others can reach this one, notices a second process with
+// its identity, and answers what an operator asks about connections, addresses and the DHT.
 package swarm
 
 import (
@@ -13,6 +13,7 @@ import (
 	"github.com/decube/decube/api/server/swarmapi"
 	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/node/kernel"
+	"github.com/decube/decube/protocols/twin"
 )
 
 // Part is the part.
@@ -23,6 +24,7 @@ type Part struct {
 	host      *host.Host
 	contacts  *host.Bootstrap
 	bootstrap *bootstrap
+	twins     *twin.Watch
 	reach     reachability
 }
 
@@ -41,6 +43,7 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 		return kernel.Running{}, err
 	}
 	p.host = k.Host
+	p.twins = twin.New(k.Host, k.Log.With("room", "twin"))
 	p.contacts = host.NewBootstrap(k.Host, peers, k.Log.With("room", "bootstrap"))
 	p.bootstrap = &bootstrap{host: k.Host, contacts: p.contacts, file: p.file, addrs: p.cfg.Bootstrap}
 	return kernel.Running{
@@ -57,13 +60,17 @@ func (p *Part) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.contacts.Run(ctx) })
 	g.Go(func() error { return p.reach.run(ctx, p.host.EventBus()) })
+	g.Go(func() error { return p.twins.Run(ctx) })
 	return g.Wait()
 }
 
-func (p *Part) warnings(ctx context.Context) []string {
+func (p *Part) warnings(ctx context.Context) (all []string) {
 	peers, err := p.bootstrap.List(ctx)
 	if err == nil && len(peers) == 0 && len(p.host.Network().Peers()) == 0 {
-		return []string{"no bootstrap peers are set and no peer is connected: others can be found only when they connect"}
+		all = append(all, "no bootstrap peers are set and no peer is connected: others can be found only when they connect")
 	}
-	return nil
+	if w := p.twins.Warning(); w != "" {
+		all = append(all, w)
+	}
+	return all
 }

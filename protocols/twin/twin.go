@@ -1,0 +1,257 @@
+// Package twin finds out that a second process runs with a peer's identity: a copy of its
+// repository, or a backup that was started elsewhere. Neither of the two can tell by itself,
+// for libp2p does not dial its own peer ID; whoever both are connected to can.
+//
+// A process draws a number when it starts, and greets some peers with it every now and then:
+//
+//	request  run number (16 bytes)
+//	answer   0, or 1: another process greets me with your identity
+//
+// A peer answers 1 once another run has greeted it after this one first did, over a connection
+// that is still open. What a process that was killed has left behind is therefore no twin: it
+// greets nobody any more.
+//
+// A peer may lie. All that comes of it is a warning that says who it is from.
+package twin
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// ID is the protocol's.
+const ID protocol.ID = "/decube/twin/1.0.0"
+
+// ServiceName is what the resource manager knows the protocol by.
+const ServiceName = "decube.twin"
+
+const (
+	runSize = 16
+	// Interval is the time between greetings of one peer.
+	Interval = 30 * time.Second
+	// greeted is how many peers are greeted at a time, those whose connections are protected
+	// first: the two processes have their bootstrap peers in common.
+	greeted = 8
+	// greetTimeout bounds a greeting, on either side.
+	greetTimeout = 5 * time.Second
+	// mostRuns is how many processes of one identity are told apart, and mostPeers of how
+	// many peers any are remembered.
+	mostRuns, mostPeers = 4, 4096
+	// mostAnswers is how many greetings are answered at a time.
+	mostAnswers = 32
+	// memory is how long one that was noticed is warned of.
+	memory = 10 * time.Minute
+)
+
+// run is a process as others are greeted with it.
+type run [runSize]byte
+
+// sighting is a process that has greeted this peer.
+type sighting struct {
+	run         run
+	first, last time.Time
+	conn        network.Conn
+}
+
+// Watch greets peers and answers their greetings. Its methods are safe for concurrent use.
+type Watch struct {
+	host    host.Host
+	log     *slog.Logger
+	run     run
+	answers chan struct{} // one for each greeting that is being answered
+
+	mu      sync.Mutex
+	seen    map[peer.ID][]sighting
+	noticed time.Time // when a twin was noticed last
+	from    peer.ID   // who said so
+}
+
+// New returns a watch of h's identity. Run starts it.
+func New(h host.Host, log *slog.Logger) *Watch {
+	w := &Watch{host: h, log: log, answers: make(chan struct{}, mostAnswers), seen: map[peer.ID][]sighting{}}
+	_, _ = rand.Read(w.run[:]) // it never fails
+	return w
+}
+
+// Run greets and answers until ctx is done.
+func (w *Watch) Run(ctx context.Context) error {
+	defer func() { // wait for the answers under way, and begin no other
+		for range mostAnswers {
+			w.answers <- struct{}{}
+		}
+	}()
+	w.host.SetStreamHandler(ID, func(s network.Stream) {
+		select {
+		case w.answers <- struct{}{}:
+			defer func() { <-w.answers }()
+			w.answer(s)
+		default:
+			_ = s.ResetWithError(network.StreamResourceLimitExceeded) // it will greet again
+		}
+	})
+	defer w.host.RemoveStreamHandler(ID)
+	tick := time.NewTicker(Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			w.greetSome(ctx)
+		}
+	}
+}
+
+// Warning says that a second process has been noticed lately, and is empty if none was.
+func (w *Watch) Warning() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.noticed.IsZero() || time.Since(w.noticed) > memory {
+		return ""
+	}
+	return fmt.Sprintf("identity in use: the peer %s says that a second process runs with this peer's identity, %s: stop one of the two, or give it a repository of its own", w.from, w.host.ID())
+}
+
+// greetSome greets some connected peers, one after the other.
+func (w *Watch) greetSome(ctx context.Context) {
+	peers := w.host.Network().Peers()
+	mathrand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	slices.SortStableFunc(peers, func(a, b peer.ID) int {
+		return w.rank(a) - w.rank(b)
+	})
+	for _, p := range peers[:min(len(peers), greeted)] {
+		if err := w.Greet(ctx, p); err != nil && ctx.Err() == nil {
+			w.log.Debug("a peer was not greeted", "peer", p.String(), "err", err)
+		}
+	}
+}
+
+// rank is lower for peers that are greeted first.
+func (w *Watch) rank(p peer.ID) int {
+	if w.host.ConnManager().IsProtected(p, "") {
+		return 0
+	}
+	return 1
+}
+
+// Greet greets a connected peer, and notes what it says.
+func (w *Watch) Greet(ctx context.Context, p peer.ID) error {
+	ctx, cancel := context.WithTimeout(network.WithNoDial(ctx, ServiceName), greetTimeout)
+	defer cancel()
+	s, err := w.host.NewStream(ctx, p, ID)
+	if err != nil {
+		return fmt.Errorf("greeting %s: %w", p, err)
+	}
+	told, err := w.ask(s)
+	if err != nil {
+		_ = s.Reset() // it is of no use any more
+		return fmt.Errorf("greeting %s: %w", p, err)
+	}
+	if told {
+		w.notice(p)
+	}
+	return s.Close()
+}
+
+// ask says which run this is, and returns whether there is another one.
+func (w *Watch) ask(s network.Stream) (told bool, err error) {
+	if err := s.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
+		return false, err
+	}
+	if _, err := s.Write(w.run[:]); err != nil {
+		return false, err
+	}
+	if err := s.CloseWrite(); err != nil {
+		return false, err
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(s, answer[:]); err != nil {
+		return false, err
+	}
+	return answer[0] == 1, nil
+}
+
+func (w *Watch) notice(from peer.ID) {
+	w.mu.Lock()
+	first := w.noticed.IsZero() || time.Since(w.noticed) > memory
+	w.noticed, w.from = time.Now(), from
+	w.mu.Unlock()
+	if first {
+		w.log.Error("a second process runs with this peer's identity: stop one of the two", "says", from.String())
+	}
+}
+
+// answer answers a greeting.
+func (w *Watch) answer(s network.Stream) {
+	if err := w.reply(s); err != nil {
+		w.log.Debug("a greeting was not answered", "peer", s.Conn().RemotePeer().String(), "err", err)
+		_ = s.Reset() // it will greet again
+		return
+	}
+	_ = s.Close() // what it has not got it asks for again
+}
+
+func (w *Watch) reply(s network.Stream) error {
+	if err := s.Scope().SetService(ServiceName); err != nil {
+		return err
+	}
+	if err := s.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
+		return err
+	}
+	var theirs run
+	if _, err := io.ReadFull(s, theirs[:]); err != nil {
+		return err
+	}
+	answer := []byte{0}
+	if w.saw(time.Now(), s.Conn(), theirs) {
+		answer[0] = 1
+	}
+	_, err := s.Write(answer)
+	return err
+}
+
+// saw notes that a process has greeted this peer, and reports whether another one with its
+// identity has since this one first did.
+func (w *Watch) saw(now time.Time, conn network.Conn, theirs run) (twin bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id := conn.RemotePeer()
+	known := slices.DeleteFunc(w.seen[id], func(s sighting) bool { return s.conn.IsClosed() })
+	at := slices.IndexFunc(known, func(s sighting) bool { return s.run == theirs })
+	if at < 0 {
+		if len(known) == mostRuns {
+			known = slices.Delete(known, 0, 1)
+		}
+		at = len(known)
+		known = append(known, sighting{run: theirs, first: now})
+	}
+	known[at].last, known[at].conn = now, conn
+	if len(w.seen) >= mostPeers && w.seen[id] == nil {
+		w.forgetGone()
+	}
+	if len(w.seen) < mostPeers || w.seen[id] != nil {
+		w.seen[id] = known
+	}
+	return slices.ContainsFunc(known, func(s sighting) bool { return s.run != theirs && s.last.After(known[at].first) })
+}
+
+// forgetGone forgets peers that are not connected any more.
+func (w *Watch) forgetGone() {
+	for id, known := range w.seen {
+		if !slices.ContainsFunc(known, func(s sighting) bool { return !s.conn.IsClosed() }) {
+			delete(w.seen, id)
+		}
+	}
+}
