@@ -67,6 +67,17 @@ type AddressRequest struct {
 	Addresses []string `json:"addresses" doc:"Multiaddrs that end in /p2p/ID" minItems:"1" maxItems:"256"`
 }
 
+// Ban is whom a node has nothing to do with.
+type Ban struct {
+	Target string    `json:"target" doc:"Peer ID, IP address, or network such as 192.0.2.0/24"`
+	Since  time.Time `json:"since" doc:"When it was banned"`
+}
+
+// BanRequest names peers and networks.
+type BanRequest struct {
+	Targets []string `json:"targets" doc:"Peer IDs, IP addresses, or networks such as 192.0.2.0/24" minItems:"1" maxItems:"256"`
+}
+
 // Connected is the outcome of a dial.
 type Connected struct {
 	ID      string  `json:"id" doc:"Peer ID"`

@@ -54,6 +54,21 @@ func (c *Client) Disconnect(ctx context.Context, peer string) error {
 	return c.call(ctx, http.MethodDelete, api.Prefix+"/swarm/peers/"+url.PathEscape(peer), nil, nil)
 }
 
+// Bans returns whom the node has nothing to do with.
+func (c *Client) Bans(ctx context.Context) (out []api.Ban, err error) {
+	return out, get(ctx, c, "/swarm/bans", &out)
+}
+
+// Ban bans peers and networks, and returns the new ones among them.
+func (c *Client) Ban(ctx context.Context, targets []string) (out []api.Ban, err error) {
+	return out, c.call(ctx, http.MethodPost, api.Prefix+"/swarm/bans", api.BanRequest{Targets: targets}, &out)
+}
+
+// Unban ends bans, and returns them.
+func (c *Client) Unban(ctx context.Context, targets []string) (out []api.Ban, err error) {
+	return out, c.call(ctx, http.MethodDelete, api.Prefix+"/swarm/bans", api.BanRequest{Targets: targets}, &out)
+}
+
 // Bootstrap returns the list of bootstrap peers.
 func (c *Client) Bootstrap(ctx context.Context) (out []string, err error) {
 	return out, get(ctx, c, "/bootstrap", &out)

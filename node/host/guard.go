@@ -29,6 +29,8 @@ const handshakesPerAddress = 8
 type guard struct {
 	*dials
 
+	bans bans
+
 	now        func() time.Time
 	mu         sync.Mutex
 	handshakes *pending[string, netip.Prefix] // inbound connections that are not secured, by address and port
@@ -42,15 +44,22 @@ func newGuard(scope Scope, b *limits.Budget) *guard {
 }
 
 // InterceptPeerDial implements connmgr.ConnectionGater.
-func (g *guard) InterceptPeerDial(peer.ID) bool { return true }
+func (g *guard) InterceptPeerDial(p peer.ID) bool { return !g.banned(p, netip.Addr{}) }
 
 // InterceptAddrDial implements connmgr.ConnectionGater.
-func (g *guard) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool { return g.may(p, a) }
+func (g *guard) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
+	return g.may(p, a) && !g.banned(p, ipOf(a))
+}
+
+func (g *guard) banned(p peer.ID, ip netip.Addr) bool { return g.bans.banned(p, ip) }
 
 // InterceptAccept implements connmgr.ConnectionGater. It makes room for a connection by
 // cutting others off rather than refusing it: who stalls is among the others.
 func (g *guard) InterceptAccept(c network.ConnMultiaddrs) bool {
 	ip := ipOf(c.RemoteMultiaddr())
+	if g.banned("", ip) {
+		return false
+	}
 	closer, ok := c.(io.Closer)
 	if !ok || !ip.IsValid() || ip.IsLoopback() { // no stranger is on this machine
 		return true
@@ -65,18 +74,18 @@ func (g *guard) InterceptAccept(c network.ConnMultiaddrs) bool {
 }
 
 // InterceptSecured implements connmgr.ConnectionGater.
-func (g *guard) InterceptSecured(dir network.Direction, _ peer.ID, c network.ConnMultiaddrs) bool {
+func (g *guard) InterceptSecured(dir network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
 	if dir == network.DirInbound {
 		g.mu.Lock()
-		defer g.mu.Unlock()
 		g.handshakes.end(c.RemoteMultiaddr().String())
+		g.mu.Unlock()
 	}
-	return true
+	return !g.banned(p, ipOf(c.RemoteMultiaddr()))
 }
 
-// InterceptUpgraded implements connmgr.ConnectionGater.
-func (g *guard) InterceptUpgraded(network.Conn) (allow bool, reason control.DisconnectReason) {
-	return true, 0
+// InterceptUpgraded implements connmgr.ConnectionGater. A ban may have come meanwhile.
+func (g *guard) InterceptUpgraded(c network.Conn) (allow bool, reason control.DisconnectReason) {
+	return !g.banned(c.RemotePeer(), ipOf(c.RemoteMultiaddr())), 0
 }
 
 // connsPerSecond is how many connections a second one address may open on average.

@@ -42,6 +42,10 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 	if err != nil {
 		return kernel.Running{}, err
 	}
+	bans, err := openBans(k.Host, k.Dir)
+	if err != nil {
+		return kernel.Running{}, err
+	}
 	p.host = k.Host
 	p.twins = twin.New(k.Host, k.Log.With("room", "twin"))
 	p.contacts = host.NewBootstrap(k.Host, peers, k.Log.With("room", "bootstrap"))
@@ -49,7 +53,7 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 	return kernel.Running{
 		Run: p.run,
 		Routes: []server.Group{swarmapi.Group(swarmapi.Backend{
-			Swarm: connections{k.Host}, Bootstrap: p.bootstrap, Routing: routing{k.DHT, k.Host},
+			Swarm: connections{k.Host}, Bans: bans, Bootstrap: p.bootstrap, Routing: routing{k.DHT, k.Host},
 		})},
 		Status:   func(st *api.Status) { st.Reachability = p.reach.String() },
 		Warnings: p.warnings,

@@ -2,12 +2,16 @@ package swarm_test
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/node/kerneltest"
@@ -53,5 +57,84 @@ func TestBootstrapPeersAreConnectedTo(t *testing.T) {
 	}
 	if list, err := c.Bootstrap(ctx); err != nil || !slices.Equal(list, first.Addresses()) {
 		t.Errorf("the list is %q, %v", list, err)
+	}
+}
+
+// asked returns a client of a node.
+func asked(t *testing.T, p *kerneltest.Peer) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Options{Repo: string(p.Repo)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Bans are in force at once, and after a restart.
+func TestBansOutliveARestart(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
+	defer cancel()
+	first := kerneltest.Start(t, options(t)())
+	o := options(t, first.Addresses()...)
+	second := kerneltest.Start(t, o())
+	c := asked(t, second)
+	connected := func() bool {
+		peers, err := c.Peers(ctx)
+		return err == nil && len(peers) == 1
+	}
+	kerneltest.Eventually(ctx, t, "they are connected", connected)
+	id := first.ID().String()
+	added, err := c.Ban(ctx, []string{id, "192.0.2.7/24", id})
+	if err != nil || len(added) != 2 || added[1].Target != "192.0.2.0/24" {
+		t.Fatalf("banned %+v, %v", added, err)
+	}
+	if connected() {
+		t.Error("who is banned is still here")
+	}
+	if again, err := c.Ban(ctx, []string{"192.0.2.0/24"}); err != nil || len(again) != 0 {
+		t.Errorf("banned again: %+v, %v", again, err)
+	}
+	for _, bad := range []string{"", "nobody", "0.0.0.0/0", second.ID().String()} {
+		if _, err := c.Ban(ctx, []string{"198.51.100.1", bad}); !errors.Is(err, api.ErrInvalid) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if err := second.Stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	second = kerneltest.Start(t, o())
+	c = asked(t, second)
+	if bans, err := c.Bans(ctx); err != nil || len(bans) != 2 || bans[0] != added[0] || bans[1] != added[1] {
+		t.Errorf("after a restart: %+v, %v, want %+v", bans, err, added)
+	}
+	if _, err := c.Connect(ctx, first.Addresses()[0]); err == nil || connected() {
+		t.Errorf("who is banned was dialled: %v", err)
+	}
+	if _, err := c.Unban(ctx, []string{id, "203.0.113.1"}); !errors.Is(err, api.ErrNotFound) {
+		t.Errorf("unbanning who is not banned: %v", err)
+	}
+	if removed, err := c.Unban(ctx, []string{id}); err != nil || len(removed) != 1 {
+		t.Errorf("unbanned %+v, %v", removed, err)
+	}
+	if _, err := c.Connect(ctx, first.Addresses()[0]); err != nil {
+		t.Errorf("after the ban: %v", err)
+	}
+	if err := second.Stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	file := filepath.Join(string(second.Repo), "swarm", "bans.json")
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file: %v, %v", info, err)
+	}
+	for _, text := range []string{"{", `[{"target":"everybody"}]`} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kernel.Open(ctx, o()); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("with a list that says %s: %v", text, err)
+		}
 	}
 }

@@ -32,6 +32,18 @@ type Swarm interface {
 	Resources(ctx context.Context) (api.Resources, error)
 }
 
+// Bans keeps the list of whom the node has nothing to do with. Changes are durable on return,
+// and in force at once. What is no target is api.ErrInvalid.
+type Bans interface {
+	List(ctx context.Context) ([]api.Ban, error)
+	// Ban returns those that were not in the list before. With too many of them it is
+	// api.ErrTooLarge, and then nobody is banned.
+	Ban(ctx context.Context, targets []string) ([]api.Ban, error)
+	// Unban returns those that were removed. One that is not in the list is
+	// api.ErrNotFound, and then none is removed.
+	Unban(ctx context.Context, targets []string) ([]api.Ban, error)
+}
+
 // Bootstrap keeps the list of peers that are dialled at start. Changes are
 // durable on return and acted upon at once.
 type Bootstrap interface {
@@ -53,6 +65,7 @@ type Routing interface {
 // Backend is what the operations are done with.
 type Backend struct {
 	Swarm     Swarm
+	Bans      Bans
 	Bootstrap Bootstrap
 	Routing   Routing
 }
@@ -89,6 +102,19 @@ func (b Backend) register(r *server.Router) {
 			return nil, server.Problem(err)
 		}
 		return nil, nil // huma's way of an answer without body
+	})
+
+	bans := b.Bans
+	server.Handle(r, server.Get("swarm-bans", "/swarm/bans", "Peers and networks that the node has nothing to do with", "swarm"),
+		func(ctx context.Context, _ *server.Nothing) ([]api.Ban, error) { return bans.List(ctx) })
+	server.Handle(r, server.Post("swarm-ban", "/swarm/bans", "Ban peers and networks", "swarm"),
+		func(ctx context.Context, in *struct{ Body api.BanRequest }) ([]api.Ban, error) {
+			return bans.Ban(ctx, in.Body.Targets)
+		})
+	unban := server.Post("swarm-unban", "/swarm/bans", "End bans", "swarm")
+	unban.Method = http.MethodDelete
+	server.Handle(r, unban, func(ctx context.Context, in *struct{ Body api.BanRequest }) ([]api.Ban, error) {
+		return bans.Unban(ctx, in.Body.Targets)
 	})
 
 	server.Handle(r, server.Get("bootstrap-list", "/bootstrap", "Peers that are dialled at start", "bootstrap"),
