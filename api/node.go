@@ -106,8 +106,29 @@ type Bandwidth struct {
 	OutRate  float64 `json:"out_rate" doc:"Bytes sent per second"`
 }
 
+// Share is what a protocol may hold of a node.
+type Share struct {
+	Name    string `json:"name" doc:"What it is known by"`
+	Memory  int64  `json:"memory" doc:"Bytes that may be reserved"`
+	Streams int    `json:"streams" doc:"Streams of others that are served at a time"`
+	PerPeer int    `json:"per_peer" doc:"How many of them one peer may have"`
+}
+
+// Holder is a network that peers are in, and what they hold together.
+type Holder struct {
+	Network string `json:"network" doc:"A /24 of IPv4 or a /48 of IPv6, or empty where it is not known"`
+	Peers   int    `json:"peers" doc:"Peers that are connected"`
+	Conns   int    `json:"conns" doc:"Open connections"`
+	Streams int    `json:"streams" doc:"Open streams"`
+}
+
 // Resources is the state of the swarm's limits.
 type Resources struct {
+	Memory    int64         `json:"memory" doc:"Bytes that connections and protocols may reserve together"`
+	Conns     int           `json:"conns" doc:"Connections that may be open"`
+	PerAddr   int           `json:"conns_per_address" doc:"How many of them one address may have"`
+	Shares    []Share       `json:"shares" doc:"What protocols may hold"`
+	Holders   []Holder      `json:"holders" doc:"Who holds most, at most ten"`
 	Scopes    []ResourceUse `json:"scopes" doc:"Use and limits by scope"`
 	ConnsLow  int           `json:"conns_low" doc:"Connections the connection manager trims down to"`
 	ConnsHigh int           `json:"conns_high" doc:"Connections at which it begins to trim"`

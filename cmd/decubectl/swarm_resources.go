@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -13,7 +14,7 @@ import (
 func newSwarmResourcesCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:     "resources",
-		Short:   "Show the swarm's limits and what is used of them",
+		Short:   "Show the swarm's limits, what is used of them, and who holds most",
 		Example: "  decubectl swarm resources",
 		Args:    noArgs,
 		RunE:    runs(e, nil, asks((*client.Client).Resources, showResources)),
@@ -21,6 +22,22 @@ func newSwarmResourcesCommand(e *env) *cobra.Command {
 }
 
 func showResources(w io.Writer, res *api.Resources) {
+	fmt.Fprintf(w, "connections and protocols may hold %s of memory and %s connections, one address %s of them\n\n",
+		size(res.Memory), count(int64(res.Conns)), count(int64(res.PerAddr)))
+	shares := make([]row, len(res.Shares))
+	for i, s := range res.Shares {
+		shares[i] = row{s.Name, size(s.Memory), count(int64(s.Streams)), count(int64(s.PerPeer))}
+	}
+	printTable(w, row{"protocol", "memory", "streams", "of one peer"}, shares)
+	fmt.Fprintln(w)
+	if len(res.Holders) > 0 {
+		holders := make([]row, len(res.Holders))
+		for i, h := range res.Holders {
+			holders[i] = row{cmp.Or(h.Network, "unknown"), count(int64(h.Peers)), count(int64(h.Conns)), count(int64(h.Streams))}
+		}
+		printTable(w, row{"who holds most", "peers", "connections", "streams"}, holders)
+		fmt.Fprintln(w)
+	}
 	of := func(used, limit int) string { return fmt.Sprintf("%s of %s", count(int64(used)), count(int64(limit))) }
 	var rows []row
 	for _, s := range res.Scopes {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -71,6 +72,44 @@ func neighbourhood(ip netip.Addr) netip.Prefix {
 	}
 	p, _ := ip.Prefix(bits) // without an address it is the zero prefix
 	return p
+}
+
+// Holder is a network that peers are in, and what they hold together.
+type Holder struct {
+	Network               netip.Prefix // the zero value where it is not known
+	Peers, Conns, Streams int
+}
+
+// Holders returns who holds most, the networks with most connections first, and of equals
+// those with most streams; at most so many.
+func (h *Host) Holders(most int) []Holder {
+	type seen struct {
+		network netip.Prefix
+		peer    peer.ID
+	}
+	all, peers := map[netip.Prefix]*Holder{}, map[seen]bool{}
+	for _, c := range h.Network().Conns() {
+		network := neighbourhood(ipOf(c.RemoteMultiaddr()))
+		holder := all[network]
+		if holder == nil {
+			holder = &Holder{Network: network}
+			all[network] = holder
+		}
+		holder.Conns++
+		holder.Streams += c.Stat().NumStreams
+		if one := (seen{network, c.RemotePeer()}); !peers[one] {
+			peers[one] = true
+			holder.Peers++
+		}
+	}
+	list := make([]Holder, 0, len(all))
+	for _, holder := range all {
+		list = append(list, *holder)
+	}
+	slices.SortFunc(list, func(a, b Holder) int {
+		return cmp.Or(cmp.Compare(b.Conns, a.Conns), cmp.Compare(b.Streams, a.Streams), a.Network.Compare(b.Network))
+	})
+	return list[:min(len(list), most)]
 }
 
 // door closes connections when there is hardly room for newcomers. libp2p's connection

@@ -96,6 +96,14 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 			}
 		}
 	}
+	for _, holder := range h.Holders(10) {
+		if holder.Network.String() != "127.0.0.0/24" || holder.Conns < holder.Peers || holder.Peers < 2 {
+			t.Errorf("a holder is %+v", holder)
+		}
+	}
+	if n := len(h.Holders(0)); n != 0 {
+		t.Errorf("%d holders where none are asked for", n)
+	}
 	if conns := h.Network().ConnsToPeer(friend.ID()); len(conns) == 0 {
 		t.Error("who was protected had to go")
 	}

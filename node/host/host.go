@@ -64,8 +64,11 @@ type Host struct {
 	relay *relay.Relay           // the unconditional relay service, nil unless it is on
 	quic  *quicreuse.ConnManager // of QUIC's sockets, nil without QUIC
 
-	// ConnManager holds the watermarks in force.
+	// Watermarks are those in force.
 	Watermarks ConnManager
+
+	// Budget is what connections and protocols may hold.
+	Budget *limits.Budget
 
 	guard *guard
 	door  *door
@@ -88,7 +91,7 @@ func New(cfg Config, o Options) (*Host, error) {
 		}
 	}
 	h := &Host{
-		Bandwidth: metrics.NewBandwidthCounter(), Watermarks: cfg.ConnManager,
+		Bandwidth: metrics.NewBandwidthCounter(), Watermarks: cfg.ConnManager, Budget: o.Budget,
 		guard: newGuard(cfg.DialScope(), o.Budget), addrs: cfg.Listen, log: o.Log,
 	}
 	for _, list := range [][]string{cfg.Bootstrap, cfg.Relay.Static} {

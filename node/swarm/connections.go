@@ -17,6 +17,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/node/host"
 )
 
@@ -158,26 +159,46 @@ func (s connections) Addrs(context.Context) ([]api.PeerAddresses, error) {
 // Resources implements server.Swarm.
 func (s connections) Resources(context.Context) (api.Resources, error) {
 	totals := s.host.Bandwidth.GetBandwidthTotals()
+	budget := s.host.Budget
 	r := api.Resources{
+		Memory: budget.Memory, Conns: budget.Conns, PerAddr: budget.ConnsPerAddress,
 		ConnsLow:  s.host.Watermarks.Low,
 		ConnsHigh: s.host.Watermarks.High,
 		Bandwidth: api.Bandwidth{InBytes: totals.TotalIn, OutBytes: totals.TotalOut, InRate: totals.RateIn, OutRate: totals.RateOut},
 	}
+	for row := range budget.Rows() {
+		r.Shares = append(r.Shares, shareOf(row))
+	}
+	r.Shares = append(r.Shares, shareOf(budget.Other))
+	for _, h := range s.host.Holders(holdersShown) {
+		holder := api.Holder{Peers: h.Peers, Conns: h.Conns, Streams: h.Streams}
+		if h.Network.IsValid() {
+			holder.Network = h.Network.String()
+		}
+		r.Holders = append(r.Holders, holder)
+	}
 	if s.host.Resources == nil {
 		return r, nil
 	}
-	stat, limits := s.host.Resources.Stat(), s.host.Limits.ToPartialLimitConfig()
+	stat, force := s.host.Resources.Stat(), s.host.Limits.ToPartialLimitConfig()
 	r.Scopes = append(r.Scopes,
-		use("system", stat.System, limits.System),
-		use("transient", stat.Transient, limits.Transient))
+		use("system", stat.System, force.System),
+		use("transient", stat.Transient, force.Transient))
 	for name, st := range stat.Services {
-		r.Scopes = append(r.Scopes, use("service "+name, st, cmp.Or(limits.Service[name], limits.ServiceDefault)))
+		r.Scopes = append(r.Scopes, use("service "+name, st, cmp.Or(force.Service[name], force.ServiceDefault)))
 	}
 	for name, st := range stat.Protocols {
-		r.Scopes = append(r.Scopes, use("protocol "+string(name), st, cmp.Or(limits.Protocol[name], limits.ProtocolDefault)))
+		r.Scopes = append(r.Scopes, use("protocol "+string(name), st, cmp.Or(force.Protocol[name], force.ProtocolDefault)))
 	}
 	slices.SortFunc(r.Scopes[2:], func(a, b api.ResourceUse) int { return cmp.Compare(a.Scope, b.Scope) })
 	return r, nil
+}
+
+// holdersShown is how many networks are shown of those that peers are in.
+const holdersShown = 10
+
+func shareOf(r limits.Row) api.Share {
+	return api.Share{Name: r.Name, Memory: r.Memory, Streams: r.Streams, PerPeer: r.PerPeer}
 }
 
 func use(scope string, st network.ScopeStat, limit rcmgr.ResourceLimits) api.ResourceUse {

@@ -55,6 +55,13 @@ func TestBootstrapPeersAreConnectedTo(t *testing.T) {
 	if err != nil || st.Reachability == "" || len(st.Warnings) > 0 {
 		t.Errorf("status %+v, %v", st, err)
 	}
+	res, err := c.Resources(ctx)
+	if err != nil || len(res.Holders) != 1 || res.Holders[0].Network != "127.0.0.0/24" || res.Holders[0].Peers != 1 {
+		t.Errorf("who holds most: %+v, %v", res.Holders, err)
+	}
+	if len(res.Shares) < 4 || res.Shares[0].Name != "kad" || res.Memory <= 0 || res.Conns <= res.PerAddr {
+		t.Errorf("resources %+v", res)
+	}
 	if list, err := c.Bootstrap(ctx); err != nil || !slices.Equal(list, first.Addresses()) {
 		t.Errorf("the list is %q, %v", list, err)
 	}
