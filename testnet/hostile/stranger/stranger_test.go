@@ -1,0 +1,154 @@
+package stranger_test
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/decube/decube/testnet/hostile/stranger"
+)
+
+const echoID protocol.ID = "/test/echo"
+
+// echo answers with what it was sent.
+func echo(s io.ReadWriteCloser) {
+	_, _ = io.Copy(s, s) // the other side compares
+	_ = s.Close()
+}
+
+// A peer of libp2p's own takes a stranger for one of its kind, both ways.
+func TestRealPeer(t *testing.T) {
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.ForceReachabilityPublic())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	h.SetStreamHandler(echoID, func(s network.Stream) { echo(s) })
+	s := someone(t)
+	s.Face.Protocols = []protocol.ID{echoID}
+	s.Handlers[echoID] = func(_ context.Context, _ *stranger.Conn, stream stranger.Stream) { echo(stream) }
+
+	c, err := s.Dial(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := c.Open(t.Context(), echoID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := said(t, stream, "there"); got != "there" {
+		t.Errorf("it answers %q", got)
+	}
+	blurted, err := c.Blurt(t.Context(), echoID, []byte("at once"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := blurted.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	const negotiated = "\x13/multistream/1.0.0\n\x0b/test/echo\n"
+	if got, err := io.ReadAll(blurted); err != nil || string(got) != negotiated+"at once" {
+		t.Errorf("it answers %q, %v", got, err)
+	}
+	if _, err := c.Open(t.Context(), "/nothing"); err == nil {
+		t.Error("a protocol that nobody speaks was chosen")
+	}
+
+	// NewStream waits until the stranger was identified.
+	back, err := h.NewStream(t.Context(), s.ID, echoID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := said(t, back, "and back"); got != "and back" {
+		t.Errorf("the stranger answers %q", got)
+	}
+	c.End()
+	select {
+	case <-c.Gone():
+	case <-time.After(10 * time.Second):
+		t.Error("the connection has not ended")
+	}
+}
+
+// said sends text to an echo and returns what comes back.
+func said(t *testing.T, s interface {
+	io.ReadWriter
+	CloseWrite() error
+}, text string,
+) string {
+	t.Helper()
+	if _, err := io.WriteString(s, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestListen(t *testing.T) {
+	server, client := someone(t), someone(t)
+	server.Handlers[echoID] = func(_ context.Context, _ *stranger.Conn, stream stranger.Stream) { echo(stream) }
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	at, err := server.Listen(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.Dial(t.Context(), peer.AddrInfo{ID: server.ID, Addrs: []ma.Multiaddr{at}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.End()
+	stream, err := c.Open(t.Context(), echoID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := said(t, stream, "x"); got != "x" {
+		t.Errorf("it answers %q", got)
+	}
+	cancel()
+	select {
+	case <-c.Gone():
+	case <-time.After(10 * time.Second):
+		t.Error("the connection outlives its listener")
+	}
+}
+
+func TestCrowd(t *testing.T) {
+	a, b := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
+	crowd, err := stranger.Crowd(3, []netip.Addr{a, b})
+	if err != nil || len(crowd) != 3 || crowd[0].Source != a || crowd[1].Source != b || crowd[2].Source != a || crowd[0].ID == crowd[2].ID {
+		t.Errorf("%v, %v", crowd, err)
+	}
+	if _, err := stranger.Crowd(1, nil); err == nil {
+		t.Error("a crowd from nowhere")
+	}
+}
+
+func TestPick(t *testing.T) {
+	addrs := []ma.Multiaddr{
+		ma.StringCast("/ip4/127.0.0.1/udp/1/quic-v1"), ma.StringCast("/ip6/::1/tcp/2"),
+		ma.StringCast("/ip4/127.0.0.1/tcp/3"), ma.StringCast("/ip4/127.0.0.1/tcp/4"),
+	}
+	for source, want := range map[string]string{"127.0.0.1": "/ip4/127.0.0.1/tcp/3", "::1": "/ip6/::1/tcp/2"} {
+		if got := stranger.Pick(addrs, netip.MustParseAddr(source)); got == nil || got.String() != want {
+			t.Errorf("from %s: %v, want %s", source, got, want)
+		}
+	}
+	if got := stranger.Pick(addrs[:1], netip.MustParseAddr("127.0.0.1")); got != nil {
+		t.Errorf("%v is no address of TCP", got)
+	}
+}
