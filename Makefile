@@ -19,7 +19,7 @@ SEED     ?= 1
 RUNS     ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race lint check fuzz sim mutants bench golden generate fmt cover vuln clean
+.PHONY: help build demo test race lint check fuzz sim mutants hostile bench golden generate fmt cover vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ sim: ## whole nodes of the ledger under RUNS seeds from SEED on, with faults; PR
 
 mutants: ## plant every bug of testnet/sim/mutants, or MUTANT: the simulator must find each
 	go run ./testnet/sim/cmd/mutants $(MUTANT)
+
+hostile: build ## as root: attack real daemons in namespaces of their own, by ATTACK or in every way; FLAGS narrows it down
+	go build -trimpath -buildvcs=false -o bin/ ./testnet/hostile/cmd/hostile
+	bin/hostile -bin bin $(if $(ATTACK),-attack $(ATTACK)) $(FLAGS)
 
 bench: build ## every benchmark as a ratio to this machine's limits, into ./bench-results
 	bin/decubectl benchmark all --output bench-results/latest.json

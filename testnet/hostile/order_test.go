@@ -1,0 +1,150 @@
+package hostile
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/decube/decube/testnet/hostile/attack"
+	"github.com/decube/decube/testnet/hostile/rig"
+)
+
+// TestMain is this program when it runs itself.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == rig.EnterCommand {
+		exit(rig.Enter(os.Args[2:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == AttackCommand {
+		exit(Obey(os.Stdin, os.Stdout))
+	}
+	os.Exit(m.Run())
+}
+
+func exit(err error) {
+	if err != nil {
+		_, _ = os.Stderr.WriteString(err.Error()) // there is nobody else to tell
+		os.Exit(2)
+	}
+	os.Exit(0)
+}
+
+// victim is a peer of libp2p's own, on loopback.
+func victim(t *testing.T) host.Host {
+	t.Helper()
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.ForceReachabilityPublic())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() }) // it has done its work
+	return h
+}
+
+// idle is an order to hold connections to a peer.
+func idle(h host.Host) Order {
+	return Order{
+		Attack: "idle-connections", Identities: 3, Router: netip.MustParseAddr("127.0.0.1"),
+		// The rig's addresses are not this process's: the attack is refused by the kernel.
+		Scale:  rig.Scale{Addresses: 1, PerPrefix: 1},
+		Target: attack.Target{Network: "home", Victim: peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}},
+	}
+}
+
+// A process of attackers says when it stands and what it did, and ends with its input.
+func TestAssault(t *testing.T) {
+	h := victim(t)
+	a, err := begin([]string{os.Args[0], AttackCommand}, idle(h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-a.stands:
+	case <-time.After(20 * time.Second):
+		t.Error("the attack does not stand")
+	}
+	if err := a.stop(); err != nil {
+		t.Error(err)
+	}
+	if counts, failed := a.report(); failed != "" || counts["connections refused"] < 3 {
+		t.Errorf("%v, %q", counts, failed)
+	}
+}
+
+func TestAssaultThatCannotBeMade(t *testing.T) {
+	o := idle(victim(t))
+	o.Attack = "kindness"
+	a, err := begin([]string{os.Args[0], AttackCommand}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-a.ended
+	if err := a.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, failed := a.report(); !strings.Contains(failed, "kindness") {
+		t.Errorf("it fails with %q", failed)
+	}
+}
+
+// What an attack lacks is told as a line of news.
+func TestObeyTellsWhatIsLacking(t *testing.T) {
+	o := idle(victim(t))
+	o.Attack = "exchange-tiny"
+	order, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The input does not end, so that it is the attack that does.
+	in, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := w.Write(append(order, '\n')); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := Obey(in, &out); err != nil {
+		t.Fatal(err)
+	}
+	var last News
+	if err := json.Unmarshal(out.Bytes(), &last); err != nil || !strings.Contains(last.Err, "snapshot") {
+		t.Errorf("%s, %v", &out, err)
+	}
+	if err := Obey(strings.NewReader("nonsense"), &out); err == nil {
+		t.Error("nonsense was obeyed")
+	}
+}
+
+func TestScriptQuotes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "script")
+	if err := script(path, []string{"/bin/echo", "it's $HOME"}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if want := "#!/bin/sh\nexec '/bin/echo' 'it'\\''s $HOME' \"$@\"\n"; err != nil || string(text) != want {
+		t.Errorf("%q, %v, want %q", text, err, want)
+	}
+}
+
+func TestEnding(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	for text, want := range map[string]string{
+		"a\npanic: oh\ngoroutine 1\n": "panic: oh", "fatal error: out of memory\nb\n": "fatal error: out of memory", "a\nb\n": "without a word; it logged last: b",
+	} {
+		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := ending(log); got != want {
+			t.Errorf("%q ends with %q, want %q", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,299 @@
+package hostile
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/decube/decube/internal/bench"
+	"github.com/decube/decube/testnet/cluster"
+	"github.com/decube/decube/testnet/hostile/attack"
+	"github.com/decube/decube/testnet/hostile/rig"
+)
+
+const (
+	// swarm is the name of the swarm.
+	swarm = "hostile"
+	// port is where daemons listen, each at an address of its own.
+	port = 4801
+	// points is how often is measured: before, during, after.
+	points = 3
+	// small is the size of what a newcomer fetches, in bytes.
+	small = 1 << 20
+	// zone is the domain of names that lead to hundreds of addresses.
+	zone = "stranger.test"
+)
+
+// stage is where one attack takes place: daemons with something to fetch.
+type stage struct {
+	rig      *rig.Rig
+	bin, dir string
+	needs    attack.Needs
+
+	clusters map[string]*cluster.Cluster
+	victim   *cluster.Node
+	giver    *cluster.Node
+	taker    *cluster.Node
+
+	served, wanted [points]string // roots that the victim and the giver hold, one for each point
+	little         string         // the root that newcomers fetch, which the victim holds
+
+	traps   []net.Listener // at addresses of the victim's own network
+	waiting sync.WaitGroup // for who comes to them
+	trapped atomic.Int64   // how many did
+}
+
+// build starts the daemons and has them take snapshots of size bytes. A stage that was
+// built in part is closed like one that is complete.
+func (s *stage) build(ctx context.Context, size int64) error {
+	s.clusters = map[string]*cluster.Cluster{}
+	for _, place := range []string{rig.Victim, rig.Giver, rig.Taker, rig.Newcomer} {
+		if err := s.cluster(place); err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.victim, err = s.startVictim(ctx); err != nil {
+		return err
+	}
+	opts := s.daemon(rig.Giver)
+	opts.Bootstrap = s.victim.Addrs()
+	if s.giver, err = s.clusters[rig.Giver].Start(ctx, rig.Giver, opts); err != nil {
+		return err
+	}
+	opts = s.daemon(rig.Taker)
+	opts.Bootstrap = s.victim.Addrs()
+	if s.taker, err = s.clusters[rig.Taker].Start(ctx, rig.Taker, opts); err != nil {
+		return err
+	}
+	for i := range points {
+		if s.served[i], err = s.snapshot(ctx, s.victim, size); err != nil {
+			return err
+		}
+		if s.wanted[i], err = s.snapshot(ctx, s.giver, size); err != nil {
+			return err
+		}
+	}
+	if s.little, err = s.snapshot(ctx, s.victim, small); err != nil {
+		return err
+	}
+	if s.needs.Ledger {
+		if err := s.fillLedger(ctx); err != nil {
+			return err
+		}
+	}
+	return s.setTraps(ctx)
+}
+
+// cluster makes the programs that run in a place, and a cluster of them.
+func (s *stage) cluster(name string) error {
+	place := s.rig.Place(name)
+	bin := filepath.Join(s.dir, name, "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	bound := rig.Options{Limited: name == rig.Victim}
+	if s.needs.Names && name == rig.Victim {
+		bound.Resolver = filepath.Join(s.dir, "resolv.conf")
+		text := fmt.Sprintf("nameserver %s\noptions timeout:2 attempts:1\n", s.rig.Place(rig.Attackers).V4)
+		if err := os.WriteFile(bound.Resolver, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	err := errors.Join(
+		script(filepath.Join(bin, "decube-node"), place.Inside(bound, filepath.Join(s.bin, "decube-node"))),
+		script(filepath.Join(bin, "decubectl"), place.Inside(rig.Options{}, filepath.Join(s.bin, "decubectl"))))
+	if err != nil {
+		return err
+	}
+	s.clusters[name], err = cluster.New(cluster.Options{
+		Bin: bin, Dir: filepath.Join(s.dir, name), Network: swarm, StopTimeout: 5 * time.Second,
+	})
+	return err
+}
+
+// script writes a program that becomes another one, with its own arguments added.
+func script(path string, line []string) error {
+	quoted := make([]string, len(line))
+	for i, arg := range line {
+		quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+	}
+	return os.WriteFile(path, []byte("#!/bin/sh\nexec "+strings.Join(quoted, " ")+" \"$@\"\n"), 0o755)
+}
+
+// daemon returns how a daemon in a place is run.
+func (s *stage) daemon(place string) cluster.NodeOptions {
+	p := s.rig.Place(place)
+	var listen []string
+	for _, at := range []string{fmt.Sprintf("/ip4/%s", p.V4), fmt.Sprintf("/ip6/%s", p.V6)} {
+		listen = append(listen, fmt.Sprintf("%s/udp/%d/quic-v1", at, port), fmt.Sprintf("%s/tcp/%d", at, port))
+	}
+	opts := cluster.NodeOptions{Listen: listen}
+	if place == rig.Victim {
+		opts.Env = s.rig.Environ()
+		if s.needs.Relay {
+			opts.Env = append(opts.Env, "DECUBE_P2P_RELAY_SERVICE=on")
+		}
+	}
+	return opts
+}
+
+// startVictim starts the victim, which is the only validator of its ledger when it
+// needs to have one.
+func (s *stage) startVictim(ctx context.Context) (*cluster.Node, error) {
+	opts := s.daemon(rig.Victim)
+	if !s.needs.Ledger {
+		return s.clusters[rig.Victim].Start(ctx, rig.Victim, opts)
+	}
+	dir := filepath.Join(s.dir, "ledger")
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "decube-node"), "testnet", "--json", "--validators", "1", "--followers", "0",
+		"--network", swarm, "--host", s.rig.Place(rig.Victim).V4.String(), "--base-port", fmt.Sprint(port), "--output", dir)
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("making a ledger: %w", err)
+	}
+	var made struct {
+		Peers []struct {
+			Repo string `json:"repo"`
+		} `json:"peers"`
+	}
+	if err := json.Unmarshal(out, &made); err != nil || len(made.Peers) != 1 {
+		return nil, fmt.Errorf("making a ledger: %d peers were made: %w", len(made.Peers), err)
+	}
+	opts.Repo = made.Peers[0].Repo
+	return s.clusters[rig.Victim].Start(ctx, rig.Victim, opts)
+}
+
+// snapshot has a daemon take a snapshot of random bytes and returns its root.
+func (s *stage) snapshot(ctx context.Context, n *cluster.Node, size int64) (string, error) {
+	file := filepath.Join(s.dir, "random")
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	if err := bench.WriteRandom(ctx, file, size, uint64(time.Now().UnixNano())); err != nil {
+		return "", err
+	}
+	var made struct {
+		CID string `json:"cid"`
+	}
+	err := n.JSON(ctx, &made, "snapshot", "create", file, "--no-cache")
+	return made.CID, err
+}
+
+// Records that the ledger is filled with, in number and bytes.
+const (
+	ledgerRecords = 96
+	recordSize    = 60 << 10
+)
+
+// fillLedger gives the ledger blocks that are worth asking for.
+func (s *stage) fillLedger(ctx context.Context) error {
+	file := filepath.Join(s.dir, "record")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("record\n"), recordSize/7), 0o600); err != nil {
+		return err
+	}
+	for i := range ledgerRecords {
+		if _, err := s.victim.Run(ctx, "ledger", "submit", "record.put", fmt.Sprintf("filling-%d", i), "@"+file, "--no-wait"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setTraps listens at addresses of the victim's own network, and counts who comes.
+func (s *stage) setTraps(ctx context.Context) error {
+	place := s.rig.Place(rig.Victim)
+	for _, addr := range append([]netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}, place.Own...) {
+		l, err := place.Listen(ctx, "tcp", netip.AddrPortFrom(addr, trapPort).String())
+		if err != nil {
+			return fmt.Errorf("setting a trap: %w", err)
+		}
+		s.traps = append(s.traps, l)
+		s.waiting.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				s.trapped.Add(1)
+				_ = c.Close() // that it came is all
+			}
+		})
+	}
+	return nil
+}
+
+// trapPort is a port that nothing else in the victim's place listens on.
+const trapPort = 9999
+
+// target says what the attackers know.
+func (s *stage) target() (attack.Target, error) {
+	t := attack.Target{Network: swarm, Zone: zone, Served: s.served[:], Wanted: s.wanted[1:]}
+	for _, trap := range s.traps {
+		addr, err := manet.FromNetAddr(trap.Addr())
+		if err != nil {
+			return t, err
+		}
+		t.Traps = append(t.Traps, addr.String())
+	}
+	var err error
+	if t.Victim, err = infoOf(s.victim); err != nil {
+		return t, err
+	}
+	for _, n := range []*cluster.Node{s.giver, s.taker} {
+		info, err := infoOf(n)
+		if err != nil {
+			return t, err
+		}
+		t.Honest = append(t.Honest, info)
+	}
+	return t, nil
+}
+
+// infoOf returns a node's ID and addresses.
+func infoOf(n *cluster.Node) (peer.AddrInfo, error) {
+	var addrs []ma.Multiaddr
+	for _, text := range n.Addrs() {
+		a, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return peer.AddrInfo{}, err
+		}
+		addrs = append(addrs, a)
+	}
+	infos, err := peer.AddrInfosFromP2pAddrs(addrs...)
+	if err != nil {
+		return peer.AddrInfo{}, err
+	}
+	if len(infos) != 1 {
+		return peer.AddrInfo{}, fmt.Errorf("%s tells the addresses of %d peers", n.Name(), len(infos))
+	}
+	return infos[0], nil
+}
+
+// close ends all daemons and removes what was on the disk.
+func (s *stage) close() error {
+	var errs []error
+	for _, c := range s.clusters {
+		errs = append(errs, c.Close())
+	}
+	for _, trap := range s.traps {
+		errs = append(errs, trap.Close())
+	}
+	s.waiting.Wait()
+	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+}
