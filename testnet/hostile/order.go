@@ -13,6 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+	manet "github.com/multiformats/go-multiaddr/net"
+
 	"github.com/decube/decube/testnet/hostile/attack"
 	"github.com/decube/decube/testnet/hostile/rig"
 	"github.com/decube/decube/testnet/hostile/stranger"
@@ -42,6 +45,9 @@ func Obey(in io.Reader, out io.Writer) error {
 	if err := dec.Decode(&o); err != nil {
 		return fmt.Errorf("reading the order: %w", err)
 	}
+	if err := o.contained(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -50,6 +56,24 @@ func Obey(in io.Reader, out io.Writer) error {
 		cancel()
 	}()
 	return o.carryOut(ctx, out)
+}
+
+// errWayOut is returned where an attack could reach somebody else.
+var errWayOut = errors.New("attackers are let loose only where no route leads out, or against loopback")
+
+// contained returns an error unless no packet of the attack can leave this machine.
+func (o Order) contained() error {
+	if rig.Contained() {
+		return nil
+	}
+	for _, info := range append([]peer.AddrInfo{o.Target.Victim}, o.Target.Honest...) {
+		for _, a := range info.Addrs {
+			if !manet.IsIPLoopback(a) {
+				return fmt.Errorf("%w: %s", errWayOut, a)
+			}
+		}
+	}
+	return nil
 }
 
 func (o Order) carryOut(ctx context.Context, out io.Writer) error {

@@ -3,6 +3,8 @@ package hostile
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/decube/decube/testnet/hostile/attack"
 	"github.com/decube/decube/testnet/hostile/rig"
@@ -121,6 +124,25 @@ func TestObeyTellsWhatIsLacking(t *testing.T) {
 	}
 	if err := Obey(strings.NewReader("nonsense"), &out); err == nil {
 		t.Error("nonsense was obeyed")
+	}
+}
+
+// Attackers are not let loose on others.
+func TestContained(t *testing.T) {
+	if rig.Contained() {
+		t.Skip("no route leads out of here")
+	}
+	o := idle(victim(t))
+	if err := o.contained(); err != nil {
+		t.Errorf("loopback: %v", err)
+	}
+	o.Target.Honest = []peer.AddrInfo{{ID: o.Target.Victim.ID, Addrs: []ma.Multiaddr{ma.StringCast("/ip4/11.0.1.1/tcp/1")}}}
+	order, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Obey(bytes.NewReader(order), io.Discard); !errors.Is(err, errWayOut) {
+		t.Errorf("others: %v", err)
 	}
 }
 

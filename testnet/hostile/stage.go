@@ -97,6 +97,10 @@ func (s *stage) build(ctx context.Context, size int64) error {
 			return err
 		}
 	}
+	// What is done for the first time takes longer.
+	if _, err := s.taker.Run(ctx, "snapshot", "fetch", s.little, "--quiet", "--timeout", patience.String()); err != nil {
+		return err
+	}
 	return s.setTraps(ctx)
 }
 

@@ -55,8 +55,12 @@ func (a *Arena) Stand() { a.once.Do(func() { close(a.stands) }) }
 // Stands is closed when the attack is in place.
 func (a *Arena) Stands() <-chan struct{} { return a.stands }
 
-// breath is how long an attacker waits after it was refused.
-const breath = 250 * time.Millisecond
+// How long an attacker waits after a stream was refused, and after a connection was, or
+// has ended: to dial without a pause would be another attack.
+const (
+	breath = 250 * time.Millisecond
+	redial = 2 * time.Second
+)
 
 // pause waits, and reports whether ctx has not ended.
 func pause(ctx context.Context, d time.Duration) bool {
@@ -87,7 +91,7 @@ func (a *Arena) eachAt(ctx context.Context, to peer.AddrInfo, do func(context.Co
 			defer first()
 			for ctx.Err() == nil {
 				a.visit(ctx, to, s, first, do)
-				if !pause(ctx, breath) {
+				if !pause(ctx, redial) {
 					return nil
 				}
 			}

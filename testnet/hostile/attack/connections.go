@@ -45,7 +45,7 @@ func stalledHandshakes(ctx context.Context, a *Arena) error {
 	for _, s := range a.Crowd {
 		all.Go(func() error {
 			for ctx.Err() == nil {
-				if !a.stall(ctx, s) && !pause(ctx, breath) {
+				if !a.stall(ctx, s) && !pause(ctx, redial) {
 					return nil
 				}
 			}

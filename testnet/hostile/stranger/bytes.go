@@ -1,6 +1,8 @@
 package stranger
 
 import (
+	"strings"
+
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -56,8 +58,14 @@ const (
 	FindNode     = 4
 )
 
-// KadID returns the DHT's protocol in a swarm.
-func KadID(swarm string) protocol.ID { return protocol.ID("/decube/" + swarm + "/kad/1.0.0") }
+// KadID returns the DHT's protocol in a swarm. A name that begins with a slash is that of
+// another program's, such as /ipfs.
+func KadID(swarm string) protocol.ID {
+	if !strings.HasPrefix(swarm, "/") {
+		swarm = "/decube/" + swarm
+	}
+	return protocol.ID(swarm + "/kad/1.0.0")
+}
 
 // KadPeer is a peer as messages of the DHT name it.
 type KadPeer struct {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -97,7 +96,12 @@ func TestKadAskedOfGarbage(t *testing.T) {
 			t.Errorf("%q: %d, %q", msg, kind, key)
 		}
 	}
-	if strings.Contains(string(stranger.KadID("home")), "home/kad") == false {
-		t.Error("the DHT of another swarm")
+}
+
+func TestKadID(t *testing.T) {
+	for swarm, want := range map[string]protocol.ID{"home": "/decube/home/kad/1.0.0", "/ipfs": "/ipfs/kad/1.0.0"} {
+		if got := stranger.KadID(swarm); got != want {
+			t.Errorf("%s: %s, want %s", swarm, got, want)
+		}
 	}
 }
