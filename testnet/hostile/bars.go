@@ -151,6 +151,23 @@ func (b Bars) Judge(r Result) []string {
 	return missed
 }
 
+// slow reports whether a fetch after the attack was not as fast as it has to be.
+func (b Bars) slow(r Result) bool {
+	return lost(r.Before.Serve, r.After.Serve) > b.Back.Lost || lost(r.Before.Fetch, r.After.Fetch) > b.Back.Lost
+}
+
+// better returns the figures with the better rates of two measurements.
+func (f Figures) better(again Figures) Figures {
+	if again.Serve.Rate > f.Serve.Rate {
+		f.Serve = again.Serve
+	}
+	if again.Fetch.Rate > f.Fetch.Rate {
+		f.Fetch = again.Fetch
+	}
+	f.Peak, f.Took = f.Peak.most(again.Peak), f.Took+again.Took
+	return f
+}
+
 // back looks at what is left of an attack.
 func (b Bars) back(miss func(string, ...any), r Result) {
 	before, after := r.Before.Idle, r.After.Idle

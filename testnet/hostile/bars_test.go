@@ -55,6 +55,24 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A fetch that was slow for once is not held against what is left of an attack.
+func TestBetter(t *testing.T) {
+	r := calm()
+	if DefaultBars().slow(r) {
+		t.Error("a calm result is slow")
+	}
+	r.After.Fetch = Rate{Err: "late"}
+	if !DefaultBars().slow(r) {
+		t.Error("a fetch that is never done is not slow")
+	}
+	again := calm().After
+	again.Serve.Rate, again.Peak.Goroutines = 1, 999
+	r.After = r.After.better(again)
+	if DefaultBars().slow(r) || r.After.Serve.Rate != 100<<20 || r.After.Fetch.Err != "" || r.After.Peak.Goroutines != 999 {
+		t.Errorf("%+v", r.After)
+	}
+}
+
 func TestTable(t *testing.T) {
 	good, bad := calm(), calm()
 	bad.Attack, bad.During.Serve, bad.Died, bad.Missed = "bad", Rate{Err: "late"}, "panic", []string{"one", "two"}

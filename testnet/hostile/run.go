@@ -158,6 +158,11 @@ func (o Options) one(ctx context.Context, r *rig.Rig, a attack.Attack) (result R
 	result.Trapped = s.trapped.Load() - trapped
 	pause(ctx, o.Bars.Settle)
 	result.After = s.measure(ctx, 2, w)
+	if o.Bars.slow(result) {
+		// A short fetch can be slow for reasons of the machine's: what is left of an attack
+		// slows the next one too.
+		result.After = result.After.better(s.measure(ctx, 3, w))
+	}
 	if _, err := s.victim.Process(); err != nil {
 		result.Died = ending(s.victim.Log())
 	}

@@ -31,8 +31,8 @@ const (
 	swarm = "hostile"
 	// port is where daemons listen, each at an address of its own.
 	port = 4801
-	// points is how often is measured: before, during, after.
-	points = 3
+	// points is how often is measured at most: before, during, after, and once more.
+	points = 4
 	// small is the size of what a newcomer fetches, in bytes.
 	small = 1 << 20
 	// zone is the domain of names that lead to hundreds of addresses.
