@@ -115,12 +115,7 @@ func (a *Arena) addressesOf(p *pit) func(name string) []string {
 		}
 		out := make([]string, 0, namesPer)
 		for j := range namesPer {
-			// The port makes addresses differ; the first are in the pit.
-			at := p.at(j)
-			if j >= len(a.Crowd) {
-				at = multiaddrOf(netip.AddrPortFrom(a.Crowd[j%len(a.Crowd)].Source, uint16(2000+j)))
-			}
-			out = append(out, fmt.Sprintf("dnsaddr=%s/p2p/%s", at, a.Crowd[i].ID))
+			out = append(out, fmt.Sprintf("dnsaddr=%s/p2p/%s", p.spread(j), a.Crowd[i].ID))
 		}
 		return out
 	}

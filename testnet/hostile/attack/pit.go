@@ -57,6 +57,15 @@ func (p *pit) of(s *stranger.Stranger) ma.Multiaddr {
 	return multiaddrOf(netip.AddrPortFrom(s.Source, uint16(p.port)))
 }
 
+// spread returns the pit as address i of many, of which no two are of one machine: every
+// address near the attackers' is their own.
+func (p *pit) spread(i int) ma.Multiaddr {
+	near := p.crowd[0].Source.AsSlice()
+	near[len(near)-2], near[len(near)-1] = byte(200+i/250), byte(1+i%250)
+	at, _ := netip.AddrFromSlice(near) // as long as the one that it was
+	return multiaddrOf(netip.AddrPortFrom(at, uint16(p.port)))
+}
+
 // peers returns peers that do not exist, in the pit.
 func (p *pit) peers(n int) []stranger.KadPeer {
 	out := make([]stranger.KadPeer, 0, n)

@@ -201,6 +201,7 @@ func TestNames(t *testing.T) {
 	if err != nil || long.Truncated || len(long.Answers) != namesPer {
 		t.Fatalf("over TCP: %d answers, %v", len(long.Answers), err)
 	}
+	differ := map[string]bool{}
 	for _, r := range long.Answers {
 		txt, ok := r.Body.(*dnsmessage.TXTResource)
 		if !ok {
@@ -214,6 +215,10 @@ func TestNames(t *testing.T) {
 		if info, err := peer.AddrInfoFromP2pAddr(addr); err != nil || info.ID != a.Crowd[1].ID {
 			t.Fatalf("%s: %v", addr, err)
 		}
+		differ[text] = true
+	}
+	if len(differ) != namesPer {
+		t.Errorf("%d addresses differ", len(differ))
 	}
 	if _, err := ResolveTXT([]byte("x"), nil); err == nil {
 		t.Error("garbage was resolved")
