@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -168,5 +169,28 @@ func TestEnding(t *testing.T) {
 		if got := ending(log); got != want {
 			t.Errorf("%q ends with %q, want %q", text, got, want)
 		}
+	}
+}
+
+// What runs left that were killed goes, and nothing else.
+func TestScratch(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	dead := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	own := rig.Standard(os.Getpid()).Tag
+	for _, name := range []string{rig.Standard(dead.Process.Pid).Tag + "-1", own + "-1", "other"} {
+		if err := os.MkdirAll(filepath.Join(dir, name, "deeper"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made, err := scratch(own)
+	if err != nil || filepath.Dir(made) != dir || !strings.HasPrefix(filepath.Base(made), own+"-") {
+		t.Errorf("%s, %v", made, err)
+	}
+	if names, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(names) != 3 {
+		t.Errorf("%q, %v", names, err)
 	}
 }

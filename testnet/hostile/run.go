@@ -69,8 +69,9 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	if o.Bin, err = filepath.Abs(o.Bin); err != nil {
 		return report, err
 	}
+	plan := rig.Standard(os.Getpid())
 	if o.Dir == "" {
-		if o.Dir, err = os.MkdirTemp("", "decube-hostile-*"); err != nil {
+		if o.Dir, err = scratch(plan.Tag); err != nil {
 			return report, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
@@ -78,7 +79,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	if report.Version, err = version(ctx, o.Bin); err != nil {
 		return report, err
 	}
-	r, err := rig.Open(ctx, rig.Standard(os.Getpid()), o.Self, o.Memory)
+	r, err := rig.Open(ctx, plan, o.Self, o.Memory)
 	if err != nil {
 		return report, err
 	}
@@ -94,6 +95,23 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		o.tell("%s", verdict(result))
 	}
 	return report, nil
+}
+
+// scratch makes a temporary directory, and removes those of runs that were killed.
+func scratch(tag string) (string, error) {
+	entries, err := os.ReadDir(os.TempDir())
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if e.IsDir() && rig.Abandoned(e.Name()) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(os.TempDir(), e.Name())))
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	return os.MkdirTemp("", tag+"-*")
 }
 
 func (o Options) tell(format string, args ...any) {

@@ -141,7 +141,7 @@ func sweepMemory() error {
 		entries, err := os.ReadDir(parent)
 		errs = append(errs, err)
 		for _, e := range entries {
-			if pid, ok := maker(e.Name()); ok && e.IsDir() && gone(pid) {
+			if e.IsDir() && Abandoned(e.Name()) {
 				errs = append(errs, (&memory{dir: filepath.Join(parent, e.Name())}).close())
 			}
 		}

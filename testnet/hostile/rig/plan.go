@@ -80,6 +80,14 @@ func maker(name string) (pid int, ok bool) {
 	return pid, err == nil && pid > 0
 }
 
+// Abandoned reports whether what is called so was made for a plan of a process that is
+// gone: namespaces, control groups, and whatever else has a name that begins with
+// [Plan.Tag] and a dash.
+func Abandoned(name string) bool {
+	pid, ok := maker(name)
+	return ok && gone(pid)
+}
+
 // Namespace returns the name of a place's namespace.
 func (p Plan) Namespace(place string) string { return p.Tag + "-" + place }
 

@@ -2,6 +2,8 @@ package rig
 
 import (
 	"net/netip"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -112,6 +114,18 @@ func TestMaker(t *testing.T) {
 	for name, want := range map[string]int{"dch12-victim": 12, "dch12": 12, "dch-victim": 0, "docker0": 0, "dch0-x": 0, "dchx-1": 0} {
 		if pid, ok := maker(name); ok != (want != 0) || ok && pid != want {
 			t.Errorf("%q: %d, %v, want %d", name, pid, ok, want)
+		}
+	}
+}
+
+func TestAbandoned(t *testing.T) {
+	own, dead := Standard(os.Getpid()), exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{own.Namespace(Victim): false, Standard(dead.Process.Pid).Tag + "-1": true, "other-1": false} {
+		if got := Abandoned(name); got != want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

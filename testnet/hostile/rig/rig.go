@@ -100,7 +100,7 @@ func sweep() error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if pid, ok := maker(e.Name()); ok && gone(pid) {
+		if Abandoned(e.Name()) {
 			errs = append(errs, remove(e.Name()))
 		}
 	}
