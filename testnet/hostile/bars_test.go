@@ -83,7 +83,7 @@ func TestTable(t *testing.T) {
 	}
 	for _, want := range []string{
 		"calm   3/2  100 100 100  100 100 100  1.0 1.0 1.0    80 80 60", "100 - 100", "NO",
-		"calm: all bars held", "bad: MISSED: one; two", "10 s, smiles: 25 (2.5 a second)",
+		"calm: all bars held", "bad: MISSED: one; two", "10 s, head s: 0.0 0.0 0.0, smiles: 25 (2.5 a second)",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, &out)

@@ -81,9 +81,13 @@ func verdict(r Result) string {
 	}
 }
 
-// counts are what the attackers did, a second.
+// counts are what the attackers did, in all and a second, after what the table has no
+// column for.
 func counts(r Result) string {
 	parts := []string{fmt.Sprintf("%.0f s", r.Seconds)}
+	if b, d, a := r.Before.Head, r.During.Head, r.After.Head; b != nil && d != nil && a != nil {
+		parts = append(parts, "head s: "+trio(seconds(*b), seconds(*d), seconds(*a)))
+	}
 	for _, what := range slices.Sorted(maps.Keys(r.Counts)) {
 		n := r.Counts[what]
 		parts = append(parts, fmt.Sprintf("%s: %d (%.1f a second)", what, n, float64(n)/max(r.Seconds, 1)))
