@@ -71,15 +71,19 @@ func (s *stage) newcomer(ctx context.Context, name string) Time {
 	return Time{Took: time.Since(began)}
 }
 
-// connect tries one address after the other, as often as it takes.
+// connect tries the addresses of IPv4 one after the other, as often as it takes and as
+// a peer's own bound on its dials allows.
 func connect(ctx context.Context, n *cluster.Node, addrs []string) (err error) {
 	for ctx.Err() == nil {
 		for _, addr := range addrs {
+			if !strings.HasPrefix(addr, "/ip4/") {
+				continue
+			}
 			if _, err = n.Run(ctx, "swarm", "connect", addr, "--timeout", "5s"); err == nil {
 				return nil
 			}
 		}
-		if !pause(ctx, time.Second) { // a peer bounds its own dials, too
+		if !pause(ctx, 2*time.Second) {
 			break
 		}
 	}

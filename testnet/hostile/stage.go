@@ -51,7 +51,7 @@ type stage struct {
 	taker    *cluster.Node
 
 	served, wanted [points]string // roots that the victim and the giver hold, one for each point
-	little         string         // the root that newcomers fetch, which the victim holds
+	little         string         // the root that newcomers fetch, which the victim alone holds
 
 	traps   []net.Listener // at addresses of the victim's own network
 	waiting sync.WaitGroup // for who comes to them
@@ -98,7 +98,11 @@ func (s *stage) build(ctx context.Context, size int64) error {
 		}
 	}
 	// What is done for the first time takes longer.
-	if _, err := s.taker.Run(ctx, "snapshot", "fetch", s.little, "--quiet", "--timeout", patience.String()); err != nil {
+	first, err := s.snapshot(ctx, s.victim, small)
+	if err != nil {
+		return err
+	}
+	if _, err := s.taker.Run(ctx, "snapshot", "fetch", first, "--quiet", "--timeout", patience.String()); err != nil {
 		return err
 	}
 	return s.setTraps(ctx)
