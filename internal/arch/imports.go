@@ -77,6 +77,11 @@ var forbidden = []struct {
 		reason: "the server declares what it needs of a node; node joins the two",
 	},
 	{
+		from:   []string{"testnet/hostile"},
+		never:  []string{Module + "/node", Module + "/protocols", Module + "/dht"},
+		reason: "attackers meet a daemon as strangers do, with bytes of their own: who borrows the packages that are attacked says nothing that they do not",
+	},
+	{
 		from:   []string{"cmd", "node", "api", "protocols", "ledger", "crdtsync", "snapshot", "dht", "blockstore"},
 		never:  []string{Module + "/internal/durable/faultfs"},
 		reason: "a disk in memory that loses and lies is for tests and the simulator; what ships gets a durable.FS",

@@ -78,6 +78,7 @@ func TestRulesFindViolations(t *testing.T) {
 		"the server links the network":    {[]string{"./api/server: ./protocols/exchange"}, "api/server", "api/server -> protocols/exchange"},
 		"a disk in memory ships":          {[]string{"./cmd/decube-node: ./ledger", "./ledger: ./internal/durable/faultfs"}, "cmd/decube-node", "cmd/decube-node -> ledger -> internal/durable/faultfs"},
 		"the simulator has its disks":     {[]string{"./testnet/sim: ./internal/durable/faultfs"}, "", ""},
+		"an attacker borrows a codec":     {[]string{"./testnet/hostile/attack: ./protocols/exchange"}, "testnet/hostile/attack", "testnet/hostile/attack -> protocols/exchange"},
 		"a daemon writes files":           {[]string{"./node: ./api/local", "./api/local: ./snapshot/restore"}, "api/local", "api/local -> snapshot/restore"},
 		"a daemon reads files":            {[]string{"./node: ./snapshot/create"}, "node", "node -> snapshot/create"},
 		"reading a snapshot opens a file": {[]string{"./api/local: ./snapshot", "./snapshot: ./snapshot/fsys"}, "api/local", "api/local -> snapshot -> snapshot/fsys"},

@@ -67,20 +67,35 @@ func (s *stage) build(ctx context.Context, size int64) error {
 			return err
 		}
 	}
-	var err error
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+	if err := s.fill(ctx, size); err != nil {
+		return err
+	}
+	return s.setTraps(ctx)
+}
+
+// start starts the victim, and the giver and the taker, who know it.
+func (s *stage) start(ctx context.Context) (err error) {
 	if s.victim, err = s.startVictim(ctx); err != nil {
 		return err
 	}
-	opts := s.daemon(rig.Giver)
-	opts.Bootstrap = s.victim.Addrs()
-	if s.giver, err = s.clusters[rig.Giver].Start(ctx, rig.Giver, opts); err != nil {
-		return err
+	for _, other := range []struct {
+		place string
+		node  **cluster.Node
+	}{{rig.Giver, &s.giver}, {rig.Taker, &s.taker}} {
+		opts := s.daemon(other.place)
+		opts.Bootstrap = s.victim.Addrs()
+		if *other.node, err = s.clusters[other.place].Start(ctx, other.place, opts); err != nil {
+			return err
+		}
 	}
-	opts = s.daemon(rig.Taker)
-	opts.Bootstrap = s.victim.Addrs()
-	if s.taker, err = s.clusters[rig.Taker].Start(ctx, rig.Taker, opts); err != nil {
-		return err
-	}
+	return nil
+}
+
+// fill has the daemons hold what is fetched later.
+func (s *stage) fill(ctx context.Context, size int64) (err error) {
 	for i := range points {
 		if s.served[i], err = s.snapshot(ctx, s.victim, size); err != nil {
 			return err
@@ -102,10 +117,8 @@ func (s *stage) build(ctx context.Context, size int64) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.taker.Run(ctx, "snapshot", "fetch", first, "--quiet", "--timeout", patience.String()); err != nil {
-		return err
-	}
-	return s.setTraps(ctx)
+	_, err = s.taker.Run(ctx, "snapshot", "fetch", first, "--quiet", "--timeout", patience.String())
+	return err
 }
 
 // cluster makes the programs that run in a place, and a cluster of them.
