@@ -88,10 +88,11 @@ func (a *Arena) occupy(ctx context.Context, c net.Conn) bool {
 	if _, err := c.Write(StalledHandshake()); err != nil {
 		return false
 	}
+	a.Count("connections", 1)
 	began := time.Now()
 	_, _ = io.Copy(io.Discard, c) // until the victim has had enough
 	if time.Since(began) < time.Second {
-		a.Count("connections refused", 1)
+		a.Count("connections cut at once", 1)
 		return false
 	}
 	a.Count("handshakes stalled", 1)
