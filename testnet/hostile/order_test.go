@@ -194,3 +194,27 @@ func TestScratch(t *testing.T) {
 		t.Errorf("%q, %v", names, err)
 	}
 }
+
+// The order that the document shows is one.
+func TestDocumentedOrder(t *testing.T) {
+	text, err := os.ReadFile(filepath.FromSlash("../../docs/hostile.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), `{"Attack"`)
+	rest, _, ended := strings.Cut(after, "```")
+	if !found || !ended {
+		t.Fatal("the document shows no order")
+	}
+	h := victim(t)
+	var o Order
+	dec := json.NewDecoder(strings.NewReader(`{"Attack"` + strings.ReplaceAll(rest, "12D3KooW...", h.ID().String())))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := attack.Named([]string{o.Attack}); err != nil || o.Identities == 0 || o.Scale.Addresses == 0 || !o.Router.IsValid() ||
+		o.Target.Victim.ID != h.ID() || len(o.Target.Victim.Addrs) != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
