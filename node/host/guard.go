@@ -33,6 +33,7 @@ type guard struct {
 
 	now        func() time.Time
 	mu         sync.Mutex
+	shunned    *shunned[peer.ID]
 	handshakes *pending[string, netip.Prefix] // inbound connections that are not secured, by address and port
 }
 
@@ -40,7 +41,7 @@ var _ connmgr.ConnectionGater = (*guard)(nil)
 
 // newGuard returns a guard under a budget.
 func newGuard(scope Scope, b *limits.Budget) *guard {
-	return &guard{dials: newDials(scope), now: time.Now, handshakes: newPending[string, netip.Prefix](5*b.Conns/8, handshakesPerAddress, handshakeTimeout)}
+	return &guard{dials: newDials(scope), now: time.Now, shunned: newShunned[peer.ID](), handshakes: newPending[string, netip.Prefix](5*b.Conns/8, handshakesPerAddress, handshakeTimeout)}
 }
 
 // InterceptPeerDial implements connmgr.ConnectionGater.
@@ -78,9 +79,20 @@ func (g *guard) InterceptSecured(dir network.Direction, p peer.ID, c network.Con
 	if dir == network.DirInbound {
 		g.mu.Lock()
 		g.handshakes.end(c.RemoteMultiaddr().String())
+		shunned := g.shunned.shuns(g.now(), p)
 		g.mu.Unlock()
+		if shunned {
+			return false
+		}
 	}
 	return !g.banned(p, ipOf(c.RemoteMultiaddr()))
+}
+
+// refused counts a refusal of a peer, and reports whether it is shunned from now on.
+func (g *guard) refused(now time.Time, p peer.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shunned.refused(now, p)
 }
 
 // InterceptUpgraded implements connmgr.ConnectionGater. A ban may have come meanwhile.

@@ -109,7 +109,7 @@ func New(cfg Config, o Options) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the libp2p host: %w", err), h.closeQUIC())
 	}
-	negotiate(h.Host, o.Budget, o.Log)
+	negotiate(h.Host, o.Budget, h.guard, o.Log)
 	h.door = watchDoor(h.Host, o.Budget.System.ConnsInbound/8*7, o.Log)
 	if cfg.Relay.Service == RelayOn {
 		h.relay, err = relay.New(h.Host, relayOptions(cfg.Relay)...)

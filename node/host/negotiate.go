@@ -13,6 +13,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
 	"github.com/decube/decube/internal/limits"
 )
@@ -25,26 +27,37 @@ const (
 	// protocol. Honest ones are for as long as their first packet takes to be looked at.
 	unnegotiatedPerPeer    = 16
 	unnegotiatedPerAddress = 64
+	// chatPerSecond is how many streams a second of libp2p's small protocols a peer may open,
+	// after twenty times as many at once, and ten times as many all of one address. Who they
+	// are peers say once for each connection, and when that changes; answering costs more
+	// than asking.
+	chatPerSecond = 1
 )
 
 // negotiator finds out which protocol an inbound stream speaks, in place of libp2p's handler.
 // Until that is known a stream takes room of all newcomers.
 type negotiator struct {
-	host host.Host
-	log  *slog.Logger
+	host  host.Host
+	guard *guard
+	log   *slog.Logger
 
-	mu     sync.Mutex
-	byPeer *pending[network.Stream, peer.ID]
-	byAddr *pending[network.Stream, netip.Prefix]
+	mu       sync.Mutex
+	byPeer   *pending[network.Stream, peer.ID]
+	byAddr   *pending[network.Stream, netip.Prefix]
+	peerChat *rates[peer.ID]
+	addrChat *rates[netip.Prefix]
 }
 
-// negotiate has h's inbound streams negotiated under a budget.
-func negotiate(h host.Host, b *limits.Budget, log *slog.Logger) {
+// negotiate has h's inbound streams negotiated under a budget. Who is refused too often is
+// shunned by a guard.
+func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) {
 	most := b.Transient.StreamsInbound
 	n := &negotiator{
-		host: h, log: log,
-		byPeer: newPending[network.Stream, peer.ID](most, unnegotiatedPerPeer, 0),
-		byAddr: newPending[network.Stream, netip.Prefix](most, unnegotiatedPerAddress, 0),
+		host: h, guard: g, log: log,
+		byPeer:   newPending[network.Stream, peer.ID](most, unnegotiatedPerPeer, 0),
+		byAddr:   newPending[network.Stream, netip.Prefix](most, unnegotiatedPerAddress, 0),
+		peerChat: newRates[peer.ID](chatPerSecond, 20*chatPerSecond),
+		addrChat: newRates[netip.Prefix](10*chatPerSecond, 200*chatPerSecond),
 	}
 	h.Network().SetStreamHandler(n.handle)
 }
@@ -61,6 +74,12 @@ func (n *negotiator) handle(s network.Stream) {
 			n.log.Debug("a stream has no protocol", "peer", s.Conn().RemotePeer().String(), "err", err)
 		}
 		_ = s.ResetWithError(network.StreamProtocolNegotiationFailed) // it is gone in any case
+		n.wasted(s)
+		return
+	}
+	if isChat(id) && !n.admit(s) {
+		_ = s.ResetWithError(network.StreamRateLimited) // likewise
+		n.wasted(s)
 		return
 	}
 	if err := s.SetProtocol(id); err != nil {
@@ -69,6 +88,28 @@ func (n *negotiator) handle(s network.Stream) {
 		return
 	}
 	_ = handle(id, s) // it says nothing of use: libp2p drops it too
+}
+
+// isChat reports whether a protocol is one of libp2p's small ones, which nobody needs often.
+func isChat(id protocol.ID) bool { return id == identify.ID || id == identify.IDPush || id == ping.ID }
+
+// admit reports whether a peer may have one more stream of a small protocol.
+func (n *negotiator) admit(s network.Stream) bool {
+	now, ip := time.Now(), ipOf(s.Conn().RemoteMultiaddr())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.peerChat.allow(now, s.Conn().RemotePeer()) &&
+		(!ip.IsValid() || ip.IsLoopback() || n.addrChat.allow(now, addressPrefix(ip)))
+}
+
+// wasted counts a stream that came to nothing, and closes the connections with who goes on
+// opening such.
+func (n *negotiator) wasted(s network.Stream) {
+	id := s.Conn().RemotePeer()
+	if !n.host.ConnManager().IsProtected(id, "") && n.guard.refused(time.Now(), id) {
+		n.log.Debug("a peer is shunned: the streams that it opens come to nothing", "peer", id.String())
+		_ = n.host.Network().ClosePeer(id) // it is gone in any case
+	}
 }
 
 // errDisplaced is why a stream ends that has made room for others of its peer or address.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"go/ast"
@@ -18,6 +19,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	"github.com/multiformats/go-multistream"
 )
 
 // listening returns a host on loopback.
@@ -109,6 +114,72 @@ func TestStreamsWithoutProtocol(t *testing.T) {
 		t.Errorf("%d streams were waited for, want some, and at most %d", late, unnegotiatedPerPeer)
 	}
 	echo()
+}
+
+// Who floods a peer with streams that come to nothing is refused, shunned, and forgotten
+// again; streams that are of use may be as many as there are.
+func TestFloodsEnd(t *testing.T) {
+	for name, open := range map[string]func(h *Host, c network.Conn){
+		"nothing said": func(_ *Host, c network.Conn) {
+			if s, err := c.NewStream(context.Background()); err == nil {
+				_ = s.Reset()
+			}
+		},
+		"pings":    func(h *Host, c network.Conn) { speak(h, c, ping.ID) },
+		"identify": func(h *Host, c network.Conn) { speak(h, c, identify.ID) },
+		"unspoken": func(h *Host, c network.Conn) { speak(h, c, "/nobody/speaks/this") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, other := listening(t), listening(t)
+			info := peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}
+			if err := other.Connect(t.Context(), info); err != nil {
+				t.Fatal(err)
+			}
+			conn, begin := other.Network().ConnsToPeer(h.ID())[0], time.Now()
+			for h.Network().Connectedness(other.ID()) == network.Connected {
+				open(other, conn)
+				if time.Since(begin) > 30*time.Second {
+					t.Fatal("nobody minds")
+				}
+			}
+			_ = other.Connect(t.Context(), info) // it may only learn later
+			if h.Network().Connectedness(other.ID()) == network.Connected {
+				t.Error("who is shunned has come back")
+			}
+			h.guard.mu.Lock()
+			h.guard.now = func() time.Time { return time.Now().Add(shunFor) }
+			h.guard.mu.Unlock()
+			clearBackoff(other, h.ID())
+			if err := other.Connect(t.Context(), info); err != nil {
+				t.Errorf("a minute later: %v", err)
+			}
+		})
+	}
+	h, other := listening(t), listening(t)
+	h.SetStreamHandler("/quick", func(s network.Stream) { _ = s.Close() })
+	if err := other.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		s, err := other.NewStream(t.Context(), h.ID(), "/quick")
+		if err != nil {
+			t.Fatalf("the stream %d: %v", i, err)
+		}
+		if _, err := io.ReadAll(s); err != nil {
+			t.Fatalf("the stream %d: %v", i, err)
+		}
+		_ = s.Close()
+	}
+}
+
+// speak opens a stream, says what it is for, and leaves it.
+func speak(_ *Host, c network.Conn, id protocol.ID) {
+	s, err := c.NewStream(context.Background())
+	if err != nil {
+		return
+	}
+	_, _ = multistream.SelectOneOf([]protocol.ID{id}, s) // it may be refused
+	_ = s.Reset()
 }
 
 // handlerText is the hash of what negotiator stands for: libp2p's handler of inbound streams.
