@@ -223,6 +223,7 @@ type server struct {
 	*streams.Streams
 
 	counts counts
+	serve  func(context.Context, *streams.Stream) error
 	mu     sync.Mutex
 	errs   []error // of streams that have ended
 }
@@ -234,7 +235,13 @@ func someLimits() admission.Limits {
 
 func serve(t *testing.T, l admission.Limits, o streams.Options) *server {
 	t.Helper()
-	s := &server{fakeHost: newHost(l.Bytes)}
+	return serveWith(t, l, o, func(ctx context.Context, s *streams.Stream) error { return answers(ctx, s, func() {}) })
+}
+
+// serveWith has something else serve.
+func serveWith(t *testing.T, l admission.Limits, o streams.Options, f func(context.Context, *streams.Stream) error) *server {
+	t.Helper()
+	s := &server{fakeHost: newHost(l.Bytes), serve: f}
 	if o.Observer == nil {
 		o.Observer = &s.counts
 	}
@@ -250,7 +257,7 @@ func serve(t *testing.T, l admission.Limits, o streams.Options) *server {
 
 // answer serves a stream.
 func (s *server) answer(ctx context.Context, stream *streams.Stream) error {
-	err := answers(ctx, stream, func() {})
+	err := s.serve(ctx, stream)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.errs = append(s.errs, err)

@@ -53,16 +53,16 @@ func (t *Turns) leave(s admission.Seat) {
 // Told is the seat's own, with room for one. When gone is closed it returns errGone, and
 // the seat is to be left.
 func (t *Turns) wait(s admission.Seat, n int64, told chan struct{}, gone <-chan struct{}) error {
-	t.mu.Lock()
-	t.asked[s] = told
-	t.queue.Ask(s, n)
-	t.grant()
-	t.mu.Unlock()
 	select {
 	case <-gone:
 		return errGone
 	default:
 	}
+	t.mu.Lock()
+	t.asked[s] = told
+	t.queue.Ask(s, n)
+	t.grant()
+	t.mu.Unlock()
 	select {
 	case <-told:
 		return nil
