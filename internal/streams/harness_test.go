@@ -203,9 +203,13 @@ func (c *counts) add(what string) {
 	c.n[what]++
 }
 
-func (c *counts) Served(protocol.ID)                        { c.add("served") }
-func (c *counts) Ended(_ protocol.ID, r admission.Reason)   { c.add("ended " + r.String()) }
-func (c *counts) Refused(_ protocol.ID, r admission.Reason) { c.add("refused " + r.String()) }
+func (c *counts) Served(protocol.ID, peer.ID) { c.add("served") }
+
+func (c *counts) Ended(_ protocol.ID, _ peer.ID, r admission.Reason) { c.add("ended " + r.String()) }
+
+func (c *counts) Refused(_ protocol.ID, _ peer.ID, r admission.Reason) {
+	c.add("refused " + r.String())
+}
 
 // want fails unless exactly this has happened.
 func (c *counts) want(t *testing.T, want map[string]int) {
@@ -247,12 +251,19 @@ func serveWith(t *testing.T, l admission.Limits, o streams.Options, f func(conte
 	}
 	var err error
 	s.Streams, err = streams.Open(s.fakeHost, o, streams.Handler{
-		ID: echo, Limits: l, Refuse: func(c admission.Code) []byte { return []byte(c.Reason.String()) }, Serve: s.answer,
+		ID: echo, Limits: l, Waiting: waiting(), Refuse: func(c admission.Code) []byte { return []byte(c.Reason.String()) }, Serve: s.answer,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// waiting has 4 places, of which 1 is reserved, and 2 of a peer.
+func waiting() *admission.Limits {
+	l := admission.For(limits.Row{Streams: 4, PerPeer: 2, Memory: 8 * unit})
+	l.PerAddr, l.PerPrefix = 4, 4
+	return &l
 }
 
 // answer serves a stream.

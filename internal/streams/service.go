@@ -19,8 +19,8 @@ type service struct {
 	o Options
 
 	mu       sync.Mutex
-	table    *admission.Table
-	live     map[admission.Place]*Stream // until they have ended
+	tables   []*admission.Table // that of Limits, and that of Waiting if there is one
+	live     map[ticket]*Stream // until they have ended
 	refusing int
 	draining bool
 	closed   bool
@@ -34,15 +34,29 @@ type service struct {
 	watching sync.WaitGroup
 }
 
+// ticket is a place in a table.
+type ticket struct {
+	table *admission.Table
+	place admission.Place
+}
+
 func newService(h Handler, o Options) (*service, error) {
-	table, err := admission.New(h.Limits)
-	if err != nil {
-		return nil, err
-	}
-	return &service{
-		Handler: h, o: o, table: table, live: map[admission.Place]*Stream{},
+	v := &service{
+		Handler: h, o: o, live: map[ticket]*Stream{},
 		stopping: make(chan struct{}), drained: make(chan struct{}), wake: make(chan struct{}, 1), over: make(chan struct{}),
-	}, nil
+	}
+	all := []admission.Limits{h.Limits}
+	if h.Waiting != nil {
+		all = append(all, *h.Waiting)
+	}
+	for _, l := range all {
+		table, err := admission.New(l)
+		if err != nil {
+			return nil, err
+		}
+		v.tables = append(v.tables, table)
+	}
+	return v, nil
 }
 
 // handle serves a stream, in the goroutine that libp2p has begun for it.
@@ -56,11 +70,11 @@ func (v *service) handle(raw network.Stream) {
 	defer cancel(nil)
 	s := newStream(ctx, cancel, v, raw)
 	if code := v.enter(s); !code.OK() {
-		v.o.Observer.Refused(v.ID, code.Reason)
+		v.o.Observer.Refused(v.ID, s.Peer(), code.Reason)
 		v.refuse(raw, code)
 		return
 	}
-	v.o.Observer.Served(v.ID)
+	v.o.Observer.Served(v.ID, s.Peer())
 	err := v.Serve(ctx, s)
 	if err == nil {
 		err = raw.Close()
@@ -69,7 +83,7 @@ func (v *service) handle(raw network.Stream) {
 		s.abort()
 		v.o.Log.Debug("stream ended", "protocol", string(v.ID), "peer", s.Peer().String(), "err", err)
 	}
-	v.o.Observer.Ended(v.ID, v.leave(s))
+	v.o.Observer.Ended(v.ID, s.Peer(), v.leave(s))
 }
 
 // begin counts a stream, unless the service is closed.
@@ -89,11 +103,12 @@ func (v *service) enter(s *Stream) admission.Code {
 		v.mu.Unlock()
 		return admission.Code{Reason: admission.Stopping}
 	}
-	p, lost, code := v.table.Enter(time.Now(), s.who)
-	losers := v.lose(lost, admission.Busy)
+	table := v.tables[0]
+	p, lost, code := table.Enter(time.Now(), s.who)
+	losers := v.lose(table, lost, admission.Busy)
 	if code.OK() {
-		s.place = p
-		v.live[p] = s
+		s.ticket = ticket{table, p}
+		v.live[s.ticket] = s
 	}
 	v.arm()
 	v.mu.Unlock()
@@ -142,8 +157,8 @@ func (v *service) leave(s *Stream) admission.Reason {
 	if s.reserved > 0 {
 		s.raw.Scope().ReleaseMemory(int(s.reserved))
 	}
-	v.table.Leave(s.place)
-	delete(v.live, s.place)
+	s.table.Leave(s.place)
+	delete(v.live, s.ticket)
 	close(s.left)
 	if v.draining {
 		v.emptied()
@@ -164,10 +179,10 @@ func (v *service) emptied() {
 }
 
 // lose notes that streams have lost their place. They are to be reset when v.mu is free.
-func (v *service) lose(places []admission.Place, why admission.Reason) []*Stream {
+func (v *service) lose(table *admission.Table, places []admission.Place, why admission.Reason) []*Stream {
 	var losers []*Stream
 	for _, p := range places {
-		if s := v.live[p]; s != nil && s.lost == admission.Admitted {
+		if s := v.live[ticket{table, p}]; s != nil && s.lost == admission.Admitted {
 			s.lost = why
 			losers = append(losers, s)
 		}
@@ -195,9 +210,19 @@ func errorCode(why admission.Reason) network.StreamErrorCode {
 	}
 }
 
+// next returns when a clock runs out, zero if none does.
+func (v *service) next(now time.Time) (next time.Time) {
+	for _, table := range v.tables {
+		if at := table.Next(now); next.IsZero() || !at.IsZero() && at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
+
 // arm has watch look earlier, if a clock runs out before it would.
 func (v *service) arm() {
-	next := v.table.Next(time.Now())
+	next := v.next(time.Now())
 	if next.IsZero() || !v.armed.IsZero() && !next.Before(v.armed) {
 		return
 	}
@@ -214,8 +239,13 @@ func (v *service) watch() {
 	defer timer.Stop()
 	for {
 		v.mu.Lock()
-		late, next := v.table.Due(time.Now())
-		losers := v.lose(late, admission.Slow)
+		var losers []*Stream
+		now := time.Now()
+		for _, table := range v.tables {
+			late, _ := table.Due(now)
+			losers = append(losers, v.lose(table, late, admission.Slow)...)
+		}
+		next := v.next(now)
 		v.armed = next
 		v.mu.Unlock()
 		reset(losers)
@@ -255,11 +285,10 @@ func (v *service) close() {
 	v.drain()
 	v.mu.Lock()
 	v.closed = true
-	var all []admission.Place
-	for p := range v.live {
-		all = append(all, p)
+	var losers []*Stream
+	for t := range v.live {
+		losers = append(losers, v.lose(t.table, []admission.Place{t.place}, admission.Stopping)...)
 	}
-	losers := v.lose(all, admission.Stopping)
 	v.mu.Unlock()
 	reset(losers)
 }

@@ -32,6 +32,12 @@ type Lost struct{ Reason admission.Reason }
 // Error says why.
 func (l Lost) Error() string { return "the stream has lost its place: " + l.Reason.String() }
 
+// Refused is the error of a stream that has got no place among those that wait.
+type Refused struct{ Code admission.Code }
+
+// Error says why.
+func (r Refused) Error() string { return "no place to wait: " + r.Code.String() }
+
 // ErrMemory is returned when there is no memory for an answer. The place is kept, so that
 // the client can be told.
 var ErrMemory = errors.New("no memory for an answer")
@@ -52,14 +58,13 @@ type Stream struct {
 	reset   chan struct{} // closed when, then, it was reset
 	left    chan struct{} // closed when it has ended
 
-	place admission.Place
-
 	// The writer's.
 	seat  admission.Seat
 	turn  chan struct{}
 	quick bool // the last step was not slow
 
 	// Guarded by the service.
+	ticket
 	requests int
 	reserved int64
 	lost     admission.Reason
@@ -130,9 +135,54 @@ func (s *Stream) Answered() {
 	}
 }
 
+// Wait is called, between Asked and Answered, when an answer has to wait for something to
+// happen. The stream then gives back its place, and has one of those of the handler's
+// Waiting; the others of this peer, and of others, are not held up by it. Without one it
+// keeps its place, and returns Refused or ErrMemory.
+func (s *Stream) Wait() error {
+	if len(s.v.tables) < 2 {
+		return fmt.Errorf("%w: %s has no places for who waits", ErrInvalid, s.v.ID)
+	}
+	losers, err := s.move(s.v.tables[1])
+	reset(losers)
+	return err
+}
+
+// move has a stream take its place in another table, with its memory.
+func (s *Stream) move(to *admission.Table) ([]*Stream, error) {
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if s.lost != admission.Admitted {
+		return nil, Lost{s.lost}
+	}
+	if s.table == to {
+		return nil, nil
+	}
+	now := time.Now()
+	defer s.v.arm()
+	p, lost, code := to.Enter(now, s.who)
+	if !code.OK() {
+		return nil, Refused{code}
+	}
+	losers := s.v.lose(to, lost, admission.Busy)
+	if s.reserved > 0 {
+		more, code := to.Reserve(now, p, s.reserved)
+		if losers = append(losers, s.v.lose(to, more, admission.Memory)...); !code.OK() {
+			to.Leave(p)
+			return losers, fmt.Errorf("%w: %d bytes", ErrMemory, s.reserved)
+		}
+	}
+	s.table.Leave(s.place)
+	delete(s.v.live, s.ticket)
+	s.ticket = ticket{to, p}
+	s.v.live[s.ticket] = s
+	to.Turn(now, p, admission.Working)
+	return losers, nil
+}
+
 // stage is called with the service locked.
 func (s *Stream) stage(to admission.Stage) {
-	s.v.table.Turn(time.Now(), s.place, to)
+	s.table.Turn(time.Now(), s.place, to)
 	s.v.arm()
 }
 
@@ -144,7 +194,7 @@ func (s *Stream) Read(b []byte) (int, error) {
 	s.v.mu.Lock()
 	defer s.v.mu.Unlock()
 	if n > 0 && s.requests == 0 {
-		s.v.table.Moved(time.Now(), s.place, int64(n))
+		s.table.Moved(time.Now(), s.place, int64(n))
 		s.v.arm()
 	}
 	switch {
@@ -201,7 +251,7 @@ func (s *Stream) write(b []byte) (int, error) {
 	s.quick = now.Sub(began) < slowStep
 
 	s.v.mu.Lock()
-	s.v.table.Moved(now, s.place, int64(n))
+	s.table.Moved(now, s.place, int64(n))
 	if s.requests > 0 {
 		s.stage(admission.Working)
 	} else {
@@ -254,12 +304,12 @@ func priority(c admission.Class) uint8 {
 // stream ends.
 func (s *Stream) Reserve(ctx context.Context, n int) error {
 	s.v.mu.Lock()
-	lost, code := s.v.table.Reserve(time.Now(), s.place, int64(n))
+	lost, code := s.table.Reserve(time.Now(), s.place, int64(n))
 	if s.lost != admission.Admitted {
 		defer s.v.mu.Unlock()
 		return Lost{s.lost}
 	}
-	losers := s.v.lose(lost, admission.Memory)
+	losers := s.v.lose(s.table, lost, admission.Memory)
 	s.v.arm()
 	s.v.mu.Unlock()
 	reset(losers)
@@ -275,7 +325,7 @@ func (s *Stream) Reserve(ctx context.Context, n int) error {
 	s.v.mu.Lock()
 	defer s.v.mu.Unlock()
 	if err != nil {
-		s.v.table.Release(s.place, int64(n))
+		s.table.Release(s.place, int64(n))
 		return err
 	}
 	s.reserved += int64(n)
@@ -310,6 +360,6 @@ func (s *Stream) Release(n int) {
 		return
 	}
 	s.reserved -= int64(n)
-	s.v.table.Release(s.place, int64(n))
+	s.table.Release(s.place, int64(n))
 	s.raw.Scope().ReleaseMemory(n)
 }

@@ -35,6 +35,9 @@ var ErrInvalid = errors.New("invalid stream handler")
 type Handler struct {
 	ID     protocol.ID
 	Limits admission.Limits
+	// Waiting has the places of those whose answer waits for something to happen, if there
+	// are such: see Stream.Wait.
+	Waiting *admission.Limits
 	// Refuse returns what a client is told when it is not served, as the protocol's codec
 	// has it. Without it, or with nothing in it, the stream is reset.
 	Refuse func(admission.Code) []byte
@@ -54,19 +57,19 @@ type Host interface {
 // return at once.
 type Observer interface {
 	// Served is called when a stream has got a place.
-	Served(protocol.ID)
+	Served(protocol.ID, peer.ID)
 	// Ended is called when such a stream has ended, by itself if the reason is Admitted,
 	// and else because it has lost its place.
-	Ended(protocol.ID, admission.Reason)
+	Ended(protocol.ID, peer.ID, admission.Reason)
 	// Refused is called when a stream has got none.
-	Refused(protocol.ID, admission.Reason)
+	Refused(protocol.ID, peer.ID, admission.Reason)
 }
 
 type silent struct{}
 
-func (silent) Served(protocol.ID)                    {}
-func (silent) Ended(protocol.ID, admission.Reason)   {}
-func (silent) Refused(protocol.ID, admission.Reason) {}
+func (silent) Served(protocol.ID, peer.ID)                    {}
+func (silent) Ended(protocol.ID, peer.ID, admission.Reason)   {}
+func (silent) Refused(protocol.ID, peer.ID, admission.Reason) {}
 
 // Options is what streams may be served with. The zero value will do.
 type Options struct {
