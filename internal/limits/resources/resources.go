@@ -17,6 +17,10 @@ import (
 // headroom is how many streams may be open for each that admission has a place for.
 const headroom = 2
 
+// streamMemory is what one stream may reserve. Of libp2p's own 16 MiB a stranger would have
+// three fifths, which is less than the largest block of the ledger.
+const streamMemory = 32 << 20
+
 // Limits returns the limits of a budget. What a budget says nothing of, which is libp2p's
 // own services and the streams that this peer opens, has libp2p's limits for as much
 // memory.
@@ -30,6 +34,7 @@ func Limits(b *limits.Budget) rcmgr.ConcreteLimitConfig {
 		System:       scope(b.System),
 		Transient:    scope(b.Transient),
 		PeerDefault:  scope(b.Peer),
+		Stream:       rcmgr.ResourceLimits{Memory: streamMemory},
 		Service:      map[string]rcmgr.ResourceLimits{},
 		ServicePeer:  map[string]rcmgr.ResourceLimits{},
 		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{},

@@ -182,12 +182,12 @@ func TestMemoryIsRefused(t *testing.T) {
 		}
 		return n
 	}
-	// A stream of libp2p may have 16 MiB, three fifths of it with medium priority.
-	if n := reserve("a", "/exchange", network.ReservationPriorityMedium); n != 9 {
-		t.Errorf("a stream has %d MiB, want 9", n)
+	// A stream may have 32 MiB, three fifths of it with medium priority.
+	if n := reserve("a", "/exchange", network.ReservationPriorityMedium); n != 19 {
+		t.Errorf("a stream has %d MiB, want 19", n)
 	}
-	if n := reserve("b", "/exchange", network.ReservationPriorityAlways); n != 16 {
-		t.Errorf("a protected one has %d MiB, want 16", n)
+	if n := reserve("b", "/exchange", network.ReservationPriorityAlways); n != 32 {
+		t.Errorf("a protected one has %d MiB, want 32", n)
 	}
 	for _, from := range []peer.ID{"c", "d", "e", "f", "g", "h"} {
 		for range 8 {
@@ -197,7 +197,7 @@ func TestMemoryIsRefused(t *testing.T) {
 	if n := reserve("i", "/exchange", network.ReservationPriorityMedium); n != 0 {
 		t.Errorf("above three fifths a stranger has %d MiB more", n)
 	}
-	if n := reserve("j", "/exchange", network.ReservationPriorityAlways); n != 16 {
+	if n := reserve("j", "/exchange", network.ReservationPriorityAlways); n != 32 {
 		t.Errorf("a protected one has %d MiB more", n)
 	}
 	if err := m.ViewService("fetch", func(s network.ServiceScope) error { return s.ReserveMemory(64*mib, network.ReservationPriorityAlways) }); err != nil {
