@@ -59,7 +59,9 @@ func (p *Part) Limits(b *limits.Budget) error {
 	}
 	votes := b.Consensus(string(consensus.ID), consensus.ServiceName)
 	votes.Memory = max(votes.Memory, consensus.Memory(len(p.genesis.Validators), p.genesis.Params.MaxFrame()))
-	return b.Add(votes, b.Statesync(string(statesync.ID), statesync.ServiceName))
+	sync := b.Statesync(string(statesync.ID), statesync.ServiceName)
+	sync.Memory = max(sync.Memory, statesync.LeastMemory)
+	return b.Add(votes, sync)
 }
 
 // Open implements kernel.Part. A validator that must not vote is no error; another ledger's

@@ -29,7 +29,7 @@ func BenchmarkBlocks(b *testing.B) {
 			p := askOf(b, h, v.host)
 			total := count * size
 			v.host.SetStreamHandler(rawProtocol, func(s network.Stream) {
-				buf := make([]byte, writeStep)
+				buf := make([]byte, 256<<10)
 				for left := total; left > 0; left -= len(buf) {
 					if _, err := s.Write(buf[:min(left, len(buf))]); err != nil {
 						return

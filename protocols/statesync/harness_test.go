@@ -13,7 +13,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"go.uber.org/goleak"
+
+	"github.com/decube/decube/internal/limits"
+	"github.com/decube/decube/internal/limits/resources"
+	"github.com/decube/decube/internal/streams"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -124,9 +129,27 @@ func (c *chain) Bodies(_ context.Context, _ [32]byte, ids [][32]byte) iter.Seq2[
 	}
 }
 
-func newHost(tb testing.TB, opts ...libp2p.Option) host.Host {
+// newHost returns a host on loopback, with the limits of a machine of 8 GiB.
+func newHost(tb testing.TB) host.Host {
 	tb.Helper()
-	h, err := libp2p.New(append(opts, libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay())...)
+	budget, err := limits.NewBudget(limits.Machine{Memory: 8 << 30, Files: 4096})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return newHostOf(tb, budget, budget.Statesync(string(ID), ServiceName))
+}
+
+// newHostOf returns a host on loopback, with the limits of a budget with a row.
+func newHostOf(tb testing.TB, budget *limits.Budget, row limits.Row) host.Host {
+	tb.Helper()
+	if err := budget.Add(row); err != nil {
+		tb.Fatal(err)
+	}
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(resources.Limits(budget)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableRelay(), libp2p.ResourceManager(m))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -136,9 +159,10 @@ func newHost(tb testing.TB, opts ...libp2p.Option) host.Host {
 
 // served is a peer that serves until the test, or stop, ends it.
 type served struct {
-	host   host.Host
-	events *events
-	stop   func()
+	host    host.Host
+	events  *events
+	streams *streams.Streams
+	stop    func()
 }
 
 func serve(tb testing.TB, h host.Host, source Source, mods ...func(*Limits)) *served {
@@ -152,14 +176,11 @@ func serve(tb testing.TB, h host.Host, source Source, mods ...func(*Limits)) *se
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	v := newServer(s)
-	h.SetStreamHandler(ID, v.handler(ctx))
-	p.stop = sync.OnceFunc(func() {
-		cancel()
-		h.RemoveStreamHandler(ID)
-		v.wait()
-	})
+	v, err := s.serve()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p.streams, p.stop = v, sync.OnceFunc(func() { _ = v.Close() })
 	tb.Cleanup(p.stop)
 	return p
 }

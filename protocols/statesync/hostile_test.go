@@ -14,14 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 
 	"github.com/decube/decube/internal/limits"
-	"github.com/decube/decube/internal/limits/resources"
 	"github.com/decube/decube/internal/wire"
 )
 
@@ -218,21 +215,14 @@ func TestAnnouncedLengthTakesNoMemory(t *testing.T) {
 }
 
 // One peer may have as many streams with blocks of the largest size as the limits
-// say, on a machine of 8 GiB.
+// say, on a machine of 16 GiB, where strangers have three fifths of 128 MiB.
 func TestLimitsAreWhatBinds(t *testing.T) {
 	l := DefaultLimits()
-	budget, err := limits.NewBudget(limits.Machine{Memory: 8 << 30, Files: 4096})
+	budget, err := limits.NewBudget(limits.Machine{Memory: 16 << 30, Files: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := budget.Add(budget.Statesync(string(ID), ServiceName)); err != nil {
-		t.Fatal(err)
-	}
-	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(resources.Limits(budget)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := serve(t, newHost(t, libp2p.ResourceManager(m)), newChain(0, strings.Repeat("x", MaxBlock)))
+	v := serve(t, newHostOf(t, budget, budget.Statesync(string(ID), ServiceName)), newChain(0, strings.Repeat("x", MaxBlock)))
 	h := newHost(t)
 	streams := make([]network.Stream, l.StreamsPerPeer)
 	for i := range streams {
@@ -288,4 +278,19 @@ func TestUnansweredSubmitsHoldNothingUp(t *testing.T) {
 	}
 	cancel()
 	submits.Wait()
+}
+
+// On the smallest machine, with the least memory that the protocol works with, a stranger
+// is served the largest block.
+func TestLeastMemory(t *testing.T) {
+	budget, err := limits.NewBudget(limits.Machine{Memory: 256 << 20, Files: 1024})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := budget.Statesync(string(ID), ServiceName)
+	row.Memory = max(row.Memory, LeastMemory)
+	v := serve(t, newHostOf(t, budget, row), newChain(0, strings.Repeat("x", MaxBlock)))
+	if got, err := collect(v.ask(t).Blocks(within(t), 0, 1, MaxBlock)); err != nil || len(got) != 1 {
+		t.Errorf("%d blocks, %v", len(got), err)
+	}
 }

@@ -4,18 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/limits"
 )
 
 // Limits bounds what is taken from the host and the peers. The zero value stands
 // for DefaultLimits.
 type Limits struct {
-	// As a server.
+	// As a server. Package admission says who is answered when these are met.
 
-	// Streams is the most requests answered at a time that need not wait for
-	// anything to happen, and StreamsPerPeer the most of them for one peer.
+	// Streams is the most requests of strangers answered at a time that need not wait for
+	// anything to happen, and StreamsPerPeer the most of them for one peer. Members have
+	// a third as many beside them.
 	Streams, StreamsPerPeer int
-	// Waiting is the most FOLLOW and SUBMIT answered at a time, and WaitingPerPeer
-	// the most of them for one peer.
+	// Waiting is the same for FOLLOW and SUBMIT, and WaitingPerPeer the most of them for
+	// one peer.
 	Waiting, WaitingPerPeer int
 	// Blocks and Bytes bound an answer to BLOCKS or HOPS: whichever comes first,
 	// though one item may always be sent.
@@ -113,4 +117,26 @@ const (
 	small     = MaxTransaction
 	perStream = maxRequest + small + readBuffer + writeBuffer
 	perItem   = MaxBlock
+
+	// LeastMemory is what there must be for the largest block to be served to a stranger,
+	// who may have three fifths of it.
+	LeastMemory = (perStream + perItem) / 5 * 9
 )
+
+// admission returns the limits of those that need not wait for anything, which all are
+// until their request is read, and of those that wait.
+func (l Limits) admission() (short, waiting admission.Limits) {
+	places := func(n, perPeer int) admission.Limits {
+		reserved := max(1, n/3)
+		a := admission.For(limits.Row{Streams: n + reserved, PerPeer: perPeer, Memory: 2 * int64(n+reserved) * (perStream + perItem)})
+		a.Reserved = reserved
+		// One peer has what it may, however few places there are.
+		a.PerAddr = max(a.PerAddr, min(perPeer, a.Places))
+		a.PerPrefix = max(a.PerPrefix, a.PerAddr)
+		// A client that is late is told so before its clock runs out.
+		a.Request = l.RequestTimeout + time.Second
+		a.Standstill = l.StallTimeout
+		return a
+	}
+	return places(l.Streams, l.StreamsPerPeer), places(l.Waiting, l.WaitingPerPeer)
+}

@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/decube/decube/internal/streams"
 )
 
 // piece is a message on its way to the writer. The last one of an answer is an END,
@@ -23,9 +22,7 @@ type piece struct {
 // other from out and says when it has written each.
 type producer struct {
 	s       *Sync
-	from    peer.ID
-	address netip.Addr // zero behind a relay
-	scope   network.StreamScope
+	stream  *streams.Stream
 	out     chan piece
 	written chan struct{}
 }
@@ -60,9 +57,7 @@ func (p *producer) answer(ctx context.Context, r request) {
 	case askHops:
 		last.head.more, err = p.some(ctx, r, p.s.o.Limits.Blocks, p.s.source.Hops(ctx, r.from))
 	case askFollow:
-		if err = p.all(ctx, r, p.s.source.Blocks(ctx, r.from, true)); err == nil {
-			err = fmt.Errorf("%w: the source stops", ErrBusy)
-		}
+		err = p.follow(ctx, r)
 	case askBodies:
 		err = p.all(ctx, r, p.s.source.Bodies(ctx, r.digest, r.ids))
 	case askSubmit:
@@ -72,8 +67,8 @@ func (p *producer) answer(ctx context.Context, r request) {
 		return
 	}
 	if err != nil {
-		p.s.o.Log.Debug("request refused", "peer", p.from.String(), "err", err)
-		p.s.o.Observer.Refused(p.from, err)
+		p.s.o.Log.Debug("request refused", "peer", p.stream.Peer().String(), "err", err)
+		p.s.o.Observer.Refused(p.stream.Peer(), err)
 		last = piece{head: answer{kind: tellError, code: byte(codeOf(err))}}
 	}
 	_ = p.send(ctx, last) // it fails with ctx, and then nobody is there to be told
@@ -85,10 +80,10 @@ func (p *producer) item(ctx context.Context, r request, blob []byte) error {
 		return fmt.Errorf("%w: an item of %d bytes, at most %d", ErrFailed, len(blob), r.kind.maxItem())
 	}
 	if len(blob) > small {
-		if err := p.scope.ReserveMemory(len(blob), network.ReservationPriorityAlways); err != nil {
-			return fmt.Errorf("%w: %w", ErrBusy, err)
+		if err := p.stream.Reserve(ctx, len(blob)); err != nil {
+			return busy(err)
 		}
-		defer p.scope.ReleaseMemory(len(blob))
+		defer p.stream.Release(len(blob))
 	}
 	return p.send(ctx, piece{head: answer{kind: tellItem, length: len(blob)}, tail: blob})
 }
@@ -134,6 +129,28 @@ func (p *producer) all(ctx context.Context, r request, items iter.Seq2[[]byte, e
 	return nil
 }
 
+// follow sends blocks as they come, until this peer is about to stop or the source does.
+func (p *producer) follow(ctx context.Context, r request) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	over := make(chan struct{})
+	defer close(over)
+	watch.Go(func() {
+		select {
+		case <-p.stream.Stopping():
+			cancel()
+		case <-over:
+		}
+	})
+	err := p.all(ctx, r, p.s.source.Blocks(ctx, r.from, true))
+	if err == nil || ctx.Err() != nil {
+		return fmt.Errorf("%w: the source stops", ErrBusy)
+	}
+	return err
+}
+
 func (p *producer) submit(ctx context.Context, r request) (piece, error) {
 	wait := p.s.o.Limits.SubmitTimeout
 	if ms := uint64(wait / time.Millisecond); r.wait < ms {
@@ -141,7 +158,7 @@ func (p *producer) submit(ctx context.Context, r request) (piece, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	verdict, err := p.s.source.Submit(ctx, p.address, r.data)
+	verdict, err := p.s.source.Submit(ctx, p.stream.Address(), r.data)
 	if err != nil {
 		return piece{}, err
 	}

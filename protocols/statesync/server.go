@@ -5,102 +5,68 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"io"
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/streams"
 	"github.com/decube/decube/internal/wire"
 )
 
-// server answers the streams that other peers open.
-type server struct {
-	s      *Sync
-	short  *admission // requests that wait for nothing, and all before they are read
-	waited *admission
-
-	mu    sync.Mutex
-	ended bool
-	wg    sync.WaitGroup
-}
-
-func newServer(s *Sync) *server {
-	l := s.o.Limits
-	return &server{s: s, short: newAdmission(l.Streams, l.StreamsPerPeer), waited: newAdmission(l.Waiting, l.WaitingPerPeer)}
-}
-
-// begin counts one more stream, unless Run has ended.
-func (v *server) begin() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.ended {
-		v.wg.Add(1)
-	}
-	return !v.ended
-}
-
-// wait returns when every stream has ended. None begins any more.
-func (v *server) wait() {
-	v.mu.Lock()
-	v.ended = true
-	v.mu.Unlock()
-	v.wg.Wait()
-}
-
-// handler returns the stream handler; the streams end with ctx.
-func (v *server) handler(ctx context.Context) network.StreamHandler {
-	return func(stream network.Stream) {
-		if !v.begin() {
-			_ = stream.Reset()
-			return
-		}
-		defer v.wg.Done()
-		stop := context.AfterFunc(ctx, func() { _ = stream.Reset() }) // wakes whoever reads or writes
-		defer stop()
-		from := stream.Conn().RemotePeer()
-		if err := v.handle(ctx, stream, from); err != nil {
-			v.s.o.Log.Debug("request not answered", "peer", from.String(), "err", err)
-		}
+// Handler returns what answers the streams that other peers open.
+func (s *Sync) Handler() streams.Handler {
+	short, waiting := s.o.Limits.admission()
+	return streams.Handler{
+		ID: ID, Limits: short, Waiting: &waiting,
+		Refuse: func(admission.Code) []byte { return appendAnswer(nil, answer{kind: tellError, code: byte(codeBusy)}) },
+		Serve:  s.handle,
 	}
 }
 
-// handle serves one stream: attach to the service, be admitted, reserve memory,
-// and only then read.
-func (v *server) handle(ctx context.Context, stream network.Stream, from peer.ID) error {
-	if err := stream.Scope().SetService(ServiceName); err != nil {
-		return errors.Join(err, stream.Reset())
+// serve answers other peers until what it returns is closed.
+func (s *Sync) serve() (*streams.Streams, error) {
+	return streams.Open(s.host, streams.Options{Class: s.o.Class, Turns: s.o.Turns, Observer: refusals{s.o.Observer}, Log: s.o.Log}, s.Handler())
+}
+
+// refusals tells an observer of streams that have got no place.
+type refusals struct{ o Observer }
+
+func (r refusals) Refused(_ protocol.ID, p peer.ID, why admission.Reason) {
+	r.o.Refused(p, fmt.Errorf("%w: %v", ErrBusy, why))
+}
+
+func (refusals) Served(protocol.ID, peer.ID)                  {}
+func (refusals) Ended(protocol.ID, peer.ID, admission.Reason) {}
+
+// handle serves one stream: reserve memory, and only then read.
+func (s *Sync) handle(ctx context.Context, stream *streams.Stream) error {
+	if err := stream.Reserve(ctx, perStream); err != nil {
+		return s.refuse(stream, busy(err))
 	}
-	leave, err := v.short.enter(from)
+	r, err := s.readRequest(stream)
 	if err != nil {
-		return v.refuse(stream, from, err)
+		return s.refuse(stream, err)
 	}
-	defer leave()
-	if err := stream.Scope().ReserveMemory(perStream, network.ReservationPriorityAlways); err != nil {
-		return v.refuse(stream, from, fmt.Errorf("%w: %w", ErrBusy, err))
-	}
-	defer stream.Scope().ReleaseMemory(perStream)
-	r, err := v.readRequest(stream)
-	if err != nil {
-		return v.refuse(stream, from, err)
-	}
+	stream.Asked()
+	defer stream.Answered()
 	if r.kind.waits() {
-		done, err := v.waited.enter(from)
-		if err != nil {
-			return v.refuse(stream, from, err)
+		if err := stream.Wait(); err != nil {
+			return s.refuse(stream, busy(err))
 		}
-		defer done()
-		leave()
 	}
-	return v.serve(ctx, stream, from, r)
+	return s.respond(ctx, stream, r)
 }
+
+// busy is what a client is told that finds no room, whatever there is none of.
+func busy(err error) error { return fmt.Errorf("%w: %w", ErrBusy, err) }
 
 // readRequest reads the request, in time.
-func (v *server) readRequest(stream network.Stream) (request, error) {
-	if err := stream.SetReadDeadline(time.Now().Add(v.s.o.Limits.RequestTimeout)); err != nil {
+func (s *Sync) readRequest(stream *streams.Stream) (request, error) {
+	if err := stream.SetReadDeadline(time.Now().Add(s.o.Limits.RequestTimeout)); err != nil {
 		return request{}, err
 	}
 	body, err := wire.ReadFrame(bufio.NewReaderSize(stream, readBuffer), maxRequest, nil)
@@ -108,65 +74,50 @@ func (v *server) readRequest(stream network.Stream) (request, error) {
 		return request{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	if err != nil {
-		return request{}, fmt.Errorf("read request: %w", err)
+		select {
+		case <-stream.Stopping():
+			return request{}, busy(err)
+		default:
+			return request{}, fmt.Errorf("read request: %w", err)
+		}
 	}
 	return parseRequest(body)
 }
 
-// refuse tells the client why it is not answered.
-func (v *server) refuse(stream network.Stream, from peer.ID, err error) error {
-	v.s.o.Observer.Refused(from, err)
-	if werr := stream.SetWriteDeadline(time.Now().Add(v.s.o.Limits.RequestTimeout)); werr != nil {
-		return errors.Join(err, werr, stream.Reset())
+// refuse tells the client why it is not answered. It is an answer: the stream is closed
+// then, and not reset.
+func (s *Sync) refuse(stream *streams.Stream, err error) error {
+	if lost, ok := errors.AsType[streams.Lost](err); ok {
+		return lost
 	}
-	if _, werr := stream.Write(appendAnswer(nil, answer{kind: tellError, code: byte(codeOf(err))})); werr != nil {
-		return errors.Join(err, werr, stream.Reset())
-	}
-	return errors.Join(err, stream.Close())
+	s.o.Log.Debug("request not answered", "peer", stream.Peer().String(), "err", err)
+	s.o.Observer.Refused(stream.Peer(), err)
+	_, werr := stream.Write(appendAnswer(nil, answer{kind: tellError, code: byte(codeOf(err))}))
+	return werr
 }
 
-// serve answers a request: a goroutine asks the source, another notices when the
-// client leaves, and this one writes.
-func (v *server) serve(ctx context.Context, stream network.Stream, from peer.ID, r request) error {
+// respond answers a request: a goroutine asks the source, another notices when the client
+// leaves, and this one writes.
+func (s *Sync) respond(ctx context.Context, stream *streams.Stream, r request) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := stream.SetReadDeadline(time.Time{}); err != nil {
-		return errors.Join(err, stream.Reset())
+		return err
 	}
 	var helpers sync.WaitGroup
 	helpers.Go(func() {
-		_, _ = stream.Read(make([]byte, 1)) // a client sends nothing more
+		_, _ = io.ReadFull(stream, make([]byte, 1)) // a client sends nothing more
 		cancel()
 	})
-	p := &producer{s: v.s, from: from, address: addressOf(stream.Conn().RemoteMultiaddr()), scope: stream.Scope(), out: make(chan piece), written: make(chan struct{})}
+	p := &producer{s: s, stream: stream, out: make(chan piece), written: make(chan struct{})}
 	helpers.Go(func() {
 		defer close(p.out)
 		p.answer(ctx, r)
 	})
-	w := &writer{s: v.s, stream: stream, from: from, alive: r.kind.waits()}
+	w := &writer{s: s, stream: stream, alive: r.kind.waits()}
 	err := w.write(ctx, p)
 	cancel()
-	if err == nil {
-		err = stream.CloseWrite()
-	}
-	if err != nil {
-		_ = stream.Reset()
-	}
 	_ = stream.SetReadDeadline(time.Now()) // wakes the helper that reads
 	helpers.Wait()
-	return errors.Join(err, stream.Close())
-}
-
-// addressOf returns the IP address that a connection comes from, zero where a relay
-// hides it.
-func addressOf(a multiaddr.Multiaddr) netip.Addr {
-	if _, err := a.ValueForProtocol(multiaddr.P_CIRCUIT); err == nil {
-		return netip.Addr{}
-	}
-	ip, err := manet.ToIP(a)
-	if err != nil {
-		return netip.Addr{}
-	}
-	address, _ := netip.AddrFromSlice(ip)
-	return address.Unmap()
+	return err
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/streams"
 )
 
 const (
@@ -72,6 +75,11 @@ func (silent) Refused(peer.ID, error) {}
 type Options struct {
 	// Limits bounds what is taken from the host and the peers.
 	Limits Limits
+	// Class says how a peer stands to this one. Without it all are strangers.
+	Class func(peer.ID) admission.Class
+	// Turns is shared by everything that sends to others. Without it answers take turns
+	// among themselves.
+	Turns *streams.Turns
 	// Log is told what went wrong. Without it nothing is logged.
 	Log *slog.Logger
 	// Observer is told what happens.
@@ -114,12 +122,12 @@ func (s *Sync) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	v := newServer(s)
-	s.host.SetStreamHandler(ID, v.handler(ctx))
+	served, err := s.serve()
+	if err != nil {
+		return err
+	}
 	<-ctx.Done()
-	s.host.RemoveStreamHandler(ID)
-	v.wait()
-	return nil
+	return served.Close()
 }
 
 // Peer returns the asking side for one peer.

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -240,6 +241,89 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 	if got, err := collect(askOf(t, b, v.host).Blocks(within(t), 1, 1<<20, MaxBlock)); err != nil || len(got) != 1 {
 		t.Errorf("others are not served: %q, %v", got, err)
+	}
+}
+
+// Who follows most gives way to somebody who does not follow yet.
+func TestFollowersGiveWay(t *testing.T) {
+	v := serve(t, newHost(t), newChain(1, "1"), func(l *Limits) { l.WaitingPerPeer, l.Waiting = 3, 3 })
+	ended := make(chan error, 4)
+	begun := make(chan struct{}, 4)
+	ctx, cancel := context.WithCancel(within(t))
+	var followers sync.WaitGroup
+	follow := func(h host.Host) {
+		p := askOf(t, h, v.host)
+		followers.Go(func() {
+			for _, err := range p.Follow(ctx, 1, MaxBlock) {
+				if err != nil {
+					ended <- err
+					return
+				}
+				begun <- struct{}{}
+			}
+		})
+	}
+	a, b := newHost(t), newHost(t)
+	for _, h := range []host.Host{a, a, a, b} {
+		if n := len(ended); n > 0 {
+			t.Fatalf("%d followers have ended before somebody else needs their place", n)
+		}
+		follow(h)
+		select {
+		case <-begun:
+		case <-ctx.Done():
+			t.Fatalf("a follower is not served; %d have ended", len(ended))
+		}
+	}
+	if err := <-ended; ctx.Err() != nil || errors.Is(err, ErrBusy) {
+		t.Errorf("who gives way is told %v, want a reset", err)
+	}
+	cancel()
+	followers.Wait()
+	if n := len(ended); n != 3 {
+		t.Errorf("%d others ended, want 3", n)
+	}
+}
+
+// A peer that is about to stop sends its followers away, and answers what it has been asked.
+func TestDrainingSendsFollowersAway(t *testing.T) {
+	c := newChain(1, "1")
+	arrived, verdict := make(chan struct{}), make(chan struct{})
+	c.submit = func(context.Context, []byte) (Verdict, error) {
+		close(arrived)
+		<-verdict
+		return Verdict{Code: 7}, nil
+	}
+	v := serve(t, newHost(t), c)
+	h := newHost(t)
+	next, stop := pull(askOf(t, h, v.host).Follow(within(t), 1, MaxBlock))
+	defer stop()
+	if _, err := next(); err != nil {
+		t.Fatal(err)
+	}
+	submitted := make(chan error, 1)
+	go func() {
+		got, err := askOf(t, h, v.host).Submit(within(t), []byte("a transaction"))
+		if err == nil && got.Code != 7 {
+			err = fmt.Errorf("code %d", got.Code)
+		}
+		submitted <- err
+	}()
+	<-arrived
+	drained := make(chan error, 1)
+	go func() { drained <- v.streams.Drain(within(t)) }()
+	if _, err := next(); !errors.Is(err, ErrBusy) {
+		t.Errorf("a follower is told %v, want %v", err, ErrBusy)
+	}
+	if err := head(within(t), askOf(t, h, v.host)); !errors.Is(err, ErrBusy) {
+		t.Errorf("who comes is told %v, want %v", err, ErrBusy)
+	}
+	close(verdict)
+	if err := <-submitted; err != nil {
+		t.Errorf("a transaction that was handed in: %v", err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -6,25 +6,20 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/decube/decube/internal/streams"
 )
-
-// writeStep is the most bytes written at a time: each step has a deadline.
-const writeStep = 256 << 10
 
 // writer writes an answer.
 type writer struct {
 	s      *Sync
-	stream network.Stream
-	from   peer.ID
+	stream *streams.Stream
 	alive  bool // say so while there is nothing to say
 }
 
 // write writes what is produced. What may be followed by a long wait leaves at
 // once; else small pieces leave together.
 func (w *writer) write(ctx context.Context, p *producer) error {
-	out := bufio.NewWriterSize(w, writeBuffer)
+	out := bufio.NewWriterSize(w.stream, writeBuffer)
 	var alive <-chan time.Time
 	if w.alive {
 		ticker := time.NewTicker(w.s.o.Limits.AliveInterval)
@@ -69,7 +64,7 @@ func (w *writer) piece(ctx context.Context, out *bufio.Writer, p *producer, c pi
 	case tellAlive:
 		return false, nil
 	case tellItem:
-		w.s.o.Observer.Served(w.from, c.head.length)
+		w.s.o.Observer.Served(w.stream.Peer(), c.head.length)
 	case tellEnd, tellError, tellVerdict:
 		last = true
 		if err := out.Flush(); err != nil {
@@ -82,19 +77,4 @@ func (w *writer) piece(ctx context.Context, out *bufio.Writer, p *producer, c pi
 		return last, ctx.Err()
 	}
 	return last, nil
-}
-
-// Write writes to the stream, in steps that must each be taken in time.
-func (w *writer) Write(b []byte) (n int, err error) {
-	for n < len(b) {
-		if err := w.stream.SetWriteDeadline(time.Now().Add(w.s.o.Limits.StallTimeout)); err != nil {
-			return n, err
-		}
-		m, err := w.stream.Write(b[n:min(len(b), n+writeStep)])
-		n += m
-		if err != nil {
-			return n, err
-		}
-	}
-	return n, nil
 }
