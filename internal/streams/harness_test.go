@@ -122,6 +122,18 @@ type fakeScope struct {
 
 	mu          sync.Mutex
 	used, limit int64
+	service     string
+}
+
+// SetService refuses one service alone.
+func (s *fakeScope) SetService(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name == "full" {
+		return network.ErrResourceLimitExceeded
+	}
+	s.service = name
+	return nil
 }
 
 func (s *fakeScope) ReserveMemory(n int, priority uint8) error {

@@ -184,3 +184,79 @@ func TestStopping(t *testing.T) {
 		s.shut(t)
 	})
 }
+
+// A message that asks for nothing does not have the next one wait for its time.
+func TestMessagesThatAskForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveWith(t, someLimits(), streams.Options{}, func(_ context.Context, s *streams.Stream) error {
+			for {
+				if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+					return err
+				}
+				s.Heard()
+			}
+		})
+		c := s.open(t, "a", at(1, 1))
+		for range 3 {
+			c.write(1)
+			time.Sleep(59 * time.Second)
+		}
+		if c.code() != network.StreamNoError {
+			t.Errorf("who says something each minute has %v", c.code())
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if c.code() != network.StreamRateLimited {
+			t.Errorf("who says nothing for a minute has %v", c.code())
+		}
+		s.shut(t)
+	})
+}
+
+// A protocol with several goroutines wakes them.
+func TestResetWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failed := errors.New("failed")
+		s := serveWith(t, someLimits(), streams.Options{}, once(func(_ context.Context, s *streams.Stream) error {
+			read := make(chan error)
+			go func() {
+				_, err := s.Read(make([]byte, 1))
+				read <- err
+			}()
+			synctest.Wait()
+			s.Reset()
+			if err := <-read; err == nil {
+				t.Error("what is read after a reset is no error")
+			}
+			return failed
+		}))
+		c := s.open(t, "a", at(1, 1))
+		c.write(1)
+		c.ended()
+		synctest.Wait()
+		if len(s.errs) != 1 || !errors.Is(s.errs[0], failed) {
+			t.Errorf("%v", s.errs)
+		}
+		s.shut(t)
+	})
+}
+
+func TestServices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, want := range map[string]map[string]int{"room": {"served": 1}, "full": {"refused memory": 1}} {
+			h, counts := newHost(1), &counts{}
+			x, err := streams.Open(h, streams.Options{Observer: counts}, streams.Handler{
+				ID: echo, Service: name, Limits: someLimits(), Serve: once(func(context.Context, *streams.Stream) error { return nil }),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.open(t, "a", at(1, 1))
+			synctest.Wait()
+			counts.want(t, want)
+			if err := x.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

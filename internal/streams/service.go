@@ -69,6 +69,11 @@ func (v *service) handle(raw network.Stream) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	s := newStream(ctx, cancel, v, raw)
+	if v.Service != "" && raw.Scope().SetService(v.Service) != nil {
+		v.o.Observer.Refused(v.ID, s.Peer(), admission.Memory)
+		_ = raw.ResetWithError(network.StreamResourceLimitExceeded)
+		return
+	}
 	if code := v.enter(s); !code.OK() {
 		v.o.Observer.Refused(v.ID, s.Peer(), code.Reason)
 		v.refuse(raw, code)

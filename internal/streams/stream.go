@@ -135,6 +135,16 @@ func (s *Stream) Answered() {
 	}
 }
 
+// Heard is called when a message has come whole that asks for nothing. The stream rests
+// then, unless it is answered.
+func (s *Stream) Heard() {
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if s.requests == 0 {
+		s.stage(admission.Resting)
+	}
+}
+
 // Wait is called, between Asked and Answered, when an answer has to wait for something to
 // happen. The stream then gives back its place, and has one of those of the handler's
 // Waiting; the others of this peer, and of others, are not held up by it. Without one it
@@ -273,6 +283,10 @@ func (s *Stream) why(err error) error {
 	}
 	return err
 }
+
+// Reset ends the stream at once, which wakes whoever reads or writes. Serve returns an error
+// then.
+func (s *Stream) Reset() { s.abort() }
 
 // abort resets a stream whose protocol has failed. One that has lost its place has been
 // told so, or is just being told: another reset would overtake that.

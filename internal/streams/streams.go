@@ -33,8 +33,11 @@ var ErrInvalid = errors.New("invalid stream handler")
 
 // Handler is a protocol, as others see it.
 type Handler struct {
-	ID     protocol.ID
-	Limits admission.Limits
+	ID protocol.ID
+	// Service is what the resource manager knows the streams by, if it is to know them by
+	// more than the protocol.
+	Service string
+	Limits  admission.Limits
 	// Waiting has the places of those whose answer waits for something to happen, if there
 	// are such: see Stream.Wait.
 	Waiting *admission.Limits

@@ -21,7 +21,7 @@ import (
 func (s *Sync) Handler() streams.Handler {
 	short, waiting := s.o.Limits.admission()
 	return streams.Handler{
-		ID: ID, Limits: short, Waiting: &waiting,
+		ID: ID, Service: ServiceName, Limits: short, Waiting: &waiting,
 		Refuse: func(admission.Code) []byte { return appendAnswer(nil, answer{kind: tellError, code: byte(codeBusy)}) },
 		Serve:  s.handle,
 	}
