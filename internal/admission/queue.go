@@ -17,7 +17,7 @@ type Pace struct {
 	Step  int64         // bytes of the longest step
 	Under int           // steps under way, unless they are all of one peer
 	Hold  time.Duration // a step that takes longer does not count as under way
-	Rate  int64         // bytes a second of all together, or Unbounded
+	Rate  int64         // bytes a second of all together, or Unbounded; a step may be saved up
 }
 
 // PaceFor returns the pace of a machine of so many cores: two steps a core, of 256 KiB.
@@ -31,6 +31,11 @@ func (p Pace) Validate() error {
 		return fmt.Errorf("%w: steps of %d bytes, %d under way for %v, %d bytes a second: want more than 0", ErrInvalid, p.Step, p.Under, p.Hold, p.Rate)
 	}
 	return nil
+}
+
+// time returns how long it takes to send bytes at the rate.
+func (p Pace) time(bytes int64) time.Duration {
+	return time.Duration(float64(bytes) / float64(p.Rate) * float64(time.Second))
 }
 
 // Seat is one stream's in a queue, which no other gets any more. 0 is none.
@@ -180,6 +185,12 @@ func (q *Queue) Next(now time.Time) (s Seat, next time.Time) {
 	for q.under > 0 && now.Sub(q.going.first.since) >= q.pace.Hold {
 		q.uncount(q.going.first)
 	}
+	// Who comes late for its turn, because this machine is busy, is made up for.
+	if saved := now.Add(-q.pace.time(q.pace.Step)); q.free.IsZero() {
+		q.free = now
+	} else if q.free.Before(saved) {
+		q.free = saved
+	}
 	switch {
 	case q.root.waiting == 0:
 		return 0, time.Time{}
@@ -193,10 +204,7 @@ func (q *Queue) Next(now time.Time) (s Seat, next time.Time) {
 		t = t.visit(q.pace.Step)
 	}
 	if q.pace.Rate < Unbounded {
-		if q.free.Before(now) {
-			q.free = now
-		}
-		q.free = q.free.Add(time.Duration(float64(t.asked) / float64(q.pace.Rate) * float64(time.Second)))
+		q.free = q.free.Add(q.pace.time(t.asked))
 	}
 	q.grant(t, now)
 	return t.seat, time.Time{}

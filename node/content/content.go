@@ -58,7 +58,8 @@ func (c Config) Validate() error { return c.room().Validate() }
 
 // Part is the part. Its methods are safe for concurrent use.
 type Part struct {
-	cfg Config
+	cfg    Config
+	memory int64 // of the budget
 
 	available func() error // nil before Open
 	host      *host.Host
@@ -97,6 +98,7 @@ func (p *Part) Limits(b *limits.Budget) error {
 	// share; with less than half of it there would be no use in serving.
 	want := row.Memory + b.Fetch(exchange.ServiceName).Memory
 	row.Memory = max(min(want, b.Free()), want/2)
+	p.memory = row.Memory
 	return b.Add(row)
 }
 
@@ -106,7 +108,7 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 	p.announce = newAnnouncer(k.DHT, k.Store, k.Log.With("room", "announce"))
 	var err error
 	p.exchange, err = exchange.New(k.Host, exchangeStore{k.Store}, k.DHT, loadIndex, p.cfg.room(),
-		exchange.Options{Log: k.Log.With("room", "exchange"), Observer: newMetrics(k.Metrics)})
+		exchange.Options{Log: k.Log.With("room", "exchange"), Observer: newMetrics(k.Metrics), Memory: p.memory})
 	if err != nil {
 		return kernel.Running{}, err
 	}

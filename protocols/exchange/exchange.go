@@ -4,15 +4,17 @@ import (
 	"context"
 	"iter"
 	"log/slog"
+	"runtime"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/time/rate"
 
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/streams"
 )
 
 const (
@@ -99,6 +101,14 @@ func (silent) Dropped(peer.ID, error) {}
 type Options struct {
 	Log      *slog.Logger // nil for nobody
 	Observer Observer     // nil for nobody
+	// Memory is how many bytes may be reserved for what is served, and what is fetched of
+	// the same budget. Without it that is what all streams could want.
+	Memory int64
+	// Class says how a peer stands to this one. Without it all are strangers.
+	Class func(peer.ID) admission.Class
+	// Turns is shared by everything that sends to others, and then has the upload rate.
+	// Without it blocks take turns among themselves, at the rate of the settings.
+	Turns *streams.Turns
 }
 
 // Exchange fetches and serves blocks. All methods are safe for concurrent use.
@@ -111,8 +121,9 @@ type Exchange struct {
 	log      *slog.Logger
 	observer Observer
 	fetches  *semaphore.Weighted
-	upload   *rate.Limiter // nil without a bound
-	step     int           // bytes written at a time
+	memory   int64
+	class    func(peer.ID) admission.Class
+	turns    *streams.Turns
 
 	joining   sync.Mutex
 	downloads map[block.ID]*download // that run
@@ -128,14 +139,17 @@ func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts 
 		log:      opts.Log,
 		observer: opts.Observer,
 		fetches:  semaphore.NewWeighted(int64(cfg.Limits.Fetches)),
-		step:     writeStep,
+		memory:   opts.Memory,
+		class:    opts.Class,
+		turns:    opts.Turns,
 
 		downloads: map[block.ID]*download{},
 	}
-	if cfg.UploadRate > 0 {
-		// Small steps at a low rate, so that bytes flow rather than come in gusts.
-		x.step = int(min(writeStep, max(minWriteStep, cfg.UploadRate/8)))
-		x.upload = rate.NewLimiter(rate.Limit(cfg.UploadRate), x.step)
+	if x.turns == nil {
+		var err error
+		if x.turns, err = streams.NewTurns(cfg.pace()); err != nil {
+			return nil, err
+		}
 	}
 	if x.log == nil {
 		x.log = slog.New(slog.DiscardHandler)
@@ -146,12 +160,23 @@ func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts 
 	return x, nil
 }
 
+// pace returns how fast blocks are sent.
+func (c Config) pace() admission.Pace {
+	p := admission.PaceFor(runtime.GOMAXPROCS(0), admission.Unbounded)
+	p.Step = writeStep
+	if c.UploadRate > 0 {
+		// Small steps at a low rate, so that bytes flow rather than come in gusts.
+		p.Step, p.Rate = min(writeStep, max(minWriteStep, c.UploadRate/8)), c.UploadRate
+	}
+	return p
+}
+
 // Run serves other peers until ctx ends, then ends every stream and returns nil.
 func (x *Exchange) Run(ctx context.Context) error {
-	s := newServer(x)
-	x.host.SetStreamHandler(ID, s.handler(ctx))
+	served, err := streams.Open(x.host, streams.Options{Class: x.class, Turns: x.turns, Log: x.log}, x.Handler())
+	if err != nil {
+		return err
+	}
 	<-ctx.Done()
-	x.host.RemoveStreamHandler(ID)
-	s.wait()
-	return nil
+	return served.Close()
 }

@@ -302,7 +302,6 @@ func limitedSwarm(tb testing.TB, s *sample, providers int, rate int64) *party {
 	seeker := join(tb, newHost(tb), f)
 	for range providers {
 		p := join(tb, newHost(tb), f, func(c *Config) { c.UploadRate = rate }).provide(s)
-		p.x.upload.AllowN(time.Now(), p.x.step) // the burst would flatter
 		if err := seeker.host.Connect(context.Background(), p.info()); err != nil {
 			tb.Fatal(err)
 		}

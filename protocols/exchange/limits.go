@@ -11,10 +11,11 @@ import (
 // Limits bounds what an exchange takes from its host and its peers. The zero
 // value is not valid; start from DefaultLimits.
 type Limits struct {
-	// As a server.
+	// As a server. Package admission says who is served when these are met.
 
-	// Streams is the most streams served at a time. Each takes up to ReadAhead+1
-	// blocks of memory, which are reserved with the resource manager one by one.
+	// Streams is the most streams of strangers served at a time; members have a third as
+	// many beside them. Each takes up to ReadAhead+1 blocks of memory, which are reserved
+	// with the resource manager one by one.
 	Streams int
 	// StreamsPerPeer is the most of them for one peer.
 	StreamsPerPeer int

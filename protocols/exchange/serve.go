@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"math/bits"
 
 	pool "github.com/libp2p/go-buffer-pool"
-	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/internal/streams"
 )
 
 const (
-	// writeStep is the most bytes written at a time: each step has its own
-	// deadline and its own share of the upload rate.
+	// writeStep is the most bytes written at a time: each step has its own turn and its
+	// own share of the upload rate.
 	writeStep = 256 << 10
 	// minWriteStep is the least bytes written at a time.
 	minWriteStep = 8 << 10
@@ -30,19 +30,20 @@ type outgoing struct {
 	last bool   // the request is answered
 }
 
-// reserve takes a buffer for a block, accounted for with the resource manager.
-func (v *serving) reserve(size int) ([]byte, error) {
-	buf := pool.Get(size)
-	if err := v.stream.Scope().ReserveMemory(cap(buf), network.ReservationPriorityAlways); err != nil {
-		pool.Put(buf)
+// reserve takes a buffer for a block, accounted for as large as the pool will make it.
+func (v *serving) reserve(ctx context.Context, size int) ([]byte, error) {
+	size = 1 << bits.Len(uint(size-1))
+	if err := v.stream.Reserve(ctx, size); errors.Is(err, streams.ErrMemory) {
 		return nil, fmt.Errorf("%w: %w", codeBusy, err)
+	} else if err != nil {
+		return nil, err
 	}
-	return buf, nil
+	return pool.Get(size), nil
 }
 
 func (v *serving) release(buf []byte) {
 	if buf != nil {
-		v.stream.Scope().ReleaseMemory(cap(buf))
+		v.stream.Release(cap(buf))
 		pool.Put(buf)
 	}
 }
@@ -53,7 +54,7 @@ func (v *serving) produce(ctx context.Context) error {
 	for req := range v.requests {
 		err := v.answer(ctx, req)
 		if c, ok := errors.AsType[code](err); ok {
-			v.x.log.Debug("request refused", "peer", v.stream.Conn().RemotePeer().String(), "err", err)
+			v.x.log.Debug("request refused", "peer", v.stream.Peer().String(), "err", err)
 			err = v.send(ctx, &outgoing{head: answer{kind: tellError, id: req.id, code: c}, last: true})
 		}
 		if err != nil {
@@ -170,7 +171,7 @@ func (r *run) next(ctx context.Context, position int, id block.ID, size int) (bo
 // read reads a block to where its header fits in front of it. It is not hashed, only
 // compared with a checksum: the client hashes it, whoever it came from.
 func (r *run) read(ctx context.Context, position int, id block.ID, size int) (*outgoing, error) {
-	buf, err := r.reserve(maxHeader + min(size, block.MaxSize))
+	buf, err := r.reserve(ctx, maxHeader+min(size, block.MaxSize))
 	if err != nil {
 		return nil, err
 	}
@@ -215,19 +216,19 @@ func (v *serving) send(ctx context.Context, o *outgoing) error {
 }
 
 // write writes answers until there are no more.
-func (v *serving) write(ctx context.Context) error {
+func (v *serving) write(context.Context) error {
 	var head [maxHeader]byte
 	for o := range v.answers {
-		err := v.writeAnswer(ctx, appendAnswer(head[:0], o.head), o)
+		err := v.writeAnswer(appendAnswer(head[:0], o.head), o)
 		v.release(o.buf)
 		if err != nil { // what is queued is left to the collector
 			return fmt.Errorf("write answer: %w", err)
 		}
 		if o.head.kind == tellBlock {
-			v.x.observer.Served(v.stream.Conn().RemotePeer(), o.head.length)
+			v.x.observer.Served(v.stream.Peer(), o.head.length)
 		}
 		if o.last {
-			v.waiting.Add(-1)
+			v.stream.Answered()
 		}
 	}
 	return nil
@@ -235,34 +236,16 @@ func (v *serving) write(ctx context.Context) error {
 
 // writeAnswer writes head and tail, in one piece when the tail lies behind room
 // for the head.
-func (v *serving) writeAnswer(ctx context.Context, head []byte, o *outgoing) error {
+func (v *serving) writeAnswer(head []byte, o *outgoing) error {
 	if len(o.tail) > 0 && o.buf != nil && &o.tail[0] == &o.buf[maxHeader] {
 		at := maxHeader - len(head)
 		copy(o.buf[at:], head)
-		return v.writeAll(ctx, o.buf[at:maxHeader+len(o.tail)])
-	}
-	if err := v.writeAll(ctx, head); err != nil {
+		_, err := v.stream.Write(o.buf[at : maxHeader+len(o.tail)])
 		return err
 	}
-	return v.writeAll(ctx, o.tail)
-}
-
-// writeAll writes b in steps, each of which must be taken before StallTimeout.
-func (v *serving) writeAll(ctx context.Context, b []byte) error {
-	for len(b) > 0 {
-		step := b[:min(len(b), v.x.step)]
-		if v.x.upload != nil {
-			if err := v.x.upload.WaitN(ctx, len(step)); err != nil {
-				return err
-			}
-		}
-		if err := v.stream.SetWriteDeadline(time.Now().Add(v.x.cfg.Limits.StallTimeout)); err != nil {
-			return err
-		}
-		if _, err := v.stream.Write(step); err != nil {
-			return err
-		}
-		b = b[len(step):]
+	if _, err := v.stream.Write(head); err != nil {
+		return err
 	}
-	return nil
+	_, err := v.stream.Write(o.tail)
+	return err
 }

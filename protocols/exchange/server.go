@@ -8,13 +8,11 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
-	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/streams"
 	"github.com/decube/decube/internal/wire"
 )
 
@@ -22,111 +20,48 @@ import (
 type server struct {
 	x         *Exchange
 	manifests *manifests
-
-	mu      sync.Mutex
-	ended   bool
-	streams map[peer.ID]int
-	total   int
-	wg      sync.WaitGroup
 }
 
 func newServer(x *Exchange) *server {
-	return &server{
-		x:         x,
-		manifests: newManifests(x.store, x.load, x.cfg.Limits),
-		streams:   make(map[peer.ID]int),
+	return &server{x: x, manifests: newManifests(x.store, x.load, x.cfg.Limits)}
+}
+
+// Handler returns what serves the streams that other peers open.
+func (x *Exchange) Handler() streams.Handler {
+	return streams.Handler{
+		ID: ID, Service: ServiceName, Limits: x.cfg.Limits.admission(x.memory),
+		Refuse: func(admission.Code) []byte { return appendAnswer(nil, answer{kind: tellError, code: codeBusy}) },
+		Serve:  newServer(x).serve,
 	}
 }
 
-// enter admits one more stream of p, unless there are too many.
-func (s *server) enter(p peer.ID) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch l := s.x.cfg.Limits; {
-	case s.ended, s.total >= l.Streams, s.streams[p] >= l.StreamsPerPeer:
-		return codeBusy
+// refuse tells a client to come back later, for whom there is no memory.
+func (s *server) refuse(stream *streams.Stream, err error) error {
+	if !errors.Is(err, streams.ErrMemory) {
+		return err
 	}
-	s.total++
-	s.streams[p]++
-	s.wg.Add(1)
-	return nil
-}
-
-func (s *server) leave(p peer.ID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.total--
-	if s.streams[p]--; s.streams[p] == 0 {
-		delete(s.streams, p)
-	}
-	s.wg.Done()
-}
-
-// wait returns when every stream has ended. None begins any more.
-func (s *server) wait() {
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-	s.wg.Wait()
-}
-
-// handler returns the stream handler; the streams end with ctx.
-func (s *server) handler(ctx context.Context) network.StreamHandler {
-	return func(stream network.Stream) {
-		if err := s.handle(ctx, stream); err != nil {
-			s.x.log.Debug("stream ended", "peer", stream.Conn().RemotePeer().String(), "err", err)
-		}
-	}
-}
-
-// handle serves one stream: attach to the service, be admitted, reserve memory,
-// and only then read.
-func (s *server) handle(ctx context.Context, stream network.Stream) error {
-	if err := stream.Scope().SetService(ServiceName); err != nil {
-		return errors.Join(err, stream.Reset())
-	}
-	from := stream.Conn().RemotePeer()
-	if err := s.enter(from); err != nil {
-		return errors.Join(err, s.refuse(stream))
-	}
-	defer s.leave(from)
-	if err := stream.Scope().ReserveMemory(MaxRequest, network.ReservationPriorityAlways); err != nil {
-		return errors.Join(err, s.refuse(stream))
-	}
-	defer stream.Scope().ReleaseMemory(MaxRequest)
-
-	err := s.serve(ctx, stream)
-	if err != nil {
-		return errors.Join(err, stream.Reset())
-	}
-	return stream.Close()
-}
-
-// refuse tells the client to come back later, without reading what it asks.
-func (s *server) refuse(stream network.Stream) error {
-	if err := stream.SetDeadline(time.Now().Add(s.x.cfg.Limits.RequestTimeout)); err != nil {
-		return errors.Join(err, stream.Reset())
-	}
-	if _, err := stream.Write(appendAnswer(nil, answer{kind: tellError, code: codeBusy})); err != nil {
-		return errors.Join(err, stream.Reset())
-	}
-	return stream.Close()
+	s.x.log.Debug("stream refused", "peer", stream.Peer().String(), "err", err)
+	_, err = stream.Write(appendAnswer(nil, answer{kind: tellError, code: codeBusy}))
+	return err
 }
 
 // serving is one stream: requests are read, blocks are read from the store, and
 // answers are written by a goroutine each.
 type serving struct {
 	*server
-	stream   network.Stream
+	stream   *streams.Stream
 	requests chan request
 	answers  chan *outgoing
-	waiting  atomic.Int64 // requests that are not fully answered
 
 	mu   sync.Mutex
 	keep map[uint64]int // blocks to answer, of requests that wait
 }
 
-func (s *server) serve(ctx context.Context, stream network.Stream) error {
+// serve serves one stream: reserve memory, and only then read.
+func (s *server) serve(ctx context.Context, stream *streams.Stream) error {
+	if err := stream.Reserve(ctx, MaxRequest); err != nil {
+		return s.refuse(stream, err)
+	}
 	v := &serving{
 		server:   s,
 		stream:   stream,
@@ -135,11 +70,15 @@ func (s *server) serve(ctx context.Context, stream network.Stream) error {
 		keep:     make(map[uint64]int),
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() }) // wakes the reader and the writer
-	defer stop()
-	g.Go(func() error { return v.readRequests(ctx) })
-	g.Go(func() error { return v.produce(ctx) })
-	g.Go(func() error { return v.write(ctx) })
+	for _, f := range []func(context.Context) error{v.readRequests, v.produce, v.write} {
+		g.Go(func() error {
+			err := f(ctx)
+			if err != nil {
+				stream.Reset() // wakes the others
+			}
+			return err
+		})
+	}
 	return g.Wait()
 }
 
@@ -150,13 +89,10 @@ func (v *serving) readRequests(ctx context.Context) error {
 	var buf []byte
 	last := uint64(0)
 	for {
-		if err := v.awaitRequest(r); err != nil {
+		if _, err := r.Peek(1); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
-			return err
-		}
-		if err := v.stream.SetReadDeadline(time.Now().Add(v.x.cfg.Limits.RequestTimeout)); err != nil {
 			return err
 		}
 		body, err := wire.ReadFrame(r, MaxRequest, buf)
@@ -170,6 +106,7 @@ func (v *serving) readRequests(ctx context.Context) error {
 		}
 		if req.kind == askKeep {
 			v.trim(req.id, req.keep)
+			v.stream.Heard()
 			continue
 		}
 		if req.id <= last {
@@ -185,27 +122,13 @@ func (v *serving) readRequests(ctx context.Context) error {
 	}
 }
 
-// awaitRequest returns when a request begins. The client may be silent for as
-// long as it is being answered, and for IdleTimeout after that.
-func (v *serving) awaitRequest(r *bufio.Reader) error {
-	for {
-		if err := v.stream.SetReadDeadline(time.Now().Add(v.x.cfg.Limits.IdleTimeout)); err != nil {
-			return err
-		}
-		_, err := r.Peek(1)
-		if err == nil || !isTimeout(err) || v.waiting.Load() == 0 {
-			return err
-		}
-	}
-}
-
 func isTimeout(err error) bool {
 	var n net.Error
 	return errors.As(err, &n) && n.Timeout()
 }
 
 func (v *serving) accept(req request) {
-	v.waiting.Add(1)
+	v.stream.Asked()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.keep[req.id] = MaxOrdinals
