@@ -27,6 +27,7 @@ type Part struct {
 	cfg     ledger.Config
 	repo    repo.Dir
 	genesis *genesis.Genesis // nil for a peer that is part of no ledger, and before Prepare
+	memory  int64            // of the budget, for what is asked of this peer
 	running *running         // nil without a genesis
 }
 
@@ -61,6 +62,7 @@ func (p *Part) Limits(b *limits.Budget) error {
 	votes.Memory = max(votes.Memory, consensus.Memory(len(p.genesis.Validators), p.genesis.Params.MaxFrame()))
 	sync := b.Statesync(string(statesync.ID), statesync.ServiceName)
 	sync.Memory = max(sync.Memory, statesync.LeastMemory)
+	p.memory = sync.Memory
 	return b.Add(votes, sync)
 }
 
@@ -92,7 +94,7 @@ func (p *Part) open(ctx context.Context, k *kernel.Kernel, identity crypto.PrivK
 	}
 	r := &running{genesis: p.genesis, log: k.Log.With("room", "ledger")}
 	r.sync, err = statesync.New(k.Host, servedLedger{p.genesis.ID(), func() (blobs, error) { return r.live() }},
-		statesync.Options{Log: k.Log.With("room", "statesync")})
+		statesync.Options{Log: k.Log.With("room", "statesync"), Memory: p.memory})
 	if err != nil {
 		return nil, err
 	}

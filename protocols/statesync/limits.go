@@ -124,11 +124,16 @@ const (
 )
 
 // admission returns the limits of those that need not wait for anything, which all are
-// until their request is read, and of those that wait.
-func (l Limits) admission() (short, waiting admission.Limits) {
+// until their request is read, and of those that wait. Each may have all of the memory; 0
+// is as much as all streams could want.
+func (l Limits) admission(memory int64) (short, waiting admission.Limits) {
 	places := func(n, perPeer int) admission.Limits {
 		reserved := max(1, n/3)
-		a := admission.For(limits.Row{Streams: n + reserved, PerPeer: perPeer, Memory: 2 * int64(n+reserved) * (perStream + perItem)})
+		memory := memory
+		if memory == 0 {
+			memory = 2 * int64(n+reserved) * (perStream + perItem)
+		}
+		a := admission.For(limits.Row{Streams: n + reserved, PerPeer: perPeer, Memory: memory})
 		a.Reserved = reserved
 		// One peer has what it may, however few places there are.
 		a.PerAddr = max(a.PerAddr, min(perPeer, a.Places))

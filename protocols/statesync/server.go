@@ -19,7 +19,7 @@ import (
 
 // Handler returns what answers the streams that other peers open.
 func (s *Sync) Handler() streams.Handler {
-	short, waiting := s.o.Limits.admission()
+	short, waiting := s.o.Limits.admission(s.o.Memory)
 	return streams.Handler{
 		ID: ID, Service: ServiceName, Limits: short, Waiting: &waiting,
 		Refuse: func(admission.Code) []byte { return appendAnswer(nil, answer{kind: tellError, code: byte(codeBusy)}) },

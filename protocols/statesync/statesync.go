@@ -75,6 +75,9 @@ func (silent) Refused(peer.ID, error) {}
 type Options struct {
 	// Limits bounds what is taken from the host and the peers.
 	Limits Limits
+	// Memory is how many bytes may be reserved for what is served, at least LeastMemory.
+	// Without it that is what all streams could want.
+	Memory int64
 	// Class says how a peer stands to this one. Without it all are strangers.
 	Class func(peer.ID) admission.Class
 	// Turns is shared by everything that sends to others. Without it answers take turns
