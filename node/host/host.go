@@ -34,6 +34,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
+	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/internal/limits/resources"
 )
@@ -187,6 +188,15 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 // Told notes addresses that the operator or a document of this peer's own names: they may be
 // dialled whatever the scope is. Those of bootstrap peers and relays in the settings are.
 func (h *Host) Told(peers ...peer.AddrInfo) { h.guard.told(peers...) }
+
+// Class says how a peer stands to this one: it is protected while it has a role, such as that
+// of a validator or a bootstrap peer, for which its connections are.
+func (h *Host) Class(p peer.ID) admission.Class {
+	if h.ConnManager().IsProtected(p, "") {
+		return admission.Protected
+	}
+	return admission.Stranger
+}
 
 // Dialled reports whether an address that a stranger names may be dialled.
 func (h *Host) Dialled(a ma.Multiaddr) bool { return h.guard.may("", a) }

@@ -18,6 +18,7 @@ import (
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/node/host"
 )
 
@@ -207,5 +208,20 @@ func TestLoadIdentityRefuses(t *testing.T) {
 	}
 	if _, err := host.LoadIdentity(path); err == nil || !strings.Contains(err.Error(), "0644") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestPeersWithARoleAreProtected(t *testing.T) {
+	h, other := newHost(t, loopback(), host.Options{}), newHost(t, loopback(), host.Options{})
+	if got := h.Class(other.ID()); got != admission.Stranger {
+		t.Errorf("without a role: %v", got)
+	}
+	boot := host.NewBootstrap(h, []peer.AddrInfo{infoOf(other)}, discard)
+	if got := h.Class(other.ID()); got != admission.Protected {
+		t.Errorf("as a bootstrap peer: %v", got)
+	}
+	boot.Set(nil)
+	if got := h.Class(other.ID()); got != admission.Stranger {
+		t.Errorf("when it is none any more: %v", got)
 	}
 }
