@@ -43,6 +43,8 @@ type Options struct {
 	// Dialled reports whether an address may be dialled: of others no other is remembered,
 	// nor passed on. Nil is all.
 	Dialled func(ma.Multiaddr) bool
+	// Mistake is told of a peer that has broken the protocol. Nil is allowed.
+	Mistake func(peer.ID)
 	// Log is told what an operator should know; nil for nobody.
 	Log *slog.Logger
 }
@@ -70,6 +72,9 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	if opts.Mistake == nil {
+		opts.Mistake = func(peer.ID) {}
+	}
 	d.pending = newPending(cfg.MaxPending)
 	options := []kad.Option{
 		kad.ProtocolPrefix(prefix(cfg.Network)),
@@ -84,7 +89,7 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 			return slices.DeleteFunc(slices.Clone(addrs), func(a ma.Multiaddr) bool { return !opts.Dialled(a) })
 		}))
 	}
-	k, err := kad.New(framedHost{h}, options...)
+	k, err := kad.New(framedHost{h, opts.Mistake}, options...)
 	if err != nil {
 		return nil, fmt.Errorf("dht: start: %w", err)
 	}

@@ -29,12 +29,16 @@ var errFrame = errors.New("dht: a message is not read")
 // framedHost gives the DHT streams whose messages are bounded. The library allocates what a
 // message's length announces, up to 4 MiB, before a byte of it has come, and waits a minute
 // for it: some peers that announce and send nothing would cost gigabytes.
-type framedHost struct{ host.Host }
+type framedHost struct {
+	host.Host
+
+	mistake func(peer.ID) // told of a peer that has broken the protocol
+}
 
 // SetStreamHandler implements host.Host. What others ask is bounded.
 func (h framedHost) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
 	h.Host.SetStreamHandler(id, func(s network.Stream) {
-		handle(&framedStream{Stream: s, most: maxRequest, priority: network.ReservationPriorityMedium})
+		handle(&framedStream{Stream: s, most: maxRequest, priority: network.ReservationPriorityMedium, mistake: h.mistake})
 	})
 }
 
@@ -44,7 +48,7 @@ func (h framedHost) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID
 	if err != nil {
 		return nil, err
 	}
-	return &framedStream{Stream: s, most: maxAnswer, priority: network.ReservationPriorityHigh}, nil
+	return &framedStream{Stream: s, most: maxAnswer, priority: network.ReservationPriorityHigh, mistake: h.mistake}, nil
 }
 
 // framedStream is a stream of messages, each behind its length as a varint. It looks at the
@@ -54,6 +58,7 @@ type framedStream struct {
 
 	most     int   // bytes of a message
 	priority uint8 // of the memory that one is read into
+	mistake  func(peer.ID)
 
 	header   []byte // of the message, as far as it is to be passed on
 	left     int    // bytes of the message that have not been read
@@ -124,5 +129,8 @@ func (s *framedStream) begin() error {
 
 // refuse resets the stream and says why.
 func (s *framedStream) refuse(code network.StreamErrorCode, reason string) error {
+	if code == network.StreamProtocolViolation {
+		s.mistake(s.Conn().RemotePeer())
+	}
 	return errors.Join(fmt.Errorf("%w: %s", errFrame, reason), s.ResetWithError(code))
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-msgio"
 )
 
@@ -23,7 +24,17 @@ type pipe struct {
 	conn  net.Conn
 	scope *scope
 	reset network.StreamErrorCode
+
+	mistakes int
 }
+
+// Conn implements network.Stream.
+func (p *pipe) Conn() network.Conn { return nobody{} }
+
+// nobody is a connection with a peer that is none.
+type nobody struct{ network.Conn }
+
+func (nobody) RemotePeer() peer.ID { return "" }
 
 func (p *pipe) Read(b []byte) (int, error)         { return p.conn.Read(b) }
 func (p *pipe) SetReadDeadline(at time.Time) error { return p.conn.SetReadDeadline(at) }
@@ -60,7 +71,10 @@ func framed(t *testing.T, most, room int) (*framedStream, *pipe, net.Conn) {
 		_ = there.Close()
 	})
 	p := &pipe{conn: here, scope: &scope{room: room}}
-	return &framedStream{Stream: p, most: most, priority: network.ReservationPriorityMedium}, p, there
+	return &framedStream{
+		Stream: p, most: most, priority: network.ReservationPriorityMedium,
+		mistake: func(peer.ID) { p.mistakes++ },
+	}, p, there
 }
 
 // message returns a message of n bytes behind its length.
@@ -115,7 +129,7 @@ func TestMessagesAreBounded(t *testing.T) {
 			s, p, other := framed(t, 1000, 500)
 			go func() { _, _ = other.Write(c.sent) }()
 			n, err := s.Read(make([]byte, 10))
-			if n != 0 || !errors.Is(err, errFrame) || p.reset != c.code {
+			if n != 0 || !errors.Is(err, errFrame) || p.reset != c.code || (p.mistakes == 1) != (c.code == network.StreamProtocolViolation) {
 				t.Errorf("%d bytes, %v, reset with %v", n, err, p.reset)
 			}
 			if p.scope.room != 500 {

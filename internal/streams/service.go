@@ -2,12 +2,14 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/wire"
 )
 
 // refuseTime bounds telling a client why it is not served.
@@ -83,6 +85,9 @@ func (v *service) handle(raw network.Stream) {
 	err := v.Serve(ctx, s)
 	if err == nil {
 		err = raw.Close()
+	}
+	if errors.Is(err, wire.ErrMalformed) || errors.Is(err, wire.ErrTooLarge) {
+		v.o.Mistake(s.Peer())
 	}
 	if err != nil {
 		s.abort()

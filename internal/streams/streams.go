@@ -78,6 +78,9 @@ func (silent) Refused(protocol.ID, peer.ID, admission.Reason) {}
 type Options struct {
 	// Class says how a peer stands to this one. Without it all are strangers.
 	Class func(peer.ID) admission.Class
+	// Mistake is told of a peer that has broken a protocol: Serve has returned a
+	// wire.ErrMalformed or wire.ErrTooLarge. Nil is allowed.
+	Mistake func(peer.ID)
 	// Turns is shared by everything that sends to others. Without it there are turns of
 	// these streams, as fast as can be.
 	Turns    *Turns
@@ -99,6 +102,9 @@ func Open(h Host, o Options, handlers ...Handler) (*Streams, error) {
 	}
 	if o.Observer == nil {
 		o.Observer = silent{}
+	}
+	if o.Mistake == nil {
+		o.Mistake = func(peer.ID) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

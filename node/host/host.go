@@ -25,6 +25,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -71,10 +72,11 @@ type Host struct {
 	// Budget is what connections and protocols may hold.
 	Budget *limits.Budget
 
-	guard *guard
-	door  *door
-	addrs []string // to listen on
-	log   *slog.Logger
+	guard      *guard
+	negotiator *negotiator
+	door       *door
+	addrs      []string // to listen on
+	log        *slog.Logger
 
 	closed sync.Once
 }
@@ -110,7 +112,8 @@ func New(cfg Config, o Options) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the libp2p host: %w", err), h.closeQUIC())
 	}
-	negotiate(h.Host, o.Budget, h.guard, o.Log)
+	h.SetStreamHandler(ping.ID, answerPings)
+	h.negotiator = negotiate(h.Host, o.Budget, h.guard, o.Log)
 	h.door = watchDoor(h.Host, o.Budget.System.ConnsInbound/8*7, o.Log)
 	if cfg.Relay.Service == RelayOn {
 		h.relay, err = relay.New(h.Host, relayOptions(cfg.Relay)...)
@@ -159,6 +162,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	}
 	opts := []libp2p.Option{
 		libp2p.Identity(o.Identity),
+		libp2p.Ping(false),   // answerPings does it
 		libp2p.NoListenAddrs, // listen does it, address by address
 		libp2p.UserAgent(o.UserAgent),
 		libp2p.ProtocolVersion("decube/" + cfg.Network),
@@ -188,6 +192,10 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 // Told notes addresses that the operator or a document of this peer's own names: they may be
 // dialled whatever the scope is. Those of bootstrap peers and relays in the settings are.
 func (h *Host) Told(peers ...peer.AddrInfo) { h.guard.told(peers...) }
+
+// Mistake is told of a peer that has broken a protocol. Whoever goes on doing so is not let in
+// for a minute, unless it has a role.
+func (h *Host) Mistake(p peer.ID) { h.negotiator.wasted(p) }
 
 // Class says how a peer stands to this one: it is protected while it has a role, such as that
 // of a validator or a bootstrap peer, for which its connections are.

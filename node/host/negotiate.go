@@ -50,7 +50,7 @@ type negotiator struct {
 
 // negotiate has h's inbound streams negotiated under a budget. Who is refused too often is
 // shunned by a guard.
-func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) {
+func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negotiator {
 	most := b.Transient.StreamsInbound
 	n := &negotiator{
 		host: h, guard: g, log: log,
@@ -60,6 +60,7 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) {
 		addrChat: newRates[netip.Prefix](10*chatPerSecond, 200*chatPerSecond),
 	}
 	h.Network().SetStreamHandler(n.handle)
+	return n
 }
 
 // handle is a network.StreamHandler.
@@ -74,12 +75,12 @@ func (n *negotiator) handle(s network.Stream) {
 			n.log.Debug("a stream has no protocol", "peer", s.Conn().RemotePeer().String(), "err", err)
 		}
 		_ = s.ResetWithError(network.StreamProtocolNegotiationFailed) // it is gone in any case
-		n.wasted(s)
+		n.wasted(s.Conn().RemotePeer())
 		return
 	}
 	if isChat(id) && !n.admit(s) {
 		_ = s.ResetWithError(network.StreamRateLimited) // likewise
-		n.wasted(s)
+		n.wasted(s.Conn().RemotePeer())
 		return
 	}
 	if err := s.SetProtocol(id); err != nil {
@@ -104,8 +105,7 @@ func (n *negotiator) admit(s network.Stream) bool {
 
 // wasted counts a stream that came to nothing, and closes the connections with who goes on
 // opening such.
-func (n *negotiator) wasted(s network.Stream) {
-	id := s.Conn().RemotePeer()
+func (n *negotiator) wasted(id peer.ID) {
 	if !n.host.ConnManager().IsProtected(id, "") && n.guard.refused(time.Now(), id) {
 		n.log.Debug("a peer is shunned: the streams that it opens come to nothing", "peer", id.String())
 		_ = n.host.Network().ClosePeer(id) // it is gone in any case

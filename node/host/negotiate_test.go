@@ -182,6 +182,26 @@ func speak(_ *Host, c network.Conn, id protocol.ID) {
 	_ = s.Reset()
 }
 
+// Pings are answered, and not faster than anybody needs.
+func TestPingsAreAnswered(t *testing.T) {
+	h, other := listening(t), listening(t)
+	if err := other.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	begin, answers := time.Now(), ping.Ping(ctx, other, h.ID())
+	const times = 5
+	for i := range times {
+		if answer := <-answers; answer.Error != nil {
+			t.Fatalf("the ping %d: %v", i, answer.Error)
+		}
+	}
+	if took := time.Since(begin); took < (times-1)*pingInterval {
+		t.Errorf("%d pings took %v", times, took)
+	}
+}
+
 // handlerText is the hash of what negotiator stands for: libp2p's handler of inbound streams.
 const handlerText = "278da1fdf2a31e49"
 

@@ -142,7 +142,7 @@ func (n *Node) metadata(ctx context.Context, name string) ds.Batching {
 
 func (n *Node) openDHT(ctx context.Context, o *Options) (err error) {
 	n.dht, err = dht.New(n.host, n.metadata(ctx, "dht"), o.DHT, dht.Options{
-		Keys: o.Keys(n.store), Dialled: n.host.Dialled, Log: n.log.With("room", "dht"),
+		Keys: o.Keys(n.store), Dialled: n.host.Dialled, Mistake: n.host.Mistake, Log: n.log.With("room", "dht"),
 	})
 	if err != nil {
 		return err

@@ -106,6 +106,8 @@ type Options struct {
 	Memory int64
 	// Class says how a peer stands to this one. Without it all are strangers.
 	Class func(peer.ID) admission.Class
+	// Mistake is told of a peer that has broken the protocol. Nil is allowed.
+	Mistake func(peer.ID)
 	// Turns is shared by everything that sends to others, and then has the upload rate.
 	// Without it blocks take turns among themselves, at the rate of the settings.
 	Turns *streams.Turns
@@ -123,6 +125,7 @@ type Exchange struct {
 	fetches  *semaphore.Weighted
 	memory   int64
 	class    func(peer.ID) admission.Class
+	mistake  func(peer.ID)
 	turns    *streams.Turns
 
 	joining   sync.Mutex
@@ -141,6 +144,7 @@ func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts 
 		fetches:  semaphore.NewWeighted(int64(cfg.Limits.Fetches)),
 		memory:   opts.Memory,
 		class:    opts.Class,
+		mistake:  opts.Mistake,
 		turns:    opts.Turns,
 
 		downloads: map[block.ID]*download{},
@@ -173,7 +177,7 @@ func (c Config) pace() admission.Pace {
 
 // Run serves other peers until ctx ends, then ends every stream and returns nil.
 func (x *Exchange) Run(ctx context.Context) error {
-	served, err := streams.Open(x.host, streams.Options{Class: x.class, Turns: x.turns, Log: x.log}, x.Handler())
+	served, err := streams.Open(x.host, streams.Options{Class: x.class, Mistake: x.mistake, Turns: x.turns, Log: x.log}, x.Handler())
 	if err != nil {
 		return err
 	}

@@ -80,6 +80,8 @@ type Options struct {
 	Memory int64
 	// Class says how a peer stands to this one. Without it all are strangers.
 	Class func(peer.ID) admission.Class
+	// Mistake is told of a peer that has broken the protocol. Nil is allowed.
+	Mistake func(peer.ID)
 	// Turns is shared by everything that sends to others. Without it answers take turns
 	// among themselves.
 	Turns *streams.Turns
