@@ -34,12 +34,7 @@ const patience = 30 * time.Second
 
 var discard = slog.New(slog.DiscardHandler)
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// The meters' clock runs for the life of the process.
-		goleak.IgnoreAnyFunction("github.com/libp2p/go-flow-metrics.(*sweeper).run"),
-	)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, kerneltest.Clock) }
 
 // running is a node that runs until the test ends.
 type running struct {
@@ -50,16 +45,6 @@ type running struct {
 	client *client.Client
 	ledger ledger.API // nil without a ledger
 	stop   func()
-}
-
-// window is a part that does nothing but look.
-type window struct{ kernel *kernel.Kernel }
-
-func (*window) Name() string { return "window" }
-
-func (w *window) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error) {
-	w.kernel = k
-	return kernel.Running{}, nil
 }
 
 // testConfig returns the settings of a node on loopback with free ports.
@@ -95,37 +80,20 @@ func startWith(t *testing.T, dir string, cfg Config, log *slog.Logger, peers ...
 	for _, p := range peers {
 		cfg.P2P.Bootstrap = append(cfg.P2P.Bootstrap, p.Addresses()...)
 	}
-	ready, see := make(chan struct{}), new(window)
-	o, err := options(Options{Repo: dir, Config: cfg, Log: log, Ready: func() { close(ready) }})
+	o, err := options(Options{Repo: dir, Config: cfg, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Parts = append(o.Parts, see)
-	n, err := kernel.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx, context.Background()) }()
-	r := &running{Node: n, dir: repo.Dir(dir), kernel: see.kernel}
-	r.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
+	p := kerneltest.Start(t, o)
+	r := &running{Node: p.Node, dir: p.Repo, kernel: p.Kernel, stop: func() {
+		if err := p.Stop(); err != nil {
 			t.Errorf("running the node: %v", err)
 		}
-		done <- nil
-	}
-	for _, p := range o.Parts {
-		if l, ok := p.(*ledgerpart.Part); ok {
+	}}
+	for _, part := range o.Parts {
+		if l, ok := part.(*ledgerpart.Part); ok {
 			r.ledger = l.API()
 		}
-	}
-	t.Cleanup(r.stop)
-	select {
-	case <-ready:
-	case err := <-done:
-		t.Fatalf("the node did not start: %v", err)
 	}
 	if r.client, err = client.New(client.Options{Repo: dir}); err != nil {
 		t.Fatal(err)
