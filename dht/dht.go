@@ -89,7 +89,7 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 			return slices.DeleteFunc(slices.Clone(addrs), func(a ma.Multiaddr) bool { return !opts.Dialled(a) })
 		}))
 	}
-	k, err := kad.New(framedHost{h, opts.Mistake}, options...)
+	k, err := kad.New(framedHost{h, opts.Mistake, newPace()}, options...)
 	if err != nil {
 		return nil, fmt.Errorf("dht: start: %w", err)
 	}

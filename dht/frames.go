@@ -33,12 +33,15 @@ type framedHost struct {
 	host.Host
 
 	mistake func(peer.ID) // told of a peer that has broken the protocol
+	pace    *pace         // of what is asked
 }
 
 // SetStreamHandler implements host.Host. What others ask is bounded.
 func (h framedHost) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
 	h.Host.SetStreamHandler(id, func(s network.Stream) {
-		handle(&framedStream{Stream: s, most: maxRequest, priority: network.ReservationPriorityMedium, mistake: h.mistake})
+		v := h.pace.enter(s.Conn())
+		defer v.leave()
+		handle(&framedStream{Stream: s, turn: v.turn, most: maxRequest, priority: network.ReservationPriorityMedium, mistake: h.mistake})
 	})
 }
 
@@ -59,6 +62,7 @@ type framedStream struct {
 	most     int   // bytes of a message
 	priority uint8 // of the memory that one is read into
 	mistake  func(peer.ID)
+	turn     func(time.Time) time.Duration // how long a message has to wait; nil for not at all
 
 	header   []byte // of the message, as far as it is to be passed on
 	left     int    // bytes of the message that have not been read
@@ -116,6 +120,13 @@ func (s *framedStream) begin() error {
 		return s.refuse(network.StreamProtocolViolation, "its length is none")
 	case length > uint64(s.most):
 		return s.refuse(network.StreamProtocolViolation, fmt.Sprintf("it would have %d bytes, at most %d are read", length, s.most))
+	}
+	if s.turn != nil {
+		// Who sends more than that waits too: what is on the way is bounded.
+		time.Sleep(s.turn(time.Now()))
+		if err := s.SetReadDeadline(time.Now().Add(frameTimeout)); err != nil {
+			return err
+		}
 	}
 	if err := s.Scope().ReserveMemory(int(length), s.priority); err != nil {
 		return s.refuse(network.StreamResourceLimitExceeded, err.Error())
