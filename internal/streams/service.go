@@ -93,7 +93,11 @@ func (v *service) handle(raw network.Stream) {
 		s.abort()
 		v.o.Log.Debug("stream ended", "protocol", string(v.ID), "peer", s.Peer().String(), "err", err)
 	}
-	v.o.Observer.Ended(v.ID, s.Peer(), v.leave(s))
+	reason := v.leave(s)
+	if reason != admission.Admitted && reason != admission.Stopping {
+		v.o.Mistake(s.Peer()) // it held a place that others needed
+	}
+	v.o.Observer.Ended(v.ID, s.Peer(), reason)
 }
 
 // begin counts a stream, unless the service is closed.

@@ -78,8 +78,10 @@ func (silent) Refused(protocol.ID, peer.ID, admission.Reason) {}
 type Options struct {
 	// Class says how a peer stands to this one. Without it all are strangers.
 	Class func(peer.ID) admission.Class
-	// Mistake is told of a peer that has broken a protocol: Serve has returned a
-	// wire.ErrMalformed or wire.ErrTooLarge. Nil is allowed.
+	// Mistake is told of a peer that has broken a protocol, so that Serve has returned a
+	// wire.ErrMalformed or wire.ErrTooLarge, and of one whose stream has lost its place.
+	// An honest peer is told of rarely; what to think of one that goes on is up to who is
+	// told. Nil is allowed.
 	Mistake func(peer.ID)
 	// Turns is shared by everything that sends to others. Without it there are turns of
 	// these streams, as fast as can be.

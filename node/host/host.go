@@ -193,8 +193,8 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 // dialled whatever the scope is. Those of bootstrap peers and relays in the settings are.
 func (h *Host) Told(peers ...peer.AddrInfo) { h.guard.told(peers...) }
 
-// Mistake is told of a peer that has broken a protocol. Whoever goes on doing so is not let in
-// for a minute, unless it has a role.
+// Mistake is told of a peer that has broken a protocol, or has lost the place of a stream to
+// others. Whoever goes on doing so is not let in for a minute, unless it has a role.
 func (h *Host) Mistake(p peer.ID) { h.negotiator.wasted(p) }
 
 // Class says how a peer stands to this one: it is protected while it has a role, such as that
