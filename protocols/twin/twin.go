@@ -85,7 +85,7 @@ func New(h host.Host, log *slog.Logger) *Watch {
 	return w
 }
 
-// Run greets and answers until ctx is done.
+// Run greets and answers until ctx is done. It waits for no peer then.
 func (w *Watch) Run(ctx context.Context) error {
 	defer func() { // wait for the answers under way, and begin no other
 		for range mostAnswers {
@@ -96,6 +96,7 @@ func (w *Watch) Run(ctx context.Context) error {
 		select {
 		case w.answers <- struct{}{}:
 			defer func() { <-w.answers }()
+			defer cutOff(ctx, s)()
 			w.answer(s)
 		default:
 			_ = s.ResetWithError(network.StreamResourceLimitExceeded) // it will greet again
@@ -154,7 +155,9 @@ func (w *Watch) Greet(ctx context.Context, p peer.ID) error {
 	if err != nil {
 		return fmt.Errorf("greeting %s: %w", p, err)
 	}
+	stay := cutOff(ctx, s)
 	told, err := w.ask(s)
+	stay()
 	if err != nil {
 		_ = s.Reset() // it is of no use any more
 		return fmt.Errorf("greeting %s: %w", p, err)
@@ -163,6 +166,13 @@ func (w *Watch) Greet(ctx context.Context, p peer.ID) error {
 		w.notice(p)
 	}
 	return s.Close()
+}
+
+// cutOff resets a stream once ctx is done, unless stay is called before: who is behind it
+// may keep silent until the last moment.
+func cutOff(ctx context.Context, s network.Stream) (stay func()) {
+	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
+	return func() { stop() }
 }
 
 // ask says which run this is, and returns whether there is another one.
