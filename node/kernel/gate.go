@@ -11,9 +11,10 @@ type gate struct {
 
 	mu     sync.Mutex
 	shut   error                              // why nobody is let in
+	ended  bool                               // it opens no more
 	inside map[uint64]context.CancelCauseFunc // what ends each request that is inside
 	next   uint64                             // number of a request
-	left   chan struct{}                      // closed when it is shut and nobody is inside; nil while it is open
+	left   chan struct{}                      // closed when it has ended and nobody is inside; nil before close
 }
 
 // newGate returns a gate that is shut.
@@ -21,11 +22,20 @@ func newGate(name string) *gate {
 	return &gate{name: name, shut: errNotOpen, inside: map[uint64]context.CancelCauseFunc{}}
 }
 
-// open lets requests in from now on.
+// open lets requests in from now on, unless close was called.
 func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.shut, g.left = nil, nil
+	if !g.ended {
+		g.shut = nil
+	}
+}
+
+// pause lets nobody in until open is called, and cuts off who is inside.
+func (g *gate) pause(reason error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.keepOut(reason)
 }
 
 // close lets nobody in any more, for a reason, and cuts off who is inside. The channel is
@@ -33,12 +43,8 @@ func (g *gate) open() {
 func (g *gate) close(reason error) (left <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shut == nil {
-		g.shut = reason
-		for _, cut := range g.inside {
-			cut(unavailable(g.name, reason))
-		}
-	}
+	g.ended = true
+	g.keepOut(reason)
 	if g.left == nil {
 		g.left = make(chan struct{})
 		if len(g.inside) == 0 {
@@ -46,6 +52,16 @@ func (g *gate) close(reason error) (left <-chan struct{}) {
 		}
 	}
 	return g.left
+}
+
+func (g *gate) keepOut(reason error) {
+	if g.shut != nil {
+		return
+	}
+	g.shut = reason
+	for _, cut := range g.inside {
+		cut(unavailable(g.name, reason))
+	}
 }
 
 // err returns why nobody is let in, an ErrUnavailable, or nil.

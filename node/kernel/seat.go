@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/decube/decube/api"
 )
 
 const (
@@ -88,7 +90,7 @@ func (s *seat) run(ctx context.Context) {
 			pause = againFirst
 		}
 		s.log.Warn("a part has failed and is run again", "part", s.Name(), "after", pause, "err", err)
-		s.gate.close(err)
+		s.gate.pause(err)
 		select {
 		case <-ctx.Done():
 			return
@@ -159,6 +161,17 @@ func (s *seat) wrap(err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", s.Name(), err)
+}
+
+// describe fills in what the status says of the part while it runs.
+func (s *seat) describe(ctx context.Context, st *api.Status) {
+	if s.running.Status == nil {
+		return
+	}
+	if _, leave, err := s.gate.enter(ctx); err == nil {
+		defer leave()
+		s.running.Status(st)
+	}
 }
 
 // warnings returns what an operator should know of the part.

@@ -311,3 +311,50 @@ func TestPartWithoutRun(t *testing.T) {
 		}
 	})
 }
+
+// A part that is stopped at the moment at which it would run again lets nobody in any more.
+func TestStoppedPartOpensNoMore(t *testing.T) {
+	for range 50 { // which of the two comes first is chance
+		synctest.Test(t, func(t *testing.T) {
+			p := &fake{name: "again", running: Running{
+				Again: true, Run: func(context.Context) error { return errors.New("not yet") },
+				Routes: []server.Group{{Name: "again"}},
+			}}
+			s := begun(t, p)[0]
+			time.Sleep(againFirst)
+			if !s.stop() {
+				t.Error("it does not stop")
+			}
+			if _, _, err := ask(t.Context(), s); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("after it was stopped: %v", err)
+			}
+		})
+	}
+}
+
+// Nobody closes a part that tells its status.
+func TestStatusOfAPartIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d diary
+		asked, release := make(chan struct{}), make(chan struct{})
+		p := noted(&d, "slow")
+		p.running.Status = func(*api.Status) {
+			close(asked)
+			<-release
+			d.note("slow told its status")
+		}
+		seats := begun(t, p)
+		go seats[0].describe(t.Context(), new(api.Status))
+		<-asked
+		go func() {
+			time.Sleep(stopWithin / 2)
+			close(release)
+		}()
+		if stuck, err := stop(seats); stuck || err != nil {
+			t.Errorf("stuck %v, %v", stuck, err)
+		}
+		if got, want := d.all(), []string{"slow ends", "slow told its status", "slow closes"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}

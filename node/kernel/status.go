@@ -66,9 +66,7 @@ func (b *status) Status(ctx context.Context) (api.Status, error) {
 		Warnings:      b.Warnings(ctx),
 	}
 	for _, s := range b.seats {
-		if s.running.Status != nil && s.gate.err() == nil {
-			s.running.Status(&st)
-		}
+		s.describe(ctx, &st)
 	}
 	return st, nil
 }
