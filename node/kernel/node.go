@@ -35,7 +35,8 @@ type Options struct {
 	// Parts are opened in this order. Their names differ.
 	Parts []Part
 	Log   *slog.Logger // nil: nothing is logged
-	// Ready is called by Run once the node serves peers and the API; nil is allowed.
+	// Ready is called by Run once the node serves peers and the API, unless it has been told
+	// to stop before; nil is allowed.
 	Ready func()
 }
 
@@ -137,8 +138,10 @@ func (n *Node) serve(ctx, patient, vital context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(vital, cancel)()
-	n.status.ready.Store(true)
-	n.onReady()
+	if ctx.Err() == nil { // it may have been told to stop while it opened
+		n.status.ready.Store(true)
+		n.onReady()
+	}
 	defer context.AfterFunc(ctx, func() { n.status.ready.Store(false) })()
 	return n.api.Run(ctx, patient, n.listeners...)
 }

@@ -221,3 +221,18 @@ func TestPartsFitTheMachine(t *testing.T) {
 	}
 	kerneltest.Start(t, kerneltest.Options(dir))
 }
+
+// Who is told to stop while the node opens is not told that it is ready.
+func TestStoppedWhileItOpens(t *testing.T) {
+	o := kerneltest.Options(kerneltest.NewRepo(t, nil))
+	o.Ready = func() { t.Error("it is ready after it was told to stop") }
+	n, err := kernel.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Run(ctx, t.Context()); err != nil {
+		t.Error(err)
+	}
+}
