@@ -43,7 +43,7 @@ func New(cfg Config, backend Backend, log *slog.Logger) (*Server, error) {
 	}
 	mux := http.NewServeMux()
 	s.register(mux)
-	s.handler = s.guard(mux)
+	s.handler = endOnPanic(s.guard(mux))
 	return s, nil
 }
 

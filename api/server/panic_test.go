@@ -1,0 +1,48 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/decube/decube/api"
+	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/api/server/servertest"
+)
+
+// envPanic has TestPanicEndsTheProcess be the process that ends.
+const envPanic = "DECUBE_TEST_PANIC"
+
+// What an operation that panics leaves half done is known to nobody: the process ends, and
+// tells where it was.
+func TestPanicEndsTheProcess(t *testing.T) {
+	if os.Getenv(envPanic) != "" {
+		group := server.Group{Name: "broken", Register: func(r *server.Router) {
+			server.Handle(r, server.Get("broken", "/broken", "", ""), func(context.Context, *server.Nothing) (api.Version, error) {
+				panic("the table has a hole")
+			})
+		}}
+		_, url, _ := servertest.Run(t, servertest.New(t, new(servertest.Node), servertest.Config(), group))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+api.Prefix+"/broken", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+servertest.Token)
+		res, err := http.DefaultClient.Do(req)
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		return // the process has survived
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.timeout", "30s")
+	cmd.Env = append(os.Environ(), envPanic+"=1")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || !strings.Contains(string(out), "GET /api/v1/broken: the table has a hole") || !strings.Contains(string(out), "panic_test.go") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
