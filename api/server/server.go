@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/decube/decube/api"
 )
 
 // Server answers the API. Make one with [New], serve it with [Server.Run].
@@ -23,8 +25,11 @@ type Server struct {
 	slots    chan struct{}   // one for each request that runs
 	sessions chan struct{}   // one for each session
 	upgrades map[string]bool // paths at which sessions begin
-	open     sync.WaitGroup
-	active   atomic.Int64 // sessions
+	active   atomic.Int64    // sessions
+
+	mu     sync.Mutex
+	inside int           // requests that are being answered, sessions too
+	left   chan struct{} // closed when none is inside; nil while the server takes requests
 }
 
 // New returns a server in front of backend. log gets what an operator should
@@ -43,7 +48,7 @@ func New(cfg Config, backend Backend, log *slog.Logger) (*Server, error) {
 	}
 	mux := http.NewServeMux()
 	s.register(mux)
-	s.handler = endOnPanic(s.guard(mux))
+	s.handler = endOnPanic(s.counted(s.guard(mux)))
 	return s, nil
 }
 
@@ -87,23 +92,53 @@ func (s *Server) stop(work, patient context.Context, srv *http.Server, cut conte
 	defer cancel()
 	defer context.AfterFunc(patient, cancel)()
 	err := srv.Shutdown(drain)
-	sessions := make(chan struct{})
-	go func() {
-		defer close(sessions)
-		s.open.Wait()
-	}()
+	left := s.end()
 	select {
-	case <-sessions:
+	case <-left:
 	case <-drain.Done():
 	}
 	cut()
-	<-sessions
-	if err == nil {
-		return nil
+	if err != nil {
+		s.log.Warn("requests were cut off", "after", s.cfg.DrainTimeout)
+		if err = srv.Close(); err != nil {
+			err = fmt.Errorf("closing the API server: %w", err)
+		}
 	}
-	s.log.Warn("requests were cut off", "after", s.cfg.DrainTimeout)
-	if err := srv.Close(); err != nil {
-		return fmt.Errorf("closing the API server: %w", err)
+	<-left // closing a connection waits for nobody who uses it
+	return err
+}
+
+// counted knows the requests that are being answered, and lets none in after end.
+func (s *Server) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		ended := s.left != nil
+		if !ended {
+			s.inside++
+		}
+		s.mu.Unlock()
+		if ended {
+			refuse(w, fmt.Errorf("%w: the node is stopping", api.ErrUnavailable))
+			return
+		}
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.inside--; s.inside == 0 && s.left != nil {
+				close(s.left)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// end lets no request in any more. The channel is closed when all have been answered.
+func (s *Server) end() (left <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left = make(chan struct{})
+	if s.inside == 0 {
+		close(s.left)
 	}
-	return nil
+	return s.left
 }

@@ -50,8 +50,6 @@ func (u *session) answer(w http.ResponseWriter, r *http.Request) {
 		refuse(w, fmt.Errorf("%w: %d sessions are open already", api.ErrUnavailable, s.cfg.MaxSessions))
 		return
 	}
-	s.open.Add(1)
-	defer s.open.Done()
 	s.active.Add(1)
 	defer s.active.Add(-1)
 	conn, err := hijack(w, u.protocol)
