@@ -26,10 +26,15 @@ type guest struct {
 	streams int
 }
 
-// leaving returns which of some connections goes first, when one has to, or -1 for none. Who
-// holds most loses first, by prefix, then by address, then by peer; and of those it is the
-// oldest. What is settled and unused goes before all others. Equals are told apart by their
-// place in the list. It is pure.
+// prefixShare and addressShare are which part of all connections a prefix and an address may
+// hold before that alone has them lose some.
+const prefixShare, addressShare = 8, 16
+
+// leaving returns which of some connections goes first, when one has to, or -1 for none. A
+// prefix, and then an address, that holds more than its share loses first, whatever it does
+// with it: to have a stream open costs nothing. Then what is settled and unused goes before
+// all others, and who holds most loses first, by prefix, then by address, then by peer; of
+// those it is the oldest. Equals are told apart by their place in the list. It is pure.
 func leaving(guests []guest, now time.Time) int {
 	byPrefix, byAddr, byPeer := map[netip.Prefix]int{}, map[netip.Prefix]int{}, map[peer.ID]int{}
 	for _, g := range guests {
@@ -43,6 +48,7 @@ func leaving(guests []guest, now time.Time) int {
 		}
 		return 0
 	}
+	above := func(n, share int) int { return max(0, n-max(1, len(guests)/share)) }
 	first := -1
 	for i, g := range guests {
 		if first < 0 {
@@ -51,6 +57,8 @@ func leaving(guests []guest, now time.Time) int {
 		}
 		than := guests[first]
 		if cmp.Or(
+			cmp.Compare(above(byPrefix[neighbourhood(than.ip)], prefixShare), above(byPrefix[neighbourhood(g.ip)], prefixShare)),
+			cmp.Compare(above(byAddr[addressPrefix(than.ip)], addressShare), above(byAddr[addressPrefix(g.ip)], addressShare)),
 			cmp.Compare(idle(than), idle(g)),
 			cmp.Compare(byPrefix[neighbourhood(than.ip)], byPrefix[neighbourhood(g.ip)]),
 			cmp.Compare(byAddr[addressPrefix(than.ip)], byAddr[addressPrefix(g.ip)]),
@@ -123,17 +131,22 @@ type door struct {
 	came chan struct{} // one is enough
 	done sync.WaitGroup
 	stop chan struct{}
+
+	mu      sync.Mutex
+	closing map[network.Conn]bool
 }
 
 // watchDoor keeps the inbound connections of h below so many, until close is called.
 func watchDoor(h host.Host, most int, log *slog.Logger) *door {
-	d := &door{host: h, most: most, log: log, came: make(chan struct{}, 1), stop: make(chan struct{})}
+	d := &door{
+		host: h, most: most, log: log, came: make(chan struct{}, 1), stop: make(chan struct{}), closing: map[network.Conn]bool{},
+	}
 	h.Network().Notify(d)
 	d.done.Go(d.run)
 	return d
 }
 
-// close waits until no connection is looked at any more.
+// close waits until no connection is looked at or closed any more.
 func (d *door) close() {
 	d.host.Network().StopNotify(d)
 	close(d.stop)
@@ -158,7 +171,7 @@ func (d *door) closeOne() bool {
 	inbound := 0
 	for _, c := range d.host.Network().Conns() {
 		stat := c.Stat()
-		if stat.Direction != network.DirInbound || c.IsClosed() {
+		if stat.Direction != network.DirInbound || c.IsClosed() || d.isClosing(c) {
 			continue
 		}
 		inbound++
@@ -175,8 +188,28 @@ func (d *door) closeOne() bool {
 	}
 	c := guests[i].conn
 	d.log.Debug("a connection makes room for others", "peer", c.RemotePeer().String(), "addr", c.RemoteMultiaddr().String())
-	_ = c.CloseWithError(network.ConnGarbageCollected) // it is gone in any case
+	d.closeConn(c)
 	return true
+}
+
+// closeConn closes a connection without waiting: who does not read what it is sent can hold up
+// the closing of its connection for ten seconds, and would that of all others.
+func (d *door) closeConn(c network.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closing[c] = true
+	d.done.Go(func() {
+		_ = c.CloseWithError(network.ConnGarbageCollected) // it is gone in any case
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.closing, c)
+	})
+}
+
+func (d *door) isClosing(c network.Conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closing[c]
 }
 
 // Connected implements network.Notifiee.

@@ -3,12 +3,15 @@ package host
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -39,6 +42,14 @@ func TestLeaving(t *testing.T) {
 		"the peer with most": {[]guest{
 			at("c", "198.51.100.1", 9*old, 0), at("a", "198.51.100.1", 2*old, 0), at("a", "198.51.100.1", old, 0),
 		}, []string{"a", "c", "a"}},
+		"a crowd that has streams before an idle one": {
+			append(slices.Repeat([]guest{at("a", "198.51.100.1", young, 1)}, 9), at("h", "192.0.2.1", old, 0)),
+			append(slices.Repeat([]string{"a"}, 8), "h", "a"),
+		},
+		"and before an idle neighbour": {
+			append(slices.Repeat([]guest{at("a", "192.0.2.9", young, 1)}, 9), at("h", "192.0.2.1", old, 0)),
+			append(slices.Repeat([]string{"a"}, 8), "h", "a"),
+		},
 		"a /48 is one prefix": {[]guest{
 			at("c", "192.0.2.1", 9*old, 0), at("a", "2001:db8:0:100::1", 2*old, 0), at("b", "2001:db8:0:200::1", old, 0),
 		}, []string{"a", "c", "b"}},
@@ -115,5 +126,82 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatalf("%d connections are left", len(h.Network().Conns()))
 		}
+	}
+}
+
+// slowHost has connections that take until the end of a test to be closed.
+type slowHost struct {
+	libp2phost.Host
+
+	network *slowNetwork
+}
+
+func (h *slowHost) Network() network.Network { return h.network }
+
+type slowNetwork struct {
+	network.Network
+
+	mu      sync.Mutex
+	conns   map[network.Conn]*slowConn
+	closing chan network.Conn
+	release chan struct{}
+}
+
+func (n *slowNetwork) Conns() []network.Conn {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := n.Network.Conns()
+	for i, c := range all {
+		if n.conns[c] == nil {
+			n.conns[c] = &slowConn{c, n}
+		}
+		all[i] = n.conns[c]
+	}
+	return all
+}
+
+type slowConn struct {
+	network.Conn
+
+	network *slowNetwork
+}
+
+func (c *slowConn) CloseWithError(code network.ConnErrorCode) error {
+	c.network.closing <- c
+	<-c.network.release
+	return c.Conn.CloseWithError(code)
+}
+
+// Who does not let its connection be closed does not keep that of others open.
+func TestSlowClosingHoldsUpNobody(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	h := listening(t)
+	const most, came = 2, 6
+	n := &slowNetwork{
+		Network: h.Network(), conns: map[network.Conn]*slowConn{}, closing: make(chan network.Conn, came), release: make(chan struct{}),
+	}
+	d := watchDoor(&slowHost{h, n}, most, slog.New(slog.DiscardHandler))
+	for range came {
+		if err := listening(t).Connect(ctx, peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[network.Conn]bool{}
+	for range came - most {
+		select {
+		case c := <-n.closing:
+			seen[c] = true
+		case <-ctx.Done():
+			t.Fatalf("%d connections are being closed", len(seen))
+		}
+	}
+	if len(seen) != came-most {
+		t.Errorf("%d connections are being closed", len(seen))
+	}
+	close(n.release)
+	d.close()
+	if len(n.closing) > 0 || len(d.closing) > 0 {
+		t.Errorf("%d too many were closed, %d are still", len(n.closing), len(d.closing))
 	}
 }
