@@ -49,7 +49,7 @@ func (g *guard) InterceptPeerDial(p peer.ID) bool { return !g.banned(p, netip.Ad
 
 // InterceptAddrDial implements connmgr.ConnectionGater.
 func (g *guard) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
-	return g.may(p, a) && !g.banned(p, ipOf(a))
+	return g.may(a) && !g.banned(p, ipOf(a))
 }
 
 func (g *guard) banned(p peer.ID, ip netip.Addr) bool { return g.bans.banned(p, ip) }

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -61,16 +64,21 @@ func TestScopes(t *testing.T) {
 		"/ip6/ff02::1/udp/1/quic-v1":                           ScopeLocal,
 		"/ip4/192.0.2.1/tcp/1":                                 ScopeLocal,
 		"/ip6/2001:db8::1/tcp/1":                               ScopeLocal,
+		"/ip6/fec0::1/tcp/1":                                   ScopePrivate,
+		"/ip6/::7f00:0001/tcp/1":                               ScopeLocal,
+		"/ip6/::ffff:0:127.0.0.1/tcp/1":                        ScopeLocal,
+		"/ip6/3fff::1/tcp/1":                                   ScopeLocal,
+		"/ip6zone/lo/ip6/::1/tcp/1":                            ScopeLocal,
 	} {
 		scopes := []Scope{ScopePublic, ScopePrivate, ScopeLocal}
 		for i, scope := range scopes {
-			if got, want := newDials(scope).may("x", addr(t, text)), i >= slices.Index(scopes, least); got != want {
+			if got, want := newDials(scope).may(addr(t, text)), i >= slices.Index(scopes, least); got != want {
 				t.Errorf("%s in the scope %s: %v", text, scope, got)
 			}
 		}
 		told := newDials(ScopePublic)
 		told.told(peer.AddrInfo{ID: "x", Addrs: []ma.Multiaddr{addr(t, text)}})
-		if !told.may("x", addr(t, text)) {
+		if !told.may(addr(t, text)) {
 			t.Errorf("%s is refused to who was told of it", text)
 		}
 	}
@@ -78,33 +86,107 @@ func TestScopes(t *testing.T) {
 
 const somebody = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
 
-// One address that was named opens no other, and a name any address of its peer alone.
+// zone is what names stand for.
+type zone struct {
+	t     *testing.T
+	names map[string][]string
+}
+
+func (z zone) ResolveDNSAddr(ctx context.Context, _ peer.ID, a ma.Multiaddr, _, most int) ([]ma.Multiaddr, error) {
+	return z.ResolveDNSComponent(ctx, a, most)
+}
+
+func (z zone) ResolveDNSComponent(_ context.Context, a ma.Multiaddr, _ int) (stands []ma.Multiaddr, err error) {
+	for _, text := range z.names[a.String()] {
+		stands = append(stands, addr(z.t, text))
+	}
+	return stands, nil
+}
+
+// One address that was named opens no other, and a name those that it stands for: whoever
+// can have a record about a peer believed opens none.
 func TestToldIsNoMoreThanWasSaid(t *testing.T) {
 	d := newDials(ScopePublic)
 	d.told(
 		peer.AddrInfo{ID: "a", Addrs: []ma.Multiaddr{addr(t, "/ip4/10.0.0.1/tcp/1")}},
-		peer.AddrInfo{ID: "b", Addrs: []ma.Multiaddr{addr(t, "/dns4/b.example/tcp/1")}},
+		peer.AddrInfo{ID: somebody, Addrs: []ma.Multiaddr{addr(t, "/dns4/b.example/tcp/1"), addr(t, "/dnsaddr/c.example")}},
 	)
-	for _, c := range []struct {
-		peer peer.ID
-		addr string
-		want bool
-	}{
-		{"a", "/ip4/10.0.0.1/tcp/1", true},
-		{"a", "/ip4/10.0.0.1/tcp/2", false},
-		{"a", "/ip4/10.0.0.2/tcp/1", false},
-		{"b", "/ip4/10.0.0.2/tcp/9", true},
-		{"c", "/ip4/10.0.0.2/tcp/9", false},
-	} {
-		if got := d.may(c.peer, addr(t, c.addr)); got != c.want {
-			t.Errorf("%s at %s: %v", c.peer, c.addr, got)
+	names := map[string][]string{
+		"/dns4/b.example/tcp/1":                 {"/ip4/10.0.0.2/tcp/1"},
+		"/dns4/d.example/tcp/1":                 {"/ip4/10.0.0.4/tcp/1"},
+		"/dnsaddr/c.example":                    {"/dns4/e.example/tcp/1/p2p/" + somebody, "/ip4/10.0.0.6/tcp/1/p2p/" + somebody},
+		"/dns4/e.example/tcp/1/p2p/" + somebody: {"/ip4/10.0.0.5/tcp/1/p2p/" + somebody},
+	}
+	r := resolver{zone{t, names}, d}
+	look := func() {
+		t.Helper()
+		for name := range names {
+			if _, err := r.ResolveDNSAddr(t.Context(), "", addr(t, name), 1, 9); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.ResolveDNSComponent(t.Context(), addr(t, name), 9); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	check := func(want map[string]bool) {
+		t.Helper()
+		for text, want := range want {
+			if got := d.may(addr(t, text)); got != want {
+				t.Errorf("%s: %v", text, got)
+			}
+		}
+	}
+	check(map[string]bool{
+		"/ip4/10.0.0.1/tcp/1": true, "/ip4/10.0.0.1/tcp/2": false, "/ip4/10.0.0.2/tcp/1": false,
+	})
+	look()
+	look() // whichever is looked up first
+	check(map[string]bool{
+		"/ip4/10.0.0.2/tcp/1": true, "/ip4/10.0.0.2/tcp/9": false, "/ip4/127.0.0.1/tcp/9": false,
+		"/ip4/10.0.0.4/tcp/1": false, "/ip4/10.0.0.5/tcp/1": true, "/ip4/10.0.0.6/tcp/1": true,
+	})
+	names["/dns4/b.example/tcp/1"] = []string{"/ip4/10.0.0.3/tcp/1"}
+	look()
+	check(map[string]bool{"/ip4/10.0.0.2/tcp/1": false, "/ip4/10.0.0.3/tcp/1": true})
 	for i := range 3 * mostTold {
 		d.told(peer.AddrInfo{ID: "z", Addrs: []ma.Multiaddr{addr(t, fmt.Sprintf("/ip4/10.0.0.1/tcp/%d", i%60000+1))}})
 	}
-	if len(d.addrs)+len(d.peers) > mostTold {
+	if len(d.addrs)+len(d.names) > mostTold {
 		t.Errorf("%d addresses are remembered", len(d.addrs))
+	}
+}
+
+// What strangers say of a peer that was named by a name is not dialled, and the name is.
+func TestNamesAreDialledAlone(t *testing.T) {
+	other, trap := listening(t), listening(t)
+	port := func(h *Host) string {
+		p, err := h.Addrs()[0].ValueForProtocol(ma.P_TCP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	cfg := Default()
+	cfg.Listen, cfg.Scope = []string{"/ip4/127.0.0.1/tcp/0"}, ScopePublic
+	key, _, err := crypto.GenerateEd25519Key(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(cfg, Options{Identity: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	name := peer.AddrInfo{ID: other.ID(), Addrs: []ma.Multiaddr{addr(t, "/dns4/localhost/tcp/"+port(other))}}
+	h.Told(name)
+	heard := peer.AddrInfo{ID: other.ID(), Addrs: []ma.Multiaddr{addr(t, "/ip4/127.0.0.1/tcp/"+port(trap))}}
+	if err := h.Connect(t.Context(), heard); !errors.Is(err, swarm.ErrGaterDisallowedConnection) {
+		t.Errorf("what was heard of it is dialled: %v", err)
+	}
+	h.Peerstore().ClearAddrs(other.ID())
+	if err := h.Connect(t.Context(), name); err != nil {
+		t.Errorf("by its name: %v", err)
 	}
 }
 

@@ -32,6 +32,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
+	madns "github.com/multiformats/go-multiaddr-dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
@@ -169,6 +170,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 		libp2p.ConnectionManager(conns),
 		libp2p.ResourceManager(manager),
 		libp2p.ConnectionGater(h.guard),
+		libp2p.MultiaddrResolver(resolver{swarm.ResolverFromMaDNS{Resolver: madns.DefaultResolver}, h.guard.dials}),
 		libp2p.WithFxOption(fx.Supply([]upgrader.Option{upgrader.WithAcceptTimeout(handshakeTimeout)})),
 		libp2p.Peerstore(peers),
 		libp2p.BandwidthReporter(h.Bandwidth),
@@ -207,7 +209,7 @@ func (h *Host) Class(p peer.ID) admission.Class {
 }
 
 // Dialled reports whether an address that a stranger names may be dialled.
-func (h *Host) Dialled(a ma.Multiaddr) bool { return h.guard.may("", a) }
+func (h *Host) Dialled(a ma.Multiaddr) bool { return h.guard.may(a) }
 
 // limit makes a resource manager with the limits of a budget.
 func (h *Host) limit(b *limits.Budget, configured []netip.Addr) (network.ResourceManager, error) {

@@ -1,10 +1,12 @@
 package host
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"sync"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -93,16 +95,20 @@ var embedding = []netip.Prefix{netip.MustParsePrefix("64:ff9b::/96"), netip.Must
 
 // nowhere are networks that no peer is in, beside those that netip knows: this network,
 // shared addresses of providers, protocol assignments, documentation, benchmarks, reserved,
-// local NAT64, discard, and documentation again.
+// local NAT64, discard, documentation again, and IPv4 in forms that nobody routes.
 var nowhere = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("192.0.2.0/24"),
 	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"),
 	netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("100::/64"), netip.MustParsePrefix("2001:db8::/32"),
+	netip.MustParsePrefix("3fff::/20"), netip.MustParsePrefix("::/96"), netip.MustParsePrefix("::ffff:0:0:0/96"),
 }
 
 // shared are networks that are private without being called so: a provider's own between it
-// and its customers, and what benchmarks use.
-var shared = []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("198.18.0.0/15")}
+// and its customers, what benchmarks use, and the site's own of IPv6, which is not given out
+// any more.
+var shared = []netip.Prefix{
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("fec0::/10"),
+}
 
 // reach returns the least scope in which an address may be dialled.
 func reach(ip netip.Addr) Scope {
@@ -117,7 +123,8 @@ func reach(ip netip.Addr) Scope {
 	}
 }
 
-// mostTold bounds the addresses that somebody of this peer's own has named.
+// mostTold bounds the addresses that somebody of this peer's own has named, and those that
+// names among them stand for.
 const mostTold = 4096
 
 // dials decides which addresses may be dialled. It is safe for concurrent use.
@@ -125,12 +132,12 @@ type dials struct {
 	scope Scope
 
 	mu    sync.Mutex
-	addrs map[string]bool  // named here, without the peer
-	peers map[peer.ID]bool // of whom a name was given here, which stands for any address
+	addrs map[string]bool     // named here, without the peer
+	names map[string][]string // named here, without the peer, and what they stood for last
 }
 
 func newDials(scope Scope) *dials {
-	return &dials{scope: scope, addrs: map[string]bool{}, peers: map[peer.ID]bool{}}
+	return &dials{scope: scope, addrs: map[string]bool{}, names: map[string][]string{}}
 }
 
 // told notes addresses that the operator, the settings or a document of this peer's own name:
@@ -140,21 +147,55 @@ func (d *dials) told(infos ...peer.AddrInfo) {
 	defer d.mu.Unlock()
 	for _, info := range infos {
 		for _, a := range info.Addrs {
-			if len(d.addrs)+len(d.peers) >= mostTold {
-				clear(d.addrs)
-				clear(d.peers)
-			}
-			if ipOf(a).IsValid() {
-				d.addrs[string(a.Bytes())] = true
-			} else {
-				d.peers[info.ID] = true
-			}
+			d.note(a)
 		}
 	}
 }
 
+func (d *dials) note(a ma.Multiaddr) {
+	if len(d.addrs)+len(d.names) >= mostTold {
+		clear(d.addrs)
+		clear(d.names)
+	}
+	key := bare(a)
+	if ipOf(a).IsValid() {
+		d.addrs[key] = true
+	} else if _, known := d.names[key]; !known {
+		d.names[key] = nil
+	}
+}
+
+// bare returns an address without the peer that it ends with, as a key.
+func bare(a ma.Multiaddr) string {
+	at, _ := peer.SplitAddr(a)
+	return string(at.Bytes())
+}
+
+// found notes what a name stands for, if it was told: its addresses of now, not those of
+// before, and names that it leads to. What others say of the peer it belongs to is not among
+// them.
+func (d *dials) found(name ma.Multiaddr, stands []ma.Multiaddr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, told := d.names[bare(name)]; !told {
+		return
+	}
+	var addrs []string
+	for _, a := range stands[:min(len(stands), mostPerName)] {
+		if ipOf(a).IsValid() {
+			addrs = append(addrs, bare(a))
+		} else {
+			d.note(a)
+		}
+	}
+	d.names[bare(name)] = addrs
+}
+
+// mostPerName is how many addresses a name may stand for.
+const mostPerName = 64
+
 // may reports whether an address of a peer may be dialled.
-func (d *dials) may(p peer.ID, a ma.Multiaddr) bool {
+func (d *dials) may(a ma.Multiaddr) bool {
 	if d.scope == ScopeLocal {
 		return true
 	}
@@ -166,7 +207,41 @@ func (d *dials) may(p peer.ID, a ma.Multiaddr) bool {
 	if need == ScopePublic || need == d.scope {
 		return true
 	}
+	key := bare(a)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.peers[p] || d.addrs[string(a.Bytes())]
+	if d.addrs[key] {
+		return true
+	}
+	for _, stands := range d.names {
+		if slices.Contains(stands, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// resolver looks up names, and tells dials what those stand for.
+type resolver struct {
+	network.MultiaddrDNSResolver
+
+	dials *dials
+}
+
+// ResolveDNSAddr implements network.MultiaddrDNSResolver.
+func (r resolver) ResolveDNSAddr(ctx context.Context, expected peer.ID, a ma.Multiaddr, recursion, most int) ([]ma.Multiaddr, error) {
+	stands, err := r.MultiaddrDNSResolver.ResolveDNSAddr(ctx, expected, a, recursion, most)
+	if err == nil {
+		r.dials.found(a, stands)
+	}
+	return stands, err
+}
+
+// ResolveDNSComponent implements network.MultiaddrDNSResolver.
+func (r resolver) ResolveDNSComponent(ctx context.Context, a ma.Multiaddr, most int) ([]ma.Multiaddr, error) {
+	stands, err := r.MultiaddrDNSResolver.ResolveDNSComponent(ctx, a, most)
+	if err == nil {
+		r.dials.found(a, stands)
+	}
+	return stands, err
 }
