@@ -66,7 +66,7 @@ type framedStream struct {
 
 	header   []byte // of the message, as far as it is to be passed on
 	left     int    // bytes of the message that have not been read
-	reserved int    // bytes for the message that was read last
+	reserved int    // bytes for the message that is being read
 }
 
 // Read implements io.Reader. A message that is too long, for which there is no memory, or
@@ -83,18 +83,28 @@ func (s *framedStream) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	n, err := s.Stream.Read(b[:min(len(b), s.left)])
-	if s.left -= n; s.left == 0 && err == nil {
-		err = s.SetReadDeadline(time.Time{})
+	if s.left -= n; s.left == 0 {
+		s.release()
+		if err == nil {
+			err = s.SetReadDeadline(time.Time{})
+		}
 	}
 	return n, err
 }
 
-// begin reads the length of the next message and makes room for it.
-func (s *framedStream) begin() error {
-	if s.reserved > 0 { // the last one is done with: the next is asked for
+// release gives the memory of a message back that has been read. It is not kept until the next
+// one begins, although who reads it is not done with it yet: the library keeps a stream to each
+// peer that it has asked, and some that answered with as much as they may, and say nothing any
+// more, would hold all memory there is for messages.
+func (s *framedStream) release() {
+	if s.reserved > 0 {
 		s.Scope().ReleaseMemory(s.reserved)
 		s.reserved = 0
 	}
+}
+
+// begin reads the length of the next message and makes room for it.
+func (s *framedStream) begin() error {
 	header := make([]byte, 0, binary.MaxVarintLen64)
 	for len(header) == 0 || header[len(header)-1] >= 0x80 {
 		if len(header) == cap(header) {
