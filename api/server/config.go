@@ -19,6 +19,9 @@ type Config struct {
 	MaxRequests int
 	// MaxSessions are sessions, such as those that carry blocks, that are open at the same time.
 	MaxSessions int
+	// MaxConns are connections that are open at the same time over TCP, and as many over
+	// the socket, those of sessions not counted.
+	MaxConns int
 	// MaxBody bounds a request's body in bytes.
 	MaxBody int64
 	// HeaderTimeout bounds reading a request's header, IdleTimeout the time a
@@ -34,6 +37,7 @@ func Default() Config {
 	return Config{
 		MaxRequests:   128,
 		MaxSessions:   16,
+		MaxConns:      256,
 		MaxBody:       1 << 20,
 		HeaderTimeout: 10 * time.Second,
 		IdleTimeout:   2 * time.Minute,
@@ -54,6 +58,7 @@ func (c Config) Validate() error {
 	}
 	positive("requests at a time", int64(c.MaxRequests))
 	positive("sessions at a time", int64(c.MaxSessions))
+	positive("connections at a time", int64(c.MaxConns))
 	positive("largest body", c.MaxBody)
 	positive("header timeout", int64(c.HeaderTimeout))
 	positive("idle timeout", int64(c.IdleTimeout))

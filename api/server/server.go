@@ -68,6 +68,7 @@ func (s *Server) Run(ctx, patient context.Context, listeners ...net.Listener) er
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    32 << 10,
 		BaseContext:       func(l net.Listener) context.Context { return withNetwork(work, l.Addr()) },
+		ConnState:         newConns(s.cfg.MaxConns).changed,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	group, groupCtx := errgroup.WithContext(ctx)

@@ -175,6 +175,10 @@ func (n *Node) openAPI(ctx context.Context, o *Options) error {
 	}
 	cfg := server.Default()
 	cfg.Token = token
+	if files := limits.ThisMachine().Files; files > 0 { // as many as libp2p has, and the store the rest
+		cfg.MaxConns = min(cfg.MaxConns, max(1, files/8))
+		cfg.MaxSessions = min(cfg.MaxSessions, max(1, files/16))
+	}
 	groups := []server.Group{storeapi.Group(n.local)}
 	for _, s := range n.seats {
 		groups = append(groups, s.running.Routes...)
