@@ -59,6 +59,8 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 		peerChat: newRates[peer.ID](chatPerSecond, 20*chatPerSecond),
 		addrChat: newRates[netip.Prefix](10*chatPerSecond, 200*chatPerSecond),
 	}
+	// Of an address the peer that has most loses, or any could cut off those beside it.
+	n.byAddr.weighs = func(s network.Stream) int { return len(n.byPeer.byHolder[s.Conn().RemotePeer()]) }
 	h.Network().SetStreamHandler(n.handle)
 	return n
 }

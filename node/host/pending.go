@@ -14,6 +14,9 @@ type pending[ID, Holder comparable] struct {
 	within          time.Duration // after which one has ended by itself; 0 where end tells of each
 	all             map[ID]*begun[ID, Holder]
 	byHolder        map[Holder][]*begun[ID, Holder] // the oldest first
+
+	// weighs has who weighs most lose of a holder's; nil has the oldest lose.
+	weighs func(ID) int
 }
 
 // begun is one of them.
@@ -25,7 +28,10 @@ type begun[ID, Holder comparable] struct {
 }
 
 func newPending[ID, Holder comparable](most, perHolder int, within time.Duration) *pending[ID, Holder] {
-	return &pending[ID, Holder]{most, perHolder, within, map[ID]*begun[ID, Holder]{}, map[Holder][]*begun[ID, Holder]{}}
+	return &pending[ID, Holder]{
+		most: most, perHolder: perHolder, within: within,
+		all: map[ID]*begun[ID, Holder]{}, byHolder: map[Holder][]*begun[ID, Holder]{},
+	}
 }
 
 // begin notes one more, and returns what ends those that have to make room for it.
@@ -53,11 +59,18 @@ func (p *pending[ID, Holder]) end(id ID) bool {
 	return one != nil
 }
 
-// drop forgets the oldest of a holder and returns what ends it.
+// drop forgets one of a holder, of those that weigh most the oldest, and returns what ends it.
 func (p *pending[ID, Holder]) drop(of Holder) func() {
-	oldest := p.byHolder[of][0]
-	p.forget(oldest)
-	return oldest.cut
+	loses := p.byHolder[of][0]
+	if p.weighs != nil {
+		for _, one := range p.byHolder[of][1:] {
+			if p.weighs(one.id) > p.weighs(loses.id) {
+				loses = one
+			}
+		}
+	}
+	p.forget(loses)
+	return loses.cut
 }
 
 // largest returns the holder that has most, of several the one with the oldest.
