@@ -3,13 +3,11 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -27,26 +25,6 @@ func withNetwork(ctx context.Context, addr net.Addr) context.Context {
 // open are the paths that need no token: they tell nothing about the node but
 // that it is there.
 var openPaths = []string{"/livez", "/readyz", "/version"}
-
-// endOnPanic ends the process when next panics, as a panic does elsewhere. net/http would
-// answer nobody and go on, with what was left half done, and locks that are held for ever.
-func endOnPanic(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			p := recover()
-			if p == nil {
-				return
-			}
-			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) { // it is meant for net/http
-				panic(p)
-			}
-			text := fmt.Sprintf("%s %s: %v\n\n%s", r.Method, r.URL.Path, p, debug.Stack())
-			go panic(text) // nobody recovers there
-			select {}
-		}()
-		next.ServeHTTP(w, r)
-	})
-}
 
 // guard refuses what must not reach an operation, and bounds what may.
 func (s *Server) guard(next http.Handler) http.Handler {

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -106,12 +108,27 @@ func Post(id, path, summary, tag string) huma.Operation {
 // Handle registers an operation that answers with a T.
 func Handle[I, T any](r *Router, op huma.Operation, run func(ctx context.Context, in *I) (T, error)) {
 	huma.Register(r.API(), op, func(ctx context.Context, in *I) (*reply[T], error) {
+		defer EndOnPanic()
 		body, err := run(ctx, in)
 		if err != nil {
 			return nil, Problem(err)
 		}
 		return &reply[T]{body}, nil
 	})
+}
+
+// EndOnPanic ends the process when the operation that defers it panics, as a panic does
+// elsewhere. net/http would answer nobody and go on, with what was left half done, and locks
+// that are held for ever. What huma panics with is left to net/http: a client that goes away
+// while it is answered is enough for that.
+func EndOnPanic() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	text := fmt.Sprintf("%v\n\n%s", p, debug.Stack())
+	go panic(text) // nobody recovers there
+	select {}
 }
 
 // Nothing is the input of operations without any.

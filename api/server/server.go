@@ -48,7 +48,7 @@ func New(cfg Config, backend Backend, log *slog.Logger) (*Server, error) {
 	}
 	mux := http.NewServeMux()
 	s.register(mux)
-	s.handler = endOnPanic(s.counted(s.guard(mux)))
+	s.handler = s.counted(s.guard(mux))
 	return s, nil
 }
 

@@ -20,6 +20,7 @@ func Stream[I, P, R any](r *Router, op huma.Operation, run func(ctx context.Cont
 	var end R
 	events := map[string]any{api.EventProgress: step, api.EventResult: end, api.EventError: api.Problem{}}
 	sse.Register(r.API(), op, events, func(ctx context.Context, in *I, send sse.Sender) {
+		defer EndOnPanic()
 		var last time.Time
 		result, err := run(ctx, in, func(p P) {
 			if now := time.Now(); now.Sub(last) >= progressInterval {
@@ -38,6 +39,7 @@ func List[I, T, R any](r *Router, op huma.Operation, run func(ctx context.Contex
 	var end R
 	events := map[string]any{api.EventItem: one, api.EventResult: end, api.EventError: api.Problem{}}
 	sse.Register(r.API(), op, events, func(ctx context.Context, in *I, send sse.Sender) {
+		defer EndOnPanic()
 		result, err := run(ctx, in, func(t T) error { return send.Data(t) })
 		finish(ctx, send, result, err)
 	})

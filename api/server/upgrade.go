@@ -57,6 +57,7 @@ func (u *session) answer(w http.ResponseWriter, r *http.Request) {
 		s.log.Warn("upgrading a connection", "protocol", u.protocol, "error", err)
 		return
 	}
+	defer EndOnPanic()
 	if err := u.serve(r.Context(), conn); err != nil {
 		s.log.Warn("a session ended", "protocol", u.protocol, "error", err)
 	}

@@ -58,6 +58,7 @@ type chunkOutput struct {
 }
 
 func (b Backend) chunk(ctx context.Context, in *chunkInput) (*chunkOutput, error) {
+	defer server.EndOnPanic()
 	data, err := b.Blocks.GetUnverified(ctx, in.CID, in.Network, nil)
 	if err != nil {
 		return nil, server.Problem(err)

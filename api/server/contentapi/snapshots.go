@@ -40,6 +40,7 @@ func (b Backend) registerSnapshots(r *server.Router) {
 	forget := server.Get("snapshot-forget", "/snapshots/{cid}", "Stop keeping a snapshot", "snapshots")
 	forget.Method, forget.DefaultStatus = http.MethodDelete, http.StatusNoContent
 	huma.Register(r.API(), forget, func(ctx context.Context, in *server.CIDParam) (*struct{}, error) {
+		defer server.EndOnPanic()
 		if err := snaps.Forget(ctx, in.CID); err != nil {
 			return nil, server.Problem(err)
 		}

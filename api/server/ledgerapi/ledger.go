@@ -138,6 +138,7 @@ func (s *routes) registerTransactions() {
 		}},
 	}}
 	huma.Register(s.API(), submit, func(ctx context.Context, in *submitInput) (*submitOutput, error) {
+		defer server.EndOnPanic()
 		if s.ledger == nil {
 			return nil, server.Problem(errNoLedger)
 		}
@@ -342,6 +343,7 @@ func file[I any](s *routes, op huma.Operation, run func(ctx context.Context, l l
 		Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: huma.TypeObject}}},
 	}}
 	huma.Register(s.API(), op, func(ctx context.Context, in *I) (*fileOutput, error) {
+		defer server.EndOnPanic()
 		if s.ledger == nil {
 			return nil, server.Problem(errNoLedger)
 		}

@@ -98,6 +98,7 @@ func (b Backend) register(r *server.Router) {
 		ID string `path:"id" doc:"Peer ID" maxLength:"128"`
 	},
 	) (*struct{}, error) {
+		defer server.EndOnPanic()
 		if err := swarm.Disconnect(ctx, in.ID); err != nil {
 			return nil, server.Problem(err)
 		}
