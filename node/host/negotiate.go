@@ -25,8 +25,8 @@ const (
 	negotiateTimeout = 3 * time.Second
 	// unnegotiatedPerPeer and unnegotiatedPerAddress are how many streams may be without a
 	// protocol. Honest ones are for as long as their first packet takes to be looked at.
-	unnegotiatedPerPeer    = 16
-	unnegotiatedPerAddress = 64
+	unnegotiatedPerPeer    = 48
+	unnegotiatedPerAddress = 192
 	// chatPerSecond is how many streams a second of libp2p's small protocols a peer may open,
 	// after twenty times as many at once, and ten times as many all of one address. Who they
 	// are peers say once for each connection, and when that changes; answering costs more
