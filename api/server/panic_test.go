@@ -41,7 +41,8 @@ func TestPanicEndsTheProcess(t *testing.T) {
 		return // the process has survived
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.timeout", "30s")
-	cmd.Env = append(os.Environ(), envPanic+"=1")
+	// What it makes it cannot remove.
+	cmd.Env = append(os.Environ(), envPanic+"=1", "TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || !strings.Contains(string(out), "the table has a hole") || !strings.Contains(string(out), "panic_test.go") {
