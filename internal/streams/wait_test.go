@@ -65,6 +65,7 @@ func TestWhoWaitsHoldsNobodyUp(t *testing.T) {
 				t.Errorf("who waited is told %q", got)
 			}
 		}
+		synctest.Wait() // their places are given back
 		s.shut(t)
 		s.counts.want(t, map[string]int{"served": 6, "ended admitted": 5, "ended busy": 1})
 	})
