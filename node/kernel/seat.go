@@ -32,8 +32,9 @@ type seat struct {
 	done   chan struct{}      // closed when the part has stopped by itself, or as it was told
 	err    error              // of Run while it stopped as it was told, to be read after done
 
-	mu     sync.Mutex
-	failed error // why it has stopped by itself
+	mu      sync.Mutex
+	failed  error         // why it has stopped by itself
+	drained chan struct{} // closed when Drain has returned; nil if it was never called
 
 	closing sync.Once
 	closed  error
@@ -106,14 +107,60 @@ func (s *seat) fail(err error) {
 	s.mu.Lock()
 	s.failed = err
 	s.mu.Unlock()
-	select {
-	case <-s.gate.close(err):
-		if err := s.close(); err != nil {
-			s.log.Error("a part that has stopped was not closed", "part", s.Name(), "err", err)
-		}
-	case <-time.After(stopWithin):
+	if !s.left(s.gate.close(err), time.After(stopWithin)) {
 		s.log.Error("a part that has stopped stays open: it is still asked", "part", s.Name())
+		return
 	}
+	if err := s.close(); err != nil {
+		s.log.Error("a part that has stopped was not closed", "part", s.Name(), "err", err)
+	}
+}
+
+// left waits until nobody is inside any more, who asks and who drains, and reports whether
+// that was in time.
+func (s *seat) left(nobody <-chan struct{}, late <-chan time.Time) bool {
+	for _, ended := range []<-chan struct{}{nobody, s.draining()} {
+		select {
+		case <-ended:
+		case <-late:
+			return false
+		}
+	}
+	return true
+}
+
+// draining returns what is closed while nobody drains the part.
+func (s *seat) draining() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drained == nil {
+		s.drained = make(chan struct{})
+		close(s.drained)
+	}
+	return s.drained
+}
+
+// beginDrain says that Drain is about to be called, and returns what says that it has
+// returned; nil where there is nothing to drain.
+func (s *seat) beginDrain() (end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running.Drain == nil || s.failed != nil || s.gate.err() != nil {
+		return nil
+	}
+	done := make(chan struct{})
+	s.drained = done
+	return func() { close(done) }
+}
+
+// drain ends what others began in the part. That there was no time for all of it is no error.
+func (s *seat) drain(ctx context.Context) error {
+	err := s.running.Drain(ctx)
+	if ctx.Err() == nil {
+		return s.wrap(err)
+	}
+	s.log.Debug("draining was cut off", "part", s.Name(), "err", err)
+	return nil
 }
 
 // failure returns why the part has stopped by itself, or nil.
@@ -136,12 +183,7 @@ func (s *seat) stop() (ended bool) {
 			return false
 		}
 	}
-	select {
-	case <-left:
-		return true
-	case <-within.C:
-		return false
-	}
+	return s.left(left, within.C)
 }
 
 // close closes the part once.
@@ -197,13 +239,13 @@ func drain(ctx context.Context, seats []*seat) error {
 	errs := make([]error, len(seats))
 	var draining sync.WaitGroup
 	for i, s := range seats {
-		if s.running.Drain == nil || s.gate.err() != nil {
+		end := s.beginDrain()
+		if end == nil {
 			continue
 		}
 		draining.Go(func() {
-			if err := s.running.Drain(ctx); err != nil && ctx.Err() == nil {
-				errs[i] = s.wrap(err)
-			}
+			defer end()
+			errs[i] = s.drain(ctx)
 		})
 	}
 	all := make(chan struct{})
@@ -215,12 +257,8 @@ func drain(ctx context.Context, seats []*seat) error {
 	case <-all:
 		return errors.Join(errs...)
 	case <-ctx.Done():
+		return nil // whoever does not come back is named when it is stopped
 	}
-	// Whoever does not come back when its context is done is named when it is stopped.
-	for _, s := range seats {
-		s.log.Debug("draining was cut off", "part", s.Name())
-	}
-	return nil
 }
 
 // errStuck is returned for a part that does not stop.
