@@ -9,6 +9,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/time/rate"
+
+	"github.com/decube/decube/internal/admission"
 )
 
 const (
@@ -112,20 +114,16 @@ func forget[K comparable](all map[K]*walker, now time.Time) {
 	}
 }
 
-// addressOf is what counts as one address: an IPv4 address, or the /56 of an IPv6 address.
+// addressOf returns the address of a connection as far as it is counted: none on this machine,
+// or through a name.
 func addressOf(c network.Conn) netip.Prefix {
 	raw, err := manet.ToIP(c.RemoteMultiaddr())
 	if err != nil {
 		return netip.Prefix{}
 	}
 	ip, _ := netip.AddrFromSlice(raw)
-	ip = ip.Unmap()
-	bits := 32
-	if ip.Is6() {
-		bits = 56
+	if ip = ip.Unmap(); ip.IsLoopback() {
+		return netip.Prefix{}
 	}
-	if p, err := ip.Prefix(bits); err == nil && !ip.IsLoopback() {
-		return p
-	}
-	return netip.Prefix{}
+	return admission.AddressOf(ip)
 }

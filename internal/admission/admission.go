@@ -134,19 +134,31 @@ type Origin struct {
 // that all such share.
 func From(a netip.Addr) Origin {
 	a = a.Unmap().WithZone("")
-	prefix, address := 48, 56
 	switch {
 	case !a.IsValid():
 		return Origin{name: "nowhere"}
 	case a.IsLoopback():
 		return Origin{}
-	case a.Is4():
-		prefix, address = 24, 32
 	}
-	// The lengths are those of the family, and no other error is possible.
-	whole, _ := a.Prefix(prefix)
-	part, _ := a.Prefix(address)
-	return Origin{prefix: whole, address: part}
+	return Origin{prefix: PrefixOf(a), address: AddressOf(a)}
+}
+
+// PrefixOf returns the network that is taken for one holder's: the /24 of an IPv4 address, and
+// the /48 of an IPv6 address. Of an address that is none it is the zero value.
+func PrefixOf(a netip.Addr) netip.Prefix { return network(a, 24, 48) }
+
+// AddressOf returns what counts as one address: all of one of IPv4, and the /56 of one of IPv6,
+// which is what a customer of a provider has. Of an address that is none it is the zero value.
+func AddressOf(a netip.Addr) netip.Prefix { return network(a, 32, 56) }
+
+func network(a netip.Addr, bits4, bits6 int) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := bits6
+	if a.Is4() {
+		bits = bits4
+	}
+	p, _ := a.Prefix(bits) // the lengths are those of the family: no address is the only error
+	return p
 }
 
 // Via returns the origin of all connections through a relay.

@@ -12,6 +12,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/decube/decube/internal/admission"
 )
 
 // settled is how old a connection is that had time to be used.
@@ -38,8 +40,8 @@ const prefixShare, addressShare = 8, 16
 func leaving(guests []guest, now time.Time) int {
 	byPrefix, byAddr, byPeer := map[netip.Prefix]int{}, map[netip.Prefix]int{}, map[peer.ID]int{}
 	for _, g := range guests {
-		byPrefix[neighbourhood(g.ip)]++
-		byAddr[addressPrefix(g.ip)]++
+		byPrefix[admission.PrefixOf(g.ip)]++
+		byAddr[admission.AddressOf(g.ip)]++
 		byPeer[g.peer]++
 	}
 	idle := func(g guest) int {
@@ -57,11 +59,11 @@ func leaving(guests []guest, now time.Time) int {
 		}
 		than := guests[first]
 		if cmp.Or(
-			cmp.Compare(above(byPrefix[neighbourhood(than.ip)], prefixShare), above(byPrefix[neighbourhood(g.ip)], prefixShare)),
-			cmp.Compare(above(byAddr[addressPrefix(than.ip)], addressShare), above(byAddr[addressPrefix(g.ip)], addressShare)),
+			cmp.Compare(above(byPrefix[admission.PrefixOf(than.ip)], prefixShare), above(byPrefix[admission.PrefixOf(g.ip)], prefixShare)),
+			cmp.Compare(above(byAddr[admission.AddressOf(than.ip)], addressShare), above(byAddr[admission.AddressOf(g.ip)], addressShare)),
 			cmp.Compare(idle(than), idle(g)),
-			cmp.Compare(byPrefix[neighbourhood(than.ip)], byPrefix[neighbourhood(g.ip)]),
-			cmp.Compare(byAddr[addressPrefix(than.ip)], byAddr[addressPrefix(g.ip)]),
+			cmp.Compare(byPrefix[admission.PrefixOf(than.ip)], byPrefix[admission.PrefixOf(g.ip)]),
+			cmp.Compare(byAddr[admission.AddressOf(than.ip)], byAddr[admission.AddressOf(g.ip)]),
 			cmp.Compare(byPeer[than.peer], byPeer[g.peer]),
 			g.opened.Compare(than.opened), // the older one leaves
 		) < 0 {
@@ -69,17 +71,6 @@ func leaving(guests []guest, now time.Time) int {
 		}
 	}
 	return first
-}
-
-// neighbourhood is the network that is taken for one holder's: the /24 of an IPv4 address,
-// and the /48 of an IPv6 address.
-func neighbourhood(ip netip.Addr) netip.Prefix {
-	bits := 24
-	if ip.Is6() {
-		bits = 48
-	}
-	p, _ := ip.Prefix(bits) // without an address it is the zero prefix
-	return p
 }
 
 // Holder is a network that peers are in, and what they hold together.
@@ -97,7 +88,7 @@ func (h *Host) Holders(most int) []Holder {
 	}
 	all, peers := map[netip.Prefix]*Holder{}, map[seen]bool{}
 	for _, c := range h.Network().Conns() {
-		network := neighbourhood(ipOf(c.RemoteMultiaddr()))
+		network := admission.PrefixOf(ipOf(c.RemoteMultiaddr()))
 		holder := all[network]
 		if holder == nil {
 			holder = &Holder{Network: network}

@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/internal/limits"
 )
 
@@ -66,7 +67,7 @@ func (g *guard) InterceptAccept(c network.ConnMultiaddrs) bool {
 		return true
 	}
 	g.mu.Lock()
-	cuts := g.handshakes.begin(g.now(), c.RemoteMultiaddr().String(), addressPrefix(ip), func() { _ = closer.Close() })
+	cuts := g.handshakes.begin(g.now(), c.RemoteMultiaddr().String(), admission.AddressOf(ip), func() { _ = closer.Close() })
 	g.mu.Unlock()
 	for _, cut := range cuts {
 		cut()

@@ -17,6 +17,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/internal/limits"
 )
 
@@ -228,7 +229,7 @@ func newCrowd(most int) *crowd {
 
 func (c *crowd) begin(remote, ip string) {
 	c.alive[remote] = true
-	for _, cut := range c.h.begin(c.now, remote, addressPrefix(netip.MustParseAddr(ip)), func() { delete(c.alive, remote) }) {
+	for _, cut := range c.h.begin(c.now, remote, admission.AddressOf(netip.MustParseAddr(ip)), func() { delete(c.alive, remote) }) {
 		cut()
 	}
 	c.now = c.now.Add(time.Millisecond)

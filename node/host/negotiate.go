@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
+	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/internal/limits"
 )
 
@@ -102,7 +103,7 @@ func (n *negotiator) admit(s network.Stream) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.peerChat.allow(now, s.Conn().RemotePeer()) &&
-		(!ip.IsValid() || ip.IsLoopback() || n.addrChat.allow(now, addressPrefix(ip)))
+		(!ip.IsValid() || ip.IsLoopback() || n.addrChat.allow(now, admission.AddressOf(ip)))
 }
 
 // wasted counts a stream that came to nothing, and closes the connections with who goes on
@@ -139,7 +140,7 @@ func (n *negotiator) begin(s network.Stream) {
 	n.mu.Lock()
 	cuts := n.byPeer.begin(now, s, s.Conn().RemotePeer(), cut)
 	if ip := ipOf(s.Conn().RemoteMultiaddr()); ip.IsValid() && !ip.IsLoopback() {
-		cuts = append(cuts, n.byAddr.begin(now, s, addressPrefix(ip), cut)...)
+		cuts = append(cuts, n.byAddr.begin(now, s, admission.AddressOf(ip), cut)...)
 	}
 	n.mu.Unlock()
 	for _, cut := range cuts {

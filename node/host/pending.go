@@ -1,7 +1,6 @@
 package host
 
 import (
-	"net/netip"
 	"time"
 )
 
@@ -108,15 +107,4 @@ func (p *pending[ID, Holder]) forget(one *begun[ID, Holder]) {
 	if p.byHolder[one.holder] = list; len(list) == 0 {
 		delete(p.byHolder, one.holder)
 	}
-}
-
-// addressPrefix is what counts as one address: all of one IPv4 address, and the /56 of an
-// IPv6 address, which is what a customer of a provider has.
-func addressPrefix(ip netip.Addr) netip.Prefix {
-	bits := 32
-	if ip.Is6() {
-		bits = 56
-	}
-	p, _ := ip.Prefix(bits) // without an address it is the zero prefix
-	return p
 }
