@@ -326,3 +326,30 @@ func (s *server) shut(t *testing.T) {
 		t.Errorf("%d bytes are reserved at the end", n)
 	}
 }
+
+// acquaintances are peers of whom something is known, and noted. It is safe for concurrent use.
+type acquaintances struct {
+	members map[peer.ID]bool
+
+	mu                sync.Mutex
+	mistakes, refused map[peer.ID]int
+}
+
+func (a *acquaintances) Class(p peer.ID) admission.Class {
+	if a.members[p] {
+		return admission.Member
+	}
+	return admission.Stranger
+}
+
+func (a *acquaintances) Mistake(p peer.ID)      { a.note(&a.mistakes, p) }
+func (a *acquaintances) Refused(c network.Conn) { a.note(&a.refused, c.RemotePeer()) }
+
+func (a *acquaintances) note(all *map[peer.ID]int, p peer.ID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if *all == nil {
+		*all = map[peer.ID]int{}
+	}
+	(*all)[p]++
+}

@@ -73,11 +73,13 @@ func (v *service) handle(raw network.Stream) {
 	s := newStream(ctx, cancel, v, raw)
 	if v.Service != "" && raw.Scope().SetService(v.Service) != nil {
 		v.o.Observer.Refused(v.ID, s.Peer(), admission.Memory)
+		v.o.Peers.Refused(raw.Conn())
 		_ = raw.ResetWithError(network.StreamResourceLimitExceeded)
 		return
 	}
 	if code := v.enter(s); !code.OK() {
 		v.o.Observer.Refused(v.ID, s.Peer(), code.Reason)
+		v.o.Peers.Refused(raw.Conn())
 		v.refuse(raw, code)
 		return
 	}
@@ -87,7 +89,7 @@ func (v *service) handle(raw network.Stream) {
 		err = raw.Close()
 	}
 	if errors.Is(err, wire.ErrMalformed) || errors.Is(err, wire.ErrTooLarge) {
-		v.o.Mistake(s.Peer())
+		v.o.Peers.Mistake(s.Peer())
 	}
 	if err != nil {
 		s.abort()
@@ -95,7 +97,7 @@ func (v *service) handle(raw network.Stream) {
 	}
 	reason := v.leave(s)
 	if reason != admission.Admitted && reason != admission.Stopping {
-		v.o.Mistake(s.Peer()) // it held a place that others needed
+		v.o.Peers.Mistake(s.Peer()) // it held a place that others needed
 	}
 	v.o.Observer.Ended(v.ID, s.Peer(), reason)
 }

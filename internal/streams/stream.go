@@ -76,7 +76,7 @@ func newStream(ctx context.Context, cancel context.CancelCauseFunc, v *service, 
 	return &Stream{
 		v: v, raw: raw, address: address, gone: ctx.Done(), cancel: cancel, turn: make(chan struct{}, 1),
 		reset: make(chan struct{}), left: make(chan struct{}),
-		who: admission.Holder{Peer: string(conn.RemotePeer()), Origin: origin, Class: v.o.Class(conn.RemotePeer())},
+		who: admission.Holder{Peer: string(conn.RemotePeer()), Origin: origin, Class: v.o.Peers.Class(conn.RemotePeer())},
 	}
 }
 

@@ -74,15 +74,31 @@ func (silent) Served(protocol.ID, peer.ID)                    {}
 func (silent) Ended(protocol.ID, peer.ID, admission.Reason)   {}
 func (silent) Refused(protocol.ID, peer.ID, admission.Reason) {}
 
+// Peers knows how others stand to this peer, and is told how they behave; what to think of
+// one that goes on is up to it. Its methods are called from many goroutines and must return
+// at once.
+type Peers interface {
+	// Class says how a peer stands to this one.
+	Class(peer.ID) admission.Class
+	// Mistake is told of a peer that has broken a protocol, so that Serve has returned a
+	// wire.ErrMalformed or wire.ErrTooLarge, and of one whose stream has lost its place. An
+	// honest peer is told of rarely.
+	Mistake(peer.ID)
+	// Refused is told of a stream that has got no place, of an honest peer too if it is
+	// quick to ask.
+	Refused(network.Conn)
+}
+
+// strangers are peers of whom nothing is known, and nothing is noted.
+type strangers struct{}
+
+func (strangers) Class(peer.ID) admission.Class { return admission.Stranger }
+func (strangers) Mistake(peer.ID)               {}
+func (strangers) Refused(network.Conn)          {}
+
 // Options is what streams may be served with. The zero value will do.
 type Options struct {
-	// Class says how a peer stands to this one. Without it all are strangers.
-	Class func(peer.ID) admission.Class
-	// Mistake is told of a peer that has broken a protocol, so that Serve has returned a
-	// wire.ErrMalformed or wire.ErrTooLarge, and of one whose stream has lost its place.
-	// An honest peer is told of rarely; what to think of one that goes on is up to who is
-	// told. Nil is allowed.
-	Mistake func(peer.ID)
+	Peers Peers // nil for strangers alone
 	// Turns is shared by everything that sends to others. Without it there are turns of
 	// these streams, as fast as can be.
 	Turns    *Turns
@@ -99,14 +115,11 @@ type Streams struct {
 
 // Open has handlers serve what comes, from now on. The caller closes what it returns.
 func Open(h Host, o Options, handlers ...Handler) (*Streams, error) {
-	if o.Class == nil {
-		o.Class = func(peer.ID) admission.Class { return admission.Stranger }
+	if o.Peers == nil {
+		o.Peers = strangers{}
 	}
 	if o.Observer == nil {
 		o.Observer = silent{}
-	}
-	if o.Mistake == nil {
-		o.Mistake = func(peer.ID) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

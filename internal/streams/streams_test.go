@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,7 +41,8 @@ func TestRequestsAreAnswered(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, someLimits(), streams.Options{})
+		peers := &acquaintances{}
+		s := serve(t, someLimits(), streams.Options{Peers: peers})
 		s.open(t, "a", at(1, 1)).ask(0)
 		s.open(t, "a", at(2, 1)).ask(0)
 		if got := s.open(t, "a", at(3, 1)).ended(); got != "peer" {
@@ -59,17 +61,16 @@ func TestRefusals(t *testing.T) {
 		synctest.Wait()
 		s.counts.want(t, map[string]int{"served": 6, "refused peer": 1, "refused address": 1, "refused stranger": 1})
 		s.shut(t)
+		if want := (map[peer.ID]int{"a": 1, "c": 1, "x": 1}); !maps.Equal(peers.refused, want) {
+			t.Errorf("refused are %v, want %v", peers.refused, want)
+		}
 	})
 }
 
 func TestWhoLosesIsReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, someLimits(), streams.Options{Class: func(p peer.ID) admission.Class {
-			if p == "member" {
-				return admission.Member
-			}
-			return admission.Stranger
-		}})
+		peers := &acquaintances{members: map[peer.ID]bool{"member": true}}
+		s := serve(t, someLimits(), streams.Options{Peers: peers})
 		first := s.open(t, "a", at(1, 1))
 		first.ask(0)
 		s.open(t, "a", at(1, 1)).ask(0)
@@ -87,6 +88,9 @@ func TestWhoLosesIsReset(t *testing.T) {
 			t.Errorf("%v, want %v", s.errs, want)
 		}
 		s.shut(t)
+		if peers.mistakes["a"] != 1 || len(peers.mistakes) != 1 || len(peers.refused) != 0 {
+			t.Errorf("mistakes are %v, refused are %v; want one of who has lost a place, and nobody", peers.mistakes, peers.refused)
+		}
 	})
 }
 

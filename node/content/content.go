@@ -108,7 +108,7 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 	p.announce = newAnnouncer(k.DHT, k.Store, k.Log.With("room", "announce"))
 	var err error
 	p.exchange, err = exchange.New(k.Host, exchangeStore{k.Store}, k.DHT, loadIndex, p.cfg.room(),
-		exchange.Options{Class: k.Host.Class, Mistake: k.Host.Mistake, Log: k.Log.With("room", "exchange"), Observer: newMetrics(k.Metrics), Memory: p.memory})
+		exchange.Options{Peers: k.Host, Log: k.Log.With("room", "exchange"), Observer: newMetrics(k.Metrics), Memory: p.memory})
 	if err != nil {
 		return kernel.Running{}, err
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
-	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/internal/limits"
 )
 
@@ -47,18 +46,24 @@ type negotiator struct {
 	byAddr   *pending[network.Stream, netip.Prefix]
 	peerChat *rates[peer.ID]
 	addrChat *rates[netip.Prefix]
+	debts    *debts
+
+	closed chan struct{} // ends waiting
 }
 
 // negotiate has h's inbound streams negotiated under a budget. Who is refused too often is
 // shunned by a guard.
 func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negotiator {
-	most := b.Transient.StreamsInbound
+	// Room has to be left for the next one, or libp2p refuses it before anybody makes any.
+	most := b.Transient.StreamsInbound / 8 * 7
 	n := &negotiator{
 		host: h, guard: g, log: log,
 		byPeer:   newPending[network.Stream, peer.ID](most, unnegotiatedPerPeer, 0),
 		byAddr:   newPending[network.Stream, netip.Prefix](most, unnegotiatedPerAddress, 0),
 		peerChat: newRates[peer.ID](chatPerSecond, 20*chatPerSecond),
 		addrChat: newRates[netip.Prefix](10*chatPerSecond, 200*chatPerSecond),
+		debts:    newDebts(),
+		closed:   make(chan struct{}),
 	}
 	// Of an address the peer that has most loses, or any could cut off those beside it.
 	n.byAddr.weighs = func(s network.Stream) int { return len(n.byPeer.byHolder[s.Conn().RemotePeer()]) }
@@ -68,8 +73,11 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 
 // handle is a network.StreamHandler.
 func (n *negotiator) handle(s network.Stream) {
-	n.begin(s)
+	gone := n.begin(s)
 	id, handle, err := n.protocol(s)
+	if err == nil {
+		n.pay(s, gone)
+	}
 	if !n.end(s) && err == nil {
 		err = errDisplaced
 	}
@@ -89,6 +97,7 @@ func (n *negotiator) handle(s network.Stream) {
 	if err := s.SetProtocol(id); err != nil {
 		n.log.Debug("a stream finds no room", "peer", s.Conn().RemotePeer().String(), "protocol", string(id), "err", err)
 		_ = s.ResetWithError(network.StreamResourceLimitExceeded) // likewise
+		n.refused(s.Conn())
 		return
 	}
 	_ = handle(id, s) // it says nothing of use: libp2p drops it too
@@ -99,11 +108,10 @@ func isChat(id protocol.ID) bool { return id == identify.ID || id == identify.ID
 
 // admit reports whether a peer may have one more stream of a small protocol.
 func (n *negotiator) admit(s network.Stream) bool {
-	now, ip := time.Now(), ipOf(s.Conn().RemoteMultiaddr())
+	now, addr := time.Now(), strange(ipOf(s.Conn().RemoteMultiaddr()))
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.peerChat.allow(now, s.Conn().RemotePeer()) &&
-		(!ip.IsValid() || ip.IsLoopback() || n.addrChat.allow(now, admission.AddressOf(ip)))
+	return n.peerChat.allow(now, s.Conn().RemotePeer()) && (!addr.IsValid() || n.addrChat.allow(now, addr))
 }
 
 // wasted counts a stream that came to nothing, and closes the connections with who goes on
@@ -133,19 +141,25 @@ func (n *negotiator) protocol(s network.Stream) (id protocol.ID, handle protocol
 	return id, handle, nil
 }
 
-// begin notes a stream and ends those that make room for it.
-func (n *negotiator) begin(s network.Stream) {
-	cut := func() { _ = s.ResetWithError(network.StreamProtocolNegotiationFailed) }
+// begin notes a stream and ends those that make room for it. What it returns is closed when
+// the stream itself has to.
+func (n *negotiator) begin(s network.Stream) (gone <-chan struct{}) {
+	cutOff := make(chan struct{})
+	cut := sync.OnceFunc(func() {
+		close(cutOff)
+		_ = s.ResetWithError(network.StreamProtocolNegotiationFailed)
+	})
 	now := time.Now()
 	n.mu.Lock()
 	cuts := n.byPeer.begin(now, s, s.Conn().RemotePeer(), cut)
-	if ip := ipOf(s.Conn().RemoteMultiaddr()); ip.IsValid() && !ip.IsLoopback() {
-		cuts = append(cuts, n.byAddr.begin(now, s, admission.AddressOf(ip), cut)...)
+	if a := strange(ipOf(s.Conn().RemoteMultiaddr())); a.IsValid() {
+		cuts = append(cuts, n.byAddr.begin(now, s, a, cut)...)
 	}
 	n.mu.Unlock()
 	for _, cut := range cuts {
 		cut()
 	}
+	return cutOff
 }
 
 // end forgets a stream, and reports whether its peer was allowed to have it.
@@ -155,3 +169,6 @@ func (n *negotiator) end(s network.Stream) bool {
 	n.byAddr.end(s)
 	return n.byPeer.end(s)
 }
+
+// close ends waiting; streams that come are negotiated for as long as there is a host.
+func (n *negotiator) close() { close(n.closed) }

@@ -94,7 +94,7 @@ func (p *Part) open(ctx context.Context, k *kernel.Kernel, identity crypto.PrivK
 	}
 	r := &running{genesis: p.genesis, log: k.Log.With("room", "ledger")}
 	r.sync, err = statesync.New(k.Host, servedLedger{p.genesis.ID(), func() (blobs, error) { return r.live() }},
-		statesync.Options{Class: k.Host.Class, Mistake: k.Host.Mistake, Log: k.Log.With("room", "statesync"), Memory: p.memory})
+		statesync.Options{Peers: k.Host, Log: k.Log.With("room", "statesync"), Memory: p.memory})
 	if err != nil {
 		return nil, err
 	}

@@ -104,10 +104,8 @@ type Options struct {
 	// Memory is how many bytes may be reserved for what is served, and what is fetched of
 	// the same budget. Without it that is what all streams could want.
 	Memory int64
-	// Class says how a peer stands to this one. Without it all are strangers.
-	Class func(peer.ID) admission.Class
-	// Mistake is told of a peer that has broken the protocol. Nil is allowed.
-	Mistake func(peer.ID)
+	// Peers knows how those stand to this peer that are served. Without it all are strangers.
+	Peers streams.Peers
 	// Turns is shared by everything that sends to others, and then has the upload rate.
 	// Without it blocks take turns among themselves, at the rate of the settings.
 	Turns *streams.Turns
@@ -124,8 +122,7 @@ type Exchange struct {
 	observer Observer
 	fetches  *semaphore.Weighted
 	memory   int64
-	class    func(peer.ID) admission.Class
-	mistake  func(peer.ID)
+	peers    streams.Peers
 	turns    *streams.Turns
 
 	joining   sync.Mutex
@@ -143,8 +140,7 @@ func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts 
 		observer: opts.Observer,
 		fetches:  semaphore.NewWeighted(int64(cfg.Limits.Fetches)),
 		memory:   opts.Memory,
-		class:    opts.Class,
-		mistake:  opts.Mistake,
+		peers:    opts.Peers,
 		turns:    opts.Turns,
 
 		downloads: map[block.ID]*download{},
@@ -177,7 +173,7 @@ func (c Config) pace() admission.Pace {
 
 // Run serves other peers until ctx ends, then ends every stream and returns nil.
 func (x *Exchange) Run(ctx context.Context) error {
-	served, err := streams.Open(x.host, streams.Options{Class: x.class, Mistake: x.mistake, Turns: x.turns, Log: x.log}, x.Handler())
+	served, err := streams.Open(x.host, streams.Options{Peers: x.peers, Turns: x.turns, Log: x.log}, x.Handler())
 	if err != nil {
 		return err
 	}

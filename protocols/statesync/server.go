@@ -29,7 +29,7 @@ func (s *Sync) Handler() streams.Handler {
 
 // serve answers other peers until what it returns is closed.
 func (s *Sync) serve() (*streams.Streams, error) {
-	return streams.Open(s.host, streams.Options{Class: s.o.Class, Mistake: s.o.Mistake, Turns: s.o.Turns, Observer: refusals{s.o.Observer}, Log: s.o.Log}, s.Handler())
+	return streams.Open(s.host, streams.Options{Peers: s.o.Peers, Turns: s.o.Turns, Observer: refusals{s.o.Observer}, Log: s.o.Log}, s.Handler())
 }
 
 // refusals tells an observer of streams that have got no place.
@@ -92,8 +92,8 @@ func (s *Sync) refuse(stream *streams.Stream, err error) error {
 	}
 	s.o.Log.Debug("request not answered", "peer", stream.Peer().String(), "err", err)
 	s.o.Observer.Refused(stream.Peer(), err)
-	if s.o.Mistake != nil && (errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrMalformed)) {
-		s.o.Mistake(stream.Peer())
+	if s.o.Peers != nil && (errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrMalformed)) {
+		s.o.Peers.Mistake(stream.Peer())
 	}
 	_, werr := stream.Write(appendAnswer(nil, answer{kind: tellError, code: byte(codeOf(err))}))
 	return werr

@@ -11,7 +11,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/internal/streams"
 )
 
@@ -78,10 +77,8 @@ type Options struct {
 	// Memory is how many bytes may be reserved for what is served, at least LeastMemory.
 	// Without it that is what all streams could want.
 	Memory int64
-	// Class says how a peer stands to this one. Without it all are strangers.
-	Class func(peer.ID) admission.Class
-	// Mistake is told of a peer that has broken the protocol. Nil is allowed.
-	Mistake func(peer.ID)
+	// Peers knows how those stand to this peer that are answered. Without it all are strangers.
+	Peers streams.Peers
 	// Turns is shared by everything that sends to others. Without it answers take turns
 	// among themselves.
 	Turns *streams.Turns
