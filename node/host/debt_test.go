@@ -116,7 +116,9 @@ func TestWhoIsRefusedWaits(t *testing.T) {
 	if took := time.Since(begin); took > debtTime/2 {
 		t.Errorf("a host ended after %v, when its last debtor did not wait any more", took)
 	}
-	<-ended
+	if err := <-ended; err == nil {
+		t.Error("who waited when the host ended was answered")
+	}
 }
 
 // waits returns how many streams wait.
