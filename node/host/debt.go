@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -72,21 +73,27 @@ func (n *negotiator) refused(c network.Conn) {
 	n.debts.refused(time.Now(), c.RemotePeer(), ipOf(c.RemoteMultiaddr()))
 }
 
+// errEnding is why a stream ends that waited when the host closed.
+var errEnding = errors.New("the host closes")
+
 // pay waits for as long as a stream has to because of those before it, or until it is gone.
 // It counts as one without a protocol meanwhile.
-func (n *negotiator) pay(s network.Stream, gone <-chan struct{}) {
+func (n *negotiator) pay(s network.Stream, gone <-chan struct{}) error {
 	c := s.Conn()
 	n.mu.Lock()
 	wait := n.debts.wait(time.Now(), c.RemotePeer(), ipOf(c.RemoteMultiaddr()))
 	n.mu.Unlock()
 	if wait <= 0 || n.host.ConnManager().IsProtected(c.RemotePeer(), "") {
-		return
+		return nil
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
 	case <-gone:
+		return errDisplaced
 	case <-n.closed:
+		return errEnding
 	}
 }

@@ -76,7 +76,7 @@ func (n *negotiator) handle(s network.Stream) {
 	gone := n.begin(s)
 	id, handle, err := n.protocol(s)
 	if err == nil {
-		n.pay(s, gone)
+		err = n.pay(s, gone)
 	}
 	if !n.end(s) && err == nil {
 		err = errDisplaced
