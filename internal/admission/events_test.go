@@ -70,6 +70,8 @@ func (s *script) run(line string) string {
 	case "reserve":
 		lost, code := s.table.Reserve(s.at, s.place(f[1]), n)
 		return s.outcome(lost, code)
+	case "yield": // to somebody of another table
+		return s.outcome(s.table.Yield(holder(s.t, f[1]), n), admission.Code{})
 	case "release":
 		s.table.Release(s.place(f[1]), n)
 	case "leave":
@@ -275,6 +277,20 @@ func TestPlacesAndMemory(t *testing.T) {
 			reserve s2.1a-1 127 -> memory
 			leave s1.1a-1
 			reserve s2.1a-1 51 -> s1.2a-1`,
+		"whoever holds more yields to another table": `
+			enter s1.1a
+			enter s1.1b
+			enter s2.1a
+			yield s9.1a 10 ->
+			reserve s1.1a-1 50
+			reserve s1.1b-1 20
+			reserve s2.1a-1 40
+			yield s9.1a 60 ->
+			yield s9.1a 50 -> s1.1a-1
+			yield s9.1a 50 ->
+			yield s9.1a 30 -> s2.1a-1
+			yield m9.1a 100 -> s1.1b-1
+			yield m9.1a 100 ->`,
 	})
 }
 

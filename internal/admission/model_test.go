@@ -258,6 +258,22 @@ func (m *model) reserve(t *rapid.T) {
 	}
 }
 
+// yield asks for memory for somebody in another table.
+func (m *model) yield(t *rapid.T) {
+	h, n := someHolder(t), rapid.Int64Range(1, max(1, m.l.Bytes/3)).Draw(t, "bytes")
+	before := m.table.Bytes()
+	lost := m.table.Yield(h.who, n)
+	for _, l := range lost {
+		m.named(t, bytes, h, *m.live[l], 0, n)
+		m.ending = append(m.ending, l)
+		delete(m.live, l)
+	}
+	m.lose(t, nil)
+	if after := m.table.Bytes(); len(lost) > 0 && after > max(0, before-n) {
+		t.Fatalf("%d streams yield %d bytes of %d to one who needs %d", len(lost), before-after, before, n)
+	}
+}
+
 // Whatever happens, no bound is passed, and who loses is who the rule names.
 func TestModelOfPlaces(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -280,6 +296,7 @@ func TestModelOfPlaces(t *testing.T) {
 				delete(m.live, p)
 			},
 			"reserve": m.reserve,
+			"yield":   m.yield,
 			"release": func(t *rapid.T) {
 				p, h := m.some(t)
 				n := rapid.Int64Range(1, 20).Draw(t, "bytes")

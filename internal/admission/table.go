@@ -196,26 +196,43 @@ func (t *Table) Reserve(now time.Time, p Place, n int64) ([]Place, Code) {
 	if n < 1 || n > most {
 		return nil, Code{Reason: Memory}
 	}
+	lost, ok := t.evict(who, n, most-n)
+	if !ok {
+		return nil, t.busy(now, Memory)
+	}
+	t.hold(self, n)
+	return lost, Code{}
+}
+
+// Yield is asked for n bytes by somebody who is in another table that has the same memory:
+// whoever holds more here than n bytes would be loses its place, as in Reserve, until they are
+// free. It returns who does, and nobody if that would not be enough.
+func (t *Table) Yield(who Holder, n int64) []Place {
+	lost, _ := t.evict(who, n, max(0, t.bytes-n))
+	return lost
+}
+
+// evict takes those their place who hold more than n bytes more of a holder would be, until no
+// more than so many bytes are held; or nobody if that is not to be had.
+func (t *Table) evict(who Holder, n, most int64) (lost []Place, ok bool) {
 	var losers []*node
-	for t.bytes > most-n {
+	for t.bytes > most {
 		loser := t.memory(who, n)
 		if loser == nil || loser.held[byBytes] == 0 || len(losers) == mostLosers || len(t.streams)-t.places >= t.l.Ending {
 			for _, other := range losers {
 				t.admit(other)
 			}
-			return nil, t.busy(now, Memory)
+			return nil, false
 		}
 		t.dismiss(loser)
 		losers = append(losers, loser)
 	}
-	var lost []Place
 	for _, other := range losers {
 		other.stream.ending = true
 		t.clock(other)
 		lost = append(lost, other.stream.place)
 	}
-	t.hold(self, n)
-	return lost, Code{}
+	return lost, true
 }
 
 // memory returns who is to lose its memory to n bytes more of a holder, nil if nobody.

@@ -332,9 +332,7 @@ func (s *Stream) Reserve(ctx context.Context, n int) error {
 	}
 	err := await(ctx, losers)
 	if err == nil {
-		if err = s.raw.Scope().ReserveMemory(n, priority(s.who.Class)); err != nil {
-			err = fmt.Errorf("%w: %d bytes: %w", ErrMemory, n, err)
-		}
+		err = s.take(ctx, n)
 	}
 	s.v.mu.Lock()
 	defer s.v.mu.Unlock()
@@ -343,6 +341,35 @@ func (s *Stream) Reserve(ctx context.Context, n int) error {
 		return err
 	}
 	s.reserved += int64(n)
+	return nil
+}
+
+// take reserves memory that the table has granted with libp2p. It may be held by streams of
+// another table, which has the same: whoever holds more loses its place for it there.
+func (s *Stream) take(ctx context.Context, n int) error {
+	err := s.raw.Scope().ReserveMemory(n, priority(s.who.Class))
+	if err == nil {
+		return nil
+	}
+	var losers []*Stream
+	s.v.mu.Lock()
+	for _, other := range s.v.tables {
+		if other != s.table {
+			losers = append(losers, s.v.lose(other, other.Yield(s.who, int64(n)), admission.Memory)...)
+		}
+	}
+	s.v.arm()
+	s.v.mu.Unlock()
+	reset(losers)
+	if len(losers) > 0 {
+		if err := await(ctx, losers); err != nil {
+			return err
+		}
+		err = s.raw.Scope().ReserveMemory(n, priority(s.who.Class))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %d bytes: %w", ErrMemory, n, err)
+	}
 	return nil
 }
 

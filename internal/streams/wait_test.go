@@ -99,6 +99,43 @@ func TestWhoWaitsIsBounded(t *testing.T) {
 	})
 }
 
+// Those that wait have no more of the memory than those that do not: who holds most of it gives
+// way, wherever it is held.
+func TestWhoWaitsGivesMemoryBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		happens := make(chan struct{})
+		s := serveWith(t, someLimits(), streams.Options{}, waits(happens, 1))
+		s.scope.limit = 4 * unit // of which strangers have more than 2 units
+		var all []*client
+		for _, peer := range []string{"a", "a", "b"} {
+			c := s.open(t, peer, at(int(peer[0]), 1))
+			c.write(1)
+			synctest.Wait()
+			all = append(all, c)
+		}
+		if all[0].ended(); all[0].code() != network.StreamResourceLimitExceeded || len(s.errs) != 1 || !errors.Is(s.errs[0], streams.Lost{Reason: admission.Memory}) {
+			t.Errorf("who holds most has %v, of %v", all[0].code(), s.errs)
+		}
+		c := s.open(t, "c", at(9, 1)) // nobody holds more than it would
+		c.write(1)
+		synctest.Wait()
+		if len(s.errs) != 2 || !errors.Is(s.errs[1], streams.ErrMemory) {
+			t.Errorf("one too many ends with %v", s.errs)
+		}
+		close(happens)
+		for _, c := range all[1:] {
+			if got := c.ended(); got != "now" {
+				t.Errorf("who waited is told %q", got)
+			}
+		}
+		synctest.Wait()
+		if n := s.scope.inUse(); n != 0 {
+			t.Errorf("%d bytes are reserved at the end", n)
+		}
+		s.shut(t)
+	})
+}
+
 func TestNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(1)
