@@ -133,7 +133,7 @@ func (h *Host) Listen() error { return listen(h.Host, h.addrs, h.log) }
 // Close stops the host and everything that came with it.
 func (h *Host) Close() error {
 	var err error
-	h.closed.Do(h.negotiator.close)
+	h.negotiator.close()
 	if h.door != nil {
 		h.door.close()
 		h.door = nil

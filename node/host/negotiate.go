@@ -49,6 +49,7 @@ type negotiator struct {
 	debts    *debts
 
 	closed chan struct{} // ends waiting
+	close  func()        // closes it
 }
 
 // negotiate has h's inbound streams negotiated under a budget. Who is refused too often is
@@ -65,6 +66,7 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 		debts:    newDebts(),
 		closed:   make(chan struct{}),
 	}
+	n.close = sync.OnceFunc(func() { close(n.closed) })
 	// Of an address the peer that has most loses, or any could cut off those beside it.
 	n.byAddr.weighs = func(s network.Stream) int { return len(n.byPeer.byHolder[s.Conn().RemotePeer()]) }
 	h.Network().SetStreamHandler(n.handle)
@@ -169,6 +171,3 @@ func (n *negotiator) end(s network.Stream) bool {
 	n.byAddr.end(s)
 	return n.byPeer.end(s)
 }
-
-// close ends waiting; streams that come are negotiated for as long as there is a host.
-func (n *negotiator) close() { close(n.closed) }
