@@ -164,6 +164,10 @@ func network(a netip.Addr, bits4, bits6 int) netip.Prefix {
 // Via returns the origin of all connections through a relay.
 func Via(relay string) Origin { return Origin{name: "relay " + relay} }
 
+// Address returns what counts as one address, and a name where there is none: of a relay, or of
+// what is nowhere. The zero origin has neither.
+func (o Origin) Address() (address netip.Prefix, name string) { return o.address, o.name }
+
 // Holder is who asks for a place.
 type Holder struct {
 	Peer   string // its ID

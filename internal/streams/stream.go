@@ -72,7 +72,7 @@ type Stream struct {
 
 func newStream(ctx context.Context, cancel context.CancelCauseFunc, v *service, raw network.Stream) *Stream {
 	conn := raw.Conn()
-	origin, address := originOf(conn.RemoteMultiaddr())
+	origin, address := OriginOf(conn.RemoteMultiaddr())
 	return &Stream{
 		v: v, raw: raw, address: address, gone: ctx.Done(), cancel: cancel, turn: make(chan struct{}, 1),
 		reset: make(chan struct{}), left: make(chan struct{}),
@@ -80,9 +80,9 @@ func newStream(ctx context.Context, cancel context.CancelCauseFunc, v *service, 
 	}
 }
 
-// originOf returns where a connection comes from, and the address if that is known: a
+// OriginOf returns where a connection comes from, and the address if that is known: a
 // relay hides it.
-func originOf(a ma.Multiaddr) (admission.Origin, netip.Addr) {
+func OriginOf(a ma.Multiaddr) (admission.Origin, netip.Addr) {
 	relay := ""
 	for _, c := range a {
 		switch c.Protocol().Code {
