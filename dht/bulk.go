@@ -12,7 +12,6 @@ import (
 	"github.com/ipfs/go-datastore/namespace"
 	"github.com/libp2p/go-libp2p-kad-dht/provider"
 	"github.com/libp2p/go-libp2p-kad-dht/provider/keystore"
-	"github.com/libp2p/go-libp2p/core/peer"
 	mh "github.com/multiformats/go-multihash"
 
 	"github.com/decube/decube/block"
@@ -147,6 +146,7 @@ func (d *DHT) Announce(ctx context.Context, kind Kind, ids ...block.ID) error {
 		if err := d.bulk.remember(ctx, ids); err != nil {
 			return err
 		}
+		d.answerFor(ids)
 		if !d.pending.add(ids...) {
 			return fmt.Errorf("dht: announce %d roots: %w", len(ids), ErrPendingFull)
 		}
@@ -162,6 +162,11 @@ func (d *DHT) Announce(ctx context.Context, kind Kind, ids ...block.ID) error {
 
 // Forget stops announcing ids. Records that others hold expire by themselves.
 func (d *DHT) Forget(ctx context.Context, ids ...block.ID) error {
+	for _, id := range ids {
+		if err := d.records.Withdraw(id.Digest().Multihash()); err != nil {
+			return fmt.Errorf("dht: forget %s: %w", id, err)
+		}
+	}
 	if d.bulk == nil || len(ids) == 0 {
 		return nil
 	}
@@ -200,15 +205,14 @@ func (d *DHT) runBulk(ctx context.Context) error {
 }
 
 func (d *DHT) startSweep() error {
-	self := d.host.ID()
 	r := &patientRouter{dht: d}
 	sweep, err := provider.New(
 		provider.WithHost(d.host),
 		provider.WithRouter(r),
 		provider.WithMessageSender(d.kad.MessageSender()),
 		provider.WithSelfAddrs(d.kad.FilteredAddrs),
-		provider.WithAddLocalRecord(func(ctx context.Context, key mh.Multihash) error {
-			return d.kad.ProviderStore().AddProvider(ctx, key, peer.AddrInfo{ID: self})
+		provider.WithAddLocalRecord(func(_ context.Context, key mh.Multihash) error {
+			return d.records.Provide(key, d.cfg.Strategy == Roots)
 		}),
 		provider.WithDatastore(uncancelled{namespace.Wrap(d.bulk.ds, datastore.NewKey("/sweep"))}),
 		provider.WithKeystore(d.bulk.keys),

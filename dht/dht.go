@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"slices"
 	"sync"
 
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/namespace"
 	kad "github.com/libp2p/go-libp2p-kad-dht"
+	kadrecords "github.com/libp2p/go-libp2p-kad-dht/records"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/dht/records"
 )
 
 var (
@@ -43,6 +44,13 @@ type Options struct {
 	// Dialled reports whether an address may be dialled: of others no other is remembered,
 	// nor passed on. Nil is all.
 	Dialled func(ma.Multiaddr) bool
+	// RecordsFile is where the records of who provides what are kept; empty is in memory.
+	RecordsFile string
+	// Records is the most of them; 0 is as many as a small machine has.
+	Records int
+	// Room is asked before RecordsFile grows by 1 MiB, which it does not on an error. Nil is no
+	// bound but the disk's.
+	Room func() error
 	// Mistake is told of a peer that has broken the protocol. Nil is allowed.
 	Mistake func(peer.ID)
 	// Log is told what an operator should know; nil for nobody.
@@ -57,12 +65,14 @@ type DHT struct {
 	kad     *kad.IpfsDHT
 	log     *slog.Logger
 	keys    Keys
+	records *records.Store
+	old     datastore.Batching // has records that were kept elsewhere once
 	pending *pending
 	bulk    *bulk // nil under strategy none
 	close   func() error
 }
 
-// New starts a DHT on h, whose records are kept in ds. It answers and searches
+// New starts a DHT on h, which keeps what it announces in ds. It answers and searches
 // from now on; Run announces. Whoever does not call Run must call Close.
 func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, error) {
 	if err := cfg.Validate(); err != nil {
@@ -76,28 +86,31 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 		opts.Mistake = func(peer.ID) {}
 	}
 	d.pending = newPending(cfg.MaxPending)
+	d.old = namespace.Wrap(ds, datastore.NewKey("/dht/records"))
+	var err error
+	if d.records, err = d.openRecords(opts); err != nil {
+		return nil, err
+	}
 	options := []kad.Option{
 		kad.ProtocolPrefix(prefix(cfg.Network)),
 		kad.Mode(cfg.Mode.option()),
 		kad.BootstrapPeers(cfg.Bootstrap...),
-		kad.ProviderDatastore(namespace.Wrap(ds, datastore.NewKey("/dht/records"))),
+		kad.ProviderDatastore(d.records),
+		kad.ProviderManagerOpts(kadrecords.Cache(uncached{})),
+		kad.OnRequestHook(d.heard),
+		kad.AddressFilter(func(addrs []ma.Multiaddr) []ma.Multiaddr { return passedOn(addrs, opts.Dialled) }),
 		kad.DisableValues(),
 		kad.RoutingTableRefreshPeriod(cfg.RefreshInterval),
 	}
-	if opts.Dialled != nil {
-		options = append(options, kad.AddressFilter(func(addrs []ma.Multiaddr) []ma.Multiaddr {
-			return slices.DeleteFunc(slices.Clone(addrs), func(a ma.Multiaddr) bool { return !opts.Dialled(a) })
-		}))
-	}
 	k, err := kad.New(framedHost{h, opts.Mistake, newPace()}, options...)
 	if err != nil {
-		return nil, fmt.Errorf("dht: start: %w", err)
+		return nil, errors.Join(fmt.Errorf("dht: start: %w", err), d.records.Close())
 	}
 	d.kad = k
 	if cfg.Strategy != None {
 		d.bulk, err = newBulk(namespace.Wrap(ds, datastore.NewKey("/dht/provide")), cfg)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("dht: open key store: %w", err), k.Close())
+			return nil, errors.Join(fmt.Errorf("dht: open key store: %w", err), k.Close(), d.records.Close())
 		}
 	}
 	d.close = sync.OnceValue(func() error {
@@ -105,7 +118,7 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 		if d.bulk != nil {
 			err = d.bulk.close()
 		}
-		return errors.Join(err, d.kad.Close())
+		return errors.Join(err, d.kad.Close(), d.records.Close())
 	})
 	return d, nil
 }
@@ -121,6 +134,7 @@ func prefix(network string) protocol.ID { return protocol.ID("/decube/" + networ
 func (d *DHT) Run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.runPending(gctx) })
+	g.Go(func() error { return d.forgetOld(gctx) })
 	if d.bulk != nil {
 		g.Go(func() error { return d.runBulk(gctx) })
 	}
@@ -154,6 +168,9 @@ func (d *DHT) Status(ctx context.Context) Status {
 	}
 	return st
 }
+
+// Records returns what is held of the swarm's provider records.
+func (d *DHT) Records() records.Stat { return d.records.Stat() }
 
 // Covers reports whether blocks of one kind are announced.
 func (d *DHT) Covers(k Kind) bool { return d.cfg.Strategy.Covers(k) }

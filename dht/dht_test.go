@@ -54,7 +54,7 @@ func start(t *testing.T, h host.Host, ds datastore.Batching, mod func(*dht.Confi
 	t.Helper()
 	cfg := dht.Default()
 	cfg.Network = "test"
-	cfg.Mode = dht.ModeServer
+	cfg.Mode, cfg.Strategy = dht.ModeServer, dht.All
 	if mod != nil {
 		mod(&cfg)
 	}

@@ -22,6 +22,7 @@ const findAddrsTimeout = 10 * time.Second
 // yielded. The only errors are ctx's and ErrNotConnected, each yielded last.
 func (d *DHT) FindProviders(ctx context.Context, id block.ID) iter.Seq2[peer.AddrInfo, error] {
 	return func(yield func(peer.AddrInfo, error) bool) {
+		d.records.Know(id.Digest().Multihash())
 		search, cancel := context.WithCancel(ctx)
 		found := d.kad.FindProvidersAsync(search, id.CID(), d.cfg.MaxProviders)
 		defer func() {

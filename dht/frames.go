@@ -15,10 +15,12 @@ import (
 
 const (
 	// maxRequest and maxAnswer are the most bytes of a message. A request names a key and at
-	// most the addresses of one peer; an answer the addresses of twenty peers, and of
-	// providers.
+	// most the addresses of one peer. An answer names twenty peers with up to 8 KiB of addresses
+	// each, and as many providers as the store of records names for a key beside the 319 that
+	// kad-dht may not have put into it yet, with what passedOn leaves of theirs: less than this,
+	// whoever they are, or strangers could have all answers about a key refused.
 	maxRequest = 16 << 10
-	maxAnswer  = 256 << 10
+	maxAnswer  = 512 << 10
 	// frameTimeout bounds the time from a message's first byte to its last.
 	frameTimeout = 5 * time.Second
 )

@@ -89,6 +89,7 @@ func (d *DHT) Provide(ctx context.Context, ids ...block.ID) error {
 			return err
 		}
 	}
+	d.answerFor(ids)
 	left := ids
 	if d.connected() {
 		left = d.provideAll(ctx, ids)
