@@ -122,12 +122,23 @@ type Holder struct {
 	Streams int    `json:"streams" doc:"Open streams"`
 }
 
+// Records are the provider records of the DHT that a peer holds for the swarm.
+type Records struct {
+	Held       int    `json:"held" doc:"Records that are held"`
+	Own        int    `json:"own" doc:"How many of them are this peer's own"`
+	Limit      int    `json:"limit" doc:"The most that are held"`
+	Bytes      int64  `json:"bytes" doc:"Bytes of the file that they are in, which is not counted as the store's"`
+	BytesLimit int64  `json:"bytes_limit" doc:"The most bytes that it takes"`
+	Displaced  uint64 `json:"displaced" doc:"Records that have given way to others since the start"`
+}
+
 // Resources is the state of the swarm's limits.
 type Resources struct {
 	Memory    int64         `json:"memory" doc:"Bytes that connections and protocols may reserve together"`
 	Conns     int           `json:"conns" doc:"Connections that may be open"`
 	PerAddr   int           `json:"conns_per_address" doc:"How many of them one address may have"`
 	Shares    []Share       `json:"shares" doc:"What protocols may hold"`
+	Records   Records       `json:"records" doc:"What is held of who provides what in the swarm"`
 	Holders   []Holder      `json:"holders" doc:"Who holds most, at most ten"`
 	Scopes    []ResourceUse `json:"scopes" doc:"Use and limits by scope"`
 	ConnsLow  int           `json:"conns_low" doc:"Connections the connection manager trims down to"`

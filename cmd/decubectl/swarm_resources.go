@@ -38,6 +38,9 @@ func showResources(w io.Writer, res *api.Resources) {
 		printTable(w, row{"who holds most", "peers", "connections", "streams"}, holders)
 		fmt.Fprintln(w)
 	}
+	fmt.Fprintf(w, "%s of %s provider records are held, %s of them this peer's own, in %s of %s; %s have given way to others\n\n",
+		count(int64(res.Records.Held)), count(int64(res.Records.Limit)), count(int64(res.Records.Own)),
+		size(res.Records.Bytes), size(res.Records.BytesLimit), count(int64(res.Records.Displaced)))
 	of := func(used, limit int) string { return fmt.Sprintf("%s of %s", count(int64(used)), count(int64(limit))) }
 	var rows []row
 	for _, s := range res.Scopes {

@@ -9,6 +9,7 @@ import (
 )
 
 const (
+	kib = 1 << 10
 	mib = 1 << 20
 	gib = 1 << 30
 
@@ -146,6 +147,10 @@ func (b *Budget) Watermarks() (low, high int) {
 	high = min(400, 5*b.Conns/8)
 	return min(100, high/2), high
 }
+
+// Records returns how many provider records of the DHT are held, the peer's own among them: one
+// for each 8 KiB of the machine's memory, as far as Memory goes with that.
+func (b *Budget) Records() int { return int(b.Memory / kib) }
 
 // Exchange returns the row of the protocol that blocks are served over: half of all memory.
 func (b *Budget) Exchange(protocol, service string) Row {

@@ -49,24 +49,25 @@ func TestBudgetIsTheTable(t *testing.T) {
 		otherMemory, goMemory              int64
 		low, high                          int
 		fetchMemory, identifyMemory        int64
+		records                            int
 	}{
 		{
 			memory: 2 * gib, conns: 256, inbound: 192, streams: 4096, inStreams: 2048, s: 256 * mib,
 			perAddress: 16, streamsPerAddress: 64, transientConns: 160, transientStreams: 512, transientMemory: 32 * mib, peerMemory: 64 * mib,
 			exchange: 32, exchangeMemory: 128 * mib, kadMemory: 16 * mib, otherStreams: 64, otherMemory: 8 * mib,
-			goMemory: 2 * gib / 10 * 8, low: 80, high: 160, fetchMemory: 64 * mib, identifyMemory: 4 * mib,
+			goMemory: 2 * gib / 10 * 8, low: 80, high: 160, fetchMemory: 64 * mib, identifyMemory: 4 * mib, records: 262_144,
 		},
 		{
 			memory: 8 * gib, conns: 1024, inbound: 768, streams: 16384, inStreams: 8192, s: gib,
 			perAddress: 64, streamsPerAddress: 256, transientConns: 640, transientStreams: 2048, transientMemory: 128 * mib, peerMemory: 256 * mib,
 			exchange: 128, exchangeMemory: 512 * mib, kadMemory: 64 * mib, otherStreams: 256, otherMemory: 32 * mib,
-			goMemory: 8 * gib / 10 * 8, low: 100, high: 400, fetchMemory: 256 * mib, identifyMemory: 16 * mib,
+			goMemory: 8 * gib / 10 * 8, low: 100, high: 400, fetchMemory: 256 * mib, identifyMemory: 16 * mib, records: 1 << 20,
 		},
 		{
 			memory: 24 * gib, conns: 2048, inbound: 1536, streams: 32768, inStreams: 16384, s: 2 * gib,
 			perAddress: 64, streamsPerAddress: 512, transientConns: 1280, transientStreams: 4096, transientMemory: 256 * mib, peerMemory: 256 * mib,
 			exchange: 128, exchangeMemory: gib, kadMemory: 128 * mib, otherStreams: 512, otherMemory: 64 * mib,
-			goMemory: 24 * gib / 10 * 8, low: 100, high: 400, fetchMemory: 512 * mib, identifyMemory: 32 * mib,
+			goMemory: 24 * gib / 10 * 8, low: 100, high: 400, fetchMemory: 512 * mib, identifyMemory: 32 * mib, records: 2 << 20,
 		},
 	} {
 		b := budget(t, c.memory, 1<<20)
@@ -95,6 +96,7 @@ func TestBudgetIsTheTable(t *testing.T) {
 		same("statesync", b.Statesync("/s", "s"), limits.Row{Name: "statesync", Protocol: "/s", Service: "s", Streams: c.conns, PerPeer: 20, Admitted: true, Memory: c.kadMemory})
 		same("consensus", b.Consensus("/c", "c"), limits.Row{Name: "consensus", Protocol: "/c", Service: "c", Streams: c.conns, PerPeer: 16, Memory: c.kadMemory})
 		same("identify", b.Identify("push", "/p", "id"), limits.Row{Name: "push", Protocol: "/p", Service: "id", Streams: c.conns, PerPeer: 2, Memory: c.identifyMemory})
+		same("provider records", b.Records(), c.records)
 		same("any other", b.Other, limits.Row{Name: "any other protocol", Streams: c.otherStreams, PerPeer: 16, Memory: c.otherMemory})
 		low, high := b.Watermarks()
 		same("watermarks", [2]int{low, high}, [2]int{c.low, c.high})

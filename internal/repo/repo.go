@@ -10,6 +10,7 @@
 //	api            URL of the HTTP API, while a daemon runs
 //	api.sock       the same API on a unix socket (0600), while a daemon runs
 //	blocks/        the block store
+//	dht/           what other peers say they hold
 //	fetches/       progress of fetches that were interrupted
 //	genesis.json   the document of the ledger that the peer is part of, if it is
 //	               part of one
@@ -81,6 +82,9 @@ func (d Dir) Socket() string { return d.join("api.sock") }
 
 // Blocks returns the directory of the block store.
 func (d Dir) Blocks() string { return d.join("blocks") }
+
+// Records returns the path of the records of what other peers say they hold.
+func (d Dir) Records() string { return filepath.Join(d.join("dht"), "records") }
 
 // Fetches returns the directory of fetch journals.
 func (d Dir) Fetches() string { return d.join("fetches") }

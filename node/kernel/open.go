@@ -13,6 +13,7 @@ import (
 	ds "github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/api/server"
@@ -142,12 +143,17 @@ func (n *Node) metadata(ctx context.Context, name string) ds.Batching {
 
 func (n *Node) openDHT(ctx context.Context, o *Options) (err error) {
 	n.dht, err = dht.New(n.host, n.metadata(ctx, "dht"), o.DHT, dht.Options{
+		RecordsFile: n.repo.Records(), Records: n.host.Budget.Records(),
+		Room: func() error { return n.store.CheckWritable(context.WithoutCancel(ctx)) },
 		Keys: o.Keys(n.store), Dialled: n.host.Dialled, Mistake: n.host.Mistake, Log: n.log.With("room", "dht"),
 	})
 	if err != nil {
 		return err
 	}
 	n.closeLater(n.dht.Close)
+	n.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: Namespace, Name: "dht_provider_records", Help: "Provider records held for the swarm.",
+	}, func() float64 { return float64(n.dht.Records().Records) }))
 	return nil
 }
 

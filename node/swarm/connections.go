@@ -17,6 +17,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/dht"
 	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/node/host"
 )
@@ -24,6 +25,7 @@ import (
 // connections answers the API about connections.
 type connections struct {
 	host *host.Host
+	dht  *dht.DHT
 }
 
 // Peers implements server.Swarm.
@@ -166,6 +168,8 @@ func (s connections) Resources(context.Context) (api.Resources, error) {
 		ConnsHigh: s.host.Watermarks.High,
 		Bandwidth: api.Bandwidth{InBytes: totals.TotalIn, OutBytes: totals.TotalOut, InRate: totals.RateIn, OutRate: totals.RateOut},
 	}
+	held := s.dht.Records()
+	r.Records = api.Records{Held: held.Records, Own: held.Own, Limit: held.Limit, Bytes: held.Bytes, BytesLimit: held.MostBytes, Displaced: held.Displaced}
 	for row := range budget.Rows() {
 		r.Shares = append(r.Shares, shareOf(row))
 	}

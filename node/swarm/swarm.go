@@ -53,7 +53,7 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 	return kernel.Running{
 		Run: p.run,
 		Routes: []server.Group{swarmapi.Group(swarmapi.Backend{
-			Swarm: connections{k.Host}, Bans: bans, Bootstrap: p.bootstrap, Routing: routing{k.DHT, k.Host},
+			Swarm: connections{k.Host, k.DHT}, Bans: bans, Bootstrap: p.bootstrap, Routing: routing{k.DHT, k.Host},
 		})},
 		Status:   func(st *api.Status) { st.Reachability = p.reach.String() },
 		Warnings: p.warnings,

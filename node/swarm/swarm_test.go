@@ -62,6 +62,9 @@ func TestBootstrapPeersAreConnectedTo(t *testing.T) {
 	if len(res.Shares) < 4 || res.Shares[0].Name != "kad" || res.Memory <= 0 || res.Conns <= res.PerAddr {
 		t.Errorf("resources %+v", res)
 	}
+	if r := res.Records; r.Limit < 100_000 || r.Bytes <= 0 || r.BytesLimit < 100*int64(r.Limit) || r.Held > r.Limit {
+		t.Errorf("provider records %+v", r)
+	}
 	if list, err := c.Bootstrap(ctx); err != nil || !slices.Equal(list, first.Addresses()) {
 		t.Errorf("the list is %q, %v", list, err)
 	}
