@@ -19,8 +19,9 @@ const (
 	All Strategy = "all"
 	// Pinned announces the blocks of pinned snapshots.
 	Pinned Strategy = "pinned"
-	// Roots announces snapshot roots only: enough for whole snapshots to be
-	// found, since a provider of the root says which blocks it holds.
+	// Roots announces snapshot roots only, also of snapshots that are not there completely:
+	// enough for all of their blocks to be found, since a provider of the root says which it
+	// holds.
 	Roots Strategy = "roots"
 	// None announces nothing. An explicit Provide still works.
 	None Strategy = "none"
@@ -112,7 +113,7 @@ func Default() Config {
 	return Config{
 		Network:           "main",
 		Mode:              ModeAuto,
-		Strategy:          All,
+		Strategy:          Roots,
 		ReprovideInterval: amino.DefaultReprovideInterval,
 		RefreshInterval:   10 * time.Minute,
 		ProvideTimeout:    time.Minute,

@@ -17,6 +17,8 @@
 //	                 ^
 //	      Keys (what the node holds), read again after an unclean stop
 //
+// What others announce is kept by package records, within bounds that strangers cannot move.
+//
 // What is announced is a [Strategy]. Records expire after 48 hours; everything
 // in the key store is provided again every 22 hours.
 package dht

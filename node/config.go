@@ -34,7 +34,7 @@ type Config struct {
 
 // DHT is the dht section. The swarm's name and the bootstrap peers are in p2p.
 type DHT struct {
-	Strategy          dht.Strategy  // all, pinned, roots or none
+	Strategy          dht.Strategy  // roots, pinned, all or none
 	Mode              dht.Mode      // auto, server or client
 	ReprovideInterval time.Duration // everything is announced again within it
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/dht"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/node/host"
@@ -359,7 +360,12 @@ func TestStoppedNodeLeavesNoAddress(t *testing.T) {
 func TestCollectedBlocksAreNotAnnouncedAnyMore(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	n := start(t, discard)
+	cfg, repo := testConfig(), t.TempDir()
+	cfg.DHT.Strategy = dht.All
+	if err := Init(repo, Setup{}); err != nil {
+		t.Fatal(err)
+	}
+	n := startWith(t, repo, cfg, discard)
 	root := take(ctx, t, n, tree(t))
 	stat, err := n.kernel.Store.Stat(ctx)
 	if err != nil {

@@ -30,12 +30,21 @@ func newAnnouncer(d *dht.DHT, store *blockstore.Store, log *slog.Logger) *announ
 	return &announcer{dht: d, store: store, log: log, roots: make(chan block.ID, announceQueue)}
 }
 
-// snapshot announces a root at once and queues its blocks. It waits while the
-// queue is full. Failing to announce is no failure of whoever stored the
-// snapshot: it is logged, and made up for by a later sweep.
-func (a *announcer) snapshot(ctx context.Context, root block.ID) {
+// root announces a root at once, for the snapshot or a part of it: who holds the root says which
+// of its blocks it has. Failing to is no failure of whoever stored it: it is logged, and made up
+// for by a later sweep.
+func (a *announcer) root(ctx context.Context, root block.ID) {
 	if err := a.dht.Announce(ctx, dht.Root, root); err != nil {
 		a.log.Warn("a snapshot was not announced", "root", root, "err", err)
+	}
+}
+
+// snapshot announces a root at once and queues its blocks, if they are announced. It waits while
+// the queue is full.
+func (a *announcer) snapshot(ctx context.Context, root block.ID) {
+	a.root(ctx, root)
+	if !a.dht.Covers(dht.PinnedBlock) {
+		return
 	}
 	select {
 	case a.roots <- root:
@@ -114,11 +123,12 @@ func (a *announcer) blocks(ctx context.Context, root block.ID) error {
 	return errors.Join(err, failed)
 }
 
-// pinnedRoots yields the roots of complete pinned snapshots.
-func pinnedRoots(ctx context.Context, store *blockstore.Store) iter.Seq2[block.ID, error] {
+// pinnedRoots yields the roots of pinned snapshots: of complete ones, or of those too of which
+// the blocks may be missing, but the root and the index are there.
+func pinnedRoots(ctx context.Context, store *blockstore.Store, partial bool) iter.Seq2[block.ID, error] {
 	return func(yield func(block.ID, error) bool) {
 		for pin, err := range store.Pins(ctx) {
-			if err == nil && pin.Partial {
+			if err == nil && pin.Partial && !partial {
 				continue
 			}
 			if !yield(pin.Root, err) {
@@ -132,7 +142,7 @@ func pinnedRoots(ctx context.Context, store *blockstore.Store) iter.Seq2[block.I
 // share once for each.
 func pinnedBlocks(ctx context.Context, store *blockstore.Store) iter.Seq2[block.ID, error] {
 	return func(yield func(block.ID, error) bool) {
-		for root, err := range pinnedRoots(ctx, store) {
+		for root, err := range pinnedRoots(ctx, store, false) {
 			more := true
 			if err == nil {
 				err = snapshot.Refs(ctx, store, root, func(id block.ID) bool {

@@ -46,14 +46,18 @@ func (b blocks) Heal(ctx context.Context, id block.ID) error {
 	if !errors.Is(err, blockstore.ErrCorrupt) && !errors.Is(err, block.ErrNotFound) {
 		return err
 	}
-	if fetchErr := b.part.exchange.FetchBlocks(ctx, []block.ID{id}); fetchErr != nil {
+	if fetchErr := b.part.mend(ctx, []block.ID{id}); fetchErr != nil {
 		return fmt.Errorf("%w; fetching it again: %w", err, fetchErr)
 	}
 	return nil
 }
 
 // exchangeStore is an exchange.Store over the block store.
-type exchangeStore struct{ *blockstore.Store }
+type exchangeStore struct {
+	*blockstore.Store
+
+	announce *announcer
+}
 
 // NewWriter implements exchange.Store.
 func (s exchangeStore) NewWriter(ctx context.Context) (exchange.Writer, error) {
@@ -65,7 +69,8 @@ func (s exchangeStore) NewWriter(ctx context.Context) (exchange.Writer, error) {
 }
 
 // Pin implements exchange.Store. A pin that is there already keeps its name and
-// what else belongs to it; a complete one stays complete.
+// what else belongs to it; a complete one stays complete. A new one is announced, for others to
+// find what has come of the snapshot while the rest does.
 func (s exchangeStore) Pin(ctx context.Context, root block.ID, partial bool) error {
 	pin, err := s.Store.Pin(ctx, root)
 	switch {
@@ -78,7 +83,11 @@ func (s exchangeStore) Pin(ctx context.Context, root block.ID, partial bool) err
 	default:
 		pin.Partial = false
 	}
-	return s.SetPin(ctx, pin)
+	if err := s.SetPin(ctx, pin); err != nil {
+		return err
+	}
+	s.announce.root(ctx, root)
+	return nil
 }
 
 // exchangeWriter is a write session without statistics.

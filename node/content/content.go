@@ -107,7 +107,7 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 	p.available, p.host, p.store, p.local = k.Available, k.Host, k.Store, k.Local
 	p.announce = newAnnouncer(k.DHT, k.Store, k.Log.With("room", "announce"))
 	var err error
-	p.exchange, err = exchange.New(k.Host, exchangeStore{k.Store}, k.DHT, loadIndex, p.cfg.room(),
+	p.exchange, err = exchange.New(k.Host, exchangeStore{k.Store, p.announce}, k.DHT, loadIndex, p.cfg.room(),
 		exchange.Options{Peers: k.Host, Log: k.Log.With("room", "exchange"), Observer: newMetrics(k.Metrics), Memory: p.memory})
 	if err != nil {
 		return kernel.Running{}, err
@@ -126,7 +126,8 @@ func (p *Part) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// FetchBlocks fetches single blocks from the swarm into the store. The error is an
+// FetchBlocks fetches single blocks from the swarm into the store, with what else is missing of
+// the kept snapshots that they are of if nobody is found to have them otherwise. The error is an
 // *exchange.MissingError that names those that nobody had.
 func (p *Part) FetchBlocks(ctx context.Context, ids []block.ID) error {
 	if p.available == nil {
@@ -135,7 +136,7 @@ func (p *Part) FetchBlocks(ctx context.Context, ids []block.ID) error {
 	if err := p.available(); err != nil {
 		return err
 	}
-	return p.exchange.FetchBlocks(ctx, ids)
+	return p.mend(ctx, ids)
 }
 
 // loadIndex is an exchange.Loader over the snapshot format.
@@ -156,7 +157,7 @@ func Keys(store *blockstore.Store) dht.Keys {
 		case dht.Pinned:
 			return pinnedBlocks(ctx, store)
 		case dht.Roots:
-			return pinnedRoots(ctx, store)
+			return pinnedRoots(ctx, store, true)
 		case dht.None:
 		}
 		return func(func(block.ID, error) bool) {}

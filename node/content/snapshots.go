@@ -62,11 +62,14 @@ func (b snapshots) Fetch(ctx context.Context, root block.ID, req api.FetchReques
 	}
 	res, err := b.fetch(ctx, root, req, providers, progress)
 	return res, errors.Join(err, b.part.fetches.leave(root, func() error {
-		return b.Store.Forget(context.WithoutCancel(ctx), root)
+		return b.Forget(context.WithoutCancel(ctx), root)
 	}))
 }
 
 func (b snapshots) fetch(ctx context.Context, root block.ID, req api.FetchRequest, providers []peer.AddrInfo, progress func(api.FetchProgress)) (api.FetchResult, error) {
+	if err := b.part.mendKept(ctx, root); err != nil {
+		return api.FetchResult{}, err
+	}
 	res, err := b.part.exchange.Fetch(ctx, root, exchange.FetchOptions{
 		Providers: providers,
 		Patience:  time.Duration(req.StallSeconds * float64(time.Second)),
