@@ -159,7 +159,7 @@ func TestATurnThatIsNotTaken(t *testing.T) {
 func TestStopping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serveWith(t, someLimits(), streams.Options{}, once(func(ctx context.Context, s *streams.Stream) error {
-			if s.Peer() != "a" || s.Address().String() != "198.51.1.2" || s.Class() != admission.Stranger {
+			if s.Peer() != "a" || s.Conn().RemotePeer() != "a" || s.Address().String() != "198.51.1.2" || s.Class() != admission.Stranger {
 				t.Errorf("%q at %v is a %v", s.Peer(), s.Address(), s.Class())
 			}
 			select {

@@ -109,6 +109,10 @@ func (s *Stream) Address() netip.Addr { return s.address }
 // Class says how the peer stood to this one when the stream came.
 func (s *Stream) Class() admission.Class { return s.who.Class }
 
+// Conn returns the connection that the stream came over. It is the peer's: with it all its
+// streams end.
+func (s *Stream) Conn() network.Conn { return s.raw.Conn() }
+
 // Stopping returns a channel that is closed when no more is to be asked. An answer that
 // goes on for as long as there is something new ends then.
 func (s *Stream) Stopping() <-chan struct{} { return s.v.stopping }
