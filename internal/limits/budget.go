@@ -178,7 +178,7 @@ func (b *Budget) Statesync(protocol, service string) Row {
 // of the committee alone.
 func (b *Budget) Consensus(protocol, service string) Row {
 	return Row{
-		Name: "consensus", Protocol: protocol, Service: service,
+		Name: "consensus", Protocol: protocol, Service: service, Admitted: true,
 		Streams: b.Conns, PerPeer: 16, Memory: b.Memory / 16,
 	}
 }

@@ -94,7 +94,7 @@ func TestBudgetIsTheTable(t *testing.T) {
 		same("fetch", b.Fetch("f"), limits.Row{Name: "fetch", Service: "f", Memory: c.fetchMemory})
 		same("kad", b.Kad("/kad"), limits.Row{Name: "kad", Protocol: "/kad", Streams: c.conns, PerPeer: 4, Memory: c.kadMemory})
 		same("statesync", b.Statesync("/s", "s"), limits.Row{Name: "statesync", Protocol: "/s", Service: "s", Streams: c.conns, PerPeer: 20, Admitted: true, Memory: c.kadMemory})
-		same("consensus", b.Consensus("/c", "c"), limits.Row{Name: "consensus", Protocol: "/c", Service: "c", Streams: c.conns, PerPeer: 16, Memory: c.kadMemory})
+		same("consensus", b.Consensus("/c", "c"), limits.Row{Name: "consensus", Protocol: "/c", Service: "c", Admitted: true, Streams: c.conns, PerPeer: 16, Memory: c.kadMemory})
 		same("identify", b.Identify("push", "/p", "id"), limits.Row{Name: "push", Protocol: "/p", Service: "id", Streams: c.conns, PerPeer: 2, Memory: c.identifyMemory})
 		same("provider records", b.Records(), c.records)
 		same("any other", b.Other, limits.Row{Name: "any other protocol", Streams: c.otherStreams, PerPeer: 16, Memory: c.otherMemory})

@@ -89,16 +89,21 @@ type Peers interface {
 	Refused(network.Conn)
 }
 
-// strangers are peers of whom nothing is known, and nothing is noted.
-type strangers struct{}
+// Strangers are peers of whom nothing is known, and nothing is noted.
+type Strangers struct{}
 
-func (strangers) Class(peer.ID) admission.Class { return admission.Stranger }
-func (strangers) Mistake(peer.ID)               {}
-func (strangers) Refused(network.Conn)          {}
+// Class implements Peers.
+func (Strangers) Class(peer.ID) admission.Class { return admission.Stranger }
+
+// Mistake implements Peers.
+func (Strangers) Mistake(peer.ID) {}
+
+// Refused implements Peers.
+func (Strangers) Refused(network.Conn) {}
 
 // Options is what streams may be served with. The zero value will do.
 type Options struct {
-	Peers Peers // nil for strangers alone
+	Peers Peers // nil for Strangers
 	// Turns is shared by everything that sends to others. Without it there are turns of
 	// these streams, as fast as can be.
 	Turns    *Turns
@@ -116,7 +121,7 @@ type Streams struct {
 // Open has handlers serve what comes, from now on. The caller closes what it returns.
 func Open(h Host, o Options, handlers ...Handler) (*Streams, error) {
 	if o.Peers == nil {
-		o.Peers = strangers{}
+		o.Peers = Strangers{}
 	}
 	if o.Observer == nil {
 		o.Observer = silent{}

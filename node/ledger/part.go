@@ -27,6 +27,7 @@ type Part struct {
 	cfg     ledger.Config
 	repo    repo.Dir
 	genesis *genesis.Genesis // nil for a peer that is part of no ledger, and before Prepare
+	votes   limits.Row       // of the budget, for what validators send
 	memory  int64            // of the budget, for what is asked of this peer
 	running *running         // nil without a genesis
 }
@@ -58,12 +59,13 @@ func (p *Part) Limits(b *limits.Budget) error {
 	if p.genesis == nil {
 		return nil
 	}
-	votes := b.Consensus(string(consensus.ID), consensus.ServiceName)
-	votes.Memory = max(votes.Memory, consensus.Memory(len(p.genesis.Validators), p.genesis.Params.MaxFrame()))
+	p.votes = b.Consensus(string(consensus.ID), consensus.ServiceName)
+	p.votes.Streams = max(p.votes.Streams, consensus.Streams(len(p.genesis.Validators)))
+	p.votes.Memory = max(p.votes.Memory, consensus.Memory(len(p.genesis.Validators), p.genesis.Params.MaxFrame()))
 	sync := b.Statesync(string(statesync.ID), statesync.ServiceName)
 	sync.Memory = max(sync.Memory, statesync.LeastMemory)
 	p.memory = sync.Memory
-	return b.Add(votes, sync)
+	return b.Add(p.votes, sync)
 }
 
 // Open implements kernel.Part. A validator that must not vote is no error; another ledger's
@@ -101,8 +103,13 @@ func (p *Part) open(ctx context.Context, k *kernel.Kernel, identity crypto.PrivK
 	r.peers = newLedgerPeers(k.Host, r.sync, p.genesis, p.cfg.GossipFanout, k.DHT.FindPeer, r.log)
 	r.peers.committee = r.committee
 	limit := p.cfg.MaxMessageSize
+	places := consensus.DefaultLimits()
+	places.Streams = p.votes.Streams
 	r.votes = consensus.New(k.Host, consensus.Options{
 		Network:  p.genesis.ID(),
+		Limits:   places,
+		Memory:   p.votes.Memory,
+		Peers:    k.Host,
 		Log:      k.Log.With("room", "consensus"),
 		Observer: newLinkMetrics(k.Metrics, r.refused),
 		Find:     k.DHT.FindPeer,

@@ -7,166 +7,134 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
-	"golang.org/x/sync/semaphore"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/streams"
 	"github.com/decube/decube/internal/wire"
 )
 
-// acceptor takes the streams that other peers open.
-type acceptor struct {
-	c         *Consensus
-	strangers *semaphore.Weighted
-
-	mu    sync.Mutex
-	ended bool
-	wg    sync.WaitGroup
-}
-
-func newAcceptor(c *Consensus) *acceptor {
-	return &acceptor{c: c, strangers: semaphore.NewWeighted(int64(c.o.Limits.Strangers))}
-}
-
-// enter counts one more stream, unless Run has ended.
-func (a *acceptor) enter() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.ended {
-		a.wg.Add(1)
-	}
-	return !a.ended
-}
-
-// wait returns when every stream has ended. None begins any more.
-func (a *acceptor) wait() {
-	a.mu.Lock()
-	a.ended = true
-	a.mu.Unlock()
-	a.wg.Wait()
-}
-
-// handler returns the stream handler; the streams end with ctx.
-func (a *acceptor) handler(ctx context.Context) network.StreamHandler {
-	return func(stream network.Stream) {
-		if !a.enter() {
-			_ = stream.Reset()
-			return
-		}
-		defer a.wg.Done()
-		stop := context.AfterFunc(ctx, func() { _ = stream.Reset() }) // wakes the reader
-		defer stop()
-		if err := a.accept(ctx, stream); err != nil && ctx.Err() == nil {
-			a.tell(stream, err)
-		}
+// Handler returns what serves the streams that other peers open.
+func (c *Consensus) Handler() streams.Handler {
+	return streams.Handler{
+		ID: ID, Service: ServiceName, Limits: c.o.Limits.admission(c.o.Memory),
+		Refuse: func(admission.Code) []byte { return wire.AppendFrame(nil, reply(refusal{code: codeBusy})) },
+		Serve:  c.serve,
 	}
 }
 
-// tell says what a peer did wrong, if it did.
-func (a *acceptor) tell(stream network.Stream, err error) {
-	from := stream.Conn().RemotePeer()
+// accept serves other peers until what it returns is closed. What is said to validators is a
+// few bytes at a time, which votes depend on: they have turns of their own, and do not wait
+// for those of blocks.
+func (c *Consensus) accept() (*streams.Streams, error) {
+	return streams.Open(c.host, streams.Options{Peers: others{c.o.Peers, c}, Observer: refusals{c}}, c.Handler())
+}
+
+// others are the peers as a validator sees them.
+type others struct {
+	streams.Peers
+
+	c *Consensus
+}
+
+// Class says how a peer stands to this one: places are kept for validators, which their keys
+// prove that they are, and for nobody else.
+func (o others) Class(p peer.ID) admission.Class {
+	if o.c.roster.Load().byPeer[p] != nil {
+		return admission.Protected
+	}
+	return admission.Stranger
+}
+
+// refusals are told of streams that have got no place.
+type refusals struct{ c *Consensus }
+
+func (r refusals) Refused(_ protocol.ID, p peer.ID, why admission.Reason) {
+	r.c.tell(p, fmt.Errorf("%w: %v", ErrBusy, why))
+}
+
+func (refusals) Served(protocol.ID, peer.ID)                  {}
+func (refusals) Ended(protocol.ID, peer.ID, admission.Reason) {}
+
+// tell says why a peer's stream has ended, if it did something wrong.
+func (c *Consensus) tell(from peer.ID, err error) {
 	switch {
 	case errors.Is(err, ErrMalformed), errors.Is(err, ErrNetwork), errors.Is(err, ErrVersion):
-		a.c.quiet.Write(slog.LevelWarn, from.String(), "stream refused", "err", err)
-		a.c.o.Observer.Refused(from, err)
+		c.quiet.Write(slog.LevelWarn, from.String(), "stream refused", "err", err)
+		c.o.Observer.Refused(from, err)
 	case errors.Is(err, ErrStranger), errors.Is(err, ErrBusy), errors.Is(err, ErrKeyInUse):
-		a.c.quiet.Write(slog.LevelDebug, from.String(), "stream not taken", "err", err)
-		a.c.o.Observer.Refused(from, err)
+		c.quiet.Write(slog.LevelDebug, from.String(), "stream not taken", "err", err)
+		c.o.Observer.Refused(from, err)
 	default:
-		a.c.quiet.Write(slog.LevelDebug, from.String(), "stream ended", "err", err)
+		c.quiet.Write(slog.LevelDebug, from.String(), "stream ended", "err", err)
 	}
 }
 
-// accept serves one stream: attach to the service, be admitted, reserve memory,
-// and only then read.
-func (a *acceptor) accept(ctx context.Context, stream network.Stream) error {
-	if err := stream.Scope().SetService(ServiceName); err != nil {
-		return errors.Join(err, stream.Reset())
-	}
-	from := a.c.roster.Load().byPeer[stream.Conn().RemotePeer()]
-	if from == nil {
-		if !a.strangers.TryAcquire(1) {
-			return errors.Join(fmt.Errorf("%w: and too many of them", ErrStranger), stream.Reset())
-		}
-		defer a.strangers.Release(1)
-		_, err := a.greeted(stream, bufio.NewReaderSize(stream, maxHandshake))
-		if err == nil {
-			err = ErrStranger
-		}
-		return a.part(stream, err)
-	}
-	if err := from.begin(); err != nil {
-		return a.part(stream, err)
-	}
-	begun := sync.OnceFunc(from.begun)
-	defer begun()
-	return a.serve(ctx, from, stream, begun)
-}
-
-// serve reads a validator's stream. It calls begun once frames are read.
-func (a *acceptor) serve(ctx context.Context, from *remote, stream network.Stream, begun func()) error {
-	if err := stream.Scope().ReserveMemory(reserved, network.ReservationPriorityAlways); err != nil {
-		return a.part(stream, fmt.Errorf("%w: %w", ErrBusy, err))
-	}
-	defer stream.Scope().ReleaseMemory(reserved)
-	in := &inlet{from: from, stream: stream, ending: make(chan struct{})}
-	clock := &progressReader{in: in}
-	r := bufio.NewReaderSize(clock, readBuffer)
-	h, err := a.greeted(stream, r)
-	if err != nil {
-		return a.part(stream, err)
-	}
-	in.class, in.boot = h.class, h.boot
-	if err := from.admit(ctx, in); err != nil {
-		a.contested(in, err)
-		return a.part(stream, err)
-	}
-	from.wake()
-	err = a.admitted(ctx, in, r, clock, begun)
-	if from.leave(in) && ctx.Err() == nil {
-		a.c.o.Lost(from.key)
-	}
-	if why, ended := in.reason(); ended {
-		err = reasons[why] // nil for a stream that was replaced
-		if why == codeSuperseded {
-			// The streams that go to the same process must go to the new one.
-			defer func() { _ = stream.Conn().Close() }()
-		}
-	}
-	return a.part(stream, err)
-}
-
-// admitted welcomes a validator's stream and reads it in its turn.
-func (a *acceptor) admitted(ctx context.Context, in *inlet, r *bufio.Reader, clock *progressReader, begun func()) error {
-	if _, err := in.stream.Write(wire.AppendFrame(nil, reply(refusal{code: codeWelcome}))); err != nil {
-		return fmt.Errorf("welcome: %w", err)
-	}
-	if err := in.stream.SetWriteDeadline(time.Time{}); err != nil {
+// serve serves one stream until something ends it.
+func (c *Consensus) serve(ctx context.Context, stream *streams.Stream) error {
+	err := c.converse(ctx, stream)
+	if stopping(stream) {
 		return err
 	}
-	if err := clock.stop(); err != nil {
-		return err
+	c.tell(stream.Peer(), err)
+	if errors.Is(err, ErrSuperseded) {
+		// The streams that go to the same process must go to the new one.
+		defer func() { _ = stream.Conn().Close() }()
 	}
-	turn := in.from.turns[in.class.index()]
+	return c.part(stream, err)
+}
+
+// stopping reports whether it is this process that is about to end.
+func stopping(stream *streams.Stream) bool {
 	select {
-	case turn <- struct{}{}:
-		defer func() { <-turn }()
-	case <-in.ending:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-stream.Stopping():
+		return true
+	default:
+		return false
 	}
-	begun()
-	return in.read(r, clock)
 }
 
-// greeted reads the hello of a stream, in time, and says what is wrong with it.
-func (a *acceptor) greeted(stream network.Stream, r *bufio.Reader) (hello, error) {
-	if err := stream.SetDeadline(time.Now().Add(a.c.o.Limits.HandshakeTimeout)); err != nil {
-		return hello{}, err
+// converse reads a stream and returns why it ends, which is never nil.
+func (c *Consensus) converse(ctx context.Context, stream *streams.Stream) error {
+	from := c.roster.Load().byPeer[stream.Peer()]
+	if from == nil || stream.Class() != admission.Protected { // who has just been voted in comes again
+		if _, err := c.greeted(bufio.NewReaderSize(stream, maxHandshake)); err != nil {
+			return err
+		}
+		return ErrStranger
 	}
+	if err := stream.Reserve(ctx, reserved); err != nil {
+		return busy(err)
+	}
+	in := &inlet{from: from, stream: stream, ending: make(chan struct{}), saying: make(chan struct{}, 1)}
+	in.clock.in = in
+	r := bufio.NewReaderSize(&in.clock, readBuffer)
+	h, err := c.greeted(r)
+	if err != nil {
+		return err
+	}
+	// A validator has nothing to send for as long as nothing is to be voted on. What it asks
+	// for with its hello is answered when the stream ends: no clock runs until then but those
+	// of a reply, and of a frame that has begun.
+	stream.Asked()
+	defer stream.Answered()
+	in.class, in.boot = h.class, h.boot
+	return in.serve(ctx, r)
+}
+
+// busy is what a peer is told for which there is no memory.
+func busy(err error) error {
+	if errors.Is(err, streams.ErrMemory) {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return err
+}
+
+// greeted reads the hello of a stream and says what is wrong with it.
+func (c *Consensus) greeted(r *bufio.Reader) (hello, error) {
 	h, err := readHello(r)
 	if err != nil {
 		if errors.Is(err, wire.ErrTooLarge) || errors.Is(err, wire.ErrMalformed) {
@@ -174,29 +142,37 @@ func (a *acceptor) greeted(stream network.Stream, r *bufio.Reader) (hello, error
 		}
 		return hello{}, err
 	}
-	if h.network != a.c.o.Network {
-		return hello{}, fmt.Errorf("%w: genesis of digest %x, want %x", ErrNetwork, h.network, a.c.o.Network)
+	if h.network != c.o.Network {
+		return hello{}, fmt.Errorf("%w: genesis of digest %x, want %x", ErrNetwork, h.network, c.o.Network)
 	}
 	return h, nil
 }
 
-// part ends a stream because of err, and tells the other side when that is one of
-// the reasons that have a code.
-func (a *acceptor) part(stream network.Stream, err error) error {
-	c, ok := codeOf(err)
+// part ends a stream because of err. When that is one of the reasons that have a code, the
+// other side is told and nil returned: the stream is closed then, and not reset.
+func (c *Consensus) part(stream *streams.Stream, err error) error {
+	code, ok := codeOf(err)
 	if !ok {
-		_ = stream.Reset() // it has ended already, most often
+		return err // it has ended already, most often
+	}
+	switch {
+	case code == codeMalformed:
+		c.o.Peers.Mistake(stream.Peer())
+	case stream.Class() != admission.Protected:
+		c.o.Peers.Refused(stream.Conn())
+	}
+	farewell := reply(refusal{code: code, network: c.o.Network})
+	if _, err := stream.Write(wire.AppendFrame(nil, farewell)); err != nil {
 		return err
 	}
-	if err := stream.SetDeadline(time.Now().Add(partingTimeout)); err != nil {
-		return errors.Join(err, stream.Reset())
+	if err := stream.CloseWrite(); err != nil {
+		return err
 	}
-	farewell := reply(refusal{code: c, network: a.c.o.Network})
-	if _, werr := stream.Write(wire.AppendFrame(nil, farewell)); werr != nil {
-		return errors.Join(err, werr, stream.Reset())
+	// Whoever is not read from any more may see that before it sees the reply: wait for the
+	// other side to end the stream.
+	if err := stream.SetReadDeadline(time.Now().Add(partingTimeout)); err != nil {
+		return err
 	}
-	_ = stream.CloseWrite()
-	// A reset would overtake the reply: wait for the other side to end the stream.
 	_, _ = io.Copy(io.Discard, stream)
-	return errors.Join(err, stream.Reset())
+	return nil
 }

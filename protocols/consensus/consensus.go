@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/decube/decube/internal/quiet"
+	"github.com/decube/decube/internal/streams"
 	"github.com/decube/decube/ledger/sig"
 )
 
@@ -101,6 +102,12 @@ type Options struct {
 	Network [32]byte
 	// Limits bounds what is taken from the host and the peers.
 	Limits Limits
+	// Memory is how many bytes may be reserved for what other peers send; see Memory.
+	// Without it that is what all streams could want.
+	Memory int64
+	// Peers is told how others behave; how they stand to this one, their keys say. Nil is
+	// allowed.
+	Peers streams.Peers
 	// Log is told what an operator can do something about. Without it nothing is
 	// logged.
 	Log *slog.Logger
@@ -137,6 +144,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Observer == nil {
 		o.Observer = silent{}
+	}
+	if o.Peers == nil {
+		o.Peers = streams.Strangers{}
 	}
 	if o.Receive == nil {
 		o.Receive = silent{}.receive
@@ -203,8 +213,10 @@ func (c *Consensus) Run(ctx context.Context) error {
 	if err := c.o.Limits.Validate(); err != nil {
 		return err
 	}
-	a := newAcceptor(c)
-	c.host.SetStreamHandler(ID, a.handler(ctx))
+	served, err := c.accept()
+	if err != nil {
+		return err
+	}
 	var dialers sync.WaitGroup
 	running := map[*remote]context.CancelFunc{}
 	for ctx.Err() == nil {
@@ -230,10 +242,9 @@ func (c *Consensus) Run(ctx context.Context) error {
 	for _, stop := range running {
 		stop()
 	}
-	c.host.RemoveStreamHandler(ID)
+	err = served.Close()
 	dialers.Wait()
-	a.wait()
-	return nil
+	return err
 }
 
 // SetValidators says who the validators are: whom to connect to, and whose streams

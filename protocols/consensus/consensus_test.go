@@ -238,6 +238,7 @@ func TestRunRefusesLimitsThatCannotWork(t *testing.T) {
 		"no frames":           func(l *Limits) { l.Votes.Frames = 0 },
 		"handshakes":          func(l *Limits) { l.Handshakes = 2 },
 		"strangers":           func(l *Limits) { l.Strangers = 0 },
+		"no validator":        func(l *Limits) { l.Streams = l.Strangers + len(classes) },
 		"no time":             func(l *Limits) { l.StallTimeout = 0 },
 		"pauses":              func(l *Limits) { l.RetryMax = l.RetryMin - 1 },
 	} {
@@ -257,7 +258,7 @@ func TestRunEndsWithItsStreams(t *testing.T) {
 	if slices.Contains(a.host.Mux().Protocols(), ID) {
 		t.Error("the handler is still set")
 	}
-	for streams(a.host) > 0 {
+	for streamsOf(a.host) > 0 {
 		runtime.Gosched()
 	}
 	if lost := next(t, b.events.lostKeys); lost != a.key {
@@ -268,8 +269,8 @@ func TestRunEndsWithItsStreams(t *testing.T) {
 	}
 }
 
-// streams returns how many streams of the protocol h has.
-func streams(h host.Host) (n int) {
+// streamsOf returns how many streams of the protocol h has.
+func streamsOf(h host.Host) (n int) {
 	for _, c := range h.Network().Conns() {
 		for _, s := range c.GetStreams() {
 			if s.Protocol() == ID {

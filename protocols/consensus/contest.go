@@ -2,11 +2,7 @@ package consensus
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
-
-	"github.com/decube/decube/internal/wire"
 )
 
 // contest is the question to a validator's process whether it is still there, because
@@ -18,26 +14,34 @@ type contest struct {
 	timer    *time.Timer
 }
 
-// admit makes in the stream of its class, in place of the one before. The process whose
+// enter makes the stream that of its class, in place of the one before. The process whose
 // streams are here has the place: a stream of another one is refused with ErrKeyInUse
 // if the first answers in time, and takes the place of all its streams otherwise.
 // So a copy of a validator is kept out, and a validator that was cut off its streams, by
 // a crash of its machine, has its place again as soon as they turn out to be dead.
-func (r *remote) admit(ctx context.Context, in *inlet) error {
+func (in *inlet) enter(ctx context.Context) error {
+	r := in.from
 	for {
 		c, asked, err := r.claim(in)
 		if c == nil {
 			return err
 		}
-		if asked != nil && asked.ask() != nil {
-			r.decide(c)
+		if asked != nil {
+			// Who does not read holds up its own question, and not who comes.
+			in.asking.Go(func() {
+				if asked.ask() != nil {
+					r.decide(c)
+				}
+			})
 		}
 		select {
 		case <-c.answered:
+			r.avoid(in.stream.Conn())
+			r.c.noteDuplicate(r.key)
 			return ErrKeyInUse
 		case <-c.over:
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -141,28 +145,4 @@ func (r *remote) present(in *inlet) bool {
 }
 
 // ask asks the process at the other end whether it is there.
-func (in *inlet) ask() error {
-	return in.say(refusal{code: codeProbe}, in.from.c.o.Limits.KeyTimeout)
-}
-
-// say writes a reply that does not end the stream.
-func (in *inlet) say(what refusal, timeout time.Duration) error {
-	in.saying.Lock()
-	defer in.saying.Unlock()
-	if err := in.stream.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
-		return err
-	}
-	if _, err := in.stream.Write(wire.AppendFrame(nil, reply(what))); err != nil {
-		return fmt.Errorf("write reply: %w", err)
-	}
-	return nil
-}
-
-// contested notes that a stream was refused because another process has the place.
-func (a *acceptor) contested(in *inlet, err error) {
-	if !errors.Is(err, ErrKeyInUse) {
-		return
-	}
-	in.from.avoid(in.stream.Conn())
-	a.c.noteDuplicate(in.from.key)
-}
+func (in *inlet) ask() error { return in.say(refusal{code: codeProbe}) }

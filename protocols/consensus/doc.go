@@ -49,6 +49,18 @@
 //
 // A malformed frame ends its stream.
 //
+// # Places
+//
+// Package streams serves the streams that others open, and says who has a place, which
+// memory it may hold and how long a hello and a reply may take. What is particular here:
+//
+//   - A peer is a validator by its key, and places are kept for validators, so many for each.
+//     All others have a few, in which they are told that they are strangers.
+//   - A stream is one request that goes on for as long as the validator does: there is nothing
+//     to ask while nothing is voted on. A frame that has begun must come in time, and of the
+//     streams of one class the last one counts.
+//   - Nothing is ended because the process is about to: until then the others need its votes.
+//
 // # Sending
 //
 //	Send ──> queue per validator and class ──> writer ──> stream

@@ -203,21 +203,23 @@ type events struct {
 	lostKeys   chan sig.PublicKey
 	duplicates chan sig.PublicKey
 
-	mu      sync.Mutex
-	changed chan struct{}
-	open    map[link]bool
-	closed  map[link]error
-	dropped map[link]int
-	sent    map[link]int
-	refused map[peer.ID]error
-	inUse   int // how often it was told that its key is in use
-	log     strings.Builder
+	mu        sync.Mutex
+	changed   chan struct{}
+	open      map[link]bool
+	closed    map[link]error
+	dropped   map[link]int
+	sent      map[link]int
+	refused   map[peer.ID]error
+	refusal   int // how many there were
+	behaviour map[peer.ID]string
+	inUse     int // how often it was told that its key is in use
+	log       strings.Builder
 }
 
 func newEvents() *events {
 	return &events{
 		received: make(chan frame, 1<<16), lostKeys: make(chan sig.PublicKey, 1<<10), duplicates: make(chan sig.PublicKey, 1<<10),
-		changed: make(chan struct{}), open: map[link]bool{}, closed: map[link]error{}, dropped: map[link]int{}, sent: map[link]int{}, refused: map[peer.ID]error{},
+		changed: make(chan struct{}), open: map[link]bool{}, closed: map[link]error{}, dropped: map[link]int{}, sent: map[link]int{}, refused: map[peer.ID]error{}, behaviour: map[peer.ID]string{},
 	}
 }
 
@@ -273,7 +275,16 @@ func (e *events) Closed(to sig.PublicKey, c Class, err error) {
 	e.note(func() { e.open[link{to, c}] = false; e.closed[link{to, c}] = err })
 }
 
-func (e *events) Refused(p peer.ID, err error) { e.note(func() { e.refused[p] = err }) }
+func (e *events) Refused(p peer.ID, err error) {
+	e.note(func() { e.refused[p] = err; e.refusal++ })
+}
+
+// refusals returns how often a stream was refused.
+func (e *events) refusals() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.refusal
+}
 
 func (e *events) Write(b []byte) (int, error) {
 	e.note(func() { e.log.Write(b) })

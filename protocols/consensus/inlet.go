@@ -10,8 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
-
+	"github.com/decube/decube/internal/streams"
 	"github.com/decube/decube/internal/wire"
 )
 
@@ -34,18 +33,68 @@ const (
 // inlet is a stream that a validator sends frames of one class over.
 type inlet struct {
 	from   *remote
-	stream network.Stream
+	stream *streams.Stream
 	class  Class
 	boot   uint64
+	clock  progressReader
 	ending chan struct{} // closed by end
-	saying sync.Mutex    // held while a reply is written
 	owed   int           // answers to probes that are to come; guarded by from.mu
 	// handing is set while the receiver takes a frame: what is behind it is not read.
 	handing atomic.Bool
 
+	saying chan struct{}  // held while a reply is written
+	hushed bool           // nothing is said any more but a farewell; guarded by saying
+	asking sync.WaitGroup // questions to another process, for this one's sake
+
 	mu    sync.Mutex
 	ended bool
 	why   code
+}
+
+// errReplaced ends a stream without a word: the same process has opened another one.
+var errReplaced = errors.New("a later stream has its place")
+
+// serve has the stream admitted, welcomes it and reads it in its turn. It returns why it
+// ends.
+func (in *inlet) serve(ctx context.Context, r *bufio.Reader) error {
+	defer in.asking.Wait()
+	in.saying <- struct{}{} // whoever asks it waits until it is welcome
+	err := in.enter(ctx)
+	if err != nil {
+		<-in.saying
+		return err
+	}
+	defer in.hush()
+	err = in.write(refusal{code: codeWelcome})
+	<-in.saying
+	in.from.wake()
+	if err == nil {
+		err = in.await(ctx, r)
+	}
+	if in.from.leave(in) && !stopping(in.stream) {
+		in.from.c.o.Lost(in.from.key)
+	}
+	switch why, ended := in.reason(); {
+	case ended && why == codeWelcome:
+		return errReplaced
+	case ended:
+		return reasons[why]
+	}
+	return err
+}
+
+// await reads the stream when the one that it replaces has ended.
+func (in *inlet) await(ctx context.Context, r *bufio.Reader) error {
+	turn := in.from.turns[in.class.index()]
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-in.ending:
+		return errReplaced // or what reason says
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return in.read(ctx, r)
 }
 
 // end ends the stream with a farewell, or without one when c is codeWelcome.
@@ -70,6 +119,36 @@ func (in *inlet) setDeadline(t time.Time) error {
 	return in.stream.SetReadDeadline(t)
 }
 
+// say writes a reply that does not end the stream.
+func (in *inlet) say(what refusal) error {
+	in.saying <- struct{}{}
+	defer func() { <-in.saying }()
+	if in.hushed {
+		return errReplaced
+	}
+	return in.write(what)
+}
+
+func (in *inlet) write(what refusal) error {
+	if _, err := in.stream.Write(wire.AppendFrame(nil, reply(what))); err != nil {
+		return fmt.Errorf("write reply: %w", err)
+	}
+	return nil
+}
+
+// hush has nothing said any more but a farewell. What is just being said to somebody who
+// does not read is given up, and with it the stream.
+func (in *inlet) hush() {
+	select {
+	case in.saying <- struct{}{}:
+	default:
+		in.stream.Reset()
+		in.saying <- struct{}{}
+	}
+	in.hushed = true
+	<-in.saying
+}
+
 // reason returns what end was called with.
 func (in *inlet) reason() (c code, ended bool) {
 	in.mu.Lock()
@@ -78,7 +157,7 @@ func (in *inlet) reason() (c code, ended bool) {
 }
 
 // read hands frames over until the stream ends or something is wrong with it.
-func (in *inlet) read(r *bufio.Reader, clock *progressReader) error {
+func (in *inlet) read(ctx context.Context, r *bufio.Reader) error {
 	o := &in.from.c.o
 	for {
 		n, err := wire.ReadUvarint(r, uint64(in.class.maxFrame()))
@@ -99,7 +178,7 @@ func (in *inlet) read(r *bufio.Reader, clock *progressReader) error {
 				return err
 			}
 			in.hand(data)
-		} else if err := in.readLarge(r, clock, size); err != nil {
+		} else if err := in.readLarge(ctx, r, size); err != nil {
 			return err
 		}
 		o.Observer.Received(in.from.key, in.class, size)
@@ -108,21 +187,21 @@ func (in *inlet) read(r *bufio.Reader, clock *progressReader) error {
 
 // readLarge hands over a frame that has not come yet. Its memory is accounted for
 // until then, and it must come in time.
-func (in *inlet) readLarge(r *bufio.Reader, clock *progressReader, size int) error {
+func (in *inlet) readLarge(ctx context.Context, r *bufio.Reader, size int) error {
 	if size > MaxVoteSize { // up to that much was reserved at the beginning
-		if err := in.stream.Scope().ReserveMemory(size, network.ReservationPriorityAlways); err != nil {
-			return fmt.Errorf("%w: %w", ErrBusy, err)
+		if err := in.stream.Reserve(ctx, size); err != nil {
+			return busy(err)
 		}
-		defer in.stream.Scope().ReleaseMemory(size)
+		defer in.stream.Release(size)
 	}
-	if err := clock.start(); err != nil {
+	if err := in.clock.start(); err != nil {
 		return err
 	}
 	data, err := wire.ReadBytes(r, size, make([]byte, 0, min(size, allocateAhead)))
 	if err != nil {
 		return fmt.Errorf("read frame: %w", err)
 	}
-	if err := clock.stop(); err != nil {
+	if err := in.clock.stop(); err != nil {
 		return err
 	}
 	in.hand(data)
@@ -136,8 +215,9 @@ func (in *inlet) hand(data []byte) {
 	in.handing.Store(false)
 }
 
-// progressReader reads a stream whose deadline, once started, moves on as bytes
-// arrive.
+// progressReader reads a stream whose deadline, once started, moves on as bytes arrive. It
+// bounds the time of one frame that may be large, within a request that goes on for as long
+// as the validator does: admission has no clock for that.
 type progressReader struct {
 	in      *inlet
 	started bool
@@ -176,5 +256,5 @@ func (p *progressReader) Read(b []byte) (int, error) {
 // tell makes room in the sender's window.
 func (p *progressReader) tell() error {
 	p.told = p.taken
-	return p.in.say(refusal{code: codeTaken, taken: p.taken}, p.in.from.c.o.Limits.StallTimeout)
+	return p.in.say(refusal{code: codeTaken, taken: p.taken})
 }

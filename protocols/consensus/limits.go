@@ -4,6 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/limits"
+	"github.com/decube/decube/ledger/quorum"
 )
 
 const (
@@ -32,13 +36,15 @@ type Limits struct {
 	// what is ahead of a vote in the buffers of the connection that they share. With
 	// a round trip of t seconds, Window/t bytes a second go through at most.
 	Window int
-	// Handshakes is the most streams of one validator that have not been welcomed
-	// yet, or that wait for the one that they replace to end.
+	// Streams is the most streams of other peers at a time, and Strangers how many of them
+	// may be those of peers that are no validators, while they are told so. Package
+	// admission says who has a place when there are more.
+	Streams, Strangers int
+	// Handshakes is the most streams of one validator beside one of each class: those that
+	// have not been welcomed yet, that wait for the one that they replace to end, or that
+	// are told why they end.
 	Handshakes int
-	// Strangers is the most peers at a time that are being told that they are not
-	// welcome. Further ones are not told.
-	Strangers int
-	// HandshakeTimeout bounds the time from opening a stream to the reply.
+	// HandshakeTimeout bounds the time from opening a stream to the hello, and to the reply.
 	HandshakeTimeout time.Duration
 	// KeyTimeout is how long the process that has a key's place may be silent when
 	// another one comes with the key, before that one takes its place.
@@ -48,13 +54,16 @@ type Limits struct {
 	// FindInterval is the least time between two searches for one validator.
 	FindInterval time.Duration
 	// StallTimeout is the longest that a stream may stand still in the middle of
-	// a frame; it is extended with every MinProgress bytes.
+	// a frame; it is extended with every MinProgress bytes. It also bounds a reply.
 	StallTimeout time.Duration
 	MinProgress  int
 	// RetryMin and RetryMax bound the pause before a validator is dialled again.
 	// It doubles, and varies by half.
 	RetryMin, RetryMax time.Duration
 }
+
+// handshakes and strangers are those of DefaultLimits.
+const handshakes, strangers = 6, 16
 
 // DefaultLimits returns the limits of an ordinary validator.
 func DefaultLimits() Limits {
@@ -63,8 +72,9 @@ func DefaultLimits() Limits {
 		Proposals:        Queue{Frames: 256, Bytes: 32 << 20},
 		Bulk:             Queue{Frames: 4096, Bytes: 64 << 20},
 		Window:           1 << 20,
-		Handshakes:       6,
-		Strangers:        16,
+		Streams:          Streams(quorum.MaxReplicas),
+		Strangers:        strangers,
+		Handshakes:       handshakes,
 		HandshakeTimeout: 10 * time.Second,
 		KeyTimeout:       2 * time.Second,
 		DialTimeout:      10 * time.Second,
@@ -93,6 +103,9 @@ func (l Limits) Validate() error {
 	if l.Handshakes < len(classes) {
 		bad("%d handshakes: want at least one for each class, %d", l.Handshakes, len(classes))
 	}
+	if l.Streams < l.Strangers+len(classes)+l.Handshakes {
+		bad("%d streams: want at least those of %d strangers and one validator, %d", l.Streams, l.Strangers, l.Strangers+len(classes)+l.Handshakes)
+	}
 	if l.Strangers < 1 || l.MinProgress < 1 {
 		bad("strangers %d and min progress %d: want more than 0", l.Strangers, l.MinProgress)
 	}
@@ -117,4 +130,20 @@ func (l Limits) queue(c Class) Queue {
 	default:
 		return l.Bulk
 	}
+}
+
+// admission returns the limits of the streams that other peers open, with so many bytes of
+// memory; 0 is as much as all streams could want.
+func (l Limits) admission(memory int64) admission.Limits {
+	if memory == 0 {
+		memory = 2 * int64(l.Streams) * (reserved + MaxMessageSize)
+	}
+	a := admission.For(limits.Row{Streams: l.Streams, PerPeer: len(classes) + l.Handshakes, Memory: memory})
+	a.Reserved = l.Streams - l.Strangers
+	a.PerAddr, a.PerPrefix = max(1, l.Strangers/4), max(1, l.Strangers/2) // of strangers: validators are not bound
+	a.FirstByte, a.Request, a.Standstill = min(a.FirstByte, l.HandshakeTimeout), l.HandshakeTimeout, l.StallTimeout
+	// A validator is told a few bytes now and then. That it takes them at all is what counts,
+	// also while strangers wait.
+	a.LeastBytes = 1
+	return a
 }

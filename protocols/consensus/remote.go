@@ -36,13 +36,12 @@ type remote struct {
 
 	said atomic.Uint32 // the answer that this process has had last
 
-	mu        sync.Mutex
-	abort     context.CancelFunc           // ends a try to connect, or nil
-	inlets    [len(classes)]*inlet         // all of one process
-	outgoing  [len(classes)]network.Stream // nil while there is none
-	contest   *contest                     // nil unless another process wants the place
-	handshake int                          // streams that are not read from yet
-	evicted   bool                         // no validator any more
+	mu       sync.Mutex
+	abort    context.CancelFunc           // ends a try to connect, or nil
+	inlets   [len(classes)]*inlet         // all of one process
+	outgoing [len(classes)]network.Stream // nil while there is none
+	contest  *contest                     // nil unless another process wants the place
+	evicted  bool                         // no validator any more
 }
 
 func newRemote(c *Consensus, key sig.PublicKey, id peer.ID) *remote {
@@ -219,27 +218,6 @@ func (r *remote) dialAt(ctx context.Context, addrs []ma.Multiaddr) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	return nil
-}
-
-// begin admits one more stream to the handshake.
-func (r *remote) begin() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.evicted:
-		return ErrStranger
-	case r.handshake >= r.c.o.Limits.Handshakes:
-		return fmt.Errorf("%w: %d streams of %s have not begun yet", ErrBusy, r.handshake, r.id)
-	}
-	r.handshake++
-	return nil
-}
-
-// begun takes back what begin counted.
-func (r *remote) begun() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.handshake--
 }
 
 // leave takes in out, and reports whether it was the validator's last stream.

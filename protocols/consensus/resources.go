@@ -14,3 +14,9 @@ func Memory(validators, maxFrame int) int64 {
 	}
 	return int64(validators-1)*each + 2*large
 }
+
+// Streams returns how many streams of other peers a validator of a committee may have at a
+// time, with DefaultLimits.
+func Streams(validators int) int {
+	return (validators-1)*(len(classes)+handshakes) + strangers
+}
