@@ -47,7 +47,7 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 		return kernel.Running{}, err
 	}
 	p.host = k.Host
-	p.twins = twin.New(k.Host, k.Log.With("room", "twin"))
+	p.twins = twin.New(k.Host, twin.Options{Peers: k.Host, Log: k.Log.With("room", "twin")})
 	p.contacts = host.NewBootstrap(k.Host, peers, k.Log.With("room", "bootstrap"))
 	p.bootstrap = &bootstrap{host: k.Host, contacts: p.contacts, file: p.file, addrs: p.cfg.Bootstrap}
 	return kernel.Running{

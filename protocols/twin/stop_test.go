@@ -2,7 +2,6 @@ package twin
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -35,7 +34,7 @@ func TestStoppingWaitsForNobody(t *testing.T) {
 	if err := h.Connect(t.Context(), peer.AddrInfo{ID: staller.ID(), Addrs: staller.Addrs()}); err != nil {
 		t.Fatal(err)
 	}
-	w := New(h, slog.New(slog.DiscardHandler))
+	w := New(h, Options{})
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 2)
@@ -52,7 +51,7 @@ func TestStoppingWaitsForNobody(t *testing.T) {
 	if _, err := s.Write(make([]byte, runSize-1)); err != nil {
 		t.Fatal(err)
 	}
-	for len(w.answers) == 0 {
+	for answering(h) == 0 {
 		if t.Context().Err() != nil {
 			t.Fatal("nobody answers")
 		}
@@ -73,5 +72,44 @@ func TestStoppingWaitsForNobody(t *testing.T) {
 	}
 	if took := time.Since(begin); took > greetTimeout/2 {
 		t.Errorf("it took %v to stop", took)
+	}
+}
+
+// answering returns how many greetings have come in that are not answered yet.
+func answering(h host.Host) (n int) {
+	for _, c := range h.Network().Conns() {
+		for _, s := range c.GetStreams() {
+			if s.Protocol() == ID && s.Stat().Direction == network.DirInbound {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// A peer that begins more greetings than it has processes holds nobody up.
+func TestStallerHoldsNobodyUp(t *testing.T) {
+	witness, staller := start(t, newKey(t)), newHost(t)
+	other := start(t, newKey(t), witness)
+	if err := staller.Connect(t.Context(), peer.AddrInfo{ID: witness.host.ID(), Addrs: witness.host.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	for range mostAnswers {
+		s, err := staller.NewStream(t.Context(), witness.host.ID(), ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Reset() }()
+		if _, err := s.Write(make([]byte, runSize-1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for answering(witness.host) < mostRuns {
+		if t.Context().Err() != nil {
+			t.Fatal("its greetings do not come in")
+		}
+	}
+	if other.greet(t, witness) {
+		t.Error("there is no twin")
 	}
 }

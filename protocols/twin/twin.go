@@ -29,6 +29,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/limits"
+	"github.com/decube/decube/internal/streams"
 )
 
 // ID is the protocol's.
@@ -49,7 +53,8 @@ const (
 	// mostRuns is how many processes of one identity are told apart, and mostPeers of how
 	// many peers any are remembered.
 	mostRuns, mostPeers = 4, 4096
-	// mostAnswers is how many greetings are answered at a time.
+	// mostAnswers is how many greetings are answered at a time; a peer may have one for each
+	// of its processes.
 	mostAnswers = 32
 	// memory is how long one that was noticed is warned of.
 	memory = 10 * time.Minute
@@ -67,10 +72,9 @@ type sighting struct {
 
 // Watch greets peers and answers their greetings. Its methods are safe for concurrent use.
 type Watch struct {
-	host    host.Host
-	log     *slog.Logger
-	run     run
-	answers chan struct{} // one for each greeting that is being answered
+	host host.Host
+	o    Options
+	run  run
 
 	mu      sync.Mutex
 	seen    map[peer.ID][]sighting
@@ -78,37 +82,51 @@ type Watch struct {
 	from    peer.ID   // who said so
 }
 
+// Options is what a Watch may be given but does not need.
+type Options struct {
+	// Peers knows how others stand to this one. Without it all are strangers.
+	Peers streams.Peers
+	// Log is told of a twin. Without it nothing is logged.
+	Log *slog.Logger
+}
+
 // New returns a watch of h's identity. Run starts it.
-func New(h host.Host, log *slog.Logger) *Watch {
-	w := &Watch{host: h, log: log, answers: make(chan struct{}, mostAnswers), seen: map[peer.ID][]sighting{}}
+func New(h host.Host, o Options) *Watch {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	w := &Watch{host: h, o: o, seen: map[peer.ID][]sighting{}}
 	_, _ = rand.Read(w.run[:]) // it never fails
 	return w
 }
 
+// Handler returns what answers greetings. Who finds no place is told nothing: it greets
+// again.
+func (w *Watch) Handler() streams.Handler {
+	// Nothing is reserved: a greeting is smaller than what libp2p reserves for any stream.
+	l := admission.For(limits.Row{Streams: mostAnswers, PerPeer: mostRuns, Memory: 1})
+	l.Request, l.Standstill = greetTimeout, greetTimeout
+	return streams.Handler{ID: ID, Service: ServiceName, Limits: l, Serve: w.answer}
+}
+
 // Run greets and answers until ctx is done. It waits for no peer then.
 func (w *Watch) Run(ctx context.Context) error {
-	defer func() { // wait for the answers under way, and begin no other
-		for range mostAnswers {
-			w.answers <- struct{}{}
-		}
-	}()
-	w.host.SetStreamHandler(ID, func(s network.Stream) {
-		select {
-		case w.answers <- struct{}{}:
-			defer func() { <-w.answers }()
-			defer cutOff(ctx, s)()
-			w.answer(s)
-		default:
-			_ = s.ResetWithError(network.StreamResourceLimitExceeded) // it will greet again
-		}
-	})
-	defer w.host.RemoveStreamHandler(ID)
+	served, err := streams.Open(w.host, streams.Options{Peers: w.o.Peers, Log: w.o.Log}, w.Handler())
+	if err != nil {
+		return err
+	}
+	w.greetAll(ctx)
+	return served.Close()
+}
+
+// greetAll greets peers every now and then until ctx is done.
+func (w *Watch) greetAll(ctx context.Context) {
 	tick := time.NewTicker(Interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 			w.greetSome(ctx)
 		}
@@ -134,7 +152,7 @@ func (w *Watch) greetSome(ctx context.Context) {
 	})
 	for _, p := range peers[:min(len(peers), greeted)] {
 		if err := w.Greet(ctx, p); err != nil && ctx.Err() == nil {
-			w.log.Debug("a peer was not greeted", "peer", p.String(), "err", err)
+			w.o.Log.Debug("a peer was not greeted", "peer", p.String(), "err", err)
 		}
 	}
 }
@@ -199,31 +217,18 @@ func (w *Watch) notice(from peer.ID) {
 	w.noticed, w.from = time.Now(), from
 	w.mu.Unlock()
 	if first {
-		w.log.Error("a second process runs with this peer's identity: stop one of the two", "says", from.String())
+		w.o.Log.Error("a second process runs with this peer's identity: stop one of the two", "says", from.String())
 	}
 }
 
 // answer answers a greeting.
-func (w *Watch) answer(s network.Stream) {
-	if err := w.reply(s); err != nil {
-		w.log.Debug("a greeting was not answered", "peer", s.Conn().RemotePeer().String(), "err", err)
-		_ = s.Reset() // it will greet again
-		return
-	}
-	_ = s.Close() // what it has not got it asks for again
-}
-
-func (w *Watch) reply(s network.Stream) error {
-	if err := s.Scope().SetService(ServiceName); err != nil {
-		return err
-	}
-	if err := s.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
-		return err
-	}
+func (w *Watch) answer(_ context.Context, s *streams.Stream) error {
 	var theirs run
 	if _, err := io.ReadFull(s, theirs[:]); err != nil {
 		return err
 	}
+	s.Asked()
+	defer s.Answered()
 	answer := []byte{0}
 	if w.saw(time.Now(), s.Conn(), theirs) {
 		answer[0] = 1

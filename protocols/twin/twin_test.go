@@ -3,7 +3,6 @@ package twin
 import (
 	"context"
 	"crypto/rand"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -45,7 +44,7 @@ func start(t *testing.T, key crypto.PrivKey, to ...*process) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Watch: New(h, slog.New(slog.DiscardHandler)), host: h}
+	p := &process{Watch: New(h, Options{}), host: h}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
