@@ -234,6 +234,41 @@ func TestPartsShareNothing(t *testing.T) {
 	}
 }
 
+func TestStreamsAreBounded(t *testing.T) {
+	for name, c := range map[string]struct{ in, code, what string }{
+		"a protocol's own":      {"./protocols/x", "func f(h host) { h.SetStreamHandler(id, nil) }", "SetStreamHandler"},
+		"a part's":              {"./node/x", "func f(k *kernel.Kernel) { k.Host.SetStreamHandler(id, nil) }", "SetStreamHandler"},
+		"of several protocols":  {"./protocols/x", "func f(h host) { h.SetStreamHandlerMatch(id, nil, nil) }", "SetStreamHandlerMatch"},
+		"of the network":        {"./node/kernel", "func f(h host) { h.Network().SetStreamHandler(nil) }", "SetStreamHandler"},
+		"set later":             {"./protocols/x", "func f(h host) { set := h.SetStreamHandler; set(id, nil) }", "SetStreamHandler"},
+		"below one who may":     {"./dht/x", "func f(h host) { h.SetStreamHandler(id, nil) }", "SetStreamHandler"},
+		"an interface":          {"./protocols/x", "type host interface { SetStreamHandler(string, func()) }", ""},
+		"a method":              {"./protocols/x", "func (h host) SetStreamHandler(string, func()) {}", ""},
+		"the shell's":           {"./internal/streams", "func f(h host) { h.SetStreamHandler(id, nil) }", ""},
+		"the DHT's":             {"./dht", "func f(h host) { h.SetStreamHandler(id, nil) }", ""},
+		"the host's":            {"./node/host", "func f(h host) { h.SetStreamHandler(id, nil) }", ""},
+		"one that is taken off": {"./protocols/x", "func f(h host) { h.RemoveStreamHandler(id) }", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, file := t.TempDir(), "part.go"
+			if err := os.WriteFile(filepath.Join(dir, file), []byte("package x\n\n"+c.code+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := &Package{ImportPath: expand(c.in), Dir: dir, Doc: "d", GoFiles: []string{file}, TestGoFiles: []string{file}}
+			got, err := Sources(Graph{p.ImportPath: p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case c.what == "" && len(got) == 0:
+			case len(got) == 1 && got[0] == Violation{short(p.ImportPath) + "/part.go", c.what, reasonHandler}:
+			default:
+				t.Errorf("found %v, want %q", got, c.what)
+			}
+		})
+	}
+}
+
 func TestFacesStaySmall(t *testing.T) {
 	for fields, want := range map[string]int{"a, b int; c, d, e, f, g string; h, i, j, k, l, m, n, o int": 0, "a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p int": 1} {
 		dir, file := t.TempDir(), "ledger.go"

@@ -33,8 +33,8 @@ const (
 	reasonTop     = "the top level is given, so that people find their way"
 )
 
-// Sources checks that every package of the module has a comment and a test, and
-// that its files are of a size to read.
+// Sources checks that every package of the module has a comment and a test, that
+// its files are of a size to read, and what else their text says.
 func Sources(g Graph) ([]Violation, error) {
 	var out []Violation
 	for _, p := range g.ours() {
@@ -65,6 +65,11 @@ func Sources(g Graph) ([]Violation, error) {
 			return nil, err
 		}
 		out = append(out, shared...)
+		handlers, err := checkHandlers(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, handlers...)
 		wide, err := checkFaces(p)
 		if err != nil {
 			return nil, err
