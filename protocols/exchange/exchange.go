@@ -124,6 +124,7 @@ type Exchange struct {
 	memory   int64
 	peers    streams.Peers
 	turns    *streams.Turns
+	served   streams.Server
 
 	joining   sync.Mutex
 	downloads map[block.ID]*download // that run
@@ -173,10 +174,10 @@ func (c Config) pace() admission.Pace {
 
 // Run serves other peers until ctx ends, then ends every stream and returns nil.
 func (x *Exchange) Run(ctx context.Context) error {
-	served, err := streams.Open(x.host, streams.Options{Peers: x.peers, Turns: x.turns, Log: x.log}, x.Handler())
-	if err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return served.Close()
+	return x.served.Run(ctx, x.host, streams.Options{Peers: x.peers, Turns: x.turns, Log: x.log}, x.Handler())
 }
+
+// Drain is called while Run runs and the process is about to end. It has new streams
+// refused, reads no further requests, and returns when those that have come are answered, or
+// with an error when ctx is done before.
+func (x *Exchange) Drain(ctx context.Context) error { return x.served.Drain(ctx) }

@@ -78,6 +78,10 @@ func TestDraining(t *testing.T) {
 	if rest, err := io.ReadAll(resting); err != nil || len(rest) > 0 {
 		t.Errorf("a stream that rests ends with %d bytes, %v", len(rest), err)
 	}
+	// Whoever goes on asking is not answered for ever.
+	if _, err := busy.Write(encodeRequest(request{kind: askRanges, id: 3, root: s.root, spans: []span{{from: 0, count: 16}}})); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 15 {
 		a, err := readAnswer(r)
 		if err != nil || a.kind != tellBlock {

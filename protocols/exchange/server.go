@@ -82,7 +82,8 @@ func (s *server) serve(ctx context.Context, stream *streams.Stream) error {
 	return g.Wait()
 }
 
-// readRequests queues requests until the client has no more.
+// readRequests queues requests until the client has no more, or this peer is about to stop:
+// a client that always asks for the next blocks before it has the last would have no end.
 func (v *serving) readRequests(ctx context.Context) error {
 	defer close(v.requests)
 	r := bufio.NewReaderSize(v.stream, 4<<10)
@@ -94,6 +95,11 @@ func (v *serving) readRequests(ctx context.Context) error {
 				return nil
 			}
 			return err
+		}
+		select {
+		case <-v.stream.Stopping():
+			return nil
+		default:
 		}
 		body, err := wire.ReadFrame(r, MaxRequest, buf)
 		if err != nil {

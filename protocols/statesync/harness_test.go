@@ -176,7 +176,7 @@ func serve(tb testing.TB, h host.Host, source Source, mods ...func(*Limits)) *se
 	if err != nil {
 		tb.Fatal(err)
 	}
-	v, err := s.serve()
+	v, err := streams.Open(h, s.serving(), s.Handler())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -129,9 +129,10 @@ func (p *producer) all(ctx context.Context, r request, items iter.Seq2[[]byte, e
 	return nil
 }
 
-// follow sends blocks as they come, until this peer is about to stop or the source does.
+// follow sends blocks as they come, until this peer is about to stop or the source does. A
+// block that has begun is sent to its end.
 func (p *producer) follow(ctx context.Context, r request) error {
-	ctx, cancel := context.WithCancel(ctx)
+	following, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -144,11 +145,18 @@ func (p *producer) follow(ctx context.Context, r request) error {
 		case <-over:
 		}
 	})
-	err := p.all(ctx, r, p.s.source.Blocks(ctx, r.from, true))
-	if err == nil || ctx.Err() != nil {
-		return fmt.Errorf("%w: the source stops", ErrBusy)
+	for blob, err := range p.s.source.Blocks(following, r.from, true) {
+		if following.Err() != nil {
+			break // also where there is more to send at once
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.item(ctx, r, blob); err != nil {
+			return err
+		}
 	}
-	return err
+	return fmt.Errorf("%w: the source stops", ErrBusy)
 }
 
 func (p *producer) submit(ctx context.Context, r request) (piece, error) {

@@ -27,9 +27,9 @@ func (s *Sync) Handler() streams.Handler {
 	}
 }
 
-// serve answers other peers until what it returns is closed.
-func (s *Sync) serve() (*streams.Streams, error) {
-	return streams.Open(s.host, streams.Options{Peers: s.o.Peers, Turns: s.o.Turns, Observer: refusals{s.o.Observer}, Log: s.o.Log}, s.Handler())
+// serving is what streams are served with.
+func (s *Sync) serving() streams.Options {
+	return streams.Options{Peers: s.o.Peers, Turns: s.o.Turns, Observer: refusals{s.o.Observer}, Log: s.o.Log}
 }
 
 // refusals tells an observer of streams that have got no place.

@@ -95,6 +95,7 @@ type Sync struct {
 	o        Options
 	requests *semaphore.Weighted
 	waiting  *semaphore.Weighted // of FOLLOW and SUBMIT
+	served   streams.Server
 }
 
 // New returns a Sync that asks at once, and serves source while Run runs. With a
@@ -124,13 +125,13 @@ func (s *Sync) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	served, err := s.serve()
-	if err != nil {
-		return err
-	}
-	<-ctx.Done()
-	return served.Close()
+	return s.served.Run(ctx, s.host, s.serving(), s.Handler())
 }
+
+// Drain is called while Run runs and the process is about to end. It has new requests
+// refused and followers sent away, and returns when all requests that have come are answered,
+// or with an error when ctx is done before. The source is asked meanwhile.
+func (s *Sync) Drain(ctx context.Context) error { return s.served.Drain(ctx) }
 
 // Peer returns the asking side for one peer.
 func (s *Sync) Peer(p peer.ID) *Peer { return &Peer{s: s, id: p} }

@@ -1,6 +1,7 @@
 package statesync
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -321,6 +322,34 @@ func TestDrainingSendsFollowersAway(t *testing.T) {
 	close(verdict)
 	if err := <-submitted; err != nil {
 		t.Errorf("a transaction that was handed in: %v", err)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+// A follower that is behind gets the block that is on its way, whole, and no further ones.
+func TestDrainingEndsWithAWholeBlock(t *testing.T) {
+	large := strings.Repeat("x", MaxBlock)
+	v := serve(t, newHost(t), newChain(1, large, large, large))
+	s := dial(t, newHost(t), v)
+	if _, err := s.Write(encodeRequest(request{kind: askFollow, from: 1})); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(s)
+	if a, err := readAnswer(r, MaxBlock); err != nil || a.kind != tellItem || a.length != MaxBlock {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- v.streams.Drain(within(t)) }()
+	for head(within(t), v.ask(t)) == nil { // until it drains
+		continue
+	}
+	if _, err := r.Discard(MaxBlock); err != nil {
+		t.Fatalf("the block: %v", err)
+	}
+	if a, err := readAnswer(r, MaxBlock); err != nil || a.kind != tellError || code(a.code) != codeBusy {
+		t.Errorf("then comes %+v, %v", a, err)
 	}
 	if err := <-drained; err != nil {
 		t.Error(err)
