@@ -115,6 +115,7 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 	k.Events.OnRemoved(p.announce.removed)
 	return kernel.Running{
 		Run:    p.run,
+		Drain:  p.exchange.Drain,
 		Routes: []server.Group{contentapi.Group(contentapi.Backend{Snapshots: snapshots{p.local, p}, Blocks: blocks{p}})},
 	}, nil
 }

@@ -85,7 +85,7 @@ func (p *Part) Open(ctx context.Context, k *kernel.Kernel) (kernel.Running, erro
 	p.running = r
 	k.Metrics.MustRegister(newLedgerGauges(r.Status))
 	return kernel.Running{
-		Run: r.run, Close: r.ledger.Close, Routes: []server.Group{ledgerapi.Group(r, p.genesis)}, Warnings: r.warnings,
+		Run: r.run, Drain: r.sync.Drain, Close: r.ledger.Close, Routes: []server.Group{ledgerapi.Group(r, p.genesis)}, Warnings: r.warnings,
 	}, nil
 }
 

@@ -98,6 +98,36 @@ func TestFailedLedgerIsNotAsked(t *testing.T) {
 	}
 }
 
+// Whoever follows a node that is told to stop is sent elsewhere, and not cut off.
+func TestStoppingSendsFollowersAway(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
+	defer cancel()
+	v := alone(t)
+	if _, _, err := v.running.Do(ctx, tx.NameClaim{Name: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	client, follower := newSync(t, nil)
+	if err := follower.Connect(ctx, peer.AddrInfo{ID: v.ID(), Addrs: v.Kernel.Host.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	blocks := 0
+	for _, err := range client.Peer(v.ID()).Follow(ctx, 1, statesync.MaxBlock) {
+		if err == nil {
+			if blocks++; blocks == 1 {
+				go func() { _ = v.Stop() }()
+			}
+		} else if !errors.Is(err, statesync.ErrBusy) {
+			t.Errorf("it is told %v", err)
+		}
+	}
+	if blocks == 0 {
+		t.Error("there was nothing to follow")
+	}
+	if err := v.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTwinsAreWarnedOf(t *testing.T) {
 	n := alone(t)
 	if n.warned("a second process") {
