@@ -12,8 +12,12 @@ import (
 	"github.com/decube/decube/internal/wire"
 )
 
-// refuseTime bounds telling a client why it is not served.
-const refuseTime = time.Second
+const (
+	// refuseTime bounds telling a client why it is not served.
+	refuseTime = time.Second
+	// stuckTime bounds ending a stream.
+	stuckTime = 3 * time.Second
+)
 
 // service is one protocol that is served.
 type service struct {
@@ -74,12 +78,14 @@ func (v *service) handle(raw network.Stream) {
 	if v.Service != "" && raw.Scope().SetService(v.Service) != nil {
 		v.o.Observer.Refused(v.ID, s.Peer(), admission.Memory)
 		v.o.Peers.Refused(raw.Conn())
+		defer unstick(raw)()
 		_ = raw.ResetWithError(network.StreamResourceLimitExceeded)
 		return
 	}
 	if code := v.enter(s); !code.OK() {
 		v.o.Observer.Refused(v.ID, s.Peer(), code.Reason)
 		v.o.Peers.Refused(raw.Conn())
+		defer unstick(raw)()
 		v.refuse(raw, code)
 		return
 	}
@@ -96,6 +102,9 @@ func (v *service) handle(raw network.Stream) {
 		v.o.Log.Debug("stream ended", "protocol", string(v.ID), "peer", s.Peer().String(), "err", err)
 	}
 	reason := v.leave(s)
+	if reason != admission.Admitted {
+		<-s.reset
+	}
 	if reason != admission.Admitted && reason != admission.Stopping {
 		v.o.Peers.Mistake(s.Peer()) // it held a place that others needed
 	}
@@ -206,13 +215,28 @@ func (v *service) lose(table *admission.Table, places []admission.Place, why adm
 	return losers
 }
 
-// reset ends streams that have lost their place.
+// reset ends streams that have lost their place. It does not wait until they are told: a
+// connection that takes nothing has room for that no more than for anything else.
 func reset(losers []*Stream) {
 	for _, s := range losers {
 		s.cancel(Lost{s.lost})
-		_ = s.raw.ResetWithError(errorCode(s.lost))
-		close(s.reset)
+		go s.tell() // handle waits for it
 	}
+}
+
+// tell resets the stream, with the reason.
+func (s *Stream) tell() {
+	defer close(s.reset)
+	defer unstick(s.raw)()
+	_ = s.raw.ResetWithError(errorCode(s.lost))
+}
+
+// unstick closes the connection of a stream unless what it returns is called within
+// stuckTime. Before that a connection is slow; after it, it does not even take the end of a
+// stream, and who reads or writes on it would wait for as long as it lasts.
+func unstick(raw network.Stream) (done func()) {
+	timer := time.AfterFunc(stuckTime, func() { _ = raw.Conn().Close() })
+	return func() { timer.Stop() }
 }
 
 func errorCode(why admission.Reason) network.StreamErrorCode {
