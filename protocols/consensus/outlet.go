@@ -123,9 +123,12 @@ func (o *outlet) session(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() }) // wakes whoever reads or writes
-	defer stop()
-	defer func() { _ = stream.Reset() }() // nothing else is to be sent
+	// Whoever reads or writes is woken first: a reset waits for its turn like all else, which
+	// a connection that takes nothing never gives. Nobody waits for that.
+	context.AfterFunc(ctx, func() {
+		_ = stream.SetDeadline(time.Now())
+		_ = stream.Reset()
+	})
 	if err := stream.Scope().SetService(ServiceName); err != nil {
 		return fmt.Errorf("open stream: %w", err)
 	}
@@ -153,7 +156,7 @@ func (o *outlet) session(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	_ = stream.Reset() // wakes the watcher
+	cancel(err) // wakes the watcher
 	<-watched
 	closed(err)
 	return err

@@ -118,6 +118,16 @@ func (s *talker) over() bool {
 	}
 }
 
+// someKey returns the key of a validator that there is not.
+func someKey(t *testing.T) sig.PublicKey {
+	t.Helper()
+	public, err := newKey(t).GetPublic().Raw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sig.PublicKey(public)
+}
+
 // waiting is a validator that serves pipes and opens none.
 type waiting struct {
 	*pipes
@@ -141,11 +151,7 @@ func await(t *testing.T, others int, mods ...func(*Options)) *waiting {
 	w.Consensus = New(w.pipes, o)
 	var keys []sig.PublicKey
 	for range others {
-		public, err := newKey(t).GetPublic().Raw()
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, sig.PublicKey(public))
+		keys = append(keys, someKey(t))
 	}
 	w.SetValidators(keys)
 	for _, key := range keys {
