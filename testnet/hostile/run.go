@@ -126,6 +126,9 @@ func (o Options) order(a attack.Attack, t attack.Target, r *rig.Rig) Order {
 		Attack: a.Name, Target: t, Identities: a.Identities, Router: r.Place(rig.Attackers).V4,
 		Scale: rig.Scale{Addresses: a.Addresses, PerPrefix: perPrefix, V6: o.V6},
 	}
+	if a.PerPrefix > 0 {
+		order.Scale.PerPrefix = a.PerPrefix
+	}
 	if o.Identities > 0 {
 		order.Identities = o.Identities
 	}
@@ -135,8 +138,8 @@ func (o Options) order(a attack.Attack, t attack.Target, r *rig.Rig) Order {
 	return order
 }
 
-// perPrefix is how many of the attackers' addresses share a /24: what is rented
-// together comes from few of them.
+// perPrefix is how many of the attackers' addresses share a /24, unless the attack says
+// otherwise: what is rented together comes from few of them.
 const perPrefix = 64
 
 // one has one attack made on a stage of its own. An error is the stage's; what the

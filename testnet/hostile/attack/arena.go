@@ -203,3 +203,6 @@ const (
 	stay  = 500 * time.Millisecond
 	leave = 5 * time.Second
 )
+
+// dripEvery is the time between two bytes of those who drip.
+const dripEvery = time.Second

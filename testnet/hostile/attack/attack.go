@@ -15,6 +15,7 @@ type Attack struct {
 	About string // what is done, in one sentence
 	// Identities and Addresses are how many it takes where nothing else is asked for.
 	Identities, Addresses int
+	PerPrefix             int // how many of the addresses share a /24; 0 is 64
 	Needs                 Needs
 	// Run attacks until ctx ends. An error means that the attack itself could not be
 	// made, not that it was warded off; it calls Arena.Stand when all that it can get is
@@ -44,7 +45,7 @@ type Target struct {
 
 // All returns the attacks in the order in which they are run.
 func All() []Attack {
-	return slices.Concat(frames(), connections(), places(), records(), providers(), services(), noise())
+	return slices.Concat(frames(), connections(), places(), records(), providers(), promises(), services(), noise())
 }
 
 // Named returns the attacks of the given names, in the order of All, and all for none.

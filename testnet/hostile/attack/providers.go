@@ -221,6 +221,12 @@ const given = 4 << 20
 // honestFirst passes requests on to an honest peer, and its answers back, up to a
 // number of bytes. After that the streams stand still.
 func honestFirst(ctx context.Context, a *Arena) error {
+	return passers(ctx, a, given, func(ctx context.Context, _ *bufio.Reader, _ stranger.Stream) error { return hold(ctx) })
+}
+
+// passers pass requests on to an honest peer, and the first bytes of its answers back. What
+// becomes of the rest of a stream is up to a function.
+func passers(ctx context.Context, a *Arena, given int64, rest func(ctx context.Context, rest *bufio.Reader, stream stranger.Stream) error) error {
 	if len(a.Honest) == 0 {
 		return fmt.Errorf("%w: no honest peer", errNothing)
 	}
@@ -228,7 +234,11 @@ func honestFirst(ctx context.Context, a *Arena) error {
 		var left atomic.Int64
 		left.Store(given)
 		return func(ctx context.Context, _ *stranger.Conn, stream stranger.Stream) {
-			a.passOn(ctx, s, stream, &left)
+			if source, end := a.passOn(ctx, s, stream, &left); source != nil {
+				a.Count("streams stalled", 1)
+				_ = rest(ctx, source, stream) // the stream has ended, which is no concern of the attack's
+				end()
+			}
 		}
 	})
 	if err != nil {
@@ -237,29 +247,31 @@ func honestFirst(ctx context.Context, a *Arena) error {
 	return a.provide(ctx, addrs)
 }
 
-func (a *Arena) passOn(ctx context.Context, s *stranger.Stranger, stream stranger.Stream, left *atomic.Int64) {
+// passOn passes answers of an honest peer on until nothing is left to be given, and returns
+// where the others come from, nil if the streams have ended before. The caller calls end.
+func (a *Arena) passOn(ctx context.Context, s *stranger.Stranger, stream stranger.Stream, left *atomic.Int64) (rest *bufio.Reader, end func()) {
 	c, err := s.Dial(ctx, a.Honest[0])
 	if err != nil {
-		return
+		return nil, nil
 	}
-	defer c.End()
 	source, err := c.Open(ctx, exchangeID)
 	if err != nil {
-		return
+		c.End()
+		return nil, nil
 	}
 	go func() { _, _ = io.Copy(source, stream) }() // ends with either stream
 	b := make([]byte, 16<<10)
 	for left.Load() > 0 {
 		n, err := source.Read(b)
-		if err != nil {
-			return
+		if err == nil {
+			_, err = stream.Write(b[:n])
 		}
-		if _, err := stream.Write(b[:n]); err != nil {
-			return
+		if err != nil {
+			c.End()
+			return nil, nil
 		}
 		left.Add(-int64(n))
 		a.Count("bytes given", int64(n))
 	}
-	a.Count("streams stalled", 1)
-	_ = hold(ctx) // it returns nothing but nil
+	return bufio.NewReader(source), c.End
 }

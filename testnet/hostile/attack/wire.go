@@ -57,6 +57,35 @@ func asked(body []byte) (kind byte, id uint64, err error) {
 	return d.Byte(), d.Uvarint(wire.MaxUvarint), d.Err()
 }
 
+// Lacking answers a request for blocks: it lacks all of them.
+func Lacking(body []byte) ([]byte, error) {
+	d := wire.NewDecoder(body)
+	kind, id := d.Byte(), d.Uvarint(wire.MaxUvarint)
+	missing := func(b []byte, position, count uint64) []byte {
+		for _, n := range []uint64{id, position, count} {
+			b = wire.AppendUvarint(b, n)
+		}
+		return b
+	}
+	var b []byte
+	switch kind {
+	case 0x02:
+		d.Bytes(block.IDSize)
+		at := uint64(0)
+		for range d.Uvarint(1024) {
+			at += d.Uvarint(wire.MaxUvarint)
+			count := d.Uvarint(wire.MaxUvarint) + 1
+			b = missing(append(b, 0x83), at, count)
+			at += count
+		}
+	case 0x03:
+		b = missing(append(b, 0x83), 0, d.Uvarint(1024))
+	default:
+		return nil, d.Err()
+	}
+	return wire.AppendUvarint(append(b, 0x84), id), d.Err()
+}
+
 // askTotal asks a peer of how many blocks a root is.
 func askTotal(ctx context.Context, s *stranger.Stranger, at peer.AddrInfo, root block.ID) (int, error) {
 	c, err := s.Dial(ctx, at)

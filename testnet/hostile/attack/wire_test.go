@@ -98,6 +98,12 @@ func TestExchange(t *testing.T) {
 	if lie, err := l.answer(nil); err == nil {
 		t.Errorf("nothing is answered by %x", lie)
 	}
+	if none, err := Lacking(unframe(t, Ranges(6, root, 9))); err != nil || string(none) != "\x83\x06\x00\x09\x84\x06" {
+		t.Errorf("it lacks what RANGES asks for by %x, %v", none, err)
+	}
+	if none, err := Lacking([]byte("\x03\x07\x02")); err != nil || string(none) != "\x83\x07\x00\x02\x84\x07" {
+		t.Errorf("it lacks what BLOCKS asks for by %x, %v", none, err)
+	}
 }
 
 func TestStatesync(t *testing.T) {
