@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,8 +36,8 @@ type schedule struct {
 	copies    []uint8
 	lowest    int // no ordinal below it is free
 	freeBytes int64
-	left      int // not done
-	holders   map[*holder]struct{}
+	left      int           // not done
+	holders   []*holder     // as they joined
 	changed   chan struct{} // closed when an idle provider may find work
 }
 
@@ -47,6 +48,7 @@ type holder struct {
 	leases []*lease // oldest first, which is the one being answered
 	nextID uint64
 	rate   meter
+	lost   int       // ordinals that it said it holds, and then lacked
 	keeps  []request // KEEP requests to be sent with the next message
 }
 
@@ -70,7 +72,6 @@ func newSchedule(index Index, held bitmap, limits Limits) *schedule {
 		index: index, limits: limits,
 		free: newBitmap(n), verifying: newBitmap(n), done: held,
 		copies:  make([]uint8, n),
-		holders: make(map[*holder]struct{}),
 		changed: make(chan struct{}),
 	}
 	for i := range n {
@@ -88,7 +89,7 @@ func (s *schedule) join(p peer.ID, have bitmap, id uint64) *holder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := &holder{peer: p, have: have, nextID: id}
-	s.holders[h] = struct{}{}
+	s.holders = append(s.holders, h)
 	return h
 }
 
@@ -96,7 +97,7 @@ func (s *schedule) join(p peer.ID, have bitmap, id uint64) *holder {
 func (s *schedule) leave(h *holder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.holders, h)
+	s.holders = slices.DeleteFunc(s.holders, func(o *holder) bool { return o == h })
 	for _, l := range h.leases {
 		s.giveBack(l.rest())
 	}
@@ -110,6 +111,13 @@ func (s *schedule) newID(h *holder) uint64 {
 	defer s.mu.Unlock()
 	h.nextID++
 	return h.nextID - 1
+}
+
+// heard is told that bytes came from h that are not a block yet.
+func (s *schedule) heard(h *holder, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h.rate.heard = now
 }
 
 // update replaces what a provider holds.
@@ -325,6 +333,7 @@ func (s *schedule) missing(h *holder, id uint64, from, count int) error {
 			return err
 		}
 		h.have.clear(o)
+		h.lost++
 		if s.copies[o] == 0 && !s.done.has(o) && !s.verifying.has(o) && !s.free.has(o) {
 			s.setFree(o)
 		}
@@ -380,6 +389,13 @@ func (s *schedule) useful(h *holder) bool {
 	return false
 }
 
+// promised reports whether h said that it holds what it then lacked.
+func (s *schedule) promised(h *holder) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return h.lost > 0
+}
+
 // busy reports whether h has leases.
 func (s *schedule) busy(h *holder) bool {
 	s.mu.Lock()
@@ -411,7 +427,7 @@ func (s *schedule) claimOrphans(n int) []int {
 	var picked []int
 	for w := range s.free {
 		orphans := s.free[w]
-		for h := range s.holders {
+		for _, h := range s.holders {
 			orphans &^= h.have[w]
 		}
 		for ; orphans != 0 && len(picked) < n; orphans &= orphans - 1 {

@@ -129,6 +129,70 @@ func TestScheduleTwoThatDrip(t *testing.T) {
 	}
 }
 
+// An idle provider takes over from the slowest one that has something left: not from one that
+// has still to send what others have brought already.
+func TestSchedulePassesOverWhatHasCome(t *testing.T) {
+	limits := DefaultLimits()
+	limits.LeaseMin, limits.LeaseMax = 4<<20, 4<<20
+	s := newSchedule(sizes{1 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20, 1 << 20}, newBitmap(6), limits)
+	all := func() bitmap { return bitmap{0x3f} }
+	now := time.Unix(1e9, 0)
+	first, second := s.join("first", all(), 1), s.join("second", all(), 1)
+	for _, h := range []*holder{first, second} {
+		if _, ok := s.lease(h, block.ID{}, now); !ok {
+			t.Fatalf("no lease for the %s", h.peer)
+		}
+	}
+	for o := range 4 { // which the first was to send, and does not
+		s.copies[o]++
+		s.done.set(o)
+		s.left--
+	}
+	now = now.Add(time.Second)
+	if req, ok := s.lease(s.join("third", all(), 1), block.ID{}, now); !ok || req.spans[0].from < 4 {
+		t.Errorf("the third is to bring %+v, %v", req.spans, ok)
+	}
+}
+
+// Providers that take turns at holding the last block keep it from one that has proved to be
+// fast only for a moment.
+func TestScheduleCrowdThatHoldsTheLastBlock(t *testing.T) {
+	s := newSchedule(sizes{1 << 20, 1 << 20}, newBitmap(2), DefaultLimits())
+	all := func() bitmap { return bitmap{3} }
+	now := time.Unix(1e9, 0)
+	fast := s.join("fast", all(), 1)
+	s.take(1) // not yet
+	if _, ok := s.lease(fast, block.ID{}, now); !ok {
+		t.Fatal("no lease")
+	}
+	now = now.Add(100 * time.Millisecond)
+	if needed, err := s.arrive(fast, 1, 0, 1<<20, now); !needed || err != nil {
+		t.Fatalf("needed: %v, %v", needed, err)
+	}
+	s.verified(0, true)
+	if err := s.end(fast, 1); err != nil {
+		t.Fatal(err)
+	}
+	s.release(1, false)
+	for _, name := range []peer.ID{"one", "other"} {
+		if _, ok := s.lease(s.join(name, all(), 1), block.ID{}, now); !ok {
+			t.Fatalf("no lease for the %s", name)
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	slow := s.join("slow", all(), 1)
+	if _, ok := s.lease(fast, block.ID{}, now); ok {
+		t.Fatal("a third copy at once")
+	}
+	now = now.Add(400 * time.Millisecond)
+	if _, ok := s.lease(slow, block.ID{}, now); ok {
+		t.Error("a third copy for one that has brought nothing")
+	}
+	if _, ok := s.lease(fast, block.ID{}, now); !ok {
+		t.Error("nothing for the fast one")
+	}
+}
+
 // model plays providers and verifiers.
 type model struct {
 	t       *rapid.T
@@ -255,7 +319,7 @@ func (m *model) finish() {
 // check compares what the schedule keeps with what follows from the leases.
 func (m *model) check() {
 	copies := make([]int, len(m.done))
-	for h := range m.s.holders {
+	for _, h := range m.s.holders {
 		for _, l := range h.leases {
 			for _, o := range l.rest() {
 				copies[o]++

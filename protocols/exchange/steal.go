@@ -15,6 +15,13 @@ const (
 	// hopeless is how long one block must seem to take until its provider counts no
 	// more: two that drip would keep it from all others.
 	hopeless = 30 * time.Second
+	// briefly is how long it must be silent at least, seen every graceStep, when somebody
+	// who is faster than that is idle.
+	briefly = 5 * graceStep / 2
+	// farLater is how many times as long a provider must need as another one that is idle.
+	farLater = 4
+	// quiet is how long nothing may come of a block until its provider counts no more.
+	quiet = 3 * time.Second
 )
 
 // takeOver takes the unfinished tail of the slowest provider's leases for h: the
@@ -89,7 +96,7 @@ func (s *schedule) duplicate(h *holder, now time.Time) []int {
 	var bytes int64
 	for _, l := range victim.leases {
 		for _, o := range l.rest() {
-			if s.done.has(o) || s.verifying.has(o) || !h.have.has(o) || !s.mayCopy(o, now) {
+			if s.done.has(o) || s.verifying.has(o) || !h.have.has(o) || !s.mayCopy(h, o, now) {
 				continue
 			}
 			s.copies[o]++
@@ -105,15 +112,23 @@ func (s *schedule) duplicate(h *holder, now time.Time) []int {
 	return picked
 }
 
-// mayCopy reports whether one more provider may bring an ordinal that is leased.
-func (s *schedule) mayCopy(ordinal int, now time.Time) bool {
+// mayCopy reports whether h may bring an ordinal that is leased to others. Of those, such
+// count that will bring it before long, and not far later than h would: a crowd that takes
+// turns at holding the last blocks must not keep them from who could bring them at once.
+func (s *schedule) mayCopy(h *holder, ordinal int, now time.Time) bool {
 	if s.copies[ordinal] < maxCopies {
 		return true
 	}
+	size := s.size(ordinal)
+	most, silence := maxETA, quiet
+	if h.rate.perSecond > 0 {
+		own := farLater * h.rate.eta(size, h.rate.last)
+		most, silence = own+5*meterStep, min(quiet, max(own, briefly))
+	}
 	copies := 0
-	for v := range s.holders {
+	for _, v := range s.holders {
 		for _, l := range v.leases {
-			if _, brings := slices.BinarySearch(l.rest(), ordinal); brings && v.rate.hopes(s.size(ordinal), now) {
+			if _, brings := slices.BinarySearch(l.rest(), ordinal); brings && now.Sub(v.rate.heard) < silence && v.rate.hopes(size, now) && v.rate.eta(size, now) <= most {
 				copies++
 			}
 		}
@@ -129,14 +144,15 @@ func (s *schedule) slowest(h *holder, now time.Time) (*holder, int64, time.Durat
 		most   int64
 		worst  time.Duration
 	)
-	for v := range s.holders {
+	for _, v := range s.holders {
 		if v == h {
 			continue
 		}
 		var bytes int64
 		for _, l := range v.leases {
 			for _, o := range l.rest() {
-				if h.have.has(o) && s.mayCopy(o, now) {
+				// What came twice is no reason to choose somebody who will never send it.
+				if !s.done.has(o) && !s.verifying.has(o) && h.have.has(o) && s.mayCopy(h, o, now) {
 					bytes += s.size(o)
 				}
 			}
@@ -156,7 +172,8 @@ type meter struct {
 	perSecond float64 // bytes
 	since     time.Time
 	bytes     int64
-	last      time.Time // of the last bytes
+	last      time.Time // of the last block
+	heard     time.Time // of the last bytes of one
 }
 
 const (
@@ -166,11 +183,11 @@ const (
 )
 
 // begin starts the clock after a pause that says nothing about the rate.
-func (m *meter) begin(now time.Time) { m.since, m.last, m.bytes = now, now, 0 }
+func (m *meter) begin(now time.Time) { m.since, m.last, m.heard, m.bytes = now, now, now, 0 }
 
 func (m *meter) add(bytes int64, now time.Time) {
 	m.bytes += bytes
-	m.last = now
+	m.last, m.heard = now, now
 	d := now.Sub(m.since)
 	if d < meterStep {
 		return
@@ -193,16 +210,16 @@ func (m *meter) at(now time.Time) float64 {
 	return m.perSecond / (1 + silent.Seconds())
 }
 
-// eta returns how long bytes will take. A provider that has sent nothing yet is
-// given as long as it has been waited for, and five times the usual step; one that
-// went silent is taken to stay silent for as long again, however fast it was.
+// eta returns how long bytes will take. A provider that has sent nothing yet is taken to
+// need as long again as it has been waited for, and for ever after five times the usual
+// step; one that went silent is taken to stay silent for as long again, however fast it was.
 func (m *meter) eta(bytes int64, now time.Time) time.Duration {
 	r := m.at(now)
 	if r <= 0 {
 		if waited := now.Sub(m.last); waited >= 5*meterStep {
 			return maxETA
 		}
-		return 0
+		return max(0, now.Sub(m.last))
 	}
 	eta := min(maxETA, time.Duration(float64(bytes)/r*float64(time.Second)))
 	if silent := now.Sub(m.last); silent >= 5*meterStep {
@@ -212,7 +229,7 @@ func (m *meter) eta(bytes int64, now time.Time) time.Duration {
 }
 
 // hopes reports whether bytes will come before long, as far as is known: a provider that
-// has sent nothing yet is waited for.
+// has sent no block yet is waited for.
 func (m *meter) hopes(bytes int64, now time.Time) bool {
 	if m.perSecond == 0 {
 		return now.Sub(m.last) < hopeless
