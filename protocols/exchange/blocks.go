@@ -117,7 +117,8 @@ func (g *gathering) failed(err error) {
 // askConnected asks connected peers, one after the other, for what is missing.
 // Only the store's error is returned.
 func (g *gathering) askConnected(ctx context.Context) error {
-	for _, info := range g.x.connected() {
+	connected := g.x.connected()
+	for _, info := range connected[:min(len(connected), g.x.cfg.Limits.ConnectedPeers)] {
 		for ids := range slices.Chunk(g.left(), MaxBlocks) {
 			if err := g.ask(ctx, info, ids); err != nil {
 				return err

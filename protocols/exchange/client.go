@@ -25,7 +25,8 @@ type client struct {
 	r       *bufio.Reader
 	clock   *progressReader
 	timeout time.Duration
-	memory  int
+	memory  int // reserved, of which bitmap for what the peer holds
+	bitmap  int
 	stop    func() bool
 }
 
@@ -55,6 +56,25 @@ func (x *Exchange) open(ctx context.Context, info peer.AddrInfo, memory int) (*c
 		memory:  memory,
 		stop:    context.AfterFunc(ctx, func() { _ = stream.Reset() }), // wakes whoever reads or writes
 	}, nil
+}
+
+// reserve takes memory beside what the stream was opened with.
+func (c *client) reserve(memory int) error {
+	if err := c.stream.Scope().ReserveMemory(memory, network.ReservationPriorityAlways); err != nil {
+		return fmt.Errorf("reserve memory: %w", err)
+	}
+	c.memory += memory
+	return nil
+}
+
+// reserveBitmap takes memory for a bitmap of so many ordinals, of which there is one.
+func (c *client) reserveBitmap(total int) error {
+	more := bitmapSize(total) - c.bitmap
+	if more <= 0 {
+		return nil
+	}
+	c.bitmap += more
+	return c.reserve(more)
 }
 
 // close ends the stream. Nothing more is read, so the server is told to stop.
@@ -93,8 +113,7 @@ func (c *client) next() (answer, error) {
 
 // read reads a block's bytes.
 func (c *client) read(b []byte) error {
-	c.clock.needed = true
-	defer func() { c.clock.needed = false }()
+	defer c.clock.part(true)()
 	if _, err := io.ReadFull(c.r, b); err != nil {
 		return fmt.Errorf("read block: %w", stalled(err))
 	}
@@ -103,6 +122,7 @@ func (c *client) read(b []byte) error {
 
 // discard reads past a block that is not needed any more.
 func (c *client) discard(n int) error {
+	defer c.clock.part(false)()
 	if _, err := c.r.Discard(n); err != nil {
 		return fmt.Errorf("read block: %w", stalled(err))
 	}
@@ -121,6 +141,9 @@ func (c *client) have(root block.ID, id uint64) (bitmap, int, error) {
 	if a.kind != tellHave || a.id != id {
 		return nil, 0, hostile("an answer of kind 0x%02x to HAVE", byte(a.kind))
 	}
+	if err := c.reserveBitmap(a.total); err != nil {
+		return nil, 0, err
+	}
 	if a.form != formSome {
 		b := newBitmap(a.total)
 		if a.form == formAll {
@@ -128,6 +151,7 @@ func (c *client) have(root block.ID, id uint64) (bitmap, int, error) {
 		}
 		return b, a.total, nil
 	}
+	defer c.clock.part(false)()
 	raw, err := wire.ReadBytes(c.r, bitmapSize(a.total), nil)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read bitmap: %w", stalled(err))
@@ -190,8 +214,16 @@ type progressReader struct {
 	got     int
 	armed   bool
 
-	needed bool   // what is read is of a block that is needed
-	came   func() // is called for each piece of those; nil for nobody
+	inside bool                     // what is read is of a block, or says what is held
+	needed bool                     // of a block that is needed
+	came   func(n int, needed bool) // is called for each piece of those; nil for nobody
+}
+
+// part says that what is read until the function is called is of a block, which may be
+// needed, or of a bitmap.
+func (p *progressReader) part(needed bool) func() {
+	p.inside, p.needed = true, needed
+	return func() { p.inside, p.needed = false, false }
 }
 
 // rearm begins a new time-out with the next read.
@@ -205,8 +237,8 @@ func (p *progressReader) Read(b []byte) (int, error) {
 		p.armed, p.got = true, 0
 	}
 	n, err := p.stream.Read(b)
-	if n > 0 && p.needed && p.came != nil {
-		p.came()
+	if n > 0 && p.inside && p.came != nil {
+		p.came(n, p.needed)
 	}
 	if p.got += n; p.got >= p.least {
 		p.armed = false

@@ -33,7 +33,12 @@ type download struct {
 // waiter is one call of Fetch.
 type waiter struct {
 	progress chan Progress // buffered, 1: the latest
+
+	// Of its stall clock, which the call itself looks at.
 	since    time.Time
+	mark     int64 // bytes that were there then
+	came     int64 // since then
+	extended int
 }
 
 // join returns the download of root with one more who waits for it, and begins it
@@ -141,34 +146,44 @@ func (d *download) runs(f *fetch) {
 	d.running = f
 }
 
-// still returns how long w has been waiting while nothing came. Waiting for other
-// fetches to end does not count: they have patience of their own.
-func (d *download) still(w *waiter) time.Duration {
+// patient returns how long w still waits for more to come, 0 if it has waited for long
+// enough. Waiting for other fetches to end does not count: they have patience of their own.
+func (d *download) patient(w *waiter, patience time.Duration) time.Duration {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.running == nil {
-		return 0
+	f := d.running
+	d.mu.Unlock()
+	if f == nil {
+		return patience
 	}
-	return min(d.running.still(), time.Since(w.since))
+	left := patience - f.still(w, patience)
+	if left <= 0 && w.extended < extensions && f.roster.hopeful(patience, time.Now()) {
+		w.extended++
+		w.since = time.Now()
+		return patience
+	}
+	return max(0, left)
 }
 
 // await waits for the end of the download, or of ctx, or for patience to run out.
 func (d *download) await(ctx context.Context, w *waiter, progress func(Progress), patience time.Duration) (FetchResult, error) {
 	ended, stall := ctx.Done(), time.NewTimer(patience)
 	defer stall.Stop()
-	for {
+	for gone := false; ; {
 		select {
 		case <-stall.C:
-			if left := patience - d.still(w); left > 0 {
+			if left := d.patient(w, patience); left > 0 {
 				stall.Reset(left)
 				continue
 			}
-			if cause := impatience(patience); !d.leave(w, cause) {
+			if cause := (impatience{patience, w.came}); !d.leave(w, cause) {
 				return FetchResult{Root: d.root}, fmt.Errorf("exchange: fetch %s: %w", d.root, d.running.noProviders(cause))
 			}
-			ended = nil
+			ended, gone = nil, true
 		case p := <-w.progress:
 			progress(p)
+			if !gone {
+				stall.Reset(d.patient(w, patience))
+			}
 		case <-d.done:
 			if d.last != nil {
 				progress(*d.last)

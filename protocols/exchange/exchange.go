@@ -125,6 +125,7 @@ type Exchange struct {
 	peers    streams.Peers
 	turns    *streams.Turns
 	served   streams.Server
+	conduct  *conduct
 
 	joining   sync.Mutex
 	downloads map[block.ID]*download // that run
@@ -143,6 +144,7 @@ func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts 
 		memory:   opts.Memory,
 		peers:    opts.Peers,
 		turns:    opts.Turns,
+		conduct:  newConduct(),
 
 		downloads: map[block.ID]*download{},
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/decube/decube/block"
 )
@@ -74,8 +73,6 @@ type fetch struct {
 	callers *download
 	started time.Time
 	roster  *roster
-	places  *semaphore.Weighted // sessions at a time
-	queued  atomic.Int32        // sessions that wait for a place
 	group   *errgroup.Group
 	stop    context.CancelCauseFunc
 	search  sync.Once
@@ -100,7 +97,10 @@ type fetch struct {
 	// The stall clock, see still.
 	waiting atomic.Bool  // what is missing can come from others only
 	busy    atomic.Int32 // work of our own that is under way
-	moved   atomic.Int64 // when the last bytes of a block came, in ns since started
+	moved   atomic.Int64 // when the clock began anew, in ns since started
+	heard   atomic.Int64 // when the last bytes of a block came, likewise
+	held    atomic.Int64 // bytes of blocks that came, and of those that are on their way
+	most    atomic.Int64 // the most that has been
 }
 
 // Fetch makes the local copy of a snapshot complete and pins it. It finds
@@ -144,8 +144,7 @@ func (x *Exchange) download(ctx context.Context, d *download) (FetchResult, erro
 	}
 	f := &fetch{
 		x: x, root: root, callers: d, started: time.Now(), w: w,
-		roster:  newRoster(),
-		places:  semaphore.NewWeighted(int64(x.cfg.Limits.Peers)),
+		roster:  newRoster(x.cfg.Limits, x.conduct),
 		ready:   make(chan struct{}),
 		buffers: newBuffers(x.cfg.Limits.Blocks),
 		jobs:    make(chan job, runtime.GOMAXPROCS(0)),
@@ -281,10 +280,9 @@ func (f *fetch) plan(ctx context.Context, index Index) (bitmap, error) {
 
 // drop ends the use of m for what it did.
 func (f *fetch) drop(m *member, err error) {
-	if !f.roster.ban(m, err) {
+	if !f.roster.ban(m, outcomeOf(context.Background(), err), err, time.Now()) {
 		return
 	}
 	f.x.log.Warn("provider dropped", "peer", m.info.ID.String(), "root", f.root.String(), "err", err)
 	f.x.observer.Dropped(m.info.ID, err)
-	f.roster.endSession(m, err)
 }

@@ -38,10 +38,13 @@ type Limits struct {
 
 	// Fetches is the most fetches at a time; further ones wait.
 	Fetches int
-	// Peers is the most providers used by one fetch at a time.
-	Peers int
-	// ConnectedPeers is the most peers that are asked because they happen to be
-	// connected, before and beside those that the search returns.
+	// Peers is the most providers used by one fetch at a time, and PeersPerPrefix how many
+	// of one prefix (IPv4 /24, IPv6 /48) while those of others wait.
+	Peers, PeersPerPrefix int
+	// Probes is the most peers at a time that are asked whether they hold the root.
+	Probes int
+	// ConnectedPeers is how many peers that only happen to be connected have to answer
+	// until no more of them are asked, once somebody serves.
 	ConnectedPeers int
 	// Blocks is the most blocks of one fetch in memory, from their first byte
 	// until they are stored. It must exceed Peers.
@@ -55,19 +58,24 @@ type Limits struct {
 	Lookups int
 	// DialTimeout bounds connecting to a provider and opening a stream.
 	DialTimeout time.Duration
+	// DialPatience, HavePatience and Quiet are how long a peer may take to be connected,
+	// to answer whether it holds the root, and to send the next MinProgress bytes of what it
+	// was asked for, while others wait for its turn.
+	DialPatience, HavePatience, Quiet time.Duration
 	// Retries is how often a provider is tried again after a failure that may
 	// pass, with a delay that doubles from RetryDelay.
 	Retries    int
 	RetryDelay time.Duration
 	// SearchDelay is the pause before the second search; it doubles up to 30 s.
 	SearchDelay time.Duration
-	// HedgeDelay is how long a provider may take over a block of the manifest
-	// before another is asked as well; it doubles up to 30 s.
+	// HedgeDelay is how long it takes until another provider is asked for a single block
+	// as well while nothing comes of it, and until another has a place while no block at
+	// all has come. While something comes it is a second, which doubles up to 30 s.
 	HedgeDelay time.Duration
 	// OfflineGrace is how long a fetch goes on while no peer at all is connected.
 	OfflineGrace time.Duration
-	// Patience is how long a call waits for a fetch while no byte comes of a block that
-	// is needed, unless it says otherwise. Time that the store takes, and waiting for
+	// Patience is how long a call waits for a fetch while no needed block comes, and of
+	// such less than 64 KiB in 15 s, unless it says otherwise. Time that the store takes, and waiting for
 	// other fetches, does not count. It is also how long a connected peer may take over
 	// a single block before the next one is asked.
 	Patience time.Duration
@@ -99,16 +107,21 @@ func DefaultLimits() Limits {
 
 		Fetches:        4,
 		Peers:          16,
+		PeersPerPrefix: 2,
+		Probes:         32,
 		ConnectedPeers: 16,
 		Blocks:         48,
 		LeaseMin:       4 << 20,
 		LeaseMax:       16 << 20,
 		Lookups:        8,
 		DialTimeout:    15 * time.Second,
+		DialPatience:   5 * time.Second,
+		HavePatience:   2 * time.Second,
+		Quiet:          3 * time.Second,
 		Retries:        4,
 		RetryDelay:     250 * time.Millisecond,
 		SearchDelay:    time.Second,
-		HedgeDelay:     time.Second,
+		HedgeDelay:     250 * time.Millisecond,
 		OfflineGrace:   10 * time.Second,
 		Patience:       time.Minute,
 		HaveRefresh:    5 * time.Second,
@@ -150,7 +163,9 @@ func (c Config) Validate() error {
 		"streams": int64(l.Streams), "streams per peer": int64(l.StreamsPerPeer), "requests": int64(l.Requests),
 		"read ahead": int64(l.ReadAhead), "cached roots": int64(l.CachedRoots), "cached ordinals": int64(l.CachedOrdinals),
 		"request timeout": int64(l.RequestTimeout), "idle timeout": int64(l.IdleTimeout),
-		"fetches": int64(l.Fetches), "peers": int64(l.Peers), "blocks": int64(l.Blocks), "lookups": int64(l.Lookups),
+		"fetches": int64(l.Fetches), "peers": int64(l.Peers),
+		"peers per prefix": int64(l.PeersPerPrefix), "probes": int64(l.Probes), "dial patience": int64(l.DialPatience),
+		"have patience": int64(l.HavePatience), "quiet": int64(l.Quiet), "blocks": int64(l.Blocks), "lookups": int64(l.Lookups),
 		"dial timeout": int64(l.DialTimeout), "retry delay": int64(l.RetryDelay), "search delay": int64(l.SearchDelay),
 		"hedge delay": int64(l.HedgeDelay), "offline grace": int64(l.OfflineGrace), "patience": int64(l.Patience), "have refresh": int64(l.HaveRefresh),
 		"stall timeout": int64(l.StallTimeout), "min progress": int64(l.MinProgress), "lease min": l.LeaseMin,

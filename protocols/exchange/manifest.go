@@ -118,7 +118,7 @@ func (f *fetch) ask(ctx context.Context, l line, id block.ID) brought {
 	if l.wants == nil {
 		b, info, err := f.x.lookUp(ctx, id)
 		if err == nil {
-			f.offer(ctx, info) // it may have the rest
+			f.offer(ctx, found, info) // it may have the rest
 		}
 		return brought{b: b, err: err}
 	}

@@ -65,9 +65,10 @@ func (f *fetch) lookUp(ctx context.Context, ordinals []int) (int, error) {
 			b, info, err := f.x.lookUp(ctx, id)
 			good := err == nil
 			if good {
-				m := f.roster.add(info)
+				m := f.roster.add(f.x.sight(info, found), time.Now())
 				good = f.accept(ctx, goodBlock{b: b}, m)
-				f.offer(ctx, info) // it may have more
+				f.held.Add(int64(b.Len()))
+				f.offer(ctx, found, info) // it may have more
 			}
 			f.sched.release(o, good)
 			if good {

@@ -46,6 +46,7 @@ func (b *buffers) put(buf []byte) { b.free <- buf[:cap(buf)] }
 type job struct {
 	ordinal int
 	data    []byte // a buffer
+	counted int64  // of it, for the stall clock
 	from    *member
 }
 
@@ -67,6 +68,7 @@ func (f *fetch) verify(ctx context.Context) error {
 			b, err := block.Check(id, j.data)
 			if err != nil {
 				f.buffers.put(j.data)
+				f.held.Add(-j.counted)
 				f.sched.verified(j.ordinal, false)
 				f.drop(j.from, hostile("%w", err))
 				continue
@@ -90,7 +92,7 @@ func (f *fetch) accept(ctx context.Context, g goodBlock, from *member) bool {
 	f.blocks.Add(1)
 	f.bytes.Add(int64(g.b.Len()))
 	f.progressed()
-	f.roster.credit(from, g.b.Len())
+	f.roster.credit(from, g.b.Len(), time.Now())
 	return true
 }
 

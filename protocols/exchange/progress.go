@@ -55,11 +55,11 @@ func (f *fetch) providers() []ProviderResult {
 	f.roster.mu.Lock()
 	defer f.roster.mu.Unlock()
 	var all []ProviderResult
-	for _, m := range f.roster.order {
-		if m.blocks == 0 && m.standing != banned && m.standing != holding {
+	for _, m := range f.roster.table.order {
+		if m.blocks == 0 && !m.dropped && m.standing != holding {
 			continue
 		}
-		r := ProviderResult{Peer: m.info.ID, Blocks: m.blocks, Bytes: m.bytes, Err: m.err, Dropped: m.standing == banned}
+		r := ProviderResult{Peer: m.info.ID, Blocks: m.blocks, Bytes: m.bytes, Err: m.err, Dropped: m.dropped}
 		if m.holder != nil {
 			r.Rate = f.sched.rate(m.holder)
 		}

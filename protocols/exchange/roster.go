@@ -1,51 +1,79 @@
 package exchange
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// standing is how far a fetch has come with a peer.
+// standing is how far a fetch has come with a peer, from the best to the worst.
 type standing uint8
 
 const (
-	waiting standing = iota // for a place, or for the answer to HAVE
+	holding standing = iota // it holds the root
+	waiting                 // for a probe, or for the answer to HAVE
 	lacking                 // it answered that it lacks the root or the index
 	failing                 // it could not be reached, or failed too often
-	holding                 // it holds the root
 	banned                  // it broke the protocol or stalled
 )
 
-// member is a peer that a fetch knows of. Its fields are guarded by the roster.
+// member is a peer that a fetch knows of. Its fields are guarded by the roster, but for those
+// that a session counts in.
 type member struct {
 	info     peer.AddrInfo
+	at       origin
+	burden   int // how much peers of its prefix have stalled and lied
+	rank     rank
+	seq      int // which came first
+	phase    phase
 	standing standing
-	stalled  bool // banned for that only: it may have another chance
-	running  bool
-	answers  int // HAVE answers, to try again only what may have changed
 	err      error
-	retryAt  time.Time
 
-	blocks int64
-	bytes  int64
-	holder *holder
+	delivered bool      // good blocks, here or before, and has not stalled since
+	shunned   time.Time // until then it is asked after all others
+	lied      bool      // or not at all
+	dropped   bool      // for what it did, and has brought nothing since
+	heard     bool      // it has answered whether it holds the root
+	busy      bool      // it answered last that it is busy
+	tries     int       // probes that came to nothing
+	failures  int       // in a row
+	lacks     int       // how often it lacked what it was asked for
+	losses    int       // places that it had to give up
+	retryAt   time.Time
+
+	answers int // to HAVE, to try again only what may have changed
+	blocks  int64
+	bytes   int64
+	holder  *holder
 
 	// Of the session that runs now.
-	since time.Time       // when its last block was verified, or it began
-	drop  func(error)     // ends it with a cause
-	wants chan want       // single blocks it is to bring before leases begin
-	gone  <-chan struct{} // closed at its end
+	began   time.Time // its phase
+	brought time.Time // its last block was verified, or it got its place
+	ended   bool      // it is to end, for a cause
+	cause   error
+	pace    pace
+	drop    func(error)     // ends it with a cause
+	wants   chan want       // single blocks it is to bring before leases begin
+	gone    <-chan struct{} // closed at its end
+
+	sent atomic.Int64 // bytes that count as an answer
+	owes atomic.Bool  // it has been asked for something, and is to act
+	part int64        // of sent, bytes of a needed block that is not complete; the session's own
 }
 
-// roster holds the peers that a fetch knows of.
+func (m *member) probing() bool { return m.phase == dialling || m.phase == asking }
+func (m *member) running() bool { return m.probing() || m.phase == placed }
+
+// roster holds the peers that a fetch knows of: a table of them, and what sessions and others
+// wait for.
 type roster struct {
 	mu       sync.Mutex
-	members  map[peer.ID]*member
-	order    []*member
+	table    *table
 	changed  chan struct{}
 	found    int
 	searches int
@@ -53,94 +81,125 @@ type roster struct {
 	cause    error // why the last search ended early, if it did
 }
 
-func newRoster() *roster {
-	return &roster{members: make(map[peer.ID]*member), changed: make(chan struct{})}
+func newRoster(limits Limits, c *conduct) *roster {
+	return &roster{table: newTable(limits, c), changed: make(chan struct{})}
 }
 
-// offer adds a peer, and returns it when a session with it should begin.
-func (r *roster) offer(info peer.AddrInfo, now time.Time) *member {
+// sighting is a peer that may be asked, and why.
+type sighting struct {
+	info peer.AddrInfo
+	at   origin
+	rank rank
+}
+
+// offer adds peers and returns what is to be done then.
+func (r *roster) offer(now time.Time, peers ...sighting) moves {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.members[info.ID] == nil && len(r.order) >= maxMembers && !r.forget() {
-		return nil
+	for _, p := range peers {
+		r.table.offer(p.info, p.at, p.rank, now)
 	}
-	m := r.join(info)
-	for _, a := range info.Addrs {
-		if !slices.ContainsFunc(m.info.Addrs, a.Equal) && len(m.info.Addrs) < maxAddrs {
-			m.info.Addrs = append(slices.Clip(m.info.Addrs), a)
-		}
-	}
-	if m.running || now.Before(m.retryAt) {
-		return nil
-	}
-	if m.standing == banned {
-		if !m.stalled || r.servingLocked() > 0 {
-			return nil
-		}
-		m.standing = waiting // there is nobody better
-	}
-	m.running = true
-	return m
+	return r.decide(now)
 }
 
-// forget makes room for another peer: the one that has been known for the longest of
-// those that have no session and have brought nothing is new again when it is found
-// again. r.mu is held.
-func (r *roster) forget() bool {
-	i := slices.IndexFunc(r.order, func(m *member) bool { return !m.running && m.blocks == 0 })
-	if i < 0 {
+// decide returns what is to be done. r.mu is held.
+func (r *roster) decide(now time.Time) moves {
+	out := r.table.decide(now)
+	for _, e := range out.end {
+		if e.m.drop != nil {
+			e.m.drop(e.err)
+		}
+	}
+	for _, m := range out.begin {
+		m.drop, m.holder, m.gone = nil, nil, nil
+		m.wants = make(chan want)
+	}
+	return out
+}
+
+// tick looks at what has come, and returns what is to be done, and who has been heard of.
+func (r *roster) tick(now time.Time) (moves, []*holder) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.table.look(now)
+	var heard []*holder
+	for _, m := range r.table.order {
+		if m.phase == placed && m.holder != nil && m.pace.quiet(now) == 0 {
+			heard = append(heard, m.holder)
+		}
+	}
+	return r.decide(now), heard
+}
+
+// beginSession notes how m's session is ended and when it has, and ends it if that has been
+// decided already.
+func (r *roster) beginSession(m *member, end func(error), gone <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m.drop, m.gone = end, gone
+	if m.ended {
+		end(m.cause)
+	}
+}
+
+// located notes where m turned out to be when it was connected.
+func (r *roster) located(m *member, at origin, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked++
+	r.table.located(m, at, now)
+}
+
+// admit notes that m holds the root, and reports whether it has a place.
+func (r *roster) admit(m *member, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.table.admit(m, now) {
 		return false
 	}
-	delete(r.members, r.order[i].info.ID)
-	r.order = slices.Delete(r.order, i, i+1)
+	r.wake()
 	return true
 }
 
-const (
-	// maxMembers bounds the peers that one fetch remembers.
-	maxMembers = 1024
-	// maxAddrs bounds the addresses remembered of each.
-	maxAddrs = 32
-)
-
-// ended notes the end of m's session.
-func (r *roster) ended(m *member, to standing, err error, retryAt time.Time) {
+// ended notes the end of m's session and returns what is to be done then.
+func (r *roster) ended(m *member, how outcome, err error, now time.Time) moves {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m.running, m.retryAt, m.since = false, retryAt, time.Time{}
-	if m.standing != banned {
-		m.standing, m.err = to, err
+	m.drop = nil
+	r.table.leave(m, how, err, now)
+	r.wake()
+	return r.decide(now)
+}
+
+// ban ends the use of m for what it did, and reports whether that is new.
+func (r *roster) ban(m *member, how outcome, err error, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.table.ban(m, how, err, now) {
+		return false
+	}
+	if m.drop != nil {
+		m.drop(err)
 	}
 	r.wake()
+	return true
 }
 
-// beginSession notes how m's session is ended and when it has; it reports whether
-// m may have one.
-func (r *roster) beginSession(m *member, end func(error), gone <-chan struct{}) bool {
+// credit notes a verified block of m.
+func (r *roster) credit(m *member, bytes int, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m.drop, m.holder, m.gone, m.since = end, nil, gone, time.Now()
-	m.wants = make(chan want)
-	return m.standing != banned
+	r.table.credit(m, bytes, now)
 }
 
-// endSession ends m's session with a cause.
-func (r *roster) endSession(m *member, cause error) {
-	r.mu.Lock()
-	end := m.drop
-	r.mu.Unlock()
-	if end != nil {
-		end(cause)
-	}
-}
-
-// failed notes a failure that may pass.
-func (r *roster) failed(m *member, err error) {
+// add returns the member for a peer that brought a block without a session.
+func (r *roster) add(s sighting, now time.Time) *member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m.standing != banned {
-		m.standing, m.err = waiting, err
+	if m := r.table.offer(s.info, s.at, s.rank, now); m != nil {
+		return m
 	}
+	return &member{info: s.info, at: s.at} // one that is not remembered
 }
 
 // infoOf returns where m can be reached.
@@ -150,12 +209,6 @@ func (r *roster) infoOf(m *member) peer.AddrInfo {
 	return m.info
 }
 
-func (r *roster) bytesOf(m *member) int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return m.bytes
-}
-
 // wantsOf returns where m's session hears of single blocks.
 func (r *roster) wantsOf(m *member) <-chan want {
 	r.mu.Lock()
@@ -163,39 +216,22 @@ func (r *roster) wantsOf(m *member) <-chan want {
 	return m.wants
 }
 
+// useless returns why m gives up its place that holds nothing which is missing: whoever has
+// said that it does, and brought nothing, was waited for in vain.
+func (r *roster) useless(m *member, promised bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if promised && !m.brought.After(m.began) {
+		return errEmpty
+	}
+	return errUseless
+}
+
 // setHolder links m to its place in the schedule.
 func (r *roster) setHolder(m *member, h *holder) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m.holder, m.err = h, nil
-}
-
-// answered notes that m holds the root.
-func (r *roster) answered(m *member) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m.answers++
-	m.standing = holding
-	r.wake()
-}
-
-// noteAsked counts a peer that a stream could be opened to.
-func (r *roster) noteAsked() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.asked++
-}
-
-// ban marks m as not to be asked again, and reports whether that is new.
-func (r *roster) ban(m *member, err error) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if m.standing == banned {
-		return false
-	}
-	m.standing, m.err, m.stalled = banned, err, !isHostile(err)
-	r.wake()
-	return true
 }
 
 func (r *roster) wake() {
@@ -221,70 +257,42 @@ type line struct {
 func (r *roster) pick(tried map[*member]int) (line, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, m := range r.order {
-		if m.standing == holding && m.running && tried[m] < m.answers {
-			tried[m] = m.answers
-			return line{wants: m.wants, gone: m.gone}, true
-		}
+	m := r.table.first(func(m *member) bool { return m.serves() && !m.ended && tried[m] < m.answers }, func(m, o *member) int {
+		return firstOf(before(m.delivered, o.delivered), m.seq-o.seq)
+	})
+	if m == nil {
+		return line{}, false
 	}
-	return line{}, false
+	tried[m] = m.answers
+	return line{wants: m.wants, gone: m.gone}, true
 }
 
-// serving counts the members that hold the root and have a session.
-func (r *roster) serving() int {
+// serves reports whether m holds the root and has a place.
+func (m *member) serves() bool { return m.phase == placed && m.standing == holding }
+
+// serving counts the members that hold the root and have a place.
+func (r *roster) serving() int { return r.count((*member).serves) }
+
+// running counts the members that have a session.
+func (r *roster) running() int { return r.count((*member).running) }
+
+// queued counts the members that wait for a place.
+func (r *roster) queued() int { return r.count(func(m *member) bool { return m.phase == ready }) }
+
+func (r *roster) count(which func(*member) bool) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.servingLocked()
-}
-
-func (r *roster) servingLocked() int {
-	n := 0
-	for _, m := range r.order {
-		if m.running && m.standing == holding {
+	for _, m := range r.table.order {
+		if which(m) {
 			n++
 		}
 	}
 	return n
 }
 
-// running counts the members that have a session or wait for one.
-func (r *roster) running() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := 0
-	for _, m := range r.order {
-		if m.running {
-			n++
-		}
-	}
-	return n
-}
-
-// idlest returns the member whose session has been without a block for the longest, at
-// least since before, or nil. That is noted as if it had brought one.
-func (r *roster) idlest(before time.Time) (idlest *member) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range r.order {
-		if !m.since.IsZero() && m.since.Before(before) {
-			idlest, before = m, m.since
-		}
-	}
-	if idlest != nil {
-		idlest.since = time.Now()
-	}
-	return idlest
-}
-
-// credit notes a verified block of m.
-func (r *roster) credit(m *member, bytes int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m.blocks++
-	m.bytes += int64(bytes)
-	if !m.since.IsZero() { // the block may have come without a session
-		m.since = time.Now()
-	}
+// hopeful reports whether somebody who brought blocks in this fetch may bring more.
+func (r *roster) hopeful(patience time.Duration, now time.Time) bool {
+	return r.count(func(m *member) bool { return m.hopeful(patience, now) }) > 0
 }
 
 // failures lists the last failure of each member, and what those brought that were
@@ -293,33 +301,24 @@ func (r *roster) failures() []PeerFailure {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var all []PeerFailure
-	for _, m := range r.order {
+	for _, m := range r.table.order {
 		switch {
 		case m.err != nil:
 			all = append(all, PeerFailure{Peer: m.info.ID, Err: m.err})
 		case m.answers > 0:
-			all = append(all, PeerFailure{Peer: m.info.ID, Err: fmt.Errorf("brought %s and then nothing more", plural(int(m.blocks), "block", "blocks"))})
+			all = append(all, PeerFailure{Peer: m.info.ID, Err: errors.New(m.about())})
 		}
 	}
 	return all
 }
 
-// add returns the member for a peer that brought a block without a session.
-func (r *roster) add(info peer.AddrInfo) *member {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.join(info)
-}
-
-// join returns the member for a peer, new where there was none. r.mu is held.
-func (r *roster) join(info peer.AddrInfo) *member {
-	m := r.members[info.ID]
-	if m == nil {
-		m = &member{info: info}
-		r.members[info.ID] = m
-		r.order = append(r.order, m)
+// about says what m does.
+func (m *member) about() string {
+	brought := "brought " + plural(int(m.blocks), "block", "blocks")
+	if m.phase == placed && m.pace.owing && m.pace.rate > 0 {
+		return fmt.Sprintf("%s, and sends %.0f bytes a second of the next", brought, m.pace.rate)
 	}
-	return m
+	return brought + " and then nothing more"
 }
 
 // searched notes the end of a search.
@@ -343,4 +342,45 @@ func (r *roster) tally() (found, searches, asked int, failure error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.found, r.searches, r.asked, r.cause
+}
+
+// outcome is how a session ended.
+type outcome uint8
+
+const (
+	over    outcome = iota // with the fetch
+	held                   // it holds the root, and there is no place for it
+	yielded                // it gave up its place
+	moved                  // it gave up its place to another network
+	lacked                 // what it was asked for
+	failed                 // in a way that may pass
+	refused                // it is busy
+	stuck                  // it was waited for in vain
+	lied                   // it sent what it must not
+)
+
+// outcomeOf classifies the end of a session.
+func outcomeOf(ctx context.Context, err error) outcome {
+	var c code
+	switch {
+	case ctx.Err() != nil, err == nil:
+		return over
+	case isHostile(err):
+		return lied
+	case errors.Is(err, errStalled):
+		return stuck
+	case errors.Is(err, errHeld):
+		return held
+	case errors.Is(err, errCrowded):
+		return moved
+	case errors.Is(err, errTooSlow), errors.Is(err, errSlow):
+		return yielded
+	case errors.Is(err, errUseless):
+		return lacked
+	case errors.As(err, &c) && c == codeBusy:
+		return refused
+	case errors.As(err, &c) && c != codeFailed:
+		return lacked
+	}
+	return failed
 }

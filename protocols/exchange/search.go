@@ -31,8 +31,8 @@ func (f *fetch) startSearch(ctx context.Context) {
 func (f *fetch) searching(ctx context.Context) error {
 	delay := f.x.cfg.Limits.SearchDelay
 	for {
-		f.offer(ctx, f.callers.known()...)
-		f.offer(ctx, f.x.connected()...)
+		f.offer(ctx, named, f.callers.known()...)
+		f.offer(ctx, connected, f.x.connected()...)
 		f.searchOnce(ctx)
 		if err := f.pause(ctx, delay); err != nil {
 			return err
@@ -43,18 +43,18 @@ func (f *fetch) searching(ctx context.Context) error {
 
 func (f *fetch) searchOnce(ctx context.Context) {
 	var failure error
-	found := 0
+	number := 0
 	for info, err := range f.x.finder.FindProviders(ctx, f.root) {
 		if err != nil {
 			failure = err
 			continue
 		}
 		if info.ID != f.x.host.ID() {
-			found++
-			f.offer(ctx, info)
+			number++
+			f.offer(ctx, found, info)
 		}
 	}
-	f.roster.searched(found, failure)
+	f.roster.searched(number, failure)
 }
 
 // pause waits for delay, or less when the last provider has gone, or a caller names
@@ -84,25 +84,41 @@ func (f *fetch) pause(ctx context.Context, delay time.Duration) error {
 	}
 }
 
-// offer begins a session with each of the peers, as far as there is none.
-func (f *fetch) offer(ctx context.Context, peers ...peer.AddrInfo) {
-	for _, info := range peers {
-		if m := f.roster.offer(info, time.Now()); m != nil {
-			f.group.Go(func() error {
-				f.attend(ctx, m)
-				return nil
-			})
-		}
+// offer tells the roster of peers, and carries out what it decides.
+func (f *fetch) offer(ctx context.Context, r rank, peers ...peer.AddrInfo) {
+	seen := make([]sighting, len(peers))
+	for i, info := range peers {
+		seen[i] = f.x.sight(info, r)
 	}
+	f.carryOut(ctx, f.roster.offer(time.Now(), seen...))
+}
+
+// carryOut begins sessions, unless the fetch is over. Those that are to end have been told
+// already.
+func (f *fetch) carryOut(ctx context.Context, todo moves) {
+	if ctx.Err() != nil {
+		return
+	}
+	for _, m := range todo.begin {
+		f.group.Go(func() error {
+			f.attend(ctx, m)
+			return nil
+		})
+	}
+}
+
+// sight looks where a peer is: where it is connected from, or else says that it is.
+func (x *Exchange) sight(info peer.AddrInfo, r rank) sighting {
+	if conns := x.host.Network().ConnsToPeer(info.ID); len(conns) > 0 {
+		return sighting{info, originOf(info.ID, conns[0].RemoteMultiaddr()), r}
+	}
+	return sighting{info, originSaid(info.ID, info.Addrs), r}
 }
 
 // connected returns peers that are connected and speak the protocol.
 func (x *Exchange) connected() []peer.AddrInfo {
 	var infos []peer.AddrInfo
 	for _, p := range x.host.Network().Peers() {
-		if len(infos) == x.cfg.Limits.ConnectedPeers {
-			break
-		}
 		if x.host.Network().Connectedness(p) != network.Connected {
 			continue
 		}
@@ -113,39 +129,29 @@ func (x *Exchange) connected() []peer.AddrInfo {
 	return infos
 }
 
-// watch gives up when there is nobody to fetch from, and sees to it that those who wait
-// for a place get one. Each caller has its own patience beside that.
+// watch has the roster look now and then at what comes, and gives up when there is nobody to
+// fetch from. Each caller has its own patience beside that.
 func (f *fetch) watch(ctx context.Context) error {
 	limits := f.x.cfg.Limits
 	step := time.NewTicker(min(graceStep, limits.OfflineGrace))
 	defer step.Stop()
-	roomy := time.Now() // when nobody had to wait for a place, or one was cleared
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-step.C:
 		}
-		if f.queued.Load() == 0 || time.Since(roomy) > limits.StallTimeout && f.clearPlace() {
-			roomy = time.Now()
+		now := time.Now()
+		todo, heard := f.roster.tick(now)
+		f.carryOut(ctx, todo)
+		for _, h := range heard { // only of sessions that fetch by the schedule
+			f.sched.heard(h, now)
 		}
 		alone := len(f.x.host.Network().Peers()) == 0 && f.roster.running() == 0
-		if alone && f.still() >= limits.OfflineGrace {
+		if alone && f.silent() >= limits.OfflineGrace {
 			f.stop(f.noProviders(fmt.Errorf("not connected to any peer for %v", limits.OfflineGrace)))
 		}
 	}
-}
-
-// clearPlace ends the session that has been without a block for the longest, if that is
-// StallTimeout at least, and reports whether there was one. Those that send just fast
-// enough not to be stalled could keep all others out for ever. It is one at a time, so
-// that of many that share a slow line most go on with the blocks that they have begun.
-func (f *fetch) clearPlace() bool {
-	m := f.roster.idlest(time.Now().Add(-f.x.cfg.Limits.StallTimeout))
-	if m != nil {
-		f.roster.endSession(m, errTooSlow)
-	}
-	return m != nil
 }
 
 // noProviders says what was tried.

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -18,85 +17,47 @@ const (
 	lackingPause = 5 * time.Second
 )
 
-// What ends a session that keeps another one waiting for its place.
-var (
-	errUseless = errors.New("holds nothing that is missing")
-	errTooSlow = errors.New("brought no block for so long that another peer gets its turn")
-)
-
-// attend keeps a session with m going until it is of no more use.
+// attend has one session with m.
 func (f *fetch) attend(ctx context.Context, m *member) {
-	f.queued.Add(1)
-	err := f.places.Acquire(ctx, 1)
-	f.queued.Add(-1)
-	if err != nil {
-		f.roster.ended(m, waiting, nil, time.Time{})
-		return
-	}
-	defer f.places.Release(1)
-	limits := f.x.cfg.Limits
-	for attempt := 0; ; attempt++ {
-		before := f.roster.bytesOf(m)
-		err := f.attempt(ctx, m)
-		again := time.Now().Add(lackingPause)
-		var c code
-		switch {
-		case ctx.Err() != nil, err == nil:
-			f.roster.ended(m, waiting, nil, time.Time{})
-			return
-		case isHostile(err), errors.Is(err, errStalled):
-			f.drop(m, err)
-			f.roster.ended(m, banned, err, again)
-			return
-		case errors.As(err, &c) && c != codeBusy && c != codeFailed, errors.Is(err, errUseless), errors.Is(err, errTooSlow):
-			f.roster.ended(m, lacking, err, again)
-			return
-		}
-		if f.roster.bytesOf(m) > before {
-			attempt = 0
-		}
-		if attempt >= limits.Retries {
-			f.roster.ended(m, failing, err, again)
-			return
-		}
-		f.roster.failed(m, err)
-		select {
-		case <-time.After(limits.RetryDelay << min(attempt, 16)):
-		case <-ctx.Done():
-		}
-	}
-}
-
-// attempt runs one session, which drop can end with a cause of its own.
-func (f *fetch) attempt(ctx context.Context, m *member) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	own, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if !f.roster.beginSession(m, cancel, ctx.Done()) {
-		return hostile("dropped")
+	f.roster.beginSession(m, cancel, own.Done())
+	err := f.session(own, m)
+	f.held.Add(-m.part)
+	m.part = 0
+	if cause := context.Cause(own); cause != nil && ctx.Err() == nil {
+		err = cause // it was ended for
 	}
-	err := f.session(ctx, m)
-	if cause := context.Cause(ctx); isHostile(cause) || errors.Is(cause, errTooSlow) {
-		return cause
+	how := outcomeOf(ctx, err)
+	if how == lied || how == stuck {
+		f.drop(m, err)
 	}
-	return err
+	cancel(nil) // before another session of m may begin
+	f.carryOut(ctx, f.roster.ended(m, how, err, time.Now()))
 }
 
-// session fetches from m until everything is done or something fails.
+// session asks m whether it holds the root, and if there is a place for it fetches from m
+// until everything is done or something fails.
 func (f *fetch) session(ctx context.Context, m *member) error {
-	c, err := f.x.open(ctx, f.roster.infoOf(m), block.MaxSize)
+	c, err := f.x.open(ctx, f.roster.infoOf(m), headerBuffer)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	c.clock.came = f.progressed
-	f.roster.noteAsked()
+	c.clock.came = func(n int, needed bool) { f.came(m, n, needed) }
+	f.roster.located(m, originOf(m.info.ID, c.stream.Conn().RemoteMultiaddr()), time.Now())
 	const first = 1
 	have, total, err := c.have(f.root, first)
 	if err != nil {
 		return err
 	}
-	f.roster.answered(m)
-	next, err := f.bringManifest(ctx, c, f.roster.wantsOf(m), first+1)
+	if !f.roster.admit(m, time.Now()) {
+		return errHeld
+	}
+	if err := c.reserve(block.MaxSize); err != nil {
+		return err
+	}
+	next, err := f.bringManifest(ctx, c, m, first+1)
 	if err != nil {
 		return err
 	}
@@ -109,16 +70,29 @@ func (f *fetch) session(ctx context.Context, m *member) error {
 	return f.work(ctx, c, m, h)
 }
 
+// came notes that bytes of an answer came from m, which may be of a block that is needed.
+func (f *fetch) came(m *member, n int, needed bool) {
+	m.sent.Add(int64(n))
+	if needed {
+		m.part += int64(n)
+		f.held.Add(int64(n))
+		f.heard.Store(int64(time.Since(f.started)))
+	}
+}
+
 // bringManifest brings single blocks until the manifest is complete. It returns
 // the next request ID.
-func (f *fetch) bringManifest(ctx context.Context, c *client, wants <-chan want, id uint64) (uint64, error) {
+func (f *fetch) bringManifest(ctx context.Context, c *client, m *member, id uint64) (uint64, error) {
+	wants := f.roster.wantsOf(m)
 	for {
+		m.owes.Store(false)
 		select {
 		case <-f.ready:
 			return id, nil
 		case <-ctx.Done():
 			return id, ctx.Err()
 		case w := <-wants:
+			m.owes.Store(true)
 			r := brought{err: errNobody}
 			err := c.blocks(id, []block.ID{w.id}, func(_ int, b block.Block) error {
 				r = brought{b: b}
@@ -128,9 +102,10 @@ func (f *fetch) bringManifest(ctx context.Context, c *client, wants <-chan want,
 				return id, err
 			}
 			w.reply <- r
+			m.part = 0 // it counts, whether or not another brought the block before
 			id++
-			if r.err != nil && f.queued.Load() > 0 {
-				return id, errUseless
+			if r.err != nil && f.roster.queued() > 0 {
+				return id, f.roster.useless(m, true)
 			}
 		}
 	}
@@ -140,6 +115,7 @@ func (f *fetch) bringManifest(ctx context.Context, c *client, wants <-chan want,
 func (f *fetch) work(ctx context.Context, c *client, m *member, h *holder) error {
 	refreshed := time.Now()
 	for {
+		m.owes.Store(true)
 		for {
 			req, more := f.sched.lease(h, f.root, time.Now())
 			if !more {
@@ -160,14 +136,16 @@ func (f *fetch) work(ctx context.Context, c *client, m *member, h *holder) error
 			}
 			continue
 		}
+		m.owes.Store(false)
 		if done, err := f.rest(ctx); done || err != nil {
 			return err
 		}
-		if f.queued.Load() > 0 && !f.sched.useful(h) {
-			return errUseless
+		if f.roster.queued() > 0 && !f.sched.useful(h) {
+			return f.roster.useless(m, f.sched.promised(h))
 		}
 		if time.Since(refreshed) >= f.x.cfg.Limits.HaveRefresh {
 			refreshed = time.Now()
+			m.owes.Store(true)
 			have, total, err := c.have(f.root, f.sched.newID(h))
 			if err != nil {
 				return err
@@ -222,10 +200,12 @@ func (f *fetch) receiveBlock(ctx context.Context, c *client, m *member, h *holde
 	}
 	var buf []byte
 	if wanted {
+		m.owes.Store(false) // the wait for a buffer is ours
 		if buf, err = f.buffers.get(ctx); err != nil {
 			return err
 		}
-		c.clock.rearm() // the wait for a buffer was ours
+		m.owes.Store(true)
+		c.clock.rearm()
 		err = c.read(buf[:a.length])
 	} else {
 		err = c.discard(a.length)
@@ -237,6 +217,8 @@ func (f *fetch) receiveBlock(ctx context.Context, c *client, m *member, h *holde
 	if err != nil || !needed || !wanted {
 		if wanted {
 			f.buffers.put(buf)
+			f.held.Add(-m.part)
+			m.part = 0
 		}
 		if err != nil {
 			return err
@@ -247,12 +229,15 @@ func (f *fetch) receiveBlock(ctx context.Context, c *client, m *member, h *holde
 		f.duplicate.Add(int64(a.length))
 		return nil
 	}
-	j := job{ordinal: a.position, data: buf[:a.length], from: m}
+	j := job{ordinal: a.position, data: buf[:a.length], counted: m.part, from: m}
+	m.part = 0
+	m.owes.Store(false) // so is that for its turn to be verified
 	select {
 	case f.jobs <- j:
 		return nil
 	case <-ctx.Done():
 		f.buffers.put(buf)
+		f.held.Add(-j.counted)
 		f.sched.verified(a.position, false)
 		return fmt.Errorf("verify: %w", ctx.Err())
 	}

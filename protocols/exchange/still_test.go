@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -20,24 +21,29 @@ func TestStallClock(t *testing.T) {
 			t.Errorf("%s: %v, want %v to %v", when, of, least, most)
 		}
 	}
-	check("while it waits for its turn", d.still(early), 0, 0)
+	const patience = 2 * time.Hour
+	if left := d.patient(early, patience); left != patience {
+		t.Errorf("while it waits for its turn: %v left", left)
+	}
 	d.runs(f)
-	check("before anybody is asked", d.still(early), 0, 0)
+	still := func(w *waiter) time.Duration { return f.still(w, patience) }
+	check("before anybody is asked", still(early), 0, 0)
 	f.waiting.Store(true)
-	check("when nothing has come since the start", d.still(early), time.Hour, 2*time.Hour)
-	check("for one who came a minute ago", d.still(late), time.Minute, 59*time.Minute)
+	check("when nothing has come since the start", still(early), time.Hour, 2*time.Hour)
+	check("for one who came a minute ago", still(late), time.Minute, 59*time.Minute)
 	err := f.ourselves(func() error {
-		check("while the store is at work", d.still(early), 0, 0)
+		check("while the store is at work", still(early), 0, 0)
 		return io.ErrShortWrite
 	})
 	if !errors.Is(err, io.ErrShortWrite) {
 		t.Errorf("got %v", err)
 	}
-	check("after that", d.still(early), 0, time.Minute)
+	check("after that", still(early), 0, time.Minute)
 	f.moved.Store(0)
-	check("long after", d.still(early), time.Hour, 2*time.Hour)
+	early.since = f.started
+	check("long after", still(early), time.Hour, 2*time.Hour)
 	f.progressed()
-	check("when something has come", d.still(early), 0, time.Minute)
+	check("when something has come", still(early), 0, time.Minute)
 }
 
 // impatient checks the error of a call whose patience ran out.
@@ -118,5 +124,123 @@ func TestAnswersAreNoProgress(t *testing.T) {
 	impatient(t, err, "500ms")
 	if len(asked) < 3 {
 		t.Errorf("it was asked %d times what it holds", len(asked))
+	}
+}
+
+// What a call needs within its patience is in proportion to it, and bounded.
+func TestNeededWithinPatience(t *testing.T) {
+	for patience, want := range map[time.Duration]int64{
+		time.Second: 4369, 15 * time.Second: 64 << 10, time.Minute: 256 << 10, time.Hour: 256 << 10,
+	} {
+		if got := needed(patience); got != want {
+			t.Errorf("%d bytes within %v, want %d", got, patience, want)
+		}
+	}
+}
+
+// Too few bytes are as good as none, and those of blocks that are begun anew do not add up.
+func TestStallClockAmongThoseWhoDrip(t *testing.T) {
+	const patience = time.Hour
+	f := &fetch{started: time.Now().Add(-2 * time.Hour)}
+	f.waiting.Store(true)
+	w := &waiter{}
+	since := func(d time.Duration) { w.since = time.Now().Add(-d) }
+	f.still(w, patience)
+	since(30 * time.Minute)
+	f.held.Add(mostNeeded - 1)
+	if got := f.still(w, patience); got < 30*time.Minute || w.came != mostNeeded-1 {
+		t.Errorf("still for %v, %d bytes came", got, w.came)
+	}
+	f.held.Add(1)
+	if got := f.still(w, patience); got > time.Minute {
+		t.Errorf("enough came, still for %v", got)
+	}
+	since(30 * time.Minute)
+	f.held.Add(-mostNeeded) // whoever dripped is gone
+	f.held.Add(mostNeeded)  // another one does
+	if got := f.still(w, patience); got < 30*time.Minute || w.came != 0 {
+		t.Errorf("the same again, still for %v, %d bytes came", got, w.came)
+	}
+	f.progressed()
+	if got := f.still(w, patience); got > time.Minute {
+		t.Errorf("a block came, still for %v", got)
+	}
+}
+
+// A fetch whose only providers drip ends, says so, and continues where it was once somebody
+// better is there.
+func TestFetchFromThoseWhoDripEnds(t *testing.T) {
+	t.Parallel()
+	f := newFinder()
+	s := build(113, uniform(6, 256<<10)...)
+	var served atomic.Int32
+	f.add(s.root, serveHostile(t, s, honestly(func(w io.Writer, a answer, data []byte) error {
+		if a.kind == tellBlock && served.Add(1) > 2 {
+			if err := tell(w, a, nil); err != nil {
+				return err
+			}
+			for _, b := range data {
+				if _, err := w.Write([]byte{b}); err != nil {
+					return err
+				}
+				if err := pauseUnlessClosed(w); err != nil {
+					return err
+				}
+			}
+		}
+		return tell(w, a, data)
+	})))
+	p := join(t, newHost(t), f, func(c *Config) { c.Limits.MinProgress = 1 })
+	_, err := p.x.Fetch(t.Context(), s.root, FetchOptions{Patience: time.Second})
+	var none *NoProvidersError
+	var few impatience
+	if !errors.As(err, &none) || !errors.As(err, &few) || few.came == 0 || few.came > needed(time.Second) {
+		t.Fatalf("got %v", err)
+	}
+	if len(none.Failures) != 1 || !strings.Contains(none.Failures[0].Err.Error(), "brought 2 blocks") {
+		t.Errorf("failures %+v", none.Failures)
+	}
+	join(t, newHost(t), f).provide(s)
+	if res := p.fetch(t, s); res.Reused != 2 {
+		t.Errorf("%d blocks were there already, want 2", res.Reused)
+	}
+}
+
+// A call waits longer while somebody who brought blocks may bring more, but not for ever.
+func TestPatienceWithThoseWhoDelivered(t *testing.T) {
+	const patience = time.Minute
+	s := newScene(t)
+	s.now = time.Now()
+	f := &fetch{started: s.now.Add(-time.Hour), roster: newRoster(DefaultLimits(), s.table.conduct)}
+	f.roster.table = s.table
+	f.waiting.Store(true)
+	d := &download{}
+	d.runs(f)
+	w := &waiter{since: s.now}
+	late := func() time.Duration {
+		f.moved.Store(0)
+		w.since = time.Now().Add(-patience)
+		return d.patient(w, patience)
+	}
+	s.offer("a1", found)
+	s.decide("a1", "")
+	s.hold("a1")
+	if left := late(); left != 0 {
+		t.Errorf("it has brought nothing, and %v are left", left)
+	}
+	s.table.credit(s.of("a1"), 1, s.now)
+	s.leave("a1", refused, codeBusy)
+	for range extensions {
+		if left := late(); left != patience {
+			t.Errorf("it is busy, and %v are left", left)
+		}
+	}
+	if left := late(); left != 0 {
+		t.Errorf("it is busy for ever, and %v are left", left)
+	}
+	w.extended = 0
+	s.leave("a1", stuck, errStalled)
+	if left := late(); left != 0 {
+		t.Errorf("it has stalled, and %v are left", left)
 	}
 }
