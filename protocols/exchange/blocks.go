@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -114,51 +116,124 @@ func (g *gathering) failed(err error) {
 	}
 }
 
-// askConnected asks connected peers, one after the other, for what is missing.
-// Only the store's error is returned.
+// askConnected asks connected peers for what is missing: one, and another beside it each
+// HedgeDelay while nothing comes. Only the store's error is returned.
 func (g *gathering) askConnected(ctx context.Context) error {
-	connected := g.x.connected()
-	for _, info := range connected[:min(len(connected), g.x.cfg.Limits.ConnectedPeers)] {
-		for ids := range slices.Chunk(g.left(), MaxBlocks) {
-			if err := g.ask(ctx, info, ids); err != nil {
-				return err
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	asked := make(chan error)
+	delay := g.x.cfg.Limits.HedgeDelay
+	look := time.NewTicker(delay)
+	defer look.Stop()
+	var failed error
+	var came atomic.Int64
+	hedge := newHedge(g.x.cfg.Limits, 0)
+	running, another := 0, true
+	for next := range g.x.acquaintances() {
+		for !another && running > 0 && failed == nil {
+			select {
+			case err := <-asked:
+				running--
+				another = true
+				failed = errors.Join(failed, err)
+			case <-look.C:
+				another = hedge.another(came.Load())
 			}
+		}
+		ids := g.left()
+		if len(ids) == 0 || failed != nil {
+			break
+		}
+		running++
+		another = false
+		look.Reset(delay)
+		go func() { asked <- g.askFor(ctx, next, ids, &came) }()
+	}
+	for idle := time.Duration(0); running > 0; {
+		select {
+		case err := <-asked:
+			running--
+			if failed = errors.Join(failed, err); failed != nil || len(g.left()) == 0 {
+				giveUp(nil)
+			}
+		case <-look.C:
+			if idle += delay; !hedge.another(came.Load()) {
+				idle = 0
+			}
+			if idle >= g.x.cfg.Limits.Quiet {
+				giveUp(errLate) // those that a search finds may be better
+			}
+		}
+	}
+	return failed
+}
+
+// acquaintances yields connected peers in the order in which they are to be asked, at most
+// ConnectedPeers of them.
+func (x *Exchange) acquaintances() iter.Seq[peer.AddrInfo] {
+	limits := x.cfg.Limits
+	limits.Probes = limits.ConnectedPeers
+	t := newTable(limits, x.conduct)
+	now := time.Now()
+	for _, info := range x.connected() {
+		s := x.sight(info, connected)
+		t.offer(s.info, s.at, s.rank, now)
+	}
+	return func(yield func(peer.AddrInfo) bool) {
+		for _, m := range t.decide(now).begin {
+			if !yield(m.info) {
+				return
+			}
+		}
+	}
+}
+
+// askFor asks one peer for blocks, MaxBlocks at a time, as long as it brings some.
+func (g *gathering) askFor(ctx context.Context, info peer.AddrInfo, ids []block.ID, came *atomic.Int64) error {
+	for some := range slices.Chunk(ids, MaxBlocks) {
+		if more, err := g.ask(ctx, info, some, came); err != nil || !more {
+			return err
 		}
 	}
 	return nil
 }
 
-// ask asks one peer, which has Patience for each block: the next one may have them.
-func (g *gathering) ask(ctx context.Context, info peer.AddrInfo, ids []block.ID) error {
+// ask asks one peer, which has Patience for each block, and reports whether it may be asked
+// for more.
+func (g *gathering) ask(ctx context.Context, info peer.AddrInfo, ids []block.ID, came *atomic.Int64) (more bool, err error) {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	timeout := g.x.cfg.Limits.Patience
-	slow := time.AfterFunc(timeout, func() { giveUp(errTooSlow) })
+	slow := time.AfterFunc(timeout, func() { giveUp(errLate) })
 	defer slow.Stop()
 	c, err := g.x.open(ctx, info, block.MaxSize)
 	if err != nil {
 		g.failed(fmt.Errorf("%s: %w", info.ID, err))
-		return nil
+		return false, nil
 	}
 	defer c.close()
+	c.clock.came = func(n int, _ bool) { came.Add(int64(n)) }
 	var stored error
+	brought := 0
 	err = c.blocks(1, ids, func(_ int, b block.Block) error {
 		g.x.observer.Fetched(info.ID, b.Len())
 		slow.Stop() // the store takes its own time
 		stored = g.got(ctx, b)
 		slow.Reset(timeout)
+		brought++
 		return stored
 	})
-	if isHostile(err) {
-		g.x.observer.Dropped(info.ID, err)
+	if errors.Is(context.Cause(ctx), errLate) {
+		err = errLate
 	}
-	if errors.Is(context.Cause(ctx), errTooSlow) {
-		err = errTooSlow
+	if stored != nil {
+		return false, stored
 	}
-	if err != nil && stored == nil {
+	g.x.judge(info, brought, err)
+	if err != nil {
 		g.failed(fmt.Errorf("%s: %w", info.ID, err))
 	}
-	return stored
+	return err == nil, nil
 }
 
 // lookUp searches for each block that is still missing.

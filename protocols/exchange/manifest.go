@@ -9,11 +9,6 @@ import (
 	"github.com/decube/decube/block"
 )
 
-// maxHedges is the most providers asked for the same manifest block at a time, of those
-// that have not had long for it: whoever takes long counts no more, or a few that drip
-// would keep all others from being asked.
-const maxHedges = 3
-
 // manifestSource reads the blocks of a manifest: from the store, and what is not
 // there, or damaged, from providers; then it is stored.
 type manifestSource struct {
@@ -70,23 +65,22 @@ func (f *fetch) fetchOne(ctx context.Context, id block.ID) (block.Block, error) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
-		results = make(chan brought, maxHedges+f.x.cfg.Limits.Peers)
+		results = make(chan brought, f.x.cfg.Limits.Peers+1)
 		tried   = make(map[*member]int)
 		running int
-		most    = maxHedges
 		slow    bool // another may be asked
-		delay   = f.x.cfg.Limits.HedgeDelay
-		hedge   = time.NewTimer(delay)
+		hedge   = newHedge(f.x.cfg.Limits, f.held.Load())
+		look    = time.NewTicker(f.x.cfg.Limits.HedgeDelay)
 	)
-	defer hedge.Stop()
+	defer look.Stop()
 	for {
 		changed := f.roster.wait()
-		if running == 0 || (slow && running < most) {
+		if running == 0 || slow && running < cap(results) {
 			l, ok := f.roster.pick(tried)
 			if ok || (slow && running == 0 && f.roster.searchedOnce()) {
 				running++
 				slow = false
-				hedge.Reset(delay)
+				look.Reset(f.x.cfg.Limits.HedgeDelay)
 				wg.Go(func() { results <- f.ask(ctx, l, id) })
 				continue
 			}
@@ -95,13 +89,8 @@ func (f *fetch) fetchOne(ctx context.Context, id block.ID) (block.Block, error) 
 		case <-ctx.Done():
 			return block.Block{}, fmt.Errorf("block %s: %w", id, context.Cause(ctx))
 		case <-changed:
-		case <-hedge.C:
-			if running == most {
-				most = min(most+1, cap(results))
-			}
-			slow = true
-			delay = min(2*delay, maxSearchDelay)
-			hedge.Reset(delay)
+		case <-look.C:
+			slow = hedge.another(f.held.Load()) || slow
 		case r := <-results:
 			running--
 			if r.err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -21,7 +22,9 @@ const (
 	// lookupTimeout bounds the search for one block.
 	lookupTimeout = 30 * time.Second
 	// maxLookupPeers bounds the providers of one block that are asked for it.
-	maxLookupPeers = 4
+	maxLookupPeers = 16
+	// maxLookupFound bounds those that are looked at for it.
+	maxLookupFound = 256
 )
 
 // errNobody is returned for a block that nobody was found to have.
@@ -84,27 +87,43 @@ func (f *fetch) lookUp(ctx context.Context, ordinals []int) (int, error) {
 }
 
 // lookUp searches for providers of one block and fetches it from the first that brings
-// it. The next one found is asked when the one before lacks it, or takes longer than
-// HedgeDelay, which doubles: one that drips must not use up the time of all.
+// it. The next one found is asked when the one before lacks it, or nothing comes for
+// HedgeDelay: those that stall must not use up the time of all. Those of one prefix that
+// are more than PeersPerPrefix are asked after all others.
 func (x *Exchange) lookUp(ctx context.Context, id block.ID) (block.Block, peer.AddrInfo, error) {
-	l := &lookup{x: x, id: id, answers: make(chan lookedUp, maxLookupPeers)}
+	l := &lookup{x: x, id: id, answers: make(chan lookedUp, maxLookupPeers), of: map[group]int{}}
 	defer l.asking.Wait()
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	delay := x.cfg.Limits.HedgeDelay
-	for info, err := range x.finder.FindProviders(ctx, id) {
+	search, enough := context.WithCancel(ctx)
+	defer enough()
+	l.enough = enough
+	var later []peer.AddrInfo
+	found := 0
+	for info, err := range x.finder.FindProviders(search, id) {
+		if search.Err() != nil {
+			break
+		}
 		if err != nil {
 			l.failure = errors.Join(l.failure, err)
 			continue
 		}
-		if info.ID == x.host.ID() {
+		if found++; found > maxLookupFound || l.asked == maxLookupPeers {
+			break
+		}
+		if info.ID == x.host.ID() || x.conduct.of(info.ID, time.Now()).lied {
+			continue
+		}
+		if !l.turn(info) {
+			later = append(later, info)
 			continue
 		}
 		l.ask(ctx, info)
-		if l.await(delay) || l.asked == maxLookupPeers {
-			break
+	}
+	for _, info := range later {
+		if search.Err() == nil && l.asked < maxLookupPeers {
+			l.ask(ctx, info)
 		}
-		delay *= 2
 	}
 	for l.found == nil && l.running > 0 {
 		l.await(lookupTimeout) // which ctx is done before
@@ -124,6 +143,9 @@ type lookup struct {
 	id      block.ID
 	asking  sync.WaitGroup
 	answers chan lookedUp // has room for all
+	enough  func()        // ends the search
+	came    atomic.Int64  // bytes
+	of      map[group]int // how many were asked
 	asked   int
 	running int
 	found   *lookedUp
@@ -137,21 +159,38 @@ type lookedUp struct {
 	err  error
 }
 
+// turn reports whether a peer is to be asked before those of other prefixes are known.
+func (l *lookup) turn(info peer.AddrInfo) bool {
+	if !l.x.conduct.of(info.ID, time.Now()).until.IsZero() {
+		return false
+	}
+	prefix := l.x.sight(info, found).at.prefix
+	l.of[prefix]++
+	return l.of[prefix] <= l.x.cfg.Limits.PeersPerPrefix
+}
+
+// ask asks one more peer, and waits for an answer for as long as another one may take.
 func (l *lookup) ask(ctx context.Context, info peer.AddrInfo) {
 	l.asked++
 	l.running++
 	l.asking.Go(func() {
 		a := lookedUp{from: info}
 		var blocks []block.Block
-		if blocks, a.err = l.x.request(ctx, info, []block.ID{l.id}); len(blocks) == 1 {
+		if blocks, a.err = l.x.request(ctx, info, []block.ID{l.id}, &l.came); len(blocks) == 1 {
 			a.b, a.err = blocks[0], nil
+			l.enough()
 		}
 		l.answers <- a
 	})
+	delay := l.x.cfg.Limits.HedgeDelay
+	for h := newHedge(l.x.cfg.Limits, l.came.Load()); ; {
+		if l.await(delay) || h.another(l.came.Load()) {
+			return
+		}
+	}
 }
 
-// await waits for one answer, but not for longer than most, and reports whether the block
-// is there.
+// await waits for one answer, but not for longer than most, and reports whether it came.
 func (l *lookup) await(most time.Duration) bool {
 	late := time.NewTimer(most)
 	defer late.Stop()
@@ -164,17 +203,32 @@ func (l *lookup) await(most time.Duration) bool {
 		case !errors.Is(a.err, errNobody):
 			l.failure = errors.Join(l.failure, fmt.Errorf("%s: %w", a.from.ID, a.err))
 		}
+		return true
 	case <-late.C:
+		return false
 	}
-	return l.found != nil
+}
+
+// judge remembers how a peer behaved that was asked for single blocks.
+func (x *Exchange) judge(info peer.AddrInfo, brought int, err error) {
+	at, now := x.sight(info, found).at, time.Now()
+	switch {
+	case isHostile(err):
+		x.conduct.lied(info.ID, at, now)
+		x.observer.Dropped(info.ID, err)
+	case errors.Is(err, errStalled), errors.Is(err, errLate):
+		x.conduct.stalled(info.ID, at, now)
+	case brought > 0:
+		x.conduct.delivered(info.ID, at, now)
+	}
 }
 
 // request asks one peer for blocks and returns those that came, verified, in
 // the order of ids. The error says why some did not; it is errNobody when the
-// peer just lacks them. A peer that is busy is asked again.
-func (x *Exchange) request(ctx context.Context, info peer.AddrInfo, ids []block.ID) ([]block.Block, error) {
+// peer just lacks them. A peer that is busy is asked again. What comes is counted.
+func (x *Exchange) request(ctx context.Context, info peer.AddrInfo, ids []block.ID, came *atomic.Int64) ([]block.Block, error) {
 	for attempt := 0; ; attempt++ {
-		blocks, err := x.requestOnce(ctx, info, ids)
+		blocks, err := x.requestOnce(ctx, info, ids, came)
 		if !errors.Is(err, codeBusy) || attempt >= x.cfg.Limits.Retries {
 			return blocks, err
 		}
@@ -186,21 +240,20 @@ func (x *Exchange) request(ctx context.Context, info peer.AddrInfo, ids []block.
 	}
 }
 
-func (x *Exchange) requestOnce(ctx context.Context, info peer.AddrInfo, ids []block.ID) ([]block.Block, error) {
+func (x *Exchange) requestOnce(ctx context.Context, info peer.AddrInfo, ids []block.ID, came *atomic.Int64) ([]block.Block, error) {
 	c, err := x.open(ctx, info, block.MaxSize)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
+	c.clock.came = func(n int, _ bool) { came.Add(int64(n)) }
 	var blocks []block.Block
 	err = c.blocks(1, ids, func(_ int, b block.Block) error {
 		blocks = append(blocks, b)
 		x.observer.Fetched(info.ID, b.Len())
 		return nil
 	})
-	if isHostile(err) {
-		x.observer.Dropped(info.ID, err)
-	}
+	x.judge(info, len(blocks), err)
 	if err == nil && len(blocks) < len(ids) {
 		err = errNobody
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/decube/decube/block"
 )
 
@@ -204,5 +206,46 @@ func TestLookUpBesideThoseWhoDrip(t *testing.T) {
 	}
 	if !seeker.store.has(b.ID()) {
 		t.Error("the block is missing")
+	}
+}
+
+// TestSingleBlocksBesideThoseWhoStall has peers that never answer be connected, one of which
+// lies too, before the one is found who has what is asked for.
+func TestSingleBlocksBesideThoseWhoStall(t *testing.T) {
+	t.Parallel()
+	f := newFinder()
+	s := build(84, uniform(3, 64<<10)...)
+	seeker := join(t, newHost(t), f, func(c *Config) { c.Limits.Quiet = 300 * time.Millisecond })
+	stalls := func(w io.Writer, _ request, _ *sample) error { return hang(w) }
+	lies := func(w io.Writer, req request, _ *sample) error {
+		return tell(w, answer{kind: tellBlock, id: req.id, length: 3}, []byte("lie"))
+	}
+	var liar peer.ID
+	for i := range 6 {
+		answers := adversary(stalls)
+		if i == 0 {
+			answers = lies
+		}
+		villain := serveHostile(t, s, answers)
+		if err := seeker.host.Connect(t.Context(), villain); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			liar = villain.ID
+		}
+	}
+	ids := make([]block.ID, len(s.blocks))
+	honest := join(t, newHost(t), f).provide(s)
+	for i, b := range s.blocks {
+		ids[i] = b.ID()
+		f.add(b.ID(), honest.info())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := seeker.x.FetchBlocks(ctx, ids); err != nil {
+		t.Fatal(err)
+	}
+	if !seeker.x.conduct.of(liar, time.Now()).lied || !seeker.x.conduct.of(honest.host.ID(), time.Now()).delivered {
+		t.Error("who lied and who delivered is not remembered")
 	}
 }
