@@ -43,13 +43,14 @@ type schedule struct {
 
 // holder is a provider as the schedule sees it.
 type holder struct {
-	peer   peer.ID
-	have   bitmap
-	leases []*lease // oldest first, which is the one being answered
-	nextID uint64
-	rate   meter
-	lost   int       // ordinals that it said it holds, and then lacked
-	keeps  []request // KEEP requests to be sent with the next message
+	peer    peer.ID
+	have    bitmap
+	leases  []*lease // oldest first, which is the one being answered
+	nextID  uint64
+	rate    meter
+	brought int64     // bytes that were needed
+	lost    int       // ordinals that it said it holds, and then lacked
+	keeps   []request // KEEP requests to be sent with the next message
 }
 
 // lease is what one request asks for.
@@ -308,6 +309,7 @@ func (s *schedule) arrive(h *holder, id uint64, ordinal, length int, now time.Ti
 			s.freeBytes -= s.size(ordinal)
 		}
 		s.verifying.set(ordinal)
+		h.brought += int64(length)
 	}
 	if want := s.size(ordinal); int64(length) != want {
 		if needed {

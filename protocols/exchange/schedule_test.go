@@ -154,10 +154,11 @@ func TestSchedulePassesOverWhatHasCome(t *testing.T) {
 	}
 }
 
-// Providers that take turns at holding the last block keep it from one that has proved to be
-// fast only for a moment.
+// Providers that take turns at holding the last block do not keep it from one that has brought
+// far more, and from one that has brought as much only for a moment.
 func TestScheduleCrowdThatHoldsTheLastBlock(t *testing.T) {
-	s := newSchedule(sizes{1 << 20, 1 << 20}, newBitmap(2), DefaultLimits())
+	const size = 1 << 20
+	s := newSchedule(sizes{size, size}, newBitmap(2), DefaultLimits())
 	all := func() bitmap { return bitmap{3} }
 	now := time.Unix(1e9, 0)
 	fast := s.join("fast", all(), 1)
@@ -166,7 +167,7 @@ func TestScheduleCrowdThatHoldsTheLastBlock(t *testing.T) {
 		t.Fatal("no lease")
 	}
 	now = now.Add(100 * time.Millisecond)
-	if needed, err := s.arrive(fast, 1, 0, 1<<20, now); !needed || err != nil {
+	if needed, err := s.arrive(fast, 1, 0, size, now); !needed || err != nil {
 		t.Fatalf("needed: %v, %v", needed, err)
 	}
 	s.verified(0, true)
@@ -174,19 +175,27 @@ func TestScheduleCrowdThatHoldsTheLastBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.release(1, false)
-	for _, name := range []peer.ID{"one", "other"} {
-		if _, ok := s.lease(s.join(name, all(), 1), block.ID{}, now); !ok {
-			t.Fatalf("no lease for the %s", name)
+	one, other := s.join("one", all(), 1), s.join("other", all(), 1)
+	for _, h := range []*holder{one, other} {
+		h.brought = size
+		if _, ok := s.lease(h, block.ID{}, now); !ok {
+			t.Fatalf("no lease for the %s", h.peer)
 		}
 		now = now.Add(100 * time.Millisecond)
 	}
 	slow := s.join("slow", all(), 1)
-	if _, ok := s.lease(fast, block.ID{}, now); ok {
-		t.Fatal("a third copy at once")
+	may := func(h *holder) bool { return s.mayCopy(h, 1, now) }
+	if may(fast) || may(slow) {
+		t.Error("a third copy at once")
 	}
+	other.brought = size/2 - 1
+	if !may(fast) || may(slow) {
+		t.Error("one that has brought far less keeps it from the fast one, or lets the slow one have it")
+	}
+	other.brought = size
 	now = now.Add(400 * time.Millisecond)
-	if _, ok := s.lease(slow, block.ID{}, now); ok {
-		t.Error("a third copy for one that has brought nothing")
+	if !may(fast) || may(slow) {
+		t.Error("two that are silent keep it from the fast one, or let the slow one have it")
 	}
 	if _, ok := s.lease(fast, block.ID{}, now); !ok {
 		t.Error("nothing for the fast one")

@@ -20,6 +20,8 @@ const (
 	briefly = 5 * graceStep / 2
 	// farLater is how many times as long a provider must need as another one that is idle.
 	farLater = 4
+	// farLess is the part of what another one has brought that is far less.
+	farLess = 2
 	// quiet is how long nothing may come of a block until its provider counts no more.
 	quiet = 3 * time.Second
 )
@@ -113,8 +115,9 @@ func (s *schedule) duplicate(h *holder, now time.Time) []int {
 }
 
 // mayCopy reports whether h may bring an ordinal that is leased to others. Of those, such
-// count that will bring it before long, and not far later than h would: a crowd that takes
-// turns at holding the last blocks must not keep them from who could bring them at once.
+// count that will bring it before long, and not far later than h would, and that have not
+// brought far less than h: a crowd that takes turns at holding the last blocks must not keep
+// them from who could bring them at once.
 func (s *schedule) mayCopy(h *holder, ordinal int, now time.Time) bool {
 	if s.copies[ordinal] < maxCopies {
 		return true
@@ -127,8 +130,11 @@ func (s *schedule) mayCopy(h *holder, ordinal int, now time.Time) bool {
 	}
 	copies := 0
 	for _, v := range s.holders {
+		if v.brought < h.brought/farLess || now.Sub(v.rate.heard) >= silence || v.rate.eta(size, now) > most || !v.rate.hopes(size, now) {
+			continue
+		}
 		for _, l := range v.leases {
-			if _, brings := slices.BinarySearch(l.rest(), ordinal); brings && now.Sub(v.rate.heard) < silence && v.rate.hopes(size, now) && v.rate.eta(size, now) <= most {
+			if _, brings := slices.BinarySearch(l.rest(), ordinal); brings {
 				copies++
 			}
 		}
