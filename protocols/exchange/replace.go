@@ -23,6 +23,9 @@ func (t *table) loser(u *use, now time.Time) (*member, error) {
 	if m := t.crowding(u, next); m != nil {
 		return m, errCrowded
 	}
+	if m := t.unproved(u, next); m != nil {
+		return m, errCrowded
+	}
 	// The fastest stays: of many that share a slow line, all would begin anew for ever.
 	fastest, median := t.rates()
 	may := func(m *member) bool { return m.phase == placed && !m.ended && m != fastest }
@@ -76,6 +79,18 @@ func (t *table) crowding(u *use, next *member) *member {
 	return t.first(crowds, func(m, o *member) int {
 		return firstOf(u.places[o.at.prefix]-u.places[m.at.prefix], int(m.pace.rate)-int(o.pace.rate), o.seq-m.seq)
 	})
+}
+
+// unproved returns who gives up its place to one that has delivered before, or was named: of
+// those that have not, and have brought nothing yet, the last that came. Whoever answers
+// first must not keep out whom this peer knows.
+func (t *table) unproved(u *use, next *member) *member {
+	if u.ending > 0 || !next.preferred() || u.places[next.at.prefix] >= t.limits.PeersPerPrefix {
+		return nil
+	}
+	return t.first(func(m *member) bool {
+		return m.phase == placed && !m.preferred() && m.blocks == 0 && t.yields(u.places, m, next)
+	}, func(m, o *member) int { return o.seq - m.seq })
 }
 
 // rates returns the fastest of those with a place, nil while nothing has come, and the

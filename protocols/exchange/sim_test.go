@@ -221,9 +221,11 @@ func (s *sim) then(a *actor, d time.Duration, do func()) {
 // work leases what there is and has the provider send the next block.
 func (s *sim) work(a *actor) {
 	for {
-		if _, more := s.sched.lease(a.h, block.ID{}, s.now); !more {
+		req, more := s.sched.lease(a.h, block.ID{}, s.now)
+		if !more {
 			break
 		}
+		s.log("%s leases %v", a.info.ID, req.spans)
 	}
 	s.sched.takeKeeps(a.h)
 	a.m.owes.Store(len(a.h.leases) > 0)

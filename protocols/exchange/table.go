@@ -382,7 +382,7 @@ var (
 	errUseless = errors.New("holds nothing that is missing")
 	errTooSlow = errors.New("brought no block for so long that another peer gets its turn")
 	errSlow    = errors.New("sends far less than others, of whom another gets its turn")
-	errCrowded = errors.New("gives its turn to a peer of another network")
+	errCrowded = errors.New("gives its turn to a peer that comes first")
 	errHeld    = errors.New("holds the root, and waits for a place")
 	errLate    = fmt.Errorf("%w: it has not answered in time", errStalled)
 	errEmpty   = fmt.Errorf("%w: it has nothing of what it said it holds", errStalled)

@@ -237,6 +237,29 @@ func TestPlacesByPrefix(t *testing.T) {
 	}
 }
 
+// Whoever delivered before does not wait for those who were quicker to answer.
+func TestPlacesOfThoseWhoDeliveredBefore(t *testing.T) {
+	s := newScene(t, places(2))
+	for _, name := range []string{"a1", "b1"} {
+		s.offer(name, connected)
+	}
+	s.decide("a1 b1", "")
+	s.hold("a1", "b1")
+	s.table.conduct.delivered("c1", at(11, 0, 'c', 1), s.now)
+	s.table.conduct.delivered("d1", at(11, 0, 'd', 1), s.now)
+	s.offer("c1", found)
+	s.offer("d1", found)
+	s.decide("c1 d1", "")
+	s.table.credit(s.of("a1"), 1, s.now)
+	s.hold("c1", "d1")
+	s.decide("", "b1")
+	s.end("b1")
+	s.decide("c1", "")
+	if got := s.placed(); got != "a1 c1" { // and a1 has brought a block meanwhile
+		t.Errorf("places of %s", got)
+	}
+}
+
 // Somebody who waits gets the place of one who is silent, of one who is far slower than the
 // others, and of one who brings no block for long, but not that of the fastest.
 func TestPlacesOfTheSlow(t *testing.T) {
