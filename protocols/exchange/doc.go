@@ -46,16 +46,22 @@
 // # Fetching
 //
 //	Finder ──> roster ──> session per provider ──> verify ──> store ──> flush
-//	                          ^       │ leases       (CPUs)    (one)    (durable)
-//	                          └─ schedule
+//	             ^            ^       │ leases       (CPUs)    (one)    (durable)
+//	           table          └─ schedule
+//	             ^
+//	          conduct
 //
-// The schedule, which is free of I/O, leases runs of ordinals to providers, two
-// at a time each so that the next answer follows the last without a pause. An
-// idle provider takes over the unfinished tail of the slowest one's leases; when
-// there is nothing left to take over, it fetches the last blocks a second time.
-// Every block is hashed before it is stored. A peer that sends anything that was
-// not asked for, or stalls, is dropped for the fetch and named in the result; one
-// that stalled gets another chance when there is nobody else.
+// The table, which is free of I/O and clocks, says who is asked next whether it holds
+// the root, who of those that do has a place to bring blocks, and who gives its place
+// up: by turns over networks, and with what is remembered of earlier fetches.
+//
+// The schedule, which is free of I/O, leases runs of ordinals to providers, two at a
+// time each so that the next answer follows the last without a pause. An idle provider
+// takes over the unfinished tail of the slowest one's leases; when there is nothing
+// left to take over, it fetches the last blocks a second time. Every block is hashed
+// before it is stored. A peer that sends anything that was not asked for, or stalls, is
+// dropped for the fetch and named in the result; one that stalled gets another chance
+// when nobody else serves. Later fetches remember it.
 //
 // What is stored is flushed regularly, so an interrupted fetch that is started
 // again continues with what is missing.
