@@ -202,6 +202,28 @@ func TestScheduleCrowdThatHoldsTheLastBlock(t *testing.T) {
 	}
 }
 
+// One that was fast and of whom not a byte comes any more is taken over from, although a block
+// would not have taken it long.
+func TestScheduleSilenceCounts(t *testing.T) {
+	var m meter
+	now := time.Unix(1e9, 0)
+	m.begin(now)
+	now = now.Add(meterStep)
+	m.add(10<<20, now)
+	for _, c := range []struct {
+		after time.Duration
+		least time.Duration
+	}{{0, 0}, {briefly - 1, 0}, {briefly, briefly}, {time.Second, time.Second}} {
+		if eta := m.eta(1<<20, now.Add(c.after)); eta < c.least || c.least == 0 && eta >= worthTaking {
+			t.Errorf("silent for %v: a block in %v", c.after, eta)
+		}
+	}
+	m.heard = now.Add(briefly)
+	if eta := m.eta(1<<20, now.Add(briefly)); eta >= worthTaking {
+		t.Errorf("bytes have come: a block in %v", eta)
+	}
+}
+
 // model plays providers and verifiers.
 type model struct {
 	t       *rapid.T

@@ -231,6 +231,9 @@ func (m *meter) eta(bytes int64, now time.Time) time.Duration {
 	if silent := now.Sub(m.last); silent >= 5*meterStep {
 		eta = max(eta, silent)
 	}
+	if silent := now.Sub(m.heard); silent >= briefly {
+		eta = max(eta, silent)
+	}
 	return eta
 }
 
