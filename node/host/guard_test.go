@@ -108,6 +108,7 @@ func (z zone) ResolveDNSComponent(_ context.Context, a ma.Multiaddr, _ int) (sta
 // can have a record about a peer believed opens none.
 func TestToldIsNoMoreThanWasSaid(t *testing.T) {
 	d := newDials(ScopePublic)
+	d.configured(peer.AddrInfo{ID: "settings", Addrs: []ma.Multiaddr{addr(t, "/ip4/10.0.0.9/tcp/9"), addr(t, "/dns4/c.example/tcp/9")}})
 	d.told(
 		peer.AddrInfo{ID: "a", Addrs: []ma.Multiaddr{addr(t, "/ip4/10.0.0.1/tcp/1")}},
 		peer.AddrInfo{ID: somebody, Addrs: []ma.Multiaddr{addr(t, "/dns4/b.example/tcp/1"), addr(t, "/dnsaddr/c.example")}},
@@ -153,9 +154,12 @@ func TestToldIsNoMoreThanWasSaid(t *testing.T) {
 	for i := range 3 * mostTold {
 		d.told(peer.AddrInfo{ID: "z", Addrs: []ma.Multiaddr{addr(t, fmt.Sprintf("/ip4/10.0.0.1/tcp/%d", i%60000+1))}})
 	}
-	if len(d.addrs)+len(d.names) > mostTold {
+	if len(d.addrs)+len(d.names) > mostTold+2 || len(d.order) > mostTold {
 		t.Errorf("%d addresses are remembered", len(d.addrs))
 	}
+	check(map[string]bool{ // what the settings name, and the last one, are
+		"/ip4/10.0.0.9/tcp/9": true, fmt.Sprintf("/ip4/10.0.0.1/tcp/%d", 3*mostTold): true, "/ip4/10.0.0.1/tcp/1": false,
+	})
 }
 
 // What strangers say of a peer that was named by a name is not dialled, and the name is.

@@ -103,7 +103,7 @@ func New(cfg Config, o Options) (*Host, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.Told(peers...)
+		h.guard.configured(peers...)
 	}
 	opts, err := h.options(cfg, o)
 	if err != nil {

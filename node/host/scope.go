@@ -134,6 +134,7 @@ type dials struct {
 	mu    sync.Mutex
 	addrs map[string]bool     // named here, without the peer
 	names map[string][]string // named here, without the peer, and what they stood for last
+	order []string            // of those, which may be forgotten, the oldest first
 }
 
 func newDials(scope Scope) *dials {
@@ -147,22 +148,47 @@ func (d *dials) told(infos ...peer.AddrInfo) {
 	defer d.mu.Unlock()
 	for _, info := range infos {
 		for _, a := range info.Addrs {
+			d.tell(a)
+		}
+	}
+}
+
+// configured is told for good: what the settings name is never forgotten.
+func (d *dials) configured(infos ...peer.AddrInfo) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, info := range infos {
+		for _, a := range info.Addrs {
 			d.note(a)
 		}
 	}
 }
 
-func (d *dials) note(a ma.Multiaddr) {
-	if len(d.addrs)+len(d.names) >= mostTold {
-		clear(d.addrs)
-		clear(d.names)
+// tell notes an address for as long as there are not too many later ones.
+func (d *dials) tell(a ma.Multiaddr) {
+	if !d.note(a) {
+		return
 	}
+	if d.order = append(d.order, bare(a)); len(d.order) > mostTold {
+		delete(d.addrs, d.order[0])
+		delete(d.names, d.order[0])
+		d.order = d.order[1:]
+	}
+}
+
+// note notes an address, and reports whether it was not known.
+func (d *dials) note(a ma.Multiaddr) bool {
 	key := bare(a)
 	if ipOf(a).IsValid() {
+		known := d.addrs[key]
 		d.addrs[key] = true
-	} else if _, known := d.names[key]; !known {
+		return !known
+	}
+	_, known := d.names[key]
+	if !known {
 		d.names[key] = nil
 	}
+	return !known
 }
 
 // bare returns an address without the peer that it ends with, as a key.
@@ -185,10 +211,12 @@ func (d *dials) found(name ma.Multiaddr, stands []ma.Multiaddr) {
 		if ipOf(a).IsValid() {
 			addrs = append(addrs, bare(a))
 		} else {
-			d.note(a)
+			d.tell(a)
 		}
 	}
-	d.names[bare(name)] = addrs
+	if _, told := d.names[bare(name)]; told { // those that it leads to may have taken its place
+		d.names[bare(name)] = addrs
+	}
 }
 
 // mostPerName is how many addresses a name may stand for.

@@ -134,7 +134,7 @@ func (n *Node) budget(o *Options) (*limits.Budget, error) {
 // is in memory, as long as the daemon runs: without it, it would not start, and
 // could not be told to make room.
 func (n *Node) metadata(ctx context.Context, name string) ds.Batching {
-	if err := n.store.CheckWritable(ctx); err != nil {
+	if err := n.store.CheckWritable(ctx); err != nil && ctx.Err() == nil { // else it is about to stop
 		n.log.Warn("what is learnt is not kept", "of", name, "err", err)
 		return dssync.MutexWrap(ds.NewMapDatastore())
 	}
