@@ -5,6 +5,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -14,6 +15,7 @@ import (
 	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger"
+	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/node/host"
@@ -79,6 +81,9 @@ func (p *Part) Open(ctx context.Context, k *kernel.Kernel) (kernel.Running, erro
 		return kernel.Running{}, err
 	}
 	r, err := p.open(ctx, k, identity)
+	if errors.Is(err, archive.ErrNoSpace) {
+		return noRoom(err), nil
+	}
 	if err != nil {
 		return kernel.Running{}, err
 	}
@@ -87,6 +92,15 @@ func (p *Part) Open(ctx context.Context, k *kernel.Kernel) (kernel.Running, erro
 	return kernel.Running{
 		Run: r.run, Drain: r.sync.Drain, Close: r.ledger.Close, Routes: []server.Group{ledgerapi.Group(r, p.genesis)}, Warnings: r.warnings,
 	}, nil
+}
+
+// noRoom is a ledger that has stopped because the disk is full. The node goes on without it:
+// it takes the node to make room.
+func noRoom(err error) kernel.Running {
+	return kernel.Running{
+		Run:    func(context.Context) error { return err },
+		Routes: []server.Group{ledgerapi.None()}, // until the kernel says why
+	}
 }
 
 func (p *Part) open(ctx context.Context, k *kernel.Kernel, identity crypto.PrivKey) (*running, error) {

@@ -94,6 +94,58 @@ func TestFullDiskWhenCreating(t *testing.T) {
 	}
 }
 
+// TestFullDiskOfALedger starts a validator on a disk that is full. It takes a daemon to make
+// room: it starts without its ledger, says why, and has it again once there is room.
+func TestFullDiskOfALedger(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, "800m")
+	c, err := cluster.New(cluster.Options{Bin: bin, Network: swarmName, Dir: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	made, err := c.Testnet(t.Context(), 1, 0, cluster.NodeOptions{Env: []string{"DECUBE_STORAGE_MIN_FREE=64MiB"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := made.Validators[0]
+	ask(t, n, "ledger", "submit", "record.put", "before", "1").ends(t, 0)
+	kept := create(t, n, tree(t, 48, 4, 64<<10)).CID
+	if err := n.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	filler := filepath.Join(disk, "filler")
+	fill(t, filler)
+	if info, err := os.Stat(filler); err != nil {
+		t.Fatal(err)
+	} else if err := os.Truncate(filler, info.Size()-96<<20); err != nil { // a daemon needs some, a ledger more
+		t.Fatal(err)
+	}
+	if err := n.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a := ask(t, n, "ledger", "submit", "record.put", "meanwhile", "2")
+	a.ends(t, 1, "ledger", "free")
+	ask(t, n, "snapshot", "verify", kept.String(), "--read-data").ends(t, 0)
+	if a := ask(t, n, "status"); !strings.Contains(a.out, "free") {
+		t.Errorf("the status does not say why there is no ledger:\n%s", a.out)
+	}
+	if err := n.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, n, "ledger", "submit", "record.put", "after", "3").ends(t, 0)
+}
+
 // fill writes a file until its disk is full.
 func fill(t *testing.T, path string) {
 	t.Helper()
