@@ -98,7 +98,7 @@ func TestFullDiskWhenCreating(t *testing.T) {
 // room: it starts without its ledger, says why, and has it again once there is room.
 func TestFullDiskOfALedger(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t, "800m")
+	disk := smallDisk(t, "1200m")
 	c, err := cluster.New(cluster.Options{Bin: bin, Network: swarmName, Dir: disk})
 	if err != nil {
 		t.Fatal(err)
