@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
@@ -32,6 +33,10 @@ const (
 	// are peers say once for each connection, and when that changes; answering costs more
 	// than asking.
 	chatPerSecond = 1
+	// hopsPerSecond is how many connections a second through this relay, and reservations, a
+	// peer may ask for, after twenty times as many at once, and four times as many all of one
+	// address. One costs a relay several streams and a message to somebody else.
+	hopsPerSecond = 2
 )
 
 // negotiator finds out which protocol an inbound stream speaks, in place of libp2p's handler.
@@ -46,6 +51,8 @@ type negotiator struct {
 	byAddr   *pending[network.Stream, netip.Prefix]
 	peerChat *rates[peer.ID]
 	addrChat *rates[netip.Prefix]
+	peerHops *rates[peer.ID]
+	addrHops *rates[netip.Prefix]
 	debts    *debts
 
 	closed chan struct{} // ends waiting
@@ -63,6 +70,8 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 		byAddr:   newPending[network.Stream, netip.Prefix](most, unnegotiatedPerAddress, 0),
 		peerChat: newRates[peer.ID](chatPerSecond, 20*chatPerSecond),
 		addrChat: newRates[netip.Prefix](10*chatPerSecond, 200*chatPerSecond),
+		peerHops: newRates[peer.ID](hopsPerSecond, 20*hopsPerSecond),
+		addrHops: newRates[netip.Prefix](4*hopsPerSecond, 80*hopsPerSecond),
 		debts:    newDebts(),
 		closed:   make(chan struct{}),
 	}
@@ -91,9 +100,15 @@ func (n *negotiator) handle(s network.Stream) {
 		n.wasted(s.Conn().RemotePeer())
 		return
 	}
-	if isChat(id) && !n.admit(s) {
+	if isChat(id) && !n.admit(s, n.peerChat, n.addrChat) {
 		_ = s.ResetWithError(network.StreamRateLimited) // likewise
 		n.wasted(s.Conn().RemotePeer())
+		return
+	}
+	// Whoever dials many peers at once that a relay leads to means no harm.
+	if id == proto.ProtoIDv2Hop && !n.admit(s, n.peerHops, n.addrHops) {
+		_ = s.ResetWithError(network.StreamRateLimited) // likewise
+		n.refused(s.Conn())
 		return
 	}
 	if err := s.SetProtocol(id); err != nil {
@@ -108,12 +123,12 @@ func (n *negotiator) handle(s network.Stream) {
 // isChat reports whether a protocol is one of libp2p's small ones, which nobody needs often.
 func isChat(id protocol.ID) bool { return id == identify.ID || id == identify.IDPush || id == ping.ID }
 
-// admit reports whether a peer may have one more stream of a small protocol.
-func (n *negotiator) admit(s network.Stream) bool {
+// admit reports whether a peer, and its address, may have one more stream.
+func (n *negotiator) admit(s network.Stream, ofPeer *rates[peer.ID], ofAddr *rates[netip.Prefix]) bool {
 	now, addr := time.Now(), strange(ipOf(s.Conn().RemoteMultiaddr()))
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.peerChat.allow(now, s.Conn().RemotePeer()) && (!addr.IsValid() || n.addrChat.allow(now, addr))
+	return ofPeer.allow(now, s.Conn().RemotePeer()) && (!addr.IsValid() || ofAddr.allow(now, addr))
 }
 
 // wasted counts a stream that came to nothing, and closes the connections with who goes on

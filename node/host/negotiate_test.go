@@ -20,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/multiformats/go-multistream"
@@ -169,6 +170,41 @@ func TestFloodsEnd(t *testing.T) {
 			t.Fatalf("the stream %d: %v", i, err)
 		}
 		_ = s.Close()
+	}
+}
+
+// Who asks a relay too often is refused, and is let in all the same; a second later it may ask
+// again.
+func TestRelayingIsAskedForSlowly(t *testing.T) {
+	h, other := listening(t), listening(t)
+	asked := make(chan struct{}, 100*hopsPerSecond)
+	h.SetStreamHandler(proto.ProtoIDv2Hop, func(s network.Stream) {
+		asked <- struct{}{}
+		_ = s.Close()
+	})
+	if err := other.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	conn, begin := other.Network().ConnsToPeer(h.ID())[0], time.Now()
+	ask := func() {
+		s, err := conn.NewStream(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := multistream.SelectOneOf([]protocol.ID{proto.ProtoIDv2Hop}, s); err == nil {
+			_, _ = io.ReadAll(s) // it ends, one way or the other
+		}
+		_ = s.Reset()
+	}
+	for range 30 * hopsPerSecond {
+		ask()
+	}
+	most := 20*hopsPerSecond + hopsPerSecond*int(time.Since(begin)/time.Second+1)
+	if n := len(asked); n < 20*hopsPerSecond || n > most {
+		t.Errorf("%d of %d were asked for, want at most %d", n, 30*hopsPerSecond, most)
+	}
+	if h.Network().Connectedness(other.ID()) != network.Connected {
+		t.Error("who dials many is shunned")
 	}
 }
 
