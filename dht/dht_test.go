@@ -445,3 +445,19 @@ func TestConfigIsValidated(t *testing.T) {
 		}
 	}
 }
+
+// Who is in the routing table, which anybody can be, has no role.
+func TestRoutedPeersHaveNoRole(t *testing.T) {
+	const strangers = 9
+	nodes := swarm(t, 1+strangers, nil)
+	first := nodes[0]
+	first.waitPeers(t, strangers)
+	for _, n := range nodes[1:] {
+		if first.host.ConnManager().IsProtected(n.host.ID(), "") {
+			t.Errorf("%s is protected", n.host.ID())
+		}
+		if info := first.host.ConnManager().GetTagInfo(n.host.ID()); info == nil || info.Value == 0 {
+			t.Errorf("%s is worth nothing: %+v", n.host.ID(), info)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -36,6 +37,27 @@ type framedHost struct {
 
 	mistake func(peer.ID) // told of a peer that has broken the protocol
 	pace    *pace         // of what is asked
+}
+
+// ConnManager implements host.Host. Being in the routing table is no role: see tagging.
+func (h framedHost) ConnManager() connmgr.ConnManager { return tagging{h.Host.ConnManager()} }
+
+// routedScore is what a peer is worth that the library would protect: twice what it gives others
+// of the routing table.
+const routedScore = 10
+
+// tagging is a connection manager that protects nobody. The library protects who is in the first
+// buckets of its routing table, which anybody can be, and being protected is what peers with a role
+// are known by.
+type tagging struct{ connmgr.ConnManager }
+
+// Protect implements connmgr.ConnManager.
+func (t tagging) Protect(p peer.ID, tag string) { t.TagPeer(p, tag, routedScore) }
+
+// Unprotect implements connmgr.ConnManager.
+func (t tagging) Unprotect(p peer.ID, tag string) bool {
+	t.UntagPeer(p, tag)
+	return false
 }
 
 // SetStreamHandler implements host.Host. What others ask is bounded.

@@ -115,7 +115,15 @@ type pace struct {
 	// measured says that some good leader has led for so long that all have measured it:
 	// before, there is nothing to hold a slow one against.
 	measured bool
+	// halved is how many views were given up since. Each halves what a leader is held
+	// against.
+	halved uint64
 }
+
+// mostHalved is how often what a slow leader is held against may have been halved. It makes a
+// twentieth of what good ones do, and is slow with less than a fourth: halved twice, and with what
+// is forgotten meanwhile, there is no margin left.
+const mostHalved = 1
 
 // measuredAfter is for how many periods of measurement a good leader must have led.
 const measuredAfter = 2
@@ -127,8 +135,13 @@ func (o *oracle) follows(v *driver.View) {
 		return
 	}
 	if !p.slow && p.last-p.since >= measuredAfter*Time(o.w.cfg.Core.FloorPeriod)*TickLength {
-		p.measured = true
+		p.measured, p.halved = true, 0
 	}
+	given := c.View
+	if c.Epoch == p.view.Epoch {
+		given -= p.view.View
+	}
+	p.halved += given
 	p.view = pbft.Place{Epoch: c.Epoch, View: c.View}
 	p.slow, p.since = false, o.w.now()
 	if leader := o.w.byKey[c.Leader]; leader != nil && leader.strategy != nil {
@@ -140,7 +153,7 @@ func (o *oracle) follows(v *driver.View) {
 func (o *oracle) floor() {
 	p, c := &o.pace, o.w.cfg
 	most := floorPeriods * Time(c.Core.FloorPeriod) * TickLength
-	if c.Floor && p.slow && p.measured && o.w.settled && !o.w.loadOver() && o.w.now()-max(p.since, c.GST) > most {
+	if c.Floor && p.slow && p.measured && p.halved <= mostHalved && o.w.settled && !o.w.loadOver() && o.w.now()-max(p.since, c.GST) > most {
 		o.broken("L5", "the slow leader of view %d has been leading for %v ms", p.view.View, o.w.now()-p.since)
 	}
 }
