@@ -3,6 +3,7 @@ package dht_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -212,4 +213,20 @@ func TestOldRecordsAreRemoved(t *testing.T) {
 		left, err := res.Rest()
 		return err == nil && len(left) == 0
 	})
+}
+
+// A peer whose disk is full before it has records keeps them in memory, and answers for its own
+// roots.
+func TestRecordsOnAFullDisk(t *testing.T) {
+	n := start(t, newHost(t), memory(), nil, dht.Options{
+		RecordsFile: filepath.Join(t.TempDir(), "records"), Records: 80_000,
+		Room: func() error { return errors.New("the disk is full") },
+	})
+	if s := n.dht.Records(); s.Limit != 10_000 {
+		t.Errorf("there may be %d records", s.Limit)
+	}
+	if err := n.dht.Announce(t.Context(), dht.Root, id(1)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "its own record", func() bool { return n.dht.Records().Own == 1 })
 }

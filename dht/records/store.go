@@ -69,9 +69,13 @@ type Stat struct {
 	Displaced uint64 // records that were lost to others since the start
 }
 
+// ErrNoRoom is returned for a file that holds hardly anything and cannot have more.
+var ErrNoRoom = errors.New("no room for records")
+
 // Open returns the store of the records in a file, all of which it reads. The file belongs to the
-// store from now on, and is closed if there is an error. One of another format is begun anew, and what is beyond the limits is cut
-// off.
+// store from now on, and is closed if there is an error. One of another format is begun anew, and
+// what is beyond the limits is cut off. It returns ErrNoRoom where a full disk has left it fewer
+// records than it grows by: nobody could be told what this peer itself provides.
 func Open(f File, limits Limits, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -81,6 +85,11 @@ func Open(f File, limits Limits, o Options) (*Store, error) {
 	if err == nil {
 		s.table = NewTable(limits)
 		err = s.load()
+	}
+	if err == nil && s.table.Slots() < min(growStep, limits.Records) && o.Room != nil {
+		if full := o.Room(); full != nil {
+			err = fmt.Errorf("%w: %w", ErrNoRoom, full)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("records: open: %w", err), f.Close())

@@ -456,3 +456,23 @@ func TestFiles(t *testing.T) {
 		t.Errorf("the providers are %q", got)
 	}
 }
+
+// A file that holds nothing and cannot grow is no store; one that holds enough is, as it is.
+func TestNoRoomAtTheStart(t *testing.T) {
+	full := func() error { return errors.New("the disk is full") }
+	l := Default(2 * growStep)
+	if _, err := Open(&Memory{}, l, Options{Self: self, Room: full}); !errors.Is(err, ErrNoRoom) {
+		t.Errorf("Open: %v", err)
+	}
+	f := &Memory{}
+	b := open(t, f, l)
+	for i := range growStep {
+		b.from(name(i), fmt.Sprintf("/ip4/10.%d.%d.1/tcp/1", i>>8, i&255))
+		b.put(key(i), name(i))
+	}
+	b.room = full()
+	b.reopen(l)
+	if n := b.Stat().Records; n != growStep {
+		t.Errorf("%d records are held", n)
+	}
+}

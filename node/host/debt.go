@@ -1,14 +1,14 @@
 package host
 
 import (
-	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/streams"
 )
 
 const (
@@ -16,52 +16,63 @@ const (
 	// after twice as many at once, and four times as many all of one address. A refusal that
 	// is told leaves the place to whoever asks again at once, which costs more than serving.
 	refusedPerSecond = 16
-	// debtTime is the most that a stream waits for those before it.
-	debtTime = 5 * time.Second
+	// debtTime is the most that a stream waits because of its peer, and sharedDebtTime because
+	// of others at its address, who may be nothing to it.
+	debtTime, sharedDebtTime = 5 * time.Second, time.Second
 )
 
 // debts knows who has been refused so often that its next streams have to wait. It is pure,
 // and not safe for concurrent use.
 type debts struct {
 	byPeer *rates[peer.ID]
-	byAddr *rates[netip.Prefix]
+	byAddr *rates[admission.Origin]
 }
 
 func newDebts() *debts {
-	d := &debts{newRates[peer.ID](refusedPerSecond, 2*refusedPerSecond), newRates[netip.Prefix](4*refusedPerSecond, 8*refusedPerSecond)}
+	d := &debts{newRates[peer.ID](refusedPerSecond, 2*refusedPerSecond), newRates[admission.Origin](4*refusedPerSecond, 8*refusedPerSecond)}
 	d.byPeer.debt = refusedPerSecond * debtTime.Seconds()
-	d.byAddr.debt = 4 * refusedPerSecond * debtTime.Seconds()
+	d.byAddr.debt = 4 * refusedPerSecond * sharedDebtTime.Seconds()
 	return d
 }
 
-// refused counts a refusal.
-func (d *debts) refused(now time.Time, id peer.ID, ip netip.Addr) {
+// refused counts a refusal of a peer at an address.
+func (d *debts) refused(now time.Time, id peer.ID, at admission.Origin) {
 	d.byPeer.owe(now, id)
-	if a := strange(ip); a.IsValid() {
-		d.byAddr.owe(now, a)
+	if at != nobodys {
+		d.byAddr.owe(now, at)
 	}
 }
 
-// wait returns how long the next stream has to wait.
-func (d *debts) wait(now time.Time, id peer.ID, ip netip.Addr) time.Duration {
-	wait := d.byPeer.wait(now, id)
-	if a := strange(ip); a.IsValid() {
-		wait = max(wait, d.byAddr.wait(now, a))
+// wait returns how long the next stream has to wait, and whether that is because of what its
+// peer has done itself.
+func (d *debts) wait(now time.Time, id peer.ID, at admission.Origin) (wait time.Duration, own bool) {
+	wait = d.byPeer.wait(now, id)
+	own = wait > 0
+	if at != nobodys {
+		wait = max(wait, d.byAddr.wait(now, at))
 	}
-	return wait
+	return wait, own
 }
 
-// strange returns what counts as one address, and the zero value for this machine's own and
-// for none, behind which is nobody in particular.
-func strange(ip netip.Addr) netip.Prefix {
-	if !ip.IsValid() || ip.IsLoopback() {
-		return netip.Prefix{}
+// nobodys is the address of this machine's own peers, and of those that have none: nobody in
+// particular is behind it.
+var nobodys = admission.Origin{}
+
+// addressed returns what counts as one address of a connection from a. Through a relay it is
+// that of all who come through it, and not the relay's own.
+func addressed(a ma.Multiaddr) admission.Origin {
+	if isRelayed(a) {
+		at, _ := streams.OriginOf(a)
+		return at
 	}
-	return admission.AddressOf(ip)
+	if ip := ipOf(a); ip.IsValid() {
+		return admission.From(ip)
+	}
+	return nobodys
 }
 
 // Refused is told of a stream that was not served. Who goes on opening such has to wait
-// with each further one, whatever it is for, unless it has a role.
+// with each further one but those of libp2p's small protocols, unless it has a role.
 func (h *Host) Refused(c network.Conn) { h.negotiator.refused(c) }
 
 func (n *negotiator) refused(c network.Conn) {
@@ -70,30 +81,31 @@ func (n *negotiator) refused(c network.Conn) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.debts.refused(time.Now(), c.RemotePeer(), ipOf(c.RemoteMultiaddr()))
+	n.debts.refused(time.Now(), c.RemotePeer(), addressed(c.RemoteMultiaddr()))
 }
 
-// errEnding is why a stream ends that waited when the host closed.
-var errEnding = errors.New("the host closes")
-
-// pay waits for as long as a stream has to because of those before it, or until it is gone.
-// It counts as one without a protocol meanwhile.
-func (n *negotiator) pay(s network.Stream, gone <-chan struct{}) error {
+// pay waits for as long as a stream has to because of those before it. It counts as one
+// without a protocol meanwhile. It reports whether the stream is to go on: it is not when it was
+// displaced, or the host closes. A peer that owes and opens so many that they displace each other
+// wastes them.
+func (n *negotiator) pay(s network.Stream, gone <-chan struct{}) bool {
 	c := s.Conn()
 	n.mu.Lock()
-	wait := n.debts.wait(time.Now(), c.RemotePeer(), ipOf(c.RemoteMultiaddr()))
+	wait, own := n.debts.wait(time.Now(), c.RemotePeer(), addressed(c.RemoteMultiaddr()))
 	n.mu.Unlock()
 	if wait <= 0 || n.host.ConnManager().IsProtected(c.RemotePeer(), "") {
-		return nil
+		return true
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
+		return true
 	case <-gone:
-		return errDisplaced
+		if own {
+			n.wasted(c.RemotePeer())
+		}
 	case <-n.closed:
-		return errEnding
 	}
+	return false
 }

@@ -4,49 +4,56 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/decube/decube/internal/admission"
 )
 
 func TestDebts(t *testing.T) {
 	d, now := newDebts(), time.Unix(0, 0)
-	home, here := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("127.0.0.1")
+	home, here := addressed(ma.StringCast("/ip4/192.0.2.1/tcp/1")), addressed(ma.StringCast("/ip4/127.0.0.1/tcp/1"))
+	wait := func(id peer.ID, at admission.Origin) time.Duration {
+		wait, _ := d.wait(now, id, at)
+		return wait
+	}
 	for range 2 * refusedPerSecond {
 		d.refused(now, "a", home)
 	}
-	if wait := d.wait(now, "a", home); wait != 0 {
+	if wait := wait("a", home); wait != 0 {
 		t.Errorf("a few refusals have a peer wait for %v", wait)
 	}
 	for range refusedPerSecond {
 		d.refused(now, "a", home)
 	}
-	if wait := d.wait(now, "a", home); wait != time.Second {
+	if wait := wait("a", home); wait != time.Second {
 		t.Errorf("a second's refusals have a peer wait for %v", wait)
 	}
-	if wait := d.wait(now, "b", home); wait != 0 {
+	if wait := wait("b", home); wait != 0 {
 		t.Errorf("one peer's refusals have another wait for %v", wait)
 	}
 	for i := range 100 * refusedPerSecond { // many names at one address are no better off
 		d.refused(now, peer.ID(fmt.Sprint(i)), home)
 	}
-	if wait := d.wait(now, "new", home); wait != debtTime {
+	if wait := wait("new", home); wait != sharedDebtTime {
 		t.Errorf("the refusals of an address have a peer wait for %v", wait)
 	}
-	if wait := d.wait(now, "new", netip.MustParseAddr("192.0.2.2")); wait != 0 {
+	if wait := wait("new", addressed(ma.StringCast("/ip4/192.0.2.2/tcp/1"))); wait != 0 {
 		t.Errorf("those of another one for %v", wait)
 	}
 	for i := range 100 * refusedPerSecond { // nor are those here any worse
 		d.refused(now, peer.ID(fmt.Sprint("here", i)), here)
 	}
-	if wait := d.wait(now, "new", here); wait != 0 {
+	if wait := wait("new", here); wait != 0 {
 		t.Errorf("those of others on this machine for %v", wait)
 	}
 	now = now.Add(debtTime)
-	if wait := d.wait(now, "a", home); wait != 0 {
+	if wait := wait("a", home); wait != 0 {
 		t.Errorf("what is owed is not forgotten: %v", wait)
 	}
 	d.refused(now.Add(time.Hour), "a", home)
@@ -99,6 +106,10 @@ func TestWhoIsRefusedWaits(t *testing.T) {
 	for range 10 * refusedPerSecond {
 		h.Refused(h.Network().ConnsToPeer(greedy.ID())[0])
 	}
+	asked := time.Now() // what libp2p needs to know each other does not wait
+	if pong := <-ping.Ping(t.Context(), greedy, h.ID()); pong.Error != nil || time.Since(asked) > debtTime/2 {
+		t.Errorf("a ping of who has to wait was answered after %v, %v", time.Since(asked), pong.Error)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- ask(greedy) }()
 	for range time.Tick(time.Millisecond) {
@@ -127,3 +138,80 @@ func (h *Host) waits() int {
 	defer h.negotiator.mu.Unlock()
 	return len(h.negotiator.byPeer.all)
 }
+
+// Who comes through a relay shares an address with others who do, and not with the relay.
+func TestAddressed(t *testing.T) {
+	const relay = "/p2p/12D3KooWJ9spLoUaF47oUq9EXQuyAqi4BawseUPJiyTRoYtozmY7"
+	of := func(text string) admission.Origin { return addressed(ma.StringCast(text)) }
+	direct, through := of("/ip4/192.0.2.1/tcp/1"), of("/ip4/192.0.2.1/tcp/1"+relay+"/p2p-circuit")
+	if direct == through || direct == nobodys || through == nobodys {
+		t.Errorf("the relay is at %v, who comes through it at %v", direct, through)
+	}
+	for a, same := range map[string]admission.Origin{
+		"/ip4/192.0.2.1/udp/9/quic-v1":                    direct,
+		"/ip6/64:ff9b::c000:201/tcp/1":                    direct,
+		"/ip6/2001:db8::1/tcp/2" + relay + "/p2p-circuit": through, // by another of its addresses
+		"/ip4/127.0.0.1/tcp/1":                            nobodys,
+		"/dns4/example.org/tcp/1":                         nobodys,
+	} {
+		if got := of(a); got != same {
+			t.Errorf("%s is at %v, want %v", a, got, same)
+		}
+	}
+}
+
+// A peer that owes and goes on opening more than may wait is shunned; one whose neighbours owe is
+// not.
+func TestWhoWaitsWithTooManyIsShunned(t *testing.T) {
+	for name, owes := range map[string]bool{"its own debt": true, "its neighbours' debt": false} {
+		t.Run(name, func(t *testing.T) {
+			h, other := listening(t), listening(t)
+			h.SetStreamHandler("/full", func(s network.Stream) { _ = s.Close() })
+			if err := other.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
+				t.Fatal(err)
+			}
+			n := h.negotiator
+			n.mu.Lock()
+			if owes {
+				n.debts.byPeer.buckets[other.ID()] = bucket{-n.debts.byPeer.debt, time.Now()}
+			} else {
+				n.debts.byAddr.buckets[addressed(home)] = bucket{-n.debts.byAddr.debt, time.Now()}
+			}
+			n.mu.Unlock()
+			for range 3 * unnegotiatedPerPeer {
+				s, err := other.NewStream(t.Context(), h.ID(), "/full")
+				if err != nil {
+					break // it was shunned
+				}
+				gone := make(chan struct{})
+				close(gone)
+				conns := h.Network().ConnsToPeer(other.ID())
+				if len(conns) == 0 {
+					break
+				}
+				if n.pay(waiting{s, from{conns[0]}}, gone) {
+					t.Fatal("who was displaced goes on")
+				}
+			}
+			if shunned := h.Network().Connectedness(other.ID()) != network.Connected; shunned != owes {
+				t.Errorf("shunned: %v", shunned)
+			}
+		})
+	}
+}
+
+var home = ma.StringCast("/ip4/192.0.2.1/tcp/1")
+
+// waiting is a stream that came over another connection.
+type waiting struct {
+	network.Stream
+
+	conn network.Conn
+}
+
+func (w waiting) Conn() network.Conn { return w.conn }
+
+// from is a connection from home.
+type from struct{ network.Conn }
+
+func (from) RemoteMultiaddr() ma.Multiaddr { return home }

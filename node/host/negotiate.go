@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
+	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/internal/limits"
 )
 
@@ -48,11 +48,11 @@ type negotiator struct {
 
 	mu       sync.Mutex
 	byPeer   *pending[network.Stream, peer.ID]
-	byAddr   *pending[network.Stream, netip.Prefix]
+	byAddr   *pending[network.Stream, admission.Origin]
 	peerChat *rates[peer.ID]
-	addrChat *rates[netip.Prefix]
+	addrChat *rates[admission.Origin]
 	peerHops *rates[peer.ID]
-	addrHops *rates[netip.Prefix]
+	addrHops *rates[admission.Origin]
 	debts    *debts
 
 	closed chan struct{} // ends waiting
@@ -67,11 +67,11 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 	n := &negotiator{
 		host: h, guard: g, log: log,
 		byPeer:   newPending[network.Stream, peer.ID](most, unnegotiatedPerPeer, 0),
-		byAddr:   newPending[network.Stream, netip.Prefix](most, unnegotiatedPerAddress, 0),
+		byAddr:   newPending[network.Stream, admission.Origin](most, unnegotiatedPerAddress, 0),
 		peerChat: newRates[peer.ID](chatPerSecond, 20*chatPerSecond),
-		addrChat: newRates[netip.Prefix](10*chatPerSecond, 200*chatPerSecond),
+		addrChat: newRates[admission.Origin](10*chatPerSecond, 200*chatPerSecond),
 		peerHops: newRates[peer.ID](hopsPerSecond, 20*hopsPerSecond),
-		addrHops: newRates[netip.Prefix](4*hopsPerSecond, 80*hopsPerSecond),
+		addrHops: newRates[admission.Origin](4*hopsPerSecond, 80*hopsPerSecond),
 		debts:    newDebts(),
 		closed:   make(chan struct{}),
 	}
@@ -86,8 +86,10 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 func (n *negotiator) handle(s network.Stream) {
 	gone := n.begin(s)
 	id, handle, err := n.protocol(s)
-	if err == nil {
-		err = n.pay(s, gone)
+	if err == nil && !isChat(id) && !n.pay(s, gone) {
+		n.end(s)
+		_ = s.ResetWithError(network.StreamRateLimited) // it is gone in any case
+		return
 	}
 	if !n.end(s) && err == nil {
 		err = errDisplaced
@@ -124,11 +126,11 @@ func (n *negotiator) handle(s network.Stream) {
 func isChat(id protocol.ID) bool { return id == identify.ID || id == identify.IDPush || id == ping.ID }
 
 // admit reports whether a peer, and its address, may have one more stream.
-func (n *negotiator) admit(s network.Stream, ofPeer *rates[peer.ID], ofAddr *rates[netip.Prefix]) bool {
-	now, addr := time.Now(), strange(ipOf(s.Conn().RemoteMultiaddr()))
+func (n *negotiator) admit(s network.Stream, ofPeer *rates[peer.ID], ofAddr *rates[admission.Origin]) bool {
+	now, at := time.Now(), addressed(s.Conn().RemoteMultiaddr())
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return ofPeer.allow(now, s.Conn().RemotePeer()) && (!addr.IsValid() || ofAddr.allow(now, addr))
+	return ofPeer.allow(now, s.Conn().RemotePeer()) && (at == nobodys || ofAddr.allow(now, at))
 }
 
 // wasted counts a stream that came to nothing, and closes the connections with who goes on
@@ -169,8 +171,8 @@ func (n *negotiator) begin(s network.Stream) (gone <-chan struct{}) {
 	now := time.Now()
 	n.mu.Lock()
 	cuts := n.byPeer.begin(now, s, s.Conn().RemotePeer(), cut)
-	if a := strange(ipOf(s.Conn().RemoteMultiaddr())); a.IsValid() {
-		cuts = append(cuts, n.byAddr.begin(now, s, a, cut)...)
+	if at := addressed(s.Conn().RemoteMultiaddr()); at != nobodys {
+		cuts = append(cuts, n.byAddr.begin(now, s, at, cut)...)
 	}
 	n.mu.Unlock()
 	for _, cut := range cuts {
