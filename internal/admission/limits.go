@@ -84,10 +84,10 @@ func (l Limits) Validate() error {
 	return nil
 }
 
-// bytes returns the most that may be reserved when a band is to get some. These are the
-// shares of libp2p's priorities, so that what is granted here is there too.
-func (l Limits) bytes(b band) int64 {
-	switch b {
+// Most returns the most bytes that may be reserved when a peer of a class is to get some. These
+// are the shares of libp2p's priorities, so that what is granted here is there too.
+func (l Limits) Most(c Class) int64 {
+	switch c.band() {
 	case common:
 		return l.Bytes * 153 / 256
 	case members:

@@ -240,7 +240,15 @@ func (m *model) some(t *rapid.T) (admission.Place, *held) {
 func (m *model) reserve(t *rapid.T) {
 	p, h := m.some(t)
 	n := rapid.Int64Range(1, max(1, m.l.Bytes/3)).Draw(t, "bytes")
+	served, ending := m.table.Len()
+	spares := m.table.Spares(m.at, h.who, n)
+	if s, e := m.table.Len(); s != served || e != ending {
+		t.Fatalf("who asks whether there is memory has %d served and %d ending, of %d and %d", s, e, served, ending)
+	}
 	lost, code := m.table.Reserve(m.at, p, n)
+	if n <= m.l.Most(h.who.Class) && spares != code.OK() {
+		t.Fatalf("%d bytes are spared: %v, and then: %v", n, spares, code)
+	}
 	if !code.OK() {
 		if lost != nil || code.Reason != admission.Memory {
 			t.Fatalf("%v, and %d lost", code, len(lost))

@@ -192,7 +192,7 @@ func (t *Table) Reserve(now time.Time, p Place, n int64) ([]Place, Code) {
 		return nil, Code{Reason: Busy}
 	}
 	who := self.stream.who
-	most := t.l.bytes(who.Class.band())
+	most := t.l.Most(who.Class)
 	if n < 1 || n > most {
 		return nil, Code{Reason: Memory}
 	}
@@ -212,20 +212,24 @@ func (t *Table) Yield(who Holder, n int64) []Place {
 	return lost
 }
 
+// Spares reports whether Reserve would have n bytes for a holder. Nobody loses anything; if there
+// are none, somebody waits, as with Reserve.
+func (t *Table) Spares(now time.Time, who Holder, n int64) bool {
+	losers, ok := t.pick(who, n, t.l.Most(who.Class)-n)
+	t.restore(losers)
+	if !ok {
+		t.waited = now
+	}
+	return ok
+}
+
 // evict takes those their place who hold more than n bytes more of a holder would be, until no
 // more than so many bytes are held; or nobody if that is not to be had.
 func (t *Table) evict(who Holder, n, most int64) (lost []Place, ok bool) {
-	var losers []*node
-	for t.bytes > most {
-		loser := t.memory(who, n)
-		if loser == nil || loser.held[byBytes] == 0 || len(losers) == mostLosers || len(t.streams)-t.places >= t.l.Ending {
-			for _, other := range losers {
-				t.admit(other)
-			}
-			return nil, false
-		}
-		t.dismiss(loser)
-		losers = append(losers, loser)
+	losers, ok := t.pick(who, n, most)
+	if !ok {
+		t.restore(losers)
+		return nil, false
 	}
 	for _, other := range losers {
 		other.stream.ending = true
@@ -233,6 +237,26 @@ func (t *Table) evict(who Holder, n, most int64) (lost []Place, ok bool) {
 		lost = append(lost, other.stream.place)
 	}
 	return lost, true
+}
+
+// pick dismisses those whom evict is to take their place, as far as there are such.
+func (t *Table) pick(who Holder, n, most int64) (losers []*node, ok bool) {
+	for t.bytes > most {
+		loser := t.memory(who, n)
+		if loser == nil || loser.held[byBytes] == 0 || len(losers) == mostLosers || len(t.streams)-t.places >= t.l.Ending {
+			return losers, false
+		}
+		t.dismiss(loser)
+		losers = append(losers, loser)
+	}
+	return losers, true
+}
+
+// restore counts those again whom pick has dismissed.
+func (t *Table) restore(losers []*node) {
+	for _, other := range losers {
+		t.admit(other)
+	}
 }
 
 // memory returns who is to lose its memory to n bytes more of a holder, nil if nobody.

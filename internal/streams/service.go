@@ -91,6 +91,7 @@ func (v *service) handle(raw network.Stream) {
 	}
 	v.o.Observer.Served(v.ID, s.Peer())
 	err := v.Serve(ctx, s)
+	unstuck := unstick(raw)
 	if err == nil {
 		err = raw.Close()
 	}
@@ -101,6 +102,7 @@ func (v *service) handle(raw network.Stream) {
 		s.abort()
 		v.o.Log.Debug("stream ended", "protocol", string(v.ID), "peer", s.Peer().String(), "err", err)
 	}
+	unstuck()
 	reason := v.leave(s)
 	if reason != admission.Admitted {
 		<-s.reset

@@ -179,12 +179,15 @@ func (s *Stream) move(to *admission.Table) ([]*Stream, error) {
 	}
 	now := time.Now()
 	defer s.v.arm()
+	if s.reserved > 0 && !to.Spares(now, s.who, s.reserved) {
+		return nil, fmt.Errorf("%w: %d bytes", ErrMemory, s.reserved)
+	}
 	p, lost, code := to.Enter(now, s.who)
 	if !code.OK() {
 		return nil, Refused{code}
 	}
 	losers := s.v.lose(to, lost, admission.Busy)
-	if s.reserved > 0 {
+	if s.reserved > 0 { // it spares that, unless the place alone was the last that may end
 		more, code := to.Reserve(now, p, s.reserved)
 		if losers = append(losers, s.v.lose(to, more, admission.Memory)...); !code.OK() {
 			to.Leave(p)
@@ -365,8 +368,13 @@ func (s *Stream) take(ctx context.Context, n int) error {
 	}
 	var losers []*Stream
 	s.v.mu.Lock()
+	var held int64 // with what is asked for
+	for _, table := range s.v.tables {
+		held += table.Bytes()
+	}
 	for _, other := range s.v.tables {
-		if other != s.table {
+		// If there is enough for this protocol, it is something else that it lacks.
+		if other != s.table && held > s.table.Limits().Most(s.who.Class) {
 			losers = append(losers, s.v.lose(other, other.Yield(s.who, int64(n)), admission.Memory)...)
 		}
 	}

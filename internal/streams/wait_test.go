@@ -104,8 +104,9 @@ func TestWhoWaitsIsBounded(t *testing.T) {
 func TestWhoWaitsGivesMemoryBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		happens := make(chan struct{})
-		s := serveWith(t, someLimits(), streams.Options{}, waits(happens, 1))
-		s.scope.limit = 4 * unit // of which strangers have more than 2 units
+		l := someLimits()
+		l.Bytes = 4 * unit // of which strangers have more than 2 units
+		s := serveWith(t, l, streams.Options{}, waits(happens, 1))
 		var all []*client
 		for _, peer := range []string{"a", "a", "b"} {
 			c := s.open(t, peer, at(int(peer[0]), 1))
@@ -131,6 +132,32 @@ func TestWhoWaitsGivesMemoryBack(t *testing.T) {
 		synctest.Wait()
 		if n := s.scope.inUse(); n != 0 {
 			t.Errorf("%d bytes are reserved at the end", n)
+		}
+		s.shut(t)
+	})
+}
+
+// What it lacks that is not this protocol's costs nobody a place.
+func TestMemoryThatOthersDoNotHave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		happens := make(chan struct{})
+		s := serveWith(t, someLimits(), streams.Options{}, waits(happens, 1))
+		s.scope.limit = 4 * unit // as if the peer, or all of libp2p, had no more
+		var all []*client
+		for _, peer := range []string{"a", "a", "b"} {
+			c := s.open(t, peer, at(int(peer[0]), 1))
+			c.write(1)
+			synctest.Wait()
+			all = append(all, c)
+		}
+		if len(s.errs) != 1 || !errors.Is(s.errs[0], streams.ErrMemory) {
+			t.Errorf("%v", s.errs)
+		}
+		close(happens)
+		for _, c := range all[:2] {
+			if got := c.ended(); got != "now" {
+				t.Errorf("who waited is told %q", got)
+			}
 		}
 		s.shut(t)
 	})
