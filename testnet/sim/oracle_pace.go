@@ -84,9 +84,18 @@ func (o *oracle) wantsView(n *node, vc *pbft.ViewChange) {
 	o.patience.tried[view] = true
 	o.w.stats.GoodLeaders = max(o.w.stats.GoodLeaders, len(o.patience.tried))
 	// One view change may be under way when everybody is up.
-	if most := faulty(len(set)) + 2; len(o.patience.tried) > most {
+	if most := faulty(len(set)) + 2 + o.w.cfg.doublings(); len(o.patience.tried) > most {
 		o.broken("L2", "%d views of good leaders were given up in a row", len(o.patience.tried))
 	}
+}
+
+// doublings returns how often the first timeout is doubled, and a good leader given up for it,
+// until there is time to build a block and check it, with half as much to do before.
+func (c *Config) doublings() (n int) {
+	for t := Time(c.Core.PreprepareTimeout) * TickLength; t < 3*c.Work.Exec; t *= 2 {
+		n++
+	}
+	return n
 }
 
 // learned checks that timeouts are found out once (L6): in the second half of the load,
