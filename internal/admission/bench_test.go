@@ -127,7 +127,7 @@ func BenchmarkTurn(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s, _ := q.Next(start)
-		q.Done(start, s)
+		q.Done(s)
 		q.Ask(s, step)
 	}
 }
