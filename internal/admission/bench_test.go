@@ -127,7 +127,7 @@ func BenchmarkTurn(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s, _ := q.Next(start)
-		q.Done(s)
+		q.Done(start, s)
 		q.Ask(s, step)
 	}
 }

@@ -15,15 +15,14 @@ const leastCost = 64
 // Pace bounds what is sent at a time. The zero value is not valid; start from [PaceFor].
 type Pace struct {
 	Step  int64         // bytes of the longest step
-	Under int           // steps under way
+	Under int           // steps under way, unless they are all of one peer
 	Hold  time.Duration // a step that takes longer does not count as under way
 	Rate  int64         // bytes a second of all together, or Unbounded; a step may be saved up
 }
 
-// PaceFor returns the pace of a machine of so many cores: two steps a core, of 256 KiB. Each takes
-// half a millisecond of one, so that those of readers are over well before they count no more.
+// PaceFor returns the pace of a machine of so many cores: two steps a core, of 256 KiB.
 func PaceFor(cores int, rate int64) Pace {
-	return Pace{Step: 256 << 10, Under: 2 * max(1, cores), Hold: 4 * time.Millisecond, Rate: rate}
+	return Pace{Step: 256 << 10, Under: 2 * max(1, cores), Hold: 20 * time.Millisecond, Rate: rate}
 }
 
 // Validate returns ErrInvalid unless something may be sent.
@@ -52,21 +51,20 @@ type Seat uint64
 // it may still send of its round is kept for when it asks again.
 //
 // Steps under way are bounded because of what they cost this machine. One that takes long
-// waits for the other side, and is not counted any more: else few who do not read would have
-// all turns. Its stream's next one is counted again, for as long at the most. If it were not,
-// a machine that is behind, where all steps take long, would be behind for good: nobody's
-// would count, and all be under way.
+// waits for the other side: it is not counted any more, nor are the next ones of its stream
+// until one does not. Else few who do not read would have all turns.
 //
 // Each call takes a time that does not depend on how many wait. Instants must not decrease.
 // It is not safe for concurrent use.
 type Queue struct {
-	pace  Pace
-	root  *turn
-	seats map[Seat]*turn
-	going list // steps under way that count, the oldest first
-	under int  // how many they are
-	free  time.Time
-	last  Seat
+	pace   Pace
+	root   *turn
+	seats  map[Seat]*turn
+	going  list // steps under way that count, the oldest first
+	under  int  // how many they are
+	active int  // peers who wait or are being sent something
+	free   time.Time
+	last   Seat
 }
 
 // turn is a stream, or a group of them, that has turns.
@@ -74,6 +72,7 @@ type turn struct {
 	key   key
 	above *turn
 	below map[key]*turn
+	peer  bool
 
 	seats          int    // streams in it
 	weights        [5]int // of them, by weight
@@ -91,6 +90,7 @@ type turn struct {
 	asked   int64     // bytes of its step
 	since   time.Time // which is under way
 	counted bool      // as such
+	slow    bool      // the last one took long
 }
 
 // list is a list of turns, each of which is in no other.
@@ -109,8 +109,9 @@ func (q *Queue) Join(who Holder) Seat {
 	q.last++
 	at := q.root
 	path := who.path()
-	for _, k := range path {
+	for level, k := range path {
 		at = at.child(k)
+		at.peer = level == len(path)-1
 	}
 	s := &turn{above: at, seat: q.last}
 	q.seats[q.last] = s
@@ -146,7 +147,7 @@ func (t *turn) child(k key) *turn {
 }
 
 // Leave gives a seat back, with the step that it has asked for or is being sent.
-func (q *Queue) Leave(s Seat) {
+func (q *Queue) Leave(now time.Time, s Seat) {
 	t := q.seats[s]
 	if t == nil {
 		return
@@ -154,7 +155,7 @@ func (q *Queue) Leave(s Seat) {
 	if t.waiting > 0 {
 		q.wait(t, -1)
 	}
-	q.Done(s)
+	q.Done(now, s)
 	delete(q.seats, s)
 	weight := t.weight()
 	for at := t; at != nil; at = at.above {
@@ -193,7 +194,7 @@ func (q *Queue) Next(now time.Time) (s Seat, next time.Time) {
 	switch {
 	case q.root.waiting == 0:
 		return 0, time.Time{}
-	case q.under >= q.pace.Under:
+	case q.under >= q.pace.Under && q.active > 1:
 		return 0, q.going.first.since.Add(q.pace.Hold)
 	case q.free.After(now):
 		return 0, q.free
@@ -214,9 +215,11 @@ func (q *Queue) grant(t *turn, now time.Time) {
 	q.wait(t, -1)
 	q.send(t, 1)
 	t.since = now
-	t.counted = true
-	q.under++
-	q.going.push(t)
+	if !t.slow {
+		t.counted = true
+		q.under++
+		q.going.push(t)
+	}
 	for at := t; at.above != nil; at = at.above {
 		at.credit -= max(t.asked, q.pace.Step/leastCost)
 		if at.waiting > 0 && at.credit <= 0 { // its visit is over
@@ -227,11 +230,12 @@ func (q *Queue) grant(t *turn, now time.Time) {
 }
 
 // Done is told that the step of a stream was sent, or never will be.
-func (q *Queue) Done(s Seat) {
+func (q *Queue) Done(now time.Time, s Seat) {
 	t := q.seats[s]
 	if t == nil || t.under == 0 {
 		return
 	}
+	t.slow = now.Sub(t.since) >= q.pace.Hold
 	q.uncount(t)
 	q.send(t, -1)
 }
@@ -268,7 +272,7 @@ func (t *turn) weight() int {
 // wait counts one step more, or less, that waits.
 func (q *Queue) wait(t *turn, n int) {
 	for at := t; at != nil; at = at.above {
-		at.waiting += n
+		q.change(at, &at.waiting, n)
 		switch {
 		case at.above == nil:
 		case n > 0 && at.waiting == 1:
@@ -282,7 +286,20 @@ func (q *Queue) wait(t *turn, n int) {
 // send counts one step more, or less, that is under way.
 func (q *Queue) send(t *turn, n int) {
 	for at := t; at != nil; at = at.above {
-		at.under += n
+		q.change(at, &at.under, n)
+	}
+}
+
+// change changes a count of a turn, and that of the peers who are active.
+func (q *Queue) change(t *turn, count *int, n int) {
+	was := t.waiting+t.under > 0
+	*count += n
+	if is := t.waiting+t.under > 0; t.peer && was != is {
+		if is {
+			q.active++
+		} else {
+			q.active--
+		}
 	}
 }
 

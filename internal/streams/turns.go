@@ -45,7 +45,7 @@ func (t *Turns) leave(s admission.Seat) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.asked, s)
-	t.queue.Leave(s)
+	t.queue.Leave(time.Now(), s)
 	t.grant()
 }
 
@@ -74,7 +74,7 @@ func (t *Turns) wait(s admission.Seat, n int64, told chan struct{}, gone <-chan 
 func (t *Turns) done(s admission.Seat) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.queue.Done(s)
+	t.queue.Done(time.Now(), s)
 	t.grant()
 }
 
