@@ -19,6 +19,12 @@ const (
 	// debtTime is the most that a stream waits because of its peer, and sharedDebtTime because
 	// of others at its address, who may be nothing to it.
 	debtTime, sharedDebtTime = 5 * time.Second, time.Second
+	// owingPerPeer and owingMost are how many streams wait: what has come over each is held
+	// meanwhile, up to 256 KiB.
+	owingPerPeer, owingMost = 8, 128
+	// owingPerSecond is how many more a second a peer that owes may open, after ten times as
+	// many at once, before they count as wasted.
+	owingPerSecond = 100
 )
 
 // debts knows who has been refused so often that its next streams have to wait. It is pure,
@@ -84,28 +90,37 @@ func (n *negotiator) refused(c network.Conn) {
 	n.debts.refused(time.Now(), c.RemotePeer(), addressed(c.RemoteMultiaddr()))
 }
 
-// pay waits for as long as a stream has to because of those before it. It counts as one
-// without a protocol meanwhile. It reports whether the stream is to go on: it is not when it was
-// displaced, or the host closes. A peer that owes and opens so many that they displace each other
-// wastes them.
-func (n *negotiator) pay(s network.Stream, gone <-chan struct{}) bool {
-	c := s.Conn()
+// pay waits for as long as a stream has to because of those before it, which cut ends. It reports
+// whether the stream is to go on: it is not when it has made room for another that waits, or the
+// host closes. A peer that owes and opens far more than may wait wastes them.
+func (n *negotiator) pay(s network.Stream, gone <-chan struct{}, cut func()) bool {
+	c, now := s.Conn(), time.Now()
 	n.mu.Lock()
-	wait, own := n.debts.wait(time.Now(), c.RemotePeer(), addressed(c.RemoteMultiaddr()))
-	n.mu.Unlock()
+	wait, own := n.debts.wait(now, c.RemotePeer(), addressed(c.RemoteMultiaddr()))
 	if wait <= 0 || n.host.ConnManager().IsProtected(c.RemotePeer(), "") {
+		n.mu.Unlock()
 		return true
+	}
+	cuts := n.owing.begin(now, s, c.RemotePeer(), cut)
+	n.mu.Unlock()
+	for _, cut := range cuts {
+		cut()
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	closing := false
 	select {
 	case <-timer.C:
-		return true
 	case <-gone:
-		if own {
-			n.wasted(c.RemotePeer())
-		}
 	case <-n.closed:
+		closing = true
 	}
-	return false
+	n.mu.Lock()
+	stays := n.owing.end(s)
+	wasted := !stays && own && !n.floods.allow(time.Now(), c.RemotePeer())
+	n.mu.Unlock()
+	if wasted {
+		n.wasted(c.RemotePeer())
+	}
+	return stays && !closing
 }

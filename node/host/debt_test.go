@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 	"time"
 
@@ -160,17 +161,15 @@ func TestAddressed(t *testing.T) {
 	}
 }
 
-// A peer that owes and goes on opening more than may wait is shunned; one whose neighbours owe is
-// not.
+// A peer that owes and opens far more than may wait is shunned; one whose neighbours owe is not.
 func TestWhoWaitsWithTooManyIsShunned(t *testing.T) {
 	for name, owes := range map[string]bool{"its own debt": true, "its neighbours' debt": false} {
 		t.Run(name, func(t *testing.T) {
 			h, other := listening(t), listening(t)
-			h.SetStreamHandler("/full", func(s network.Stream) { _ = s.Close() })
 			if err := other.Connect(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
 				t.Fatal(err)
 			}
-			n := h.negotiator
+			n, conn := h.negotiator, h.Network().ConnsToPeer(other.ID())[0]
 			n.mu.Lock()
 			if owes {
 				n.debts.byPeer.buckets[other.ID()] = bucket{-n.debts.byPeer.debt, time.Now()}
@@ -178,26 +177,29 @@ func TestWhoWaitsWithTooManyIsShunned(t *testing.T) {
 				n.debts.byAddr.buckets[addressed(home)] = bucket{-n.debts.byAddr.debt, time.Now()}
 			}
 			n.mu.Unlock()
-			for range 3 * unnegotiatedPerPeer {
-				s, err := other.NewStream(t.Context(), h.ID(), "/full")
-				if err != nil {
-					break // it was shunned
-				}
+			var waits sync.WaitGroup
+			for range 11*owingPerSecond + 2*refusalsMost {
 				gone := make(chan struct{})
-				close(gone)
-				conns := h.Network().ConnsToPeer(other.ID())
-				if len(conns) == 0 {
-					break
-				}
-				if n.pay(waiting{s, from{conns[0]}}, gone) {
-					t.Fatal("who was displaced goes on")
-				}
+				waits.Go(func() { n.pay(&waiting{conn: from{conn}}, gone, sync.OnceFunc(func() { close(gone) })) })
 			}
-			if shunned := h.Network().Connectedness(other.ID()) != network.Connected; shunned != owes {
+			waits.Wait()
+			if shunned := h.guard.shuns(other.ID()); shunned != owes {
 				t.Errorf("shunned: %v", shunned)
+			}
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if left := len(n.owing.all); left != 0 {
+				t.Errorf("%d wait at the end", left)
 			}
 		})
 	}
+}
+
+// shuns reports whether a peer is not let in.
+func (g *guard) shuns(p peer.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.shunned.shuns(time.Now(), p)
 }
 
 var home = ma.StringCast("/ip4/192.0.2.1/tcp/1")
@@ -209,7 +211,7 @@ type waiting struct {
 	conn network.Conn
 }
 
-func (w waiting) Conn() network.Conn { return w.conn }
+func (w *waiting) Conn() network.Conn { return w.conn }
 
 // from is a connection from home.
 type from struct{ network.Conn }

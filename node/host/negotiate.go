@@ -54,6 +54,8 @@ type negotiator struct {
 	peerHops *rates[peer.ID]
 	addrHops *rates[admission.Origin]
 	debts    *debts
+	owing    *pending[network.Stream, peer.ID] // those that wait because of debts
+	floods   *rates[peer.ID]                   // that had no room among them
 
 	closed chan struct{} // ends waiting
 	close  func()        // closes it
@@ -73,6 +75,8 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 		peerHops: newRates[peer.ID](hopsPerSecond, 20*hopsPerSecond),
 		addrHops: newRates[admission.Origin](4*hopsPerSecond, 80*hopsPerSecond),
 		debts:    newDebts(),
+		owing:    newPending[network.Stream, peer.ID](owingMost, owingPerPeer, 0),
+		floods:   newRates[peer.ID](owingPerSecond, 10*owingPerSecond),
 		closed:   make(chan struct{}),
 	}
 	n.close = sync.OnceFunc(func() { close(n.closed) })
@@ -84,9 +88,9 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 
 // handle is a network.StreamHandler.
 func (n *negotiator) handle(s network.Stream) {
-	gone := n.begin(s)
+	gone, cut := n.begin(s)
 	id, handle, err := n.protocol(s)
-	if err == nil && !isChat(id) && !n.pay(s, gone) {
+	if err == nil && !isChat(id) && !n.pay(s, gone, cut) {
 		n.end(s)
 		_ = s.ResetWithError(network.StreamRateLimited) // it is gone in any case
 		return
@@ -160,11 +164,11 @@ func (n *negotiator) protocol(s network.Stream) (id protocol.ID, handle protocol
 	return id, handle, nil
 }
 
-// begin notes a stream and ends those that make room for it. What it returns is closed when
-// the stream itself has to.
-func (n *negotiator) begin(s network.Stream) (gone <-chan struct{}) {
+// begin notes a stream and ends those that make room for it. Gone is closed when the stream itself
+// has to, which cut has it do.
+func (n *negotiator) begin(s network.Stream) (gone <-chan struct{}, cut func()) {
 	cutOff := make(chan struct{})
-	cut := sync.OnceFunc(func() {
+	cut = sync.OnceFunc(func() {
 		close(cutOff)
 		_ = s.ResetWithError(network.StreamProtocolNegotiationFailed)
 	})
@@ -178,7 +182,7 @@ func (n *negotiator) begin(s network.Stream) (gone <-chan struct{}) {
 	for _, cut := range cuts {
 		cut()
 	}
-	return cutOff
+	return cutOff, cut
 }
 
 // end forgets a stream, and reports whether its peer was allowed to have it.
