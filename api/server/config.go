@@ -24,8 +24,8 @@ type Config struct {
 	MaxConns int
 	// MaxBody bounds a request's body in bytes.
 	MaxBody int64
-	// HeaderTimeout bounds reading a request's header, IdleTimeout the time a
-	// connection stays open between requests.
+	// HeaderTimeout bounds reading a request's header, and without the token all of the
+	// request and of its answer; IdleTimeout the time a connection stays open between requests.
 	HeaderTimeout, IdleTimeout time.Duration
 	// DrainTimeout is how long requests and sessions may go on after the server
 	// was told to stop.

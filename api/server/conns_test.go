@@ -2,8 +2,11 @@ package server_test
 
 import (
 	"bufio"
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -62,4 +65,45 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Who has no token and sends half a request, or reads no answers, does not hold a connection for
+// long: as many as there may be would else keep out whoever has one.
+func TestSlowStrangersAreCutOff(t *testing.T) {
+	cfg := servertest.Config()
+	cfg.HeaderTimeout = 100 * time.Millisecond
+	_, url, stop := servertest.Run(t, servertest.New(t, new(servertest.Node), cfg))
+	for name, request := range map[string]string{
+		"half a body, no token":     "POST /v1/repo/gc HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n",
+		"half a body, open path":    "GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n",
+		"half a body, wrong host":   "POST /v1/repo/gc HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: 100\r\n\r\n",
+		"half a chunk, no token":    "POST /v1/repo/gc HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n",
+		"answers that nobody reads": strings.Repeat("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", 1<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			for _, err = conn.Write([]byte(request)); err == nil && strings.HasPrefix(name, "answers"); {
+				_, err = conn.Write([]byte(request))
+			}
+			if err == nil {
+				_, err = io.Copy(io.Discard, conn)
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is held for as long as its client likes")
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }

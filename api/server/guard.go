@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/internal/repo"
@@ -32,6 +33,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
+		authorised := s.authorised(r)
+		if !authorised {
+			s.hurry(w)
+		}
 		if network, _ := r.Context().Value(networkKey{}).(string); network != "unix" {
 			if err := s.checkBrowser(r); err != nil {
 				refuse(w, err)
@@ -43,7 +48,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if !s.authorised(r) {
+		if !authorised {
 			h.Set("WWW-Authenticate", `Bearer realm="decube"`)
 			refuse(w, fmt.Errorf("%w: %s %s needs the token of the repo's file api-token, sent as \"Authorization: Bearer TOKEN\"",
 				api.ErrUnauthorised, r.Method, r.URL.Path))
@@ -66,6 +71,15 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			refuse(w, fmt.Errorf("%w: %d requests are running already", api.ErrUnavailable, s.cfg.MaxRequests))
 		}
 	})
+}
+
+// hurry bounds how long a client may take over the rest of its request and over its answer. net/http
+// reads what is left of a body before it answers, for as long as that takes, and a connection that is
+// busy makes room for nobody. Whoever has the token may be slow.
+func (s *Server) hurry(w http.ResponseWriter) {
+	c, until := http.NewResponseController(w), time.Now().Add(s.cfg.HeaderTimeout)
+	_ = c.SetReadDeadline(until) // a handler that is served by something else has no deadlines
+	_ = c.SetWriteDeadline(until)
 }
 
 func (s *Server) authorised(r *http.Request) bool {
