@@ -13,6 +13,7 @@ import (
 	kad "github.com/libp2p/go-libp2p-kad-dht"
 	kadrecords "github.com/libp2p/go-libp2p-kad-dht/records"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/dht/records"
+	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/limits"
 )
 
 var (
@@ -53,6 +56,13 @@ type Options struct {
 	Room func() error
 	// Mistake is told of a peer that has broken the protocol. Nil is allowed.
 	Mistake func(peer.ID)
+	// Row says how many streams of others there may be; nil bounds nothing. It is one that admission
+	// looks after.
+	Row *limits.Row
+	// Class says how a peer stands to this one; nil for strangers all.
+	Class func(peer.ID) admission.Class
+	// Refused is told of a stream for which there was no place. Nil is allowed.
+	Refused func(network.Conn)
 	// Log is told what an operator should know; nil for nobody.
 	Log *slog.Logger
 }
@@ -87,7 +97,10 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 	}
 	d.pending = newPending(cfg.MaxPending)
 	d.old = namespace.Wrap(ds, datastore.NewKey("/dht/records"))
-	var err error
+	places, err := newPlaces(opts)
+	if err != nil {
+		return nil, err
+	}
 	if d.records, err = d.openRecords(opts); err != nil {
 		return nil, err
 	}
@@ -102,7 +115,7 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 		kad.DisableValues(),
 		kad.RoutingTableRefreshPeriod(cfg.RefreshInterval),
 	}
-	k, err := kad.New(framedHost{h, opts.Mistake, newPace()}, options...)
+	k, err := kad.New(framedHost{h, opts.Mistake, newPace(), places}, options...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("dht: start: %w", err), d.records.Close())
 	}

@@ -37,6 +37,7 @@ type framedHost struct {
 
 	mistake func(peer.ID) // told of a peer that has broken the protocol
 	pace    *pace         // of what is asked
+	places  *places       // of the streams that others open
 }
 
 // ConnManager implements host.Host. Being in the routing table is no role: see tagging.
@@ -63,9 +64,14 @@ func (t tagging) Unprotect(p peer.ID, tag string) bool {
 // SetStreamHandler implements host.Host. What others ask is bounded.
 func (h framedHost) SetStreamHandler(id protocol.ID, handle network.StreamHandler) {
 	h.Host.SetStreamHandler(id, func(s network.Stream) {
+		at, served := h.places.enter(s)
+		if !served {
+			return
+		}
+		defer at.leave()
 		v := h.pace.enter(s.Conn())
 		defer v.leave()
-		handle(&framedStream{Stream: s, turn: v.turn, most: maxRequest, priority: network.ReservationPriorityMedium, mistake: h.mistake})
+		handle(&framedStream{Stream: s, at: at, turn: v.turn, most: maxRequest, priority: network.ReservationPriorityMedium, mistake: h.mistake})
 	})
 }
 
@@ -87,6 +93,7 @@ type framedStream struct {
 	priority uint8 // of the memory that one is read into
 	mistake  func(peer.ID)
 	turn     func(time.Time) time.Duration // how long a message has to wait; nil for not at all
+	at       *place                        // nil for none
 
 	header   []byte // of the message, as far as it is to be passed on
 	left     int    // bytes of the message that have not been read
@@ -107,8 +114,10 @@ func (s *framedStream) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	n, err := s.Stream.Read(b[:min(len(b), s.left)])
+	s.at.moved(n)
 	if s.left -= n; s.left == 0 {
 		s.release()
+		s.at.rests()
 		if err == nil {
 			err = s.SetReadDeadline(time.Time{})
 		}
@@ -142,6 +151,7 @@ func (s *framedStream) begin() error {
 		if n == 0 {
 			continue
 		}
+		s.at.moved(n)
 		if header = header[:len(header)+1]; len(header) == 1 {
 			if err := s.SetReadDeadline(time.Now().Add(frameTimeout)); err != nil {
 				return err
@@ -167,6 +177,7 @@ func (s *framedStream) begin() error {
 	}
 	s.header, s.left, s.reserved = header, int(length), int(length)
 	if length == 0 {
+		s.at.rests()
 		return s.SetReadDeadline(time.Time{})
 	}
 	return nil

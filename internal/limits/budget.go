@@ -185,7 +185,7 @@ func (b *Budget) Consensus(protocol, service string) Row {
 
 // Kad returns the row of the DHT.
 func (b *Budget) Kad(protocol string) Row {
-	return Row{Name: "kad", Protocol: protocol, Streams: b.Conns, PerPeer: 4, Memory: b.Memory / 16}
+	return Row{Name: "kad", Protocol: protocol, Admitted: true, Streams: b.Conns, PerPeer: 4, Memory: b.Memory / 16}
 }
 
 // Identify returns a row of one of libp2p's two protocols by which peers say who they are.

@@ -92,7 +92,7 @@ func TestBudgetIsTheTable(t *testing.T) {
 		same("memory of a peer", b.Peer.Memory, c.peerMemory)
 		same("exchange", b.Exchange("/x", "x"), limits.Row{Name: "exchange", Protocol: "/x", Service: "x", Streams: c.exchange, PerPeer: 8, Admitted: true, Memory: c.exchangeMemory})
 		same("fetch", b.Fetch("f"), limits.Row{Name: "fetch", Service: "f", Memory: c.fetchMemory})
-		same("kad", b.Kad("/kad"), limits.Row{Name: "kad", Protocol: "/kad", Streams: c.conns, PerPeer: 4, Memory: c.kadMemory})
+		same("kad", b.Kad("/kad"), limits.Row{Name: "kad", Protocol: "/kad", Admitted: true, Streams: c.conns, PerPeer: 4, Memory: c.kadMemory})
 		same("statesync", b.Statesync("/s", "s"), limits.Row{Name: "statesync", Protocol: "/s", Service: "s", Streams: c.conns, PerPeer: 20, Admitted: true, Memory: c.kadMemory})
 		same("consensus", b.Consensus("/c", "c"), limits.Row{Name: "consensus", Protocol: "/c", Service: "c", Admitted: true, Streams: c.conns, PerPeer: 16, Memory: c.kadMemory})
 		same("identify", b.Identify("push", "/p", "id"), limits.Row{Name: "push", Protocol: "/p", Service: "id", Streams: c.conns, PerPeer: 2, Memory: c.identifyMemory})

@@ -142,10 +142,12 @@ func (n *Node) metadata(ctx context.Context, name string) ds.Batching {
 }
 
 func (n *Node) openDHT(ctx context.Context, o *Options) (err error) {
+	row := n.host.Budget.Kad(string(dht.Protocol(o.P2P.Network)))
 	n.dht, err = dht.New(n.host, n.metadata(ctx, "dht"), o.DHT, dht.Options{
 		RecordsFile: n.repo.Records(), Records: n.host.Budget.Records(),
 		Room: func() error { return n.store.CheckWritable(context.WithoutCancel(ctx)) },
-		Keys: o.Keys(n.store), Dialled: n.host.Dialled, Mistake: n.host.Mistake, Log: n.log.With("room", "dht"),
+		Keys: o.Keys(n.store), Dialled: n.host.Dialled,
+		Row: &row, Class: n.host.Class, Refused: n.host.Refused, Mistake: n.host.Mistake, Log: n.log.With("room", "dht"),
 	})
 	if err != nil {
 		return err

@@ -63,8 +63,8 @@ func TestLimitsAreTheBudgets(t *testing.T) {
 		"the service of exchange":  {l.Service["exchange"], 64, 128},
 		"its service, of a peer":   {l.ServicePeer["exchange"], 16, 64},
 		"fetch":                    {l.Service["fetch"], 0, 64},
-		"kad":                      {l.Protocol["/kad"], 256, 16},
-		"kad of a peer":            {l.ProtocolPeer["/kad"], 4, 16},
+		"kad, twice 256":           {l.Protocol["/kad"], 512, 16},
+		"kad of a peer":            {l.ProtocolPeer["/kad"], 8, 16},
 		"identify":                 {l.Protocol[identify.ID], 256, 4},
 		"identify of a peer":       {l.ProtocolPeer[identify.ID], 2, 4},
 		"push of a peer":           {l.ProtocolPeer[identify.IDPush], 2, 4},
@@ -115,7 +115,7 @@ func TestStreamsAreRefused(t *testing.T) {
 		fromEach int
 	}{
 		"exchange":      {"/exchange", "exchange", 16, 64, 16},
-		"kad":           {"/kad", "", 4, 256, 4},
+		"kad":           {"/kad", "", 8, 512, 8},
 		"identify":      {identify.ID, identify.ServiceName, 2, 256, 2},
 		"any other":     {"/other", "", 16, 64, 16},
 		"without a row": {"/other", "other", 16, 64, 16},
