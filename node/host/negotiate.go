@@ -53,6 +53,7 @@ type negotiator struct {
 	addrChat *rates[admission.Origin]
 	peerHops *rates[peer.ID]
 	addrHops *rates[admission.Origin]
+	hops     *pending[network.Stream, hopper] // whose request has not come
 	debts    *debts
 	owing    *pending[network.Stream, peer.ID] // those that wait because of debts
 	floods   *rates[peer.ID]                   // that had no room among them
@@ -74,6 +75,7 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 		addrChat: newRates[admission.Origin](10*chatPerSecond, 200*chatPerSecond),
 		peerHops: newRates[peer.ID](hopsPerSecond, 20*hopsPerSecond),
 		addrHops: newRates[admission.Origin](4*hopsPerSecond, 80*hopsPerSecond),
+		hops:     newPending[network.Stream, hopper](hopsUnread, hopsPerHolder, 0),
 		debts:    newDebts(),
 		owing:    newPending[network.Stream, peer.ID](owingMost, owingPerPeer, 0),
 		floods:   newRates[peer.ID](owingPerSecond, 10*owingPerSecond),
@@ -121,6 +123,10 @@ func (n *negotiator) handle(s network.Stream) {
 		n.log.Debug("a stream finds no room", "peer", s.Conn().RemotePeer().String(), "protocol", string(id), "err", err)
 		_ = s.ResetWithError(network.StreamResourceLimitExceeded) // likewise
 		n.refused(s.Conn())
+		return
+	}
+	if id == proto.ProtoIDv2Hop {
+		n.serveHop(s, func(s network.Stream) { _ = handle(id, s) }) // likewise
 		return
 	}
 	_ = handle(id, s) // it says nothing of use: libp2p drops it too
