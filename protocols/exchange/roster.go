@@ -37,6 +37,8 @@ type member struct {
 	delivered bool      // good blocks, here or before, and has not stalled since
 	shunned   time.Time // until then it is asked after all others
 	lied      bool      // or not at all
+	unreached bool      // it is shunned because it was not where others say that it is
+	fresh     bool      // another address was named since it was dialled last
 	dropped   bool      // for what it did, and has brought nothing since
 	heard     bool      // it has answered whether it holds the root
 	busy      bool      // it answered last that it is busy

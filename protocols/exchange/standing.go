@@ -34,10 +34,15 @@ func (t *table) ban(m *member, how outcome, err error, now time.Time) bool {
 	if m.standing == banned {
 		return false
 	}
-	if how == lied {
+	switch {
+	case how == lied:
 		m.lied, m.shunned = true, t.conduct.lied(m.info.ID, m.at, now)
-	} else {
+	case m.at.known:
 		m.shunned = t.conduct.stalled(m.info.ID, m.at, now)
+	case !m.fresh:
+		// It was never reached where others say that it is, who may be wrong, or want it to be
+		// shunned: other fetches are not told, and another address ends it.
+		m.unreached, m.shunned = true, now.Add(min(stallShunned<<min(m.tries, 6), maxStallShunned))
 	}
 	for _, o := range t.order {
 		if m.at.known && o.at.prefix == m.at.prefix {

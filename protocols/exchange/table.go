@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // table decides which of the peers that a fetch knows are asked whether they hold the root,
@@ -100,15 +101,31 @@ func (t *table) offer(info peer.AddrInfo, at origin, r rank, now time.Time) *mem
 		m.burden = t.conduct.burden(at.prefix, now)
 	}
 	for _, a := range info.Addrs {
-		if len(m.info.Addrs) < maxAddrs && !slices.ContainsFunc(m.info.Addrs, a.Equal) {
-			m.info.Addrs = append(slices.Clip(m.info.Addrs), a)
-		}
+		m.hear(a, now)
 	}
 	m.rank = max(m.rank, r)
 	if at.known && !m.at.known { // where it is connected from is more than what is said of it
 		m.at, m.burden = at, t.conduct.burden(at.prefix, now)
 	}
 	return m
+}
+
+// hear notes an address of m. Who could not be reached where others said that it is may be there.
+func (m *member) hear(a ma.Multiaddr, now time.Time) {
+	if slices.ContainsFunc(m.info.Addrs, a.Equal) {
+		return
+	}
+	addrs := slices.Clip(m.info.Addrs)
+	if len(addrs) == maxAddrs {
+		if !m.unreached {
+			return
+		}
+		addrs = slices.Clone(addrs[1:]) // it was tried in vain
+	}
+	m.info.Addrs, m.fresh = append(addrs, a), true
+	if m.unreached {
+		m.unreached, m.shunned, m.retryAt = false, time.Time{}, now
+	}
 }
 
 // forget makes room for another peer: of those that have no session and have brought
@@ -213,6 +230,7 @@ func (t *table) fill(u *use, out *moves, now time.Time) {
 func (t *table) enter(m *member, p phase, now time.Time) {
 	m.phase, m.began, m.brought, m.ended, m.cause = p, now, now, false, nil
 	m.standing, m.pace = waiting, pace{}
+	m.fresh, m.unreached = false, false
 	m.sent.Store(0)
 	m.owes.Store(true) // at first an answer to HAVE
 	m.pace.look(0, true, int64(t.limits.MinProgress), now)
