@@ -24,7 +24,9 @@ type File interface {
 // diskFile is a file of the system, which writes when it likes.
 type diskFile struct{ *os.File }
 
-// OpenFile opens a file for records, and makes it, with its directory, if there is none.
+// OpenFile opens a file for records, and makes it, with its directory, if there is none. What is no
+// regular file of that name, such as a link to one, is an error, and is not written to: a file of
+// another format is begun anew.
 func OpenFile(name string) (File, error) {
 	if err := durable.OS.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return nil, fmt.Errorf("records: %w", err)
@@ -33,7 +35,22 @@ func OpenFile(name string) (File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
+	if err := checkFile(f, name); err != nil {
+		return nil, errors.Join(fmt.Errorf("records: %w", err), f.Close())
+	}
 	return diskFile{f}, nil
+}
+
+// checkFile returns an error unless a file that is open is the regular one of that name.
+func checkFile(f *os.File, name string) error {
+	opened, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if named, err := os.Lstat(name); err != nil || !opened.Mode().IsRegular() || !os.SameFile(opened, named) {
+		return fmt.Errorf("%s is no regular file: remove it", name)
+	}
+	return nil
 }
 
 // Size implements File.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -454,6 +455,25 @@ func TestFiles(t *testing.T) {
 	defer b.Close()
 	if got := b.of(key(1)); !slices.Equal(got, []peer.ID{name(1)}) {
 		t.Errorf("the providers are %q", got)
+	}
+}
+
+// What a link in the place of the file leads to is left as it is.
+func TestLinkIsNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	precious, path := filepath.Join(dir, "precious"), filepath.Join(dir, "records")
+	if err := os.WriteFile(precious, []byte("of another kind"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(precious, path); err != nil {
+		t.Skip(err)
+	}
+	if f, err := OpenFile(path); err == nil {
+		_ = open(t, f, small).Close()
+		t.Error("it is opened")
+	}
+	if text, err := os.ReadFile(precious); err != nil || string(text) != "of another kind" {
+		t.Errorf("another file has become %q, %v", text, err)
 	}
 }
 
