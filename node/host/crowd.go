@@ -23,10 +23,31 @@ const settled = 2 * time.Second
 type guest struct {
 	conn    network.Conn
 	peer    peer.ID
-	ip      netip.Addr
+	ip      netip.Addr // none where a relay hides it
+	relay   string     // through which it comes, empty for none
 	opened  time.Time
 	streams int
 }
+
+// guestOf returns what matters of a connection. A relay is not who comes through it.
+func guestOf(c network.Conn) guest {
+	stat := c.Stat()
+	g := guest{conn: c, peer: c.RemotePeer(), ip: ipOf(c.RemoteMultiaddr()), opened: stat.Opened, streams: stat.NumStreams}
+	if isRelayed(c.RemoteMultiaddr()) {
+		_, g.relay = addressed(c.RemoteMultiaddr()).Address()
+		g.ip = netip.Addr{}
+	}
+	return g
+}
+
+// quarter is a network, or all who come through one relay.
+type quarter struct {
+	network netip.Prefix
+	relay   string
+}
+
+func (g guest) prefix() quarter  { return quarter{admission.PrefixOf(g.ip), g.relay} }
+func (g guest) address() quarter { return quarter{admission.AddressOf(g.ip), g.relay} }
 
 // prefixShare and addressShare are which part of all connections a prefix and an address may
 // hold before that alone has them lose some.
@@ -38,10 +59,10 @@ const prefixShare, addressShare = 8, 16
 // all others, and who holds most loses first, by prefix, then by address, then by peer; of
 // those it is the oldest. Equals are told apart by their place in the list. It is pure.
 func leaving(guests []guest, now time.Time) int {
-	byPrefix, byAddr, byPeer := map[netip.Prefix]int{}, map[netip.Prefix]int{}, map[peer.ID]int{}
+	byPrefix, byAddr, byPeer := map[quarter]int{}, map[quarter]int{}, map[peer.ID]int{}
 	for _, g := range guests {
-		byPrefix[admission.PrefixOf(g.ip)]++
-		byAddr[admission.AddressOf(g.ip)]++
+		byPrefix[g.prefix()]++
+		byAddr[g.address()]++
 		byPeer[g.peer]++
 	}
 	idle := func(g guest) int {
@@ -59,11 +80,11 @@ func leaving(guests []guest, now time.Time) int {
 		}
 		than := guests[first]
 		if cmp.Or(
-			cmp.Compare(above(byPrefix[admission.PrefixOf(than.ip)], prefixShare), above(byPrefix[admission.PrefixOf(g.ip)], prefixShare)),
-			cmp.Compare(above(byAddr[admission.AddressOf(than.ip)], addressShare), above(byAddr[admission.AddressOf(g.ip)], addressShare)),
+			cmp.Compare(above(byPrefix[than.prefix()], prefixShare), above(byPrefix[g.prefix()], prefixShare)),
+			cmp.Compare(above(byAddr[than.address()], addressShare), above(byAddr[g.address()], addressShare)),
 			cmp.Compare(idle(than), idle(g)),
-			cmp.Compare(byPrefix[admission.PrefixOf(than.ip)], byPrefix[admission.PrefixOf(g.ip)]),
-			cmp.Compare(byAddr[admission.AddressOf(than.ip)], byAddr[admission.AddressOf(g.ip)]),
+			cmp.Compare(byPrefix[than.prefix()], byPrefix[g.prefix()]),
+			cmp.Compare(byAddr[than.address()], byAddr[g.address()]),
 			cmp.Compare(byPeer[than.peer], byPeer[g.peer]),
 			g.opened.Compare(than.opened), // the older one leaves
 		) < 0 {
@@ -167,7 +188,7 @@ func (d *door) closeOne() bool {
 		}
 		inbound++
 		if !d.host.ConnManager().IsProtected(c.RemotePeer(), "") {
-			guests = append(guests, guest{c, c.RemotePeer(), ipOf(c.RemoteMultiaddr()), stat.Opened, stat.NumStreams})
+			guests = append(guests, guestOf(c))
 		}
 	}
 	if inbound <= d.most {

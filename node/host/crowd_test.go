@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -17,6 +18,38 @@ import (
 
 	"github.com/decube/decube/internal/limits"
 )
+
+// relayedConn is an inbound connection from an address, which may lead through a relay.
+type relayedConn struct {
+	silentConn
+
+	opened time.Time
+}
+
+func (c relayedConn) Stat() network.ConnStats {
+	return network.ConnStats{Stats: network.Stats{Direction: network.DirInbound, Opened: c.opened}, NumStreams: 1}
+}
+
+// Many who come through a relay cost it none of its own connections.
+func TestRelayOfACrowdStays(t *testing.T) {
+	now := time.Unix(1000, 0)
+	conn := func(id, at string, age time.Duration) guest {
+		return guestOf(relayedConn{silentConn{peer: peer.ID(id), addr: addr(t, at)}, now.Add(-age)})
+	}
+	const relay = "/ip4/198.51.100.7/tcp/1"
+	guests := []guest{conn("relay", relay, time.Hour)}
+	for i := range 16 {
+		guests = append(guests, conn(fmt.Sprint("hostile", i), relay+"/p2p/"+somebody+"/p2p-circuit", time.Minute))
+	}
+	guests = append(guests, conn("honest", "/ip4/192.0.2.1/tcp/1", time.Hour))
+	for range 15 {
+		i := leaving(guests, now)
+		if id := guests[i].peer; id == "relay" || id == "honest" {
+			t.Fatalf("%s leaves, and %d others stay", id, len(guests)-1)
+		}
+		guests = slices.Delete(guests, i, i+1)
+	}
+}
 
 func TestLeaving(t *testing.T) {
 	now := time.Unix(1000, 0)
