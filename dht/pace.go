@@ -1,16 +1,15 @@
 package dht
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/time/rate"
 
 	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/streams"
 )
 
 const (
@@ -25,7 +24,7 @@ const (
 type pace struct {
 	mu    sync.Mutex
 	peers map[peer.ID]*walker
-	addrs map[netip.Prefix]*walker
+	addrs map[admission.Origin]*walker
 	swept time.Time
 }
 
@@ -37,26 +36,28 @@ type walker struct {
 }
 
 func newPace() *pace {
-	return &pace{peers: map[peer.ID]*walker{}, addrs: map[netip.Prefix]*walker{}}
+	return &pace{peers: map[peer.ID]*walker{}, addrs: map[admission.Origin]*walker{}}
 }
 
 // visit is a stream that waits for its turns.
 type visit struct {
 	of   *pace
 	peer peer.ID
-	addr netip.Prefix // the zero value on this machine, which no stranger is on
+	addr admission.Origin // the zero value on this machine, which no stranger is on
 
 	byPeer, byAddr *walker
 }
 
 // enter has a stream go at the pace of its peer and its address, until leave.
 func (p *pace) enter(c network.Conn) *visit {
-	v := &visit{of: p, peer: c.RemotePeer(), addr: addressOf(c)}
+	// A relay is not who comes through it: they share a pace among themselves.
+	at, _ := streams.OriginOf(c.RemoteMultiaddr())
+	v := &visit{of: p, peer: c.RemotePeer(), addr: at}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep(time.Now())
 	v.byPeer = walk(p.peers, v.peer, askedPerSecond, askedAtOnce)
-	if v.addr.IsValid() {
+	if v.addr != (admission.Origin{}) {
 		v.byAddr = walk(p.addrs, v.addr, 2*askedPerSecond, 2*askedAtOnce)
 	}
 	return v
@@ -112,18 +113,4 @@ func forget[K comparable](all map[K]*walker, now time.Time) {
 			delete(all, who)
 		}
 	}
-}
-
-// addressOf returns the address of a connection as far as it is counted: none on this machine,
-// or through a name.
-func addressOf(c network.Conn) netip.Prefix {
-	raw, err := manet.ToIP(c.RemoteMultiaddr())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	ip, _ := netip.AddrFromSlice(raw)
-	if ip = ip.Unmap(); ip.IsLoopback() {
-		return netip.Prefix{}
-	}
-	return admission.AddressOf(ip)
 }

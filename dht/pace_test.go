@@ -60,6 +60,24 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// Those who come through a relay take none of its own turns, however many they are.
+func TestPaceOfARelay(t *testing.T) {
+	const relay, id = "/ip4/192.0.2.1/tcp/1", "/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
+	p, now := newPace(), time.Now()
+	for i := range 5 {
+		v := p.enter(at(t, peer.ID(fmt.Sprint(i)), relay+id+"/p2p-circuit"))
+		for range askedAtOnce {
+			v.turn(now)
+		}
+	}
+	if wait := p.enter(at(t, "late", relay+id+"/p2p-circuit")).turn(now); wait <= 0 {
+		t.Error("all who come through a relay have more than twice as much as one")
+	}
+	if wait := p.enter(at(t, "relay", relay)).turn(now); wait > 0 {
+		t.Errorf("the relay waits %v", wait)
+	}
+}
+
 // Who has gone is forgotten, and not before it could ask all at once again.
 func TestPaceForgets(t *testing.T) {
 	p, now := newPace(), time.Now()
