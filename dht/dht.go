@@ -76,6 +76,7 @@ type DHT struct {
 	log     *slog.Logger
 	keys    Keys
 	records *records.Store
+	known   *remembered
 	old     datastore.Batching // has records that were kept elsewhere once
 	pending *pending
 	bulk    *bulk // nil under strategy none
@@ -104,6 +105,7 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 	if d.records, err = d.openRecords(opts); err != nil {
 		return nil, err
 	}
+	d.known = newRemembered(h.Peerstore(), d.records.Stat().Limit)
 	options := []kad.Option{
 		kad.ProtocolPrefix(prefix(cfg.Network)),
 		kad.Mode(cfg.Mode.option()),

@@ -63,7 +63,9 @@ func (d *DHT) heard(_ context.Context, s network.Stream, req *pb.Message) {
 		if info.ID != from || len(info.Addrs) == 0 {
 			continue
 		}
-		if err := d.records.Add(key, from, records.HolderOf(s.Conn().RemoteMultiaddr(), from)); err != nil {
+		holder := records.HolderOf(s.Conn().RemoteMultiaddr(), from)
+		d.known.note(from, holder)
+		if err := d.records.Add(key, from, holder); err != nil {
 			d.log.Debug("a provider's record is not held", "peer", from, "err", err)
 		}
 		return
