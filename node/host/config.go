@@ -33,6 +33,8 @@ type Config struct {
 	Transports Transports
 	// ConnManager keeps the number of connections in bounds.
 	ConnManager ConnManager
+	// Bandwidth bounds what passes over them.
+	Bandwidth Bandwidth
 	// NAT is about routers between this peer and the others.
 	NAT NAT
 	// Relay is about peers that pass connections on.

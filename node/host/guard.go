@@ -77,6 +77,9 @@ func (g *guard) InterceptAccept(c network.ConnMultiaddrs) bool {
 
 // InterceptSecured implements connmgr.ConnectionGater.
 func (g *guard) InterceptSecured(dir network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
+	if b, ok := c.(*boundedConn); ok {
+		b.secured(p)
+	}
 	if dir == network.DirInbound {
 		g.mu.Lock()
 		g.handshakes.end(c.RemoteMultiaddr().String())

@@ -73,6 +73,7 @@ type Host struct {
 	// Budget is what connections and protocols may hold.
 	Budget *limits.Budget
 
+	bounds     *bounds // of what passes; nil without any
 	guard      *guard
 	negotiator *negotiator
 	door       *door
@@ -134,6 +135,9 @@ func (h *Host) Listen() error { return listen(h.Host, h.addrs, h.log) }
 func (h *Host) Close() error {
 	var err error
 	h.negotiator.close()
+	if h.bounds != nil {
+		h.bounds.Newcomers().End() // or refusing those who are about to connect would wait
+	}
 	if h.door != nil {
 		h.door.close()
 		h.door = nil
@@ -149,6 +153,9 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 		connmgr.WithGracePeriod(cfg.ConnManager.Grace))
 	if err != nil {
 		return nil, fmt.Errorf("making the connection manager: %w", err)
+	}
+	if l := cfg.Bandwidth.limits(); !l.None() {
+		h.bounds = newBounds(l, conns)
 	}
 	manager, err := h.limit(o.Budget, cfg.configured())
 	if err != nil {
@@ -185,7 +192,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	} else {
 		opts = append(opts, libp2p.DisableMetrics())
 	}
-	opts = append(opts, transportOptions(cfg.Transports)...)
+	opts = append(opts, transportOptions(cfg.Transports, h.bounds)...)
 	if cfg.Transports.QUIC {
 		opts = append(opts, libp2p.QUICReuse(h.quicManager(manager, o.Registerer)))
 	}
@@ -202,12 +209,7 @@ func (h *Host) Mistake(p peer.ID) { h.negotiator.wasted(p) }
 
 // Class says how a peer stands to this one: it is protected while it has a role, such as that
 // of a validator or a bootstrap peer, for which its connections are.
-func (h *Host) Class(p peer.ID) admission.Class {
-	if h.ConnManager().IsProtected(p, "") {
-		return admission.Protected
-	}
-	return admission.Stranger
-}
+func (h *Host) Class(p peer.ID) admission.Class { return classOf(h.ConnManager(), p) }
 
 // Dialled reports whether an address that a stranger names may be dialled.
 func (h *Host) Dialled(a ma.Multiaddr) bool { return h.guard.may(a) }
@@ -227,18 +229,23 @@ func (h *Host) limit(b *limits.Budget, configured []netip.Addr) (network.Resourc
 
 // transportOptions offers TLS before Noise: AES is done by the processor, and what made
 // TLS slower was a system call for each of its records. BenchmarkStream compares.
-// crypto/tls takes ChaCha20, as Noise does, where the processor has no AES.
-func transportOptions(t Transports) []libp2p.Option {
+// crypto/tls takes ChaCha20, as Noise does, where the processor has no AES. Without bounds
+// nothing is put between libp2p and its connections.
+func transportOptions(t Transports, b *bounds) []libp2p.Option {
 	var opts []libp2p.Option
+	overTCP, overQUIC := libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport)
+	if b != nil {
+		overTCP, overQUIC = libp2p.Transport(boundedTCP(*b)), libp2p.Transport(boundedQUIC(*b))
+	}
 	if t.TCP {
 		opts = append(opts,
-			libp2p.Transport(tcp.NewTCPTransport),
+			overTCP,
 			libp2p.Security(libp2ptls.ID, newTLS),
 			libp2p.Security(noise.ID, noise.New),
 			libp2p.DefaultMuxers)
 	}
 	if t.QUIC {
-		opts = append(opts, libp2p.Transport(quic.NewTransport))
+		opts = append(opts, overQUIC)
 	}
 	return opts
 }

@@ -11,11 +11,15 @@ import (
 )
 
 // quicManager makes libp2p's own manager of QUIC's sockets, with the sockets of
-// listenUDP. The host closes it.
+// listenUDP, bounded where bytes are. The host closes it.
 func (h *Host) quicManager(resources network.ResourceManager, reg prometheus.Registerer) func(quic.StatelessResetKey, quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
 	return func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (_ *quicreuse.ConnManager, err error) {
+		listen := listenUDP
+		if h.bounds != nil {
+			listen = h.bounds.listenUDP
+		}
 		opts := []quicreuse.Option{
-			quicreuse.OverrideListenUDP(listenUDP),
+			quicreuse.OverrideListenUDP(listen),
 			quicreuse.VerifySourceAddress(resources.VerifySourceAddress),
 			quicreuse.ConnContext(func(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
 				return admit(ctx, resources, client)

@@ -68,10 +68,13 @@ func (c *tlsConn) Write(b []byte) (int, error) {
 
 // Close implements net.Conn. TLS says goodbye before it closes a connection, but not
 // where that would wait for a Write to end: what it sees of ours is over before the
-// bytes are out.
+// bytes are out. Nor does it wait where the connection's bytes are bounded.
 func (c *tlsConn) Close() error {
 	if c.raw.busy() {
 		return c.raw.Close()
+	}
+	if w, ok := c.raw.Conn.(interface{ StopWaiting() }); ok {
+		w.StopWaiting()
 	}
 	return c.SecureConn.Close()
 }

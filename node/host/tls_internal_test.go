@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	libp2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -251,7 +253,27 @@ var quics = map[string]libp2p.Option{
 	"QUIC, coalesced": libp2p.QUICReuse(quicreuse.NewConnManager, quicreuse.OverrideListenUDP(listenUDP)),
 }
 
-// BenchmarkStream sends 256 MiB over one stream on loopback.
+// whole returns a host as the node has it, with bounds of what passes or without.
+func whole(tb testing.TB, t Transports, listen string, bounds Bandwidth) libp2phost.Host {
+	tb.Helper()
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cfg := Default()
+	cfg.Transports, cfg.Listen, cfg.Bandwidth = t, []string{listen}, bounds
+	h, err := New(cfg, Options{Identity: key})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = h.Close() })
+	if err := h.Listen(); err != nil {
+		tb.Fatal(err)
+	}
+	return h
+}
+
+// BenchmarkStream sends 256 MiB over one stream on loopback. The bounds are out of reach.
 func BenchmarkStream(b *testing.B) {
 	const total = 256 << 20
 	pairs := map[string]func(b *testing.B) libp2phost.Host{}
@@ -260,6 +282,18 @@ func BenchmarkStream(b *testing.B) {
 	}
 	for name, option := range quics {
 		pairs[name] = func(b *testing.B) libp2phost.Host { b.Helper(); return overQUIC(b, option) }
+	}
+	for name, bounds := range map[string]Bandwidth{
+		"": {}, ", bounded": {Upload: 1 << 50, Download: 1 << 50, UploadStrangers: 1 << 49, DownloadStrangers: 1 << 49},
+	} {
+		pairs["a host over TCP"+name] = func(b *testing.B) libp2phost.Host {
+			b.Helper()
+			return whole(b, Transports{TCP: true}, "/ip4/127.0.0.1/tcp/0", bounds)
+		}
+		pairs["a host over QUIC"+name] = func(b *testing.B) libp2phost.Host {
+			b.Helper()
+			return whole(b, Transports{QUIC: true}, "/ip4/127.0.0.1/udp/0/quic-v1", bounds)
+		}
 	}
 	for name, newHost := range pairs {
 		b.Run(name, func(b *testing.B) {
