@@ -18,7 +18,7 @@ import (
 // parts makes the parts of a node, in the order in which they are opened. What one needs of
 // another it is given here, so that needs go up the list.
 func parts(d repo.Dir, cfg *Config) []kernel.Part {
-	blocks := content.New(cfg.Exchange)
+	blocks := content.New(cfg.Exchange.Within(cfg.P2P.Bandwidth))
 	return []kernel.Part{
 		swarm.New(cfg.P2P, d.Config()),
 		blocks,

@@ -33,7 +33,7 @@ import (
 
 // Config is the exchange section: what an operator may want to bound.
 type Config struct {
-	UploadRate int64         // bytes a second to all peers together; 0 is no bound
+	UploadRate int64         // bytes a second of blocks to all peers together; 0 is no bound but that of all that is sent
 	MaxStreams int           // streams served at a time
 	MaxFetches int           // fetches at a time; further ones wait
 	Patience   time.Duration // a fetch for which nothing comes for this long fails
@@ -51,6 +51,17 @@ func (c Config) room() exchange.Config {
 	cfg.UploadRate = c.UploadRate
 	cfg.Limits.Streams, cfg.Limits.Fetches, cfg.Limits.Patience = c.MaxStreams, c.MaxFetches, c.Patience
 	return cfg
+}
+
+// Within returns the settings for a peer that bounds what it sends of anything: blocks are at
+// most fifteen sixteenths of that. What does not fit would wait in the multiplexers of
+// connections, and all else that is said over them behind it; and the turns of those who are
+// sent blocks mean nothing where all of them have had theirs already.
+func (c Config) Within(b host.Bandwidth) Config {
+	if most := b.Upload / 16 * 15; b.Upload > 0 && (c.UploadRate == 0 || c.UploadRate > most) {
+		c.UploadRate = max(most, exchange.LeastUploadRate)
+	}
+	return c
 }
 
 // Validate checks what the exchange will be given.

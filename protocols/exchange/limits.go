@@ -145,6 +145,9 @@ type Config struct {
 	Limits Limits
 }
 
+// LeastUploadRate is the least bound of what is sent, in bytes a second.
+const LeastUploadRate = minUploadRate
+
 // Default returns the settings of an ordinary peer.
 func Default() Config {
 	return Config{FlushBytes: 128 << 20, FlushInterval: time.Second, Limits: DefaultLimits()}
@@ -155,8 +158,8 @@ func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("exchange: "+format, args...)) }
 	l := c.Limits
-	if c.UploadRate < 0 || (c.UploadRate > 0 && c.UploadRate < minUploadRate) {
-		bad("upload rate %d: want 0 for no bound, or at least %d bytes a second", c.UploadRate, minUploadRate)
+	if c.UploadRate < 0 || (c.UploadRate > 0 && c.UploadRate < LeastUploadRate) {
+		bad("upload rate %d: want 0 for no bound, or at least %d bytes a second", c.UploadRate, LeastUploadRate)
 	}
 	positive := map[string]int64{
 		"flush bytes": c.FlushBytes, "flush interval": int64(c.FlushInterval),
