@@ -100,10 +100,21 @@ type ResourceUse struct {
 
 // Bandwidth is what passed over the swarm's connections.
 type Bandwidth struct {
-	InBytes  int64   `json:"in_bytes" doc:"Bytes received"`
-	OutBytes int64   `json:"out_bytes" doc:"Bytes sent"`
-	InRate   float64 `json:"in_rate" doc:"Bytes received per second"`
-	OutRate  float64 `json:"out_rate" doc:"Bytes sent per second"`
+	InBytes  int64            `json:"in_bytes" doc:"Bytes received over streams"`
+	OutBytes int64            `json:"out_bytes" doc:"Bytes sent over streams"`
+	InRate   float64          `json:"in_rate" doc:"Bytes received over streams per second"`
+	OutRate  float64          `json:"out_rate" doc:"Bytes sent over streams per second"`
+	Bounded  bool             `json:"bounded" doc:"Whether there is any bound. Then classes are counted where connections are read and written, else over the streams of peers that are known now"`
+	Classes  []ClassBandwidth `json:"classes" doc:"Bounds and traffic by direction and class"`
+}
+
+// ClassBandwidth is what passes in one direction to or from peers of a class.
+type ClassBandwidth struct {
+	Direction string  `json:"direction" enum:"upload,download" doc:"Seen from this node"`
+	Class     string  `json:"class" enum:"all,strangers,members" doc:"Whose it is; protected peers are among the members"`
+	Limit     int64   `json:"limit" doc:"Bytes a second that may pass, 0 for no bound"`
+	Rate      float64 `json:"rate" doc:"Bytes a second that pass now"`
+	Bytes     int64   `json:"bytes" doc:"Bytes that have passed"`
 }
 
 // Share is what a protocol may hold of a node.

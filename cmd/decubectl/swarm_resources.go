@@ -51,7 +51,21 @@ func showResources(w io.Writer, res *api.Resources) {
 	}
 	printTable(w, row{"scope", "memory", "streams", "connections", "descriptors"}, rows)
 	fmt.Fprintf(w, "\nconnections are trimmed from %d down to %d\n", res.ConnsHigh, res.ConnsLow)
-	fmt.Fprintf(w, "received %s (%s/s), sent %s (%s/s)\n",
+	fmt.Fprintf(w, "received %s (%s/s), sent %s (%s/s) over streams\n\n",
 		size(res.Bandwidth.InBytes), size(int64(res.Bandwidth.InRate)),
 		size(res.Bandwidth.OutBytes), size(int64(res.Bandwidth.OutRate)))
+	classes := make([]row, len(res.Bandwidth.Classes))
+	for i, c := range res.Bandwidth.Classes {
+		bound := "none"
+		if c.Limit > 0 {
+			bound = size(c.Limit) + "/s"
+		}
+		classes[i] = row{c.Direction, c.Class, bound, size(int64(c.Rate)) + "/s", size(c.Bytes)}
+	}
+	printTable(w, row{"direction", "class", "bound", "now", "bytes"}, classes)
+	if res.Bandwidth.Bounded {
+		fmt.Fprintln(w, "\nall that connections say counts, over QUIC with what is sent again")
+	} else {
+		fmt.Fprintln(w, "\nnothing is bounded: streams count, of peers that are known now")
+	}
 }

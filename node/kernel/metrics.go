@@ -11,6 +11,7 @@ import (
 
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
+	"github.com/decube/decube/node/host"
 )
 
 // Namespace begins the name of every metric of the program.
@@ -84,4 +85,28 @@ func (m *metrics) Refused(error) { m.refused.Inc() }
 func (m *metrics) Collected(r blockstore.GCResult) {
 	m.collections.Inc()
 	m.collectedBytes.Add(float64(r.FreedBytes))
+}
+
+// passed is a collector of the bytes that have passed under the bounds of a host.
+type passed struct {
+	host  *host.Host
+	bytes *prometheus.Desc
+}
+
+func newPassed(h *host.Host) passed {
+	return passed{h, prometheus.NewDesc(prometheus.BuildFQName(Namespace, "", "bandwidth_bytes_total"),
+		"Bytes that have passed over connections, where any bound is set.", []string{"direction", "class"}, nil)}
+}
+
+// Describe implements prometheus.Collector.
+func (p passed) Describe(to chan<- *prometheus.Desc) { to <- p.bytes }
+
+// Collect implements prometheus.Collector. Without bounds there is nothing that only grows.
+func (p passed) Collect(to chan<- prometheus.Metric) {
+	if !p.host.Bounded() {
+		return
+	}
+	for _, u := range p.host.Passing() {
+		to <- prometheus.MustNewConstMetric(p.bytes, prometheus.CounterValue, float64(u.Bytes), u.Direction.String(), u.Party.String())
+	}
 }

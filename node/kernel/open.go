@@ -103,6 +103,7 @@ func (n *Node) openHost(ctx context.Context, o *Options) error {
 		return err
 	}
 	n.closeLater(n.host.Close)
+	n.metrics.registry.MustRegister(newPassed(n.host))
 	return nil
 }
 

@@ -166,7 +166,10 @@ func (s connections) Resources(context.Context) (api.Resources, error) {
 		Memory: budget.Memory, Conns: budget.Conns, PerAddr: budget.ConnsPerAddress,
 		ConnsLow:  s.host.Watermarks.Low,
 		ConnsHigh: s.host.Watermarks.High,
-		Bandwidth: api.Bandwidth{InBytes: totals.TotalIn, OutBytes: totals.TotalOut, InRate: totals.RateIn, OutRate: totals.RateOut},
+		Bandwidth: api.Bandwidth{
+			InBytes: totals.TotalIn, OutBytes: totals.TotalOut, InRate: totals.RateIn, OutRate: totals.RateOut,
+			Bounded: s.host.Bounded(), Classes: classes(s.host),
+		},
 	}
 	held := s.dht.Records()
 	r.Records = api.Records{Held: held.Records, Own: held.Own, Limit: held.Limit, Bytes: held.Bytes, BytesLimit: held.MostBytes, Displaced: held.Displaced}
@@ -196,6 +199,22 @@ func (s connections) Resources(context.Context) (api.Resources, error) {
 	}
 	slices.SortFunc(r.Scopes[2:], func(a, b api.ResourceUse) int { return cmp.Compare(a.Scope, b.Scope) })
 	return r, nil
+}
+
+// classes returns what passes, for each direction all of it first.
+func classes(h *host.Host) (all []api.ClassBandwidth) {
+	whole := -1 // index of the direction's
+	for _, u := range h.Passing() {
+		direction := u.Direction.String()
+		if whole < 0 || all[whole].Direction != direction {
+			whole = len(all)
+			all = append(all, api.ClassBandwidth{Direction: direction, Class: "all", Limit: h.Bound(u.Direction)})
+		}
+		all[whole].Rate += u.Rate
+		all[whole].Bytes += u.Bytes
+		all = append(all, api.ClassBandwidth{Direction: direction, Class: u.Party.String(), Limit: u.Limit, Rate: u.Rate, Bytes: u.Bytes})
+	}
+	return all
 }
 
 // holdersShown is how many networks are shown of those that peers are in.

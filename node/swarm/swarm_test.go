@@ -3,6 +3,8 @@ package swarm_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
+	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/node/host"
 	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/node/kerneltest"
 	"github.com/decube/decube/node/swarm"
@@ -65,6 +69,11 @@ func TestBootstrapPeersAreConnectedTo(t *testing.T) {
 	if r := res.Records; r.Limit < 100_000 || r.Bytes <= 0 || r.BytesLimit < 100*int64(r.Limit) || r.Held > r.Limit {
 		t.Errorf("provider records %+v", r)
 	}
+	kerneltest.Eventually(ctx, t, "what has passed is shown, of a bootstrap peer as of a member", func() bool {
+		res, err := c.Resources(ctx)
+		b := res.Bandwidth
+		return err == nil && !b.Bounded && len(b.Classes) == 6 && b.Classes[2].Class == "members" && b.Classes[2].Bytes > 0 && b.Classes[0].Bytes >= b.Classes[2].Bytes
+	})
 	if list, err := c.Bootstrap(ctx); err != nil || !slices.Equal(list, first.Addresses()) {
 		t.Errorf("the list is %q, %v", list, err)
 	}
@@ -145,6 +154,64 @@ func TestBansOutliveARestart(t *testing.T) {
 		}
 		if _, err := kernel.Open(ctx, o()); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("with a list that says %s: %v", text, err)
+		}
+	}
+}
+
+// Where something is bounded, bytes are counted by direction and class, for metrics too.
+func TestBandwidthIsShown(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
+	defer cancel()
+	first := kerneltest.Start(t, options(t)())
+	o := options(t, first.Addresses()...)()
+	o.P2P.Bandwidth = host.Bandwidth{Upload: 4 << 20, UploadStrangers: 1 << 20}
+	second := kerneltest.Start(t, o)
+	c := asked(t, second)
+	kerneltest.Eventually(ctx, t, "a protected peer has sent something", func() bool {
+		res, err := c.Resources(ctx)
+		return err == nil && len(res.Bandwidth.Classes) == 6 && res.Bandwidth.Classes[5].Bytes > 0
+	})
+	res, err := c.Resources(ctx)
+	if err != nil || !res.Bandwidth.Bounded {
+		t.Fatalf("%+v, %v", res.Bandwidth, err)
+	}
+	for i, want := range []api.ClassBandwidth{
+		{Direction: "upload", Class: "all", Limit: 4 << 20},
+		{Direction: "upload", Class: "strangers", Limit: 1 << 20},
+		{Direction: "upload", Class: "members"},
+		{Direction: "download", Class: "all"},
+		{Direction: "download", Class: "strangers"},
+		{Direction: "download", Class: "members"},
+	} {
+		got := res.Bandwidth.Classes[i]
+		if got.Direction != want.Direction || got.Class != want.Class || got.Limit != want.Limit || got.Bytes == 0 {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	token, err := repo.ReadToken(string(second.Repo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, second.APIURL()+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Close = true
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`decube_bandwidth_bytes_total{class="members",direction="download"}`, `decube_bandwidth_bytes_total{class="strangers",direction="upload"}`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s among the metrics", want)
 		}
 	}
 }
