@@ -3,7 +3,7 @@
 // way at a time (package attack), and measures from outside what others notice:
 //
 //	giver ──── victim ──── taker          a fetch on each side of the victim
-//	              │
+//	member ───────┤                       the same of a peer with a role
 //	newcomer ─────┴──── attackers         a new peer that connects and fetches
 //
 // An attack is measured three times: before it, while it goes on, and half a minute

@@ -22,7 +22,7 @@ import (
 	"github.com/decube/decube/testnet/hostile/rig"
 )
 
-// patience is for how long anything is tried.
+// patience is for how long anything is tried where no bar allows for more.
 const patience = 20 * time.Second
 
 // measure measures at one point. What cannot be done is part of the figures.
@@ -31,10 +31,15 @@ func (s *stage) measure(ctx context.Context, point int, w *watch) Figures {
 	f := Figures{Idle: w.reset()}
 	f.Serve = s.fetch(ctx, s.taker, s.served[point])
 	f.Fetch = s.fetch(ctx, s.victim, s.wanted[point])
+	f.Protected = s.fetch(ctx, s.member, s.kept[point])
 	f.Newcomer = s.newcomer(ctx, fmt.Sprintf("newcomer%d", point))
 	if s.needs.Ledger {
 		t := s.head(ctx)
 		f.Head = &t
+	}
+	if s.needs.Committee {
+		t := s.decide(ctx)
+		f.Decide = &t
 	}
 	f.Took = time.Since(began)
 	f.Peak = w.peak()
@@ -59,16 +64,21 @@ func (s *stage) newcomer(ctx context.Context, name string) Time {
 		return Time{Err: brief(err)}
 	}
 	defer func() { _ = n.Kill() }() // it has nothing to lose, and may have ended
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, max(patience, s.bars.Newcomer))
 	defer cancel()
 	began := time.Now()
 	if err := connect(ctx, n, s.victim.Addrs()); err != nil {
 		return Time{Took: time.Since(began), Err: "connecting: " + brief(err)}
 	}
-	if r := s.fetch(ctx, n, s.little); r.Err != "" {
-		return Time{Took: time.Since(began), Err: "fetching: " + r.Err}
+	for {
+		r := s.fetch(ctx, n, s.little)
+		if r.Err == "" {
+			return Time{Took: time.Since(began)}
+		}
+		if !pause(ctx, time.Second) {
+			return Time{Took: time.Since(began), Err: "fetching: " + r.Err}
+		}
 	}
-	return Time{Took: time.Since(began)}
 }
 
 // connect tries the addresses of IPv4 one after the other, as often as it takes and as
@@ -92,7 +102,7 @@ func connect(ctx context.Context, n *cluster.Node, addrs []string) (err error) {
 
 // head has a stranger who means no harm ask how far the ledger is.
 func (s *stage) head(ctx context.Context) Time {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, max(patience, s.bars.Head))
 	defer cancel()
 	began := time.Now()
 	info, err := infoOf(s.victim)

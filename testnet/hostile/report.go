@@ -44,15 +44,16 @@ func ending(path string) string {
 // Table writes a report for people.
 func (r Report) Table(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "attack\tfrom\tserve MiB/s\tfetch MiB/s\tnewcomer s\tmemory MiB\tgoroutines\tdescriptors\tlives\t")
+	fmt.Fprintln(t, "attack\tfrom\tserve MiB/s\tfetch MiB/s\tmember MiB/s\tnewcomer s\tmemory MiB\tgoroutines\tdescriptors\tlives\t")
 	for _, one := range r.Results {
 		b, d, a := one.Before, one.During, one.After
 		lives := "yes"
 		if one.Died != "" {
 			lives = "NO"
 		}
-		fmt.Fprintf(t, "%s\t%d/%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", one.Attack, one.Identities, one.Addresses,
+		fmt.Fprintf(t, "%s\t%d/%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", one.Attack, one.Identities, one.Addresses,
 			trio(mib(b.Serve), mib(d.Serve), mib(a.Serve)), trio(mib(b.Fetch), mib(d.Fetch), mib(a.Fetch)),
+			trio(mib(b.Protected), mib(d.Protected), mib(a.Protected)),
 			trio(seconds(b.Newcomer), seconds(d.Newcomer), seconds(a.Newcomer)),
 			trio(b.Peak.memory()>>20, d.Peak.memory()>>20, a.Idle.memory()>>20),
 			trio(b.Idle.Goroutines, d.Peak.Goroutines, a.Idle.Goroutines),
@@ -87,6 +88,9 @@ func counts(r Result) string {
 	parts := []string{fmt.Sprintf("%.0f s", r.Seconds)}
 	if b, d, a := r.Before.Head, r.During.Head, r.After.Head; b != nil && d != nil && a != nil {
 		parts = append(parts, "head s: "+trio(seconds(*b), seconds(*d), seconds(*a)))
+	}
+	if b, d, a := r.Before.Decide, r.During.Decide, r.After.Decide; b != nil && d != nil && a != nil {
+		parts = append(parts, "decide s: "+trio(seconds(*b), seconds(*d), seconds(*a)))
 	}
 	for _, what := range slices.Sorted(maps.Keys(r.Counts)) {
 		n := r.Counts[what]

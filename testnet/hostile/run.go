@@ -145,7 +145,7 @@ const perPrefix = 64
 // one has one attack made on a stage of its own. An error is the stage's; what the
 // attack did is in the result.
 func (o Options) one(ctx context.Context, r *rig.Rig, a attack.Attack) (result Result, err error) {
-	s := &stage{rig: r, bin: o.Bin, dir: filepath.Join(o.Dir, a.Name), needs: a.Needs}
+	s := &stage{rig: r, bin: o.Bin, dir: filepath.Join(o.Dir, a.Name), needs: a.Needs, bars: o.Bars}
 	defer func() { err = errors.Join(err, s.close()) }()
 	o.tell("%s: %s", a.Name, a.About)
 	if err := s.build(ctx, o.Size); err != nil {
@@ -178,11 +178,9 @@ func (o Options) one(ctx context.Context, r *rig.Rig, a attack.Attack) (result R
 	}
 	result.Trapped = s.trapped.Load() - trapped
 	pause(ctx, o.Bars.Settle)
-	result.After = s.measure(ctx, 2, w)
-	if o.Bars.slow(result) {
-		// A short fetch can be slow for reasons of the machine's: what is left of an attack
-		// slows the next one too.
-		result.After = result.After.better(s.measure(ctx, 3, w))
+	result.After = s.measure(ctx, 3, w)
+	if result.After.slow(result.Before, o.Bars.Back.Lost, o.Bars.Back.Lost) {
+		result.After = result.After.better(s.measure(ctx, 4, w))
 	}
 	if _, err := s.victim.Process(); err != nil {
 		result.Died = ending(s.victim.Log())
@@ -214,6 +212,11 @@ func (o Options) during(ctx context.Context, s *stage, w *watch, order Order, re
 	}
 	early := w.peak()
 	result.During = s.measure(ctx, 1, w)
+	// A short fetch can be slow for reasons of the machine's: what an attack slows it slows
+	// the next time too.
+	if result.During.slow(result.Before, o.Bars.Lost, o.Bars.Protected) {
+		result.During = result.During.better(s.measure(ctx, 2, w))
+	}
 	pause(ctx, o.Duration-time.Since(began))
 	result.During.Idle, result.During.Peak = idle, w.peak().most(early)
 	err = attackers.stop()

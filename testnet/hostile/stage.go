@@ -1,15 +1,12 @@
 package hostile
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -31,8 +28,8 @@ const (
 	swarm = "hostile"
 	// port is where daemons listen, each at an address of its own.
 	port = 4801
-	// points is how often is measured at most: before, during, after, and once more.
-	points = 4
+	// points is how often is measured at most: before, twice during and twice after.
+	points = 5
 	// small is the size of what a newcomer fetches, in bytes.
 	small = 1 << 20
 	// zone is the domain of names that lead to hundreds of addresses.
@@ -44,13 +41,17 @@ type stage struct {
 	rig      *rig.Rig
 	bin, dir string
 	needs    attack.Needs
+	bars     Bars
 
 	clusters map[string]*cluster.Cluster
 	victim   *cluster.Node
 	giver    *cluster.Node
 	taker    *cluster.Node
+	member   *cluster.Node
 
 	served, wanted [points]string // roots that the victim and the giver hold, one for each point
+	kept           [points]string // roots that the victim holds for the member
+	turned         attack.Turned  // the validator whose key the attackers have
 	little         string         // the root that newcomers fetch, which the victim alone holds
 
 	traps   []net.Listener // at addresses of the victim's own network
@@ -62,7 +63,7 @@ type stage struct {
 // built in part is closed like one that is complete.
 func (s *stage) build(ctx context.Context, size int64) error {
 	s.clusters = map[string]*cluster.Cluster{}
-	for _, place := range []string{rig.Victim, rig.Giver, rig.Taker, rig.Newcomer} {
+	for _, place := range []string{rig.Victim, rig.Giver, rig.Taker, rig.Newcomer, rig.Member} {
 		if err := s.cluster(place); err != nil {
 			return err
 		}
@@ -76,9 +77,15 @@ func (s *stage) build(ctx context.Context, size int64) error {
 	return s.setTraps(ctx)
 }
 
-// start starts the victim, and the giver and the taker, who know it.
+// start starts the member, the victim, which knows the member, and the giver and the taker,
+// who know the victim.
 func (s *stage) start(ctx context.Context) (err error) {
-	if s.victim, err = s.startVictim(ctx); err != nil {
+	if s.needs.Ledger {
+		err = s.startLedger(ctx)
+	} else {
+		err = s.startPair(ctx, s.daemon(rig.Member), s.daemon(rig.Victim))
+	}
+	if err != nil {
 		return err
 	}
 	for _, other := range []struct {
@@ -94,10 +101,23 @@ func (s *stage) start(ctx context.Context) (err error) {
 	return nil
 }
 
+// startPair starts the member, and the victim, of whose bootstrap peers the member is one.
+func (s *stage) startPair(ctx context.Context, member, victim cluster.NodeOptions) (err error) {
+	if s.member, err = s.clusters[rig.Member].Start(ctx, rig.Member, member); err != nil {
+		return err
+	}
+	victim.Bootstrap = append(victim.Bootstrap, s.member.Addrs()...)
+	s.victim, err = s.clusters[rig.Victim].Start(ctx, rig.Victim, victim)
+	return err
+}
+
 // fill has the daemons hold what is fetched later.
 func (s *stage) fill(ctx context.Context, size int64) (err error) {
 	for i := range points {
 		if s.served[i], err = s.snapshot(ctx, s.victim, size); err != nil {
+			return err
+		}
+		if s.kept[i], err = s.snapshot(ctx, s.victim, size); err != nil {
 			return err
 		}
 		if s.wanted[i], err = s.snapshot(ctx, s.giver, size); err != nil {
@@ -117,8 +137,12 @@ func (s *stage) fill(ctx context.Context, size int64) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = s.taker.Run(ctx, "snapshot", "fetch", first, "--quiet", "--timeout", patience.String())
-	return err
+	for _, n := range []*cluster.Node{s.taker, s.member} {
+		if _, err := n.Run(ctx, "snapshot", "fetch", first, "--quiet", "--timeout", patience.String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cluster makes the programs that run in a place, and a cluster of them.
@@ -174,32 +198,6 @@ func (s *stage) daemon(place string) cluster.NodeOptions {
 	return opts
 }
 
-// startVictim starts the victim, which is the only validator of its ledger when it
-// needs to have one.
-func (s *stage) startVictim(ctx context.Context) (*cluster.Node, error) {
-	opts := s.daemon(rig.Victim)
-	if !s.needs.Ledger {
-		return s.clusters[rig.Victim].Start(ctx, rig.Victim, opts)
-	}
-	dir := filepath.Join(s.dir, "ledger")
-	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "decube-node"), "testnet", "--json", "--validators", "1", "--followers", "0",
-		"--network", swarm, "--host", s.rig.Place(rig.Victim).V4.String(), "--base-port", fmt.Sprint(port), "--output", dir)
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("making a ledger: %w", err)
-	}
-	var made struct {
-		Peers []struct {
-			Repo string `json:"repo"`
-		} `json:"peers"`
-	}
-	if err := json.Unmarshal(out, &made); err != nil || len(made.Peers) != 1 {
-		return nil, fmt.Errorf("making a ledger: %d peers were made: %w", len(made.Peers), err)
-	}
-	opts.Repo = made.Peers[0].Repo
-	return s.clusters[rig.Victim].Start(ctx, rig.Victim, opts)
-}
-
 // snapshot has a daemon take a snapshot of random bytes and returns its root.
 func (s *stage) snapshot(ctx context.Context, n *cluster.Node, size int64) (string, error) {
 	file := filepath.Join(s.dir, "random")
@@ -214,26 +212,6 @@ func (s *stage) snapshot(ctx context.Context, n *cluster.Node, size int64) (stri
 	}
 	err := n.JSON(ctx, &made, "snapshot", "create", file, "--no-cache")
 	return made.CID, err
-}
-
-// Records that the ledger is filled with, in number and bytes.
-const (
-	ledgerRecords = 96
-	recordSize    = 60 << 10
-)
-
-// fillLedger gives the ledger blocks that are worth asking for.
-func (s *stage) fillLedger(ctx context.Context) error {
-	file := filepath.Join(s.dir, "record")
-	if err := os.WriteFile(file, bytes.Repeat([]byte("record\n"), recordSize/7), 0o600); err != nil {
-		return err
-	}
-	for i := range ledgerRecords {
-		if _, err := s.victim.Run(ctx, "ledger", "submit", "record.put", fmt.Sprintf("filling-%d", i), "@"+file, "--no-wait"); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // setTraps listens at addresses of the victim's own network, and counts who comes.
@@ -264,7 +242,7 @@ const trapPort = 9999
 
 // target says what the attackers know.
 func (s *stage) target() (attack.Target, error) {
-	t := attack.Target{Network: swarm, Zone: zone, Served: s.served[:], Wanted: s.wanted[1:]}
+	t := attack.Target{Network: swarm, Zone: zone, Served: s.served[:], Wanted: s.wanted[1:], Turned: s.turned}
 	for _, trap := range s.traps {
 		addr, err := manet.FromNetAddr(trap.Addr())
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/decube/decube/ledger/pbft"
 )
 
 // Attack is one way to harm a peer.
@@ -26,8 +28,11 @@ type Attack struct {
 // Needs are what the victim must be for an attack to meet it.
 type Needs struct {
 	Ledger bool // it serves a ledger
-	Relay  bool // it relays for others
-	Names  bool // it asks a name server of the attackers'
+	// Committee has it be one of four validators of that ledger, of which the attackers are
+	// another one.
+	Committee bool
+	Relay     bool // it relays for others
+	Names     bool // it asks a name server of the attackers'
 }
 
 // Target is what is attacked.
@@ -39,8 +44,17 @@ type Target struct {
 	Wanted  []string        // roots of snapshots that the victim is going to fetch
 	// Traps are addresses that only the victim itself, or its own network, should be
 	// able to name: loopback, link-local, private.
-	Traps []string
-	Zone  string // a name whose /dnsaddr has hundreds of addresses, with Needs.Names
+	Traps  []string
+	Zone   string // a name whose /dnsaddr has hundreds of addresses, with Needs.Names
+	Turned Turned
+}
+
+// Turned is a validator beside the victim whose key the attackers have, with
+// Needs.Committee.
+type Turned struct {
+	Key     []byte      // its identity, as a repository keeps it
+	Replica uint16      // its number in the committee
+	Genesis pbft.Digest // of the ledger
 }
 
 // All returns the attacks in the order in which they are run.

@@ -31,6 +31,7 @@ const (
 	Giver     = "giver"
 	Taker     = "taker"
 	Newcomer  = "newcomer"
+	Member    = "member"
 	Attackers = "attackers"
 )
 
@@ -47,7 +48,7 @@ var traps = []netip.Addr{
 	netip.MustParseAddr("100.64.77.1"), netip.MustParseAddr("169.254.77.1"), netip.MustParseAddr("fd77::1"),
 }
 
-// Standard returns the plan with the five places, made by the process pid.
+// Standard returns the plan with the six places, made by the process pid.
 func Standard(pid int) Plan {
 	site := func(name string, n byte) Site {
 		v6 := netip.MustParseAddr("2e00:dec1::").As16()
@@ -59,7 +60,7 @@ func Standard(pid int) Plan {
 	attackers.Behind = []netip.Prefix{attackersV4, attackersV6}
 	return Plan{
 		Tag:    tag(pid),
-		Places: []Site{victim, site(Giver, 2), site(Taker, 3), site(Newcomer, 4), attackers},
+		Places: []Site{victim, site(Giver, 2), site(Taker, 3), site(Newcomer, 4), site(Member, 5), attackers},
 	}
 }
 

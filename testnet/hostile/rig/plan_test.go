@@ -11,10 +11,10 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// What is planned is a bridge and five places, and no way out of them.
+// What is planned is a bridge and six places, and no way out of them.
 func TestPlan(t *testing.T) {
 	p := Standard(7)
-	if want := strings.Fields("dch7-hub dch7-victim dch7-giver dch7-taker dch7-newcomer dch7-attackers"); !slices.Equal(p.Namespaces(), want) {
+	if want := strings.Fields("dch7-hub dch7-victim dch7-giver dch7-taker dch7-newcomer dch7-member dch7-attackers"); !slices.Equal(p.Namespaces(), want) {
 		t.Errorf("namespaces %q, want %q", p.Namespaces(), want)
 	}
 	made := map[string]bool{}

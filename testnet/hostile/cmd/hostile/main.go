@@ -121,10 +121,15 @@ func parse(args []string, out io.Writer) (settings, error) {
 	flags.IntVar(&s.Identities, "identities", 0, "identities of the attackers; 0 is what each attack needs")
 	flags.IntVar(&s.Addresses, "addresses", 0, fmt.Sprintf("addresses of the attackers, at most %d; 0 is what each attack needs", rig.MaxAddresses))
 	flags.BoolVar(&s.V6, "v6", false, "have a quarter of the identities come from a /32 of IPv6, each from a /48 of its own")
+	many := flags.Bool("many", false, fmt.Sprintf("judge as of a crowd from hundreds of networks (default with more than %d -identities)", hostile.Few))
 	flags.Func("size", "bytes of what is fetched (default 64MiB)", sizeOf(&s.Size))
 	flags.Func("memory", "bytes of memory that the victim has (default 2GiB)", sizeOf(&s.Memory))
 	if err := flags.Parse(args); err != nil {
 		return s, err
+	}
+	if settle := s.Bars.Settle; *many || s.Identities > hostile.Few {
+		s.Bars = hostile.ManyBars()
+		s.Bars.Settle = settle
 	}
 	switch {
 	case flags.NArg() > 0:

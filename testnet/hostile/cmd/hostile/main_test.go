@@ -8,14 +8,23 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/decube/decube/testnet/hostile"
 )
 
 func TestFlags(t *testing.T) {
 	var out bytes.Buffer
 	s, err := parse(strings.Fields("-bin b -attack garbage,log-flood -json -duration 3s -settle 1s -identities 64 -addresses 8 -v6 -size 2MiB -memory 1GiB"), &out)
 	if err != nil || s.Bin != "b" || !s.json || s.list || s.Duration != 3*time.Second || s.Bars.Settle != time.Second || s.Identities != 64 ||
-		s.Addresses != 8 || !s.V6 || s.Size != 2<<20 || s.Memory != 1<<30 || !slices.Equal(s.Attacks, []string{"garbage", "log-flood"}) {
+		s.Addresses != 8 || s.Bars.Lost != 0.5 || !s.V6 || s.Size != 2<<20 || s.Memory != 1<<30 || !slices.Equal(s.Attacks, []string{"garbage", "log-flood"}) {
 		t.Errorf("%+v, %v", s, err)
+	}
+	for _, args := range []string{"-many -settle 1s", "-identities 65 -settle 1s"} {
+		want := hostile.ManyBars()
+		want.Settle = time.Second
+		if s, err := parse(strings.Fields(args), &out); err != nil || s.Bars != want {
+			t.Errorf("%q: %+v, %v", args, s.Bars, err)
+		}
 	}
 	for _, args := range []string{
 		"-attack kindness", "-size 1", "-memory lots", "-identities -1", "-addresses 9999", "-duration 0s", "-settle -1s", "more", "-nonsense",
