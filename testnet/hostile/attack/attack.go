@@ -59,7 +59,7 @@ type Turned struct {
 
 // All returns the attacks in the order in which they are run.
 func All() []Attack {
-	return slices.Concat(frames(), connections(), places(), records(), providers(), promises(), services(), noise())
+	return slices.Concat(frames(), connections(), places(), records(), providers(), promises(), services(), noise(), turned())
 }
 
 // Named returns the attacks of the given names, in the order of All, and all for none.

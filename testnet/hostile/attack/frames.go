@@ -123,29 +123,34 @@ const burst = 200
 func streamBursts(ctx context.Context, a *Arena) error {
 	first := stranger.Negotiation(stranger.IdentifyID)
 	return a.each(ctx, func(ctx context.Context, _ *stranger.Stranger, c *stranger.Conn) error {
-		for ctx.Err() == nil {
-			opened := make([]stranger.Stream, 0, burst)
-			for range burst {
-				s, err := c.Raw(ctx)
-				if err != nil {
-					break
-				}
-				if _, err := s.Write(first); err != nil {
-					break
-				}
-				opened = append(opened, s)
-			}
-			for _, s := range opened {
-				_ = s.Reset() // which is the attack
-			}
-			a.Count("streams", int64(len(opened)))
-			if c.IsClosed() {
-				return errClosed
-			}
-			if len(opened) == 0 && !pause(ctx, breath) {
-				return nil
-			}
-		}
-		return nil
+		return a.bursts(ctx, c, first)
 	})
+}
+
+// bursts opens streams that begin with the same bytes, and resets them, again and again.
+func (a *Arena) bursts(ctx context.Context, c *stranger.Conn, first []byte) error {
+	for ctx.Err() == nil {
+		opened := make([]stranger.Stream, 0, burst)
+		for range burst {
+			s, err := c.Raw(ctx)
+			if err != nil {
+				break
+			}
+			if _, err := s.Write(first); err != nil {
+				break
+			}
+			opened = append(opened, s)
+		}
+		for _, s := range opened {
+			_ = s.Reset() // which is the attack
+		}
+		a.Count("streams", int64(len(opened)))
+		if c.IsClosed() {
+			return errClosed
+		}
+		if len(opened) == 0 && !pause(ctx, breath) {
+			return nil
+		}
+	}
+	return nil
 }

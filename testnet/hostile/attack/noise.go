@@ -79,22 +79,25 @@ func Mistake(id protocol.ID) []byte {
 
 // logFlood does not wait to be answered: a mistake costs it one packet.
 func logFlood(ctx context.Context, a *Arena) error {
-	return a.each(ctx, func(ctx context.Context, _ *stranger.Stranger, c *stranger.Conn) error {
-		for ctx.Err() == nil {
-			for _, id := range a.spoken() {
-				s, err := c.Blurt(ctx, id, Mistake(id))
-				if err != nil {
-					if c.IsClosed() {
-						return errClosed
-					}
-					a.Count("streams refused", 1)
-					pause(ctx, breath)
-					continue
+	return a.each(ctx, a.mistakes)
+}
+
+// mistakes makes the mistakes of all protocols over a connection, in turn.
+func (a *Arena) mistakes(ctx context.Context, _ *stranger.Stranger, c *stranger.Conn) error {
+	for ctx.Err() == nil {
+		for _, id := range a.spoken() {
+			s, err := c.Blurt(ctx, id, Mistake(id))
+			if err != nil {
+				if c.IsClosed() {
+					return errClosed
 				}
-				a.Count("mistakes", 1)
-				_ = s.Close() // the next one is another stream
+				a.Count("streams refused", 1)
+				pause(ctx, breath)
+				continue
 			}
+			a.Count("mistakes", 1)
+			_ = s.Close() // the next one is another stream
 		}
-		return nil
-	})
+	}
+	return nil
 }

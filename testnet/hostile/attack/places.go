@@ -180,19 +180,24 @@ func greedyStreams(ctx context.Context, a *Arena) error {
 		return err
 	}
 	return a.each(ctx, func(ctx context.Context, _ *stranger.Stranger, c *stranger.Conn) error {
-		return a.streams(ctx, c, streamsEach, exchangeID, func(ctx context.Context, s stranger.Stream) error {
-			if _, err := s.Write(Ranges(1, root, total)); err != nil {
-				return err
-			}
-			if err := s.CloseWrite(); err != nil {
-				return err
-			}
-			n, err := io.Copy(io.Discard, s)
-			a.Count("bytes taken", n)
-			if n < 1<<10 {
-				pause(ctx, breath) // the server was busy
-			}
-			return err
-		})
+		return a.streams(ctx, c, streamsEach, exchangeID, a.takes(Ranges(1, root, total)))
 	})
+}
+
+// takes returns what asks for something and reads all of the answer.
+func (a *Arena) takes(request []byte) func(context.Context, stranger.Stream) error {
+	return func(ctx context.Context, s stranger.Stream) error {
+		if _, err := s.Write(request); err != nil {
+			return err
+		}
+		if err := s.CloseWrite(); err != nil {
+			return err
+		}
+		n, err := io.Copy(io.Discard, s)
+		a.Count("bytes taken", n)
+		if n < 1<<10 {
+			pause(ctx, breath) // the server was busy
+		}
+		return err
+	}
 }

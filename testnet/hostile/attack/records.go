@@ -67,23 +67,25 @@ func invented(s *stranger.Stranger, from, n int) []ma.Multiaddr {
 }
 
 func providerRecords(ctx context.Context, a *Arena) error {
-	id := stranger.KadID(a.Network)
-	return a.each(ctx, func(ctx context.Context, s *stranger.Stranger, c *stranger.Conn) error {
-		addrs := invented(s, 0, 1)
-		return a.streams(ctx, c, 4, id, func(ctx context.Context, stream stranger.Stream) error {
-			const batch = 64
-			for ctx.Err() == nil {
-				var b []byte
-				for range batch {
-					b = append(b, Record(anyKey(), s.ID, addrs)...)
-				}
-				if _, err := stream.Write(b); err != nil {
-					return err
-				}
-				a.Count("records", batch)
+	return a.each(ctx, a.recordsOf)
+}
+
+// recordsOf has a stranger say over a connection that it holds what nobody has.
+func (a *Arena) recordsOf(ctx context.Context, s *stranger.Stranger, c *stranger.Conn) error {
+	addrs := invented(s, 0, 1)
+	return a.streams(ctx, c, 4, stranger.KadID(a.Network), func(ctx context.Context, stream stranger.Stream) error {
+		const batch = 64
+		for ctx.Err() == nil {
+			var b []byte
+			for range batch {
+				b = append(b, Record(anyKey(), s.ID, addrs)...)
 			}
-			return nil
-		})
+			if _, err := stream.Write(b); err != nil {
+				return err
+			}
+			a.Count("records", batch)
+		}
+		return nil
 	})
 }
 

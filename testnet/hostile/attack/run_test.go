@@ -3,6 +3,7 @@ package attack
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"io"
 	"net/netip"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/wire"
+	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/testnet/hostile/stranger"
 )
 
@@ -73,6 +75,11 @@ func TestEveryAttackAttacksAndEnds(t *testing.T) {
 		Network: home, Zone: "stranger.test", Served: []string{root}, Wanted: []string{root}, Traps: []string{"/ip4/127.0.0.1/tcp/9"},
 		Victim: peer.AddrInfo{ID: victim.ID(), Addrs: victim.Addrs()}, Honest: []peer.AddrInfo{{ID: honest.ID(), Addrs: honest.Addrs()}},
 	}
+	key, err := sig.Generate(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target.Turned.Key = key.Encode()
 	for i, a := range All() {
 		t.Run(a.Name, func(t *testing.T) {
 			t.Parallel()

@@ -44,67 +44,76 @@ const floodStreams = 16
 
 func identifyFlood(ctx context.Context, a *Arena) error {
 	return a.each(ctx, func(ctx context.Context, _ *stranger.Stranger, c *stranger.Conn) error {
-		return a.streams(ctx, c, floodStreams, stranger.IdentifyID, func(_ context.Context, s stranger.Stream) error {
-			n, err := io.Copy(io.Discard, s)
-			a.Count("bytes told", n)
-			return err
-		})
+		return a.streams(ctx, c, floodStreams, stranger.IdentifyID, a.beTold)
 	})
 }
 
+// beTold reads who the victim is.
+func (a *Arena) beTold(_ context.Context, s stranger.Stream) error {
+	n, err := io.Copy(io.Discard, s)
+	a.Count("bytes told", n)
+	return err
+}
+
 func pushFlood(ctx context.Context, a *Arena) error {
-	return a.each(ctx, func(ctx context.Context, st *stranger.Stranger, c *stranger.Conn) error {
-		const versions = 64
-		var say [versions][]byte
-		for i := range say {
-			own := *st
-			own.Face.Addrs = invented(st, i*manyPer, manyPer)
-			say[i] = own.Identify(nil)
-		}
-		var all errgroup.Group
-		for range floodStreams {
-			all.Go(func() error {
-				for i := 0; ctx.Err() == nil; i++ {
-					s, err := c.Open(ctx, stranger.PushID)
-					if err != nil {
-						if c.IsClosed() {
-							return errClosed
-						}
-						a.Count("streams refused", 1)
-						pause(ctx, breath)
-						continue
+	return a.each(ctx, a.pushes)
+}
+
+// pushes says other things of oneself over a connection, again and again.
+func (a *Arena) pushes(ctx context.Context, st *stranger.Stranger, c *stranger.Conn) error {
+	const versions = 64
+	var say [versions][]byte
+	for i := range say {
+		own := *st
+		own.Face.Addrs = invented(st, i*manyPer, manyPer)
+		say[i] = own.Identify(nil)
+	}
+	var all errgroup.Group
+	for range floodStreams {
+		all.Go(func() error {
+			for i := 0; ctx.Err() == nil; i++ {
+				s, err := c.Open(ctx, stranger.PushID)
+				if err != nil {
+					if c.IsClosed() {
+						return errClosed
 					}
-					if _, err := s.Write(say[i%versions]); err == nil {
-						a.Count("pushes", 1)
-					}
-					_ = s.Close() // the victim reads on; one that was refused is the next's matter
+					a.Count("streams refused", 1)
+					pause(ctx, breath)
+					continue
 				}
-				return nil
-			})
-		}
-		return all.Wait()
-	})
+				if _, err := s.Write(say[i%versions]); err == nil {
+					a.Count("pushes", 1)
+				}
+				_ = s.Close() // the victim reads on; one that was refused is the next's matter
+			}
+			return nil
+		})
+	}
+	return all.Wait()
 }
 
 func pingFlood(ctx context.Context, a *Arena) error {
 	return a.each(ctx, func(ctx context.Context, _ *stranger.Stranger, c *stranger.Conn) error {
-		return a.streams(ctx, c, 2, stranger.PingID, func(ctx context.Context, s stranger.Stream) error {
-			const size, batch = 32, 256
-			b := make([]byte, size*batch)
-			_, _ = rand.Read(b) // never fails
-			echo := make([]byte, len(b))
-			for ctx.Err() == nil {
-				if _, err := s.Write(b); err != nil {
-					return err
-				}
-				if _, err := io.ReadFull(s, echo); err != nil {
-					return err
-				}
-				a.Count("pings", batch)
-			}
-			return nil
-		})
+		return a.streams(ctx, c, 2, stranger.PingID, a.pings)
 	})
+}
+
+// pings has a stream echo as much as it can.
+func (a *Arena) pings(ctx context.Context, s stranger.Stream) error {
+	const size, batch = 32, 256
+	b := make([]byte, size*batch)
+	_, _ = rand.Read(b) // never fails
+	echo := make([]byte, len(b))
+	for ctx.Err() == nil {
+		if _, err := s.Write(b); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(s, echo); err != nil {
+			return err
+		}
+		a.Count("pings", batch)
+	}
+	return nil
 }
 
 func relayReservations(ctx context.Context, a *Arena) error {

@@ -53,7 +53,16 @@ type Stranger struct {
 
 // New makes a stranger with a new key, which dials from an address of this process's.
 func New(source netip.Addr) (*Stranger, error) {
-	s, err := Through(Dialer(source).DialContext)
+	key, err := anyKey()
+	if err != nil {
+		return nil, err
+	}
+	return As(key, source)
+}
+
+// As is New with the key of somebody who may be no stranger.
+func As(key crypto.PrivKey, source netip.Addr) (*Stranger, error) {
+	s, err := with(key, Dialer(source).DialContext)
 	if err != nil {
 		return nil, err
 	}
@@ -61,13 +70,22 @@ func New(source netip.Addr) (*Stranger, error) {
 	return s, nil
 }
 
+func anyKey() (crypto.PrivKey, error) {
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	return key, err
+}
+
 // Through makes a stranger with a new key that connects by a function. It dials
 // addresses of IPv4, and must not listen.
 func Through(dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*Stranger, error) {
-	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	key, err := anyKey()
 	if err != nil {
 		return nil, err
 	}
+	return with(key, dial)
+}
+
+func with(key crypto.PrivKey, dial dialer) (*Stranger, error) {
 	id, err := peer.IDFromPrivateKey(key)
 	if err != nil {
 		return nil, err
@@ -83,7 +101,7 @@ func Through(dial func(ctx context.Context, network, addr string) (net.Conn, err
 	}
 	s := &Stranger{ID: id, Handlers: map[protocol.ID]Handler{}, key: key, Face: Face{Agent: "stranger"}}
 	s.transport, err = tcp.NewTCPTransport(up, nil, nil, tcp.DisableReuseport(),
-		tcp.WithDialerForAddr(func(ma.Multiaddr) (tcp.ContextDialer, error) { return dialer(dial), nil }))
+		tcp.WithDialerForAddr(func(ma.Multiaddr) (tcp.ContextDialer, error) { return dial, nil }))
 	if err != nil {
 		return nil, err
 	}
