@@ -69,7 +69,7 @@ func (h framedHost) SetStreamHandler(id protocol.ID, handle network.StreamHandle
 			return
 		}
 		defer at.leave()
-		v := h.pace.enter(s.Conn())
+		v := h.pace.enter(s.Conn(), h.Host.ConnManager().IsProtected(s.Conn().RemotePeer(), ""))
 		defer v.leave()
 		handle(&framedStream{Stream: s, at: at, turn: v.turn, most: maxRequest, priority: network.ReservationPriorityMedium, mistake: h.mistake})
 	})

@@ -17,11 +17,17 @@ const (
 	// askedAtOnce; of all peers of an address twice as many of both. Further ones wait, and
 	// who sends them waits too once what is on the way is full. A record takes a write.
 	askedPerSecond, askedAtOnce = 200, 1000
+	// strangersPerSecond is the same of all together who have no role, as many at once: hundreds of
+	// peers, each within its own bound, have the processor to themselves otherwise. They take turns
+	// by stream, so that somebody who asks once waits for one message of each other stream at most.
+	strangersPerSecond = 4000
 )
 
-// pace has what is asked wait for its turn, by peer and by address. It is safe for concurrent
-// use.
+// pace has what is asked wait for its turn, by peer and by address, and of strangers together. It
+// is safe for concurrent use.
 type pace struct {
+	strangers *rate.Limiter
+
 	mu    sync.Mutex
 	peers map[peer.ID]*walker
 	addrs map[admission.Origin]*walker
@@ -36,7 +42,7 @@ type walker struct {
 }
 
 func newPace() *pace {
-	return &pace{peers: map[peer.ID]*walker{}, addrs: map[admission.Origin]*walker{}}
+	return &pace{strangers: rate.NewLimiter(strangersPerSecond, strangersPerSecond), peers: map[peer.ID]*walker{}, addrs: map[admission.Origin]*walker{}}
 }
 
 // visit is a stream that waits for its turns.
@@ -46,13 +52,18 @@ type visit struct {
 	addr admission.Origin // the zero value on this machine, which no stranger is on
 
 	byPeer, byAddr *walker
+	strangers      *rate.Limiter // nil for who has a role
 }
 
-// enter has a stream go at the pace of its peer and its address, until leave.
-func (p *pace) enter(c network.Conn) *visit {
+// enter has a stream go at the pace of its peer and its address, until leave, and at that of
+// strangers unless its peer has a role.
+func (p *pace) enter(c network.Conn, role bool) *visit {
 	// A relay is not who comes through it: they share a pace among themselves.
 	at, _ := streams.OriginOf(c.RemoteMultiaddr())
 	v := &visit{of: p, peer: c.RemotePeer(), addr: at}
+	if !role {
+		v.strangers = p.strangers
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep(time.Now())
@@ -79,6 +90,9 @@ func (v *visit) turn(now time.Time) time.Duration {
 	wait := v.byPeer.ReserveN(now, 1).DelayFrom(now)
 	if v.byAddr != nil {
 		wait = max(wait, v.byAddr.ReserveN(now, 1).DelayFrom(now))
+	}
+	if v.strangers != nil {
+		wait = max(wait, v.strangers.ReserveN(now, 1).DelayFrom(now))
 	}
 	return wait
 }
