@@ -138,11 +138,12 @@ func brief(err error) string {
 
 // watch looks at a victim now and then.
 type watch struct {
-	s      *stage
+	rig    *rig.Rig
 	pid    int
+	log    string // file
 	client *http.Client
-	url    string
-	token  string
+	url    string // of metrics
+	token  string // for them, or nothing
 
 	mu   sync.Mutex
 	now  State
@@ -161,9 +162,15 @@ func (s *stage) watch() (*watch, error) {
 	if err != nil {
 		return nil, err
 	}
-	place := s.rig.Place(rig.Victim)
+	return newWatch(s.rig, p.PID, s.victim.Log(), s.victim.API()+"/metrics", token), nil
+}
+
+// newWatch returns what looks at a process in the victim's place that tells its metrics at a
+// URL, to whoever has a token if there is one.
+func newWatch(r *rig.Rig, pid int, log, url, token string) *watch {
+	place := r.Place(rig.Victim)
 	return &watch{
-		s: s, pid: p.PID, url: s.victim.API() + "/metrics", token: token,
+		rig: r, pid: pid, log: log, url: url, token: token,
 		client: &http.Client{
 			Timeout: 5 * time.Second,
 			Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -174,7 +181,7 @@ func (s *stage) watch() (*watch, error) {
 				return place.Dial(ctx, network, at.String())
 			}},
 		},
-	}, nil
+	}
 }
 
 // run looks until ctx ends.
@@ -190,11 +197,11 @@ func (w *watch) run(ctx context.Context) {
 func (w *watch) look(ctx context.Context) {
 	var now State
 	now.Resident, _, _ = bench.Resident(w.pid) // 0 when the daemon has ended
-	now.Group, _ = w.s.rig.Memory()
+	now.Group, _ = w.rig.Memory()
 	if entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.pid)); err == nil {
 		now.Descriptors = int64(len(entries))
 	}
-	if info, err := os.Stat(w.s.victim.Log()); err == nil {
+	if info, err := os.Stat(w.log); err == nil {
 		now.Log = info.Size()
 	}
 	now.Goroutines = w.goroutines(ctx)
@@ -209,7 +216,9 @@ func (w *watch) goroutines(ctx context.Context) int64 {
 	if err != nil {
 		return 0
 	}
-	req.Header.Set("Authorization", "Bearer "+w.token)
+	if w.token != "" {
+		req.Header.Set("Authorization", "Bearer "+w.token)
+	}
 	res, err := w.client.Do(req)
 	if err != nil {
 		return 0

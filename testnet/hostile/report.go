@@ -14,9 +14,13 @@ import (
 	"text/tabwriter"
 )
 
-// version returns what a daemon says of itself in one line.
-func version(ctx context.Context, bin string) (string, error) {
-	out, err := exec.CommandContext(ctx, filepath.Join(bin, "decube-node"), "version").Output()
+// version returns what the daemon that is attacked says of itself in one line.
+func (o Options) version(ctx context.Context) (string, error) {
+	program := filepath.Join(o.Bin, "decube-node")
+	if o.Kubo != "" {
+		program = o.Kubo
+	}
+	out, err := exec.CommandContext(ctx, program, "version").Output()
 	if err != nil {
 		return "", fmt.Errorf("asking for the daemon's version: %w", err)
 	}
@@ -102,7 +106,7 @@ func counts(r Result) string {
 func trio(before, during, after any) string { return fmt.Sprintf("%v %v %v", before, during, after) }
 
 func mib(r Rate) string {
-	if r.Err != "" {
+	if r.Err != "" || r.Rate == 0 {
 		return "-"
 	}
 	return fmt.Sprintf("%.0f", r.Rate/(1<<20))

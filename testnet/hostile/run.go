@@ -17,6 +17,7 @@ import (
 // Options say what is done.
 type Options struct {
 	Bin      string        // directory of decube-node and decubectl
+	Kubo     string        // the program ipfs of Kubo, which is attacked in place of decube-node; empty for none
 	Self     string        // this program, which runs in places and attacks; see rig.EnterCommand and AttackCommand
 	Dir      string        // where everything is kept while it is needed; empty is a new temporary directory
 	Attacks  []string      // by name; none is all of them
@@ -62,7 +63,7 @@ func (r Report) Missed() bool {
 // also beside an error. It wraps rig.ErrUnavailable where no rig can be made.
 func Run(ctx context.Context, o Options) (report Report, err error) {
 	report.Bars, report.Results = o.Bars, []Result{}
-	chosen, err := attack.Named(o.Attacks)
+	chosen, err := o.chosen()
 	if err != nil {
 		return report, err
 	}
@@ -76,7 +77,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.Dir)) }()
 	}
-	if report.Version, err = version(ctx, o.Bin); err != nil {
+	if report.Version, err = o.version(ctx); err != nil {
 		return report, err
 	}
 	r, err := rig.Open(ctx, plan, o.Self, o.Memory)
@@ -95,6 +96,32 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		o.tell("%s", verdict(result))
 	}
 	return report, nil
+}
+
+// chosen returns the attacks to make.
+func (o Options) chosen() ([]attack.Attack, error) {
+	if o.Kubo == "" {
+		return attack.Named(o.Attacks)
+	}
+	if len(o.Attacks) == 0 {
+		return attack.Common(), nil
+	}
+	named, err := attack.Named(o.Attacks)
+	for _, a := range named {
+		if !a.Common {
+			return nil, fmt.Errorf("%s is on what Kubo does not speak, or needs more of the victim", a.Name)
+		}
+	}
+	return named, err
+}
+
+// stage returns where an attack is made.
+func (o Options) stage(r *rig.Rig, a attack.Attack) scene {
+	dir := filepath.Join(o.Dir, a.Name)
+	if o.Kubo != "" {
+		return &kuboStage{rig: r, ipfs: o.Kubo, dir: dir, size: o.Size, bars: o.Bars}
+	}
+	return &stage{rig: r, bin: o.Bin, dir: dir, size: o.Size, needs: a.Needs, bars: o.Bars}
 }
 
 // scratch makes a temporary directory, and removes those of runs that were killed.
@@ -145,10 +172,10 @@ const perPrefix = 64
 // one has one attack made on a stage of its own. An error is the stage's; what the
 // attack did is in the result.
 func (o Options) one(ctx context.Context, r *rig.Rig, a attack.Attack) (result Result, err error) {
-	s := &stage{rig: r, bin: o.Bin, dir: filepath.Join(o.Dir, a.Name), needs: a.Needs, bars: o.Bars}
+	s := o.stage(r, a)
 	defer func() { err = errors.Join(err, s.close()) }()
 	o.tell("%s: %s", a.Name, a.About)
-	if err := s.build(ctx, o.Size); err != nil {
+	if err := s.build(ctx); err != nil {
 		return result, err
 	}
 	w, err := s.watch()
@@ -172,19 +199,17 @@ func (o Options) one(ctx context.Context, r *rig.Rig, a attack.Attack) (result R
 	}
 	order := o.order(a, target, r)
 	result.Identities, result.Addresses = order.Identities, order.Scale.Addresses
-	trapped := s.trapped.Load()
-	if err := o.during(ctx, s, w, order, &result); err != nil {
+	trapped := s.trappedSoFar()
+	if err := o.during(ctx, r, s, w, order, &result); err != nil {
 		return result, err
 	}
-	result.Trapped = s.trapped.Load() - trapped
+	result.Trapped = s.trappedSoFar() - trapped
 	pause(ctx, o.Bars.Settle)
 	result.After = s.measure(ctx, 3, w)
 	if result.After.slow(result.Before, o.Bars.Back.Lost, o.Bars.Back.Lost) {
 		result.After = result.After.better(s.measure(ctx, 4, w))
 	}
-	if _, err := s.victim.Process(); err != nil {
-		result.Died = ending(s.victim.Log())
-	}
+	result.Died = s.died()
 	result.Missed = o.Bars.Judge(result)
 	return result, ctx.Err()
 }
@@ -193,9 +218,9 @@ func (o Options) one(ctx context.Context, r *rig.Rig, a attack.Attack) (result R
 const standing = 10 * time.Second
 
 // during makes the attack and measures while it goes on.
-func (o Options) during(ctx context.Context, s *stage, w *watch, order Order, result *Result) error {
+func (o Options) during(ctx context.Context, r *rig.Rig, s scene, w *watch, order Order, result *Result) error {
 	idle := w.reset()
-	line := s.rig.Place(rig.Attackers).Inside(rig.Options{}, o.Self, AttackCommand)
+	line := r.Place(rig.Attackers).Inside(rig.Options{}, o.Self, AttackCommand)
 	began := time.Now()
 	attackers, err := begin(line, order)
 	if err != nil {

@@ -109,6 +109,11 @@ func TestOneAttack(t *testing.T) {
 
 func TestRunRefuses(t *testing.T) {
 	o := hostile.DefaultOptions()
+	o.Kubo, o.Attacks = "ipfs", []string{"exchange-tiny"}
+	if _, err := hostile.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "exchange-tiny") {
+		t.Errorf("Kubo is attacked on what it does not speak: %v", err)
+	}
+	o.Kubo = ""
 	o.Attacks = []string{"kindness"}
 	if _, err := hostile.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "kindness") {
 		t.Errorf("%v", err)

@@ -42,6 +42,7 @@ type stage struct {
 	bin, dir string
 	needs    attack.Needs
 	bars     Bars
+	size     int64 // of what is fetched, in bytes
 
 	clusters map[string]*cluster.Cluster
 	victim   *cluster.Node
@@ -59,9 +60,32 @@ type stage struct {
 	trapped atomic.Int64   // how many did
 }
 
-// build starts the daemons and has them take snapshots of size bytes. A stage that was
-// built in part is closed like one that is complete.
-func (s *stage) build(ctx context.Context, size int64) error {
+// scene is where an attack takes place. One that was built in part is closed like one that
+// is complete.
+type scene interface {
+	// build starts daemons, the victim among them, that hold what is fetched later.
+	build(ctx context.Context) error
+	// watch returns what looks at the victim.
+	watch() (*watch, error)
+	// measure measures for the point'th time.
+	measure(ctx context.Context, point int, w *watch) Figures
+	// target says what the attackers know.
+	target() (attack.Target, error)
+	// trappedSoFar returns how often the victim was led to its own network's addresses.
+	trappedSoFar() int64
+	// died returns how the victim has ended, and nothing while it lives.
+	died() string
+	// close ends all daemons and removes what was on the disk.
+	close() error
+}
+
+var (
+	_ scene = (*stage)(nil)
+	_ scene = (*kuboStage)(nil)
+)
+
+// build implements scene, with snapshots.
+func (s *stage) build(ctx context.Context) error {
 	s.clusters = map[string]*cluster.Cluster{}
 	for _, place := range []string{rig.Victim, rig.Giver, rig.Taker, rig.Newcomer, rig.Member} {
 		if err := s.cluster(place); err != nil {
@@ -71,7 +95,7 @@ func (s *stage) build(ctx context.Context, size int64) error {
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	if err := s.fill(ctx, size); err != nil {
+	if err := s.fill(ctx); err != nil {
 		return err
 	}
 	return s.setTraps(ctx)
@@ -112,15 +136,15 @@ func (s *stage) startPair(ctx context.Context, member, victim cluster.NodeOption
 }
 
 // fill has the daemons hold what is fetched later.
-func (s *stage) fill(ctx context.Context, size int64) (err error) {
+func (s *stage) fill(ctx context.Context) (err error) {
 	for i := range points {
-		if s.served[i], err = s.snapshot(ctx, s.victim, size); err != nil {
+		if s.served[i], err = s.snapshot(ctx, s.victim, s.size); err != nil {
 			return err
 		}
-		if s.kept[i], err = s.snapshot(ctx, s.victim, size); err != nil {
+		if s.kept[i], err = s.snapshot(ctx, s.victim, s.size); err != nil {
 			return err
 		}
-		if s.wanted[i], err = s.snapshot(ctx, s.giver, size); err != nil {
+		if s.wanted[i], err = s.snapshot(ctx, s.giver, s.size); err != nil {
 			return err
 		}
 	}
@@ -240,7 +264,16 @@ func (s *stage) setTraps(ctx context.Context) error {
 // trapPort is a port that nothing else in the victim's place listens on.
 const trapPort = 9999
 
-// target says what the attackers know.
+func (s *stage) trappedSoFar() int64 { return s.trapped.Load() }
+
+func (s *stage) died() string {
+	if _, err := s.victim.Process(); err != nil {
+		return ending(s.victim.Log())
+	}
+	return ""
+}
+
+// target implements scene.
 func (s *stage) target() (attack.Target, error) {
 	t := attack.Target{Network: swarm, Zone: zone, Served: s.served[:], Wanted: s.wanted[1:], Turned: s.turned}
 	for _, trap := range s.traps {
@@ -284,7 +317,7 @@ func infoOf(n *cluster.Node) (peer.AddrInfo, error) {
 	return infos[0], nil
 }
 
-// close ends all daemons and removes what was on the disk.
+// close implements scene.
 func (s *stage) close() error {
 	var errs []error
 	for _, c := range s.clusters {

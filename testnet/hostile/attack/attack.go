@@ -19,6 +19,7 @@ type Attack struct {
 	Identities, Addresses int
 	PerPrefix             int // how many of the addresses share a /24; 0 is 64
 	Needs                 Needs
+	Common                bool // it is on what every peer of libp2p speaks, or every one of the DHT
 	// Run attacks until ctx ends. An error means that the attack itself could not be
 	// made, not that it was warded off; it calls Arena.Stand when all that it can get is
 	// in place.
@@ -60,6 +61,11 @@ type Turned struct {
 // All returns the attacks in the order in which they are run.
 func All() []Attack {
 	return slices.Concat(frames(), connections(), places(), records(), providers(), promises(), services(), noise(), turned())
+}
+
+// Common returns the attacks that can be made on another program than DeCube's.
+func Common() []Attack {
+	return slices.DeleteFunc(All(), func(a Attack) bool { return !a.Common })
 }
 
 // Named returns the attacks of the given names, in the order of All, and all for none.

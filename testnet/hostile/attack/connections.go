@@ -21,11 +21,11 @@ func connections() []Attack {
 	return []Attack{
 		{
 			Name: "idle-connections", About: "252 connections that ask for nothing",
-			Identities: 252, Addresses: 32, Run: idleConnections,
+			Identities: 252, Addresses: 32, Common: true, Run: idleConnections,
 		},
 		{
 			Name: "stalled-handshakes", About: "600 TCP connections whose handshake stops after its first line",
-			Identities: 600, Addresses: 80, Run: stalledHandshakes,
+			Identities: 600, Addresses: 80, Common: true, Run: stalledHandshakes,
 		},
 	}
 }

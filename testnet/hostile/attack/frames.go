@@ -17,15 +17,15 @@ func frames() []Attack {
 	return []Attack{
 		{
 			Name: "half-frames", About: "messages of the DHT that announce 4 MiB and send half, over 64 streams a peer",
-			Identities: 12, Addresses: 4, Run: halfFrames,
+			Identities: 12, Addresses: 4, Common: true, Run: halfFrames,
 		},
 		{
 			Name: "unnegotiated", About: "one connection with 512 streams that choose no protocol",
-			Identities: 1, Addresses: 1, Run: unnegotiated,
+			Identities: 1, Addresses: 1, Common: true, Run: unnegotiated,
 		},
 		{
 			Name: "stream-bursts", About: "200 streams a peer at once, opened and reset, again and again",
-			Identities: 8, Addresses: 8, Run: streamBursts,
+			Identities: 8, Addresses: 8, Common: true, Run: streamBursts,
 		},
 	}
 }

@@ -22,11 +22,11 @@ func records() []Attack {
 	return []Attack{
 		{
 			Name: "provider-records", About: "provider records for keys that nobody has, as fast as they are taken: 1.6 million are the harm",
-			Identities: 16, Addresses: 8, Run: providerRecords,
+			Identities: 16, Addresses: 8, Common: true, Run: providerRecords,
 		},
 		{
 			Name: "many-addresses", About: "500 addresses a peer by identify, other ones each second by push, and as many in provider records",
-			Identities: 64, Addresses: 8, Run: manyAddresses,
+			Identities: 64, Addresses: 8, Common: true, Run: manyAddresses,
 		},
 		{
 			Name: "table-poisoning", About: "64 peers of the DHT that know nobody but peers which never answer",

@@ -18,15 +18,15 @@ func services() []Attack {
 	return []Attack{
 		{
 			Name: "identify-flood", About: "who are you, over 16 streams a peer without a pause",
-			Identities: 16, Addresses: 8, Run: identifyFlood,
+			Identities: 16, Addresses: 8, Common: true, Run: identifyFlood,
 		},
 		{
 			Name: "push-flood", About: "identities that change, over 16 streams a peer without a pause",
-			Identities: 16, Addresses: 8, Run: pushFlood,
+			Identities: 16, Addresses: 8, Common: true, Run: pushFlood,
 		},
 		{
 			Name: "ping-flood", About: "pings over 2 streams a peer without a pause",
-			Identities: 16, Addresses: 8, Run: pingFlood,
+			Identities: 16, Addresses: 8, Common: true, Run: pingFlood,
 		},
 		{
 			Name: "relay-reservations", About: "reservations of a relay by everybody, and 16 connections through it each, filled with bytes",

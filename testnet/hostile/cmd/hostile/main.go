@@ -4,6 +4,7 @@
 // could not run, and 130 when it was interrupted.
 //
 //	hostile -bin DIR [-attack NAME,...] [-json]
+//	hostile -kubo PROGRAM [-attack NAME,...] [-json]
 //	hostile -list
 package main
 
@@ -109,6 +110,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("hostile", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&s.Bin, "bin", s.Bin, "directory of decube-node and decubectl")
+	flags.StringVar(&s.Kubo, "kubo", "", "attack Kubo in place of decube-node: the `path` of its program ipfs")
 	flags.Func("attack", "`names` of the attacks to make, separated by commas (default all)", func(text string) error {
 		s.Attacks = strings.Split(text, ",")
 		_, err := attack.Named(s.Attacks)

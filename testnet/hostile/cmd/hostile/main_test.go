@@ -19,6 +19,9 @@ func TestFlags(t *testing.T) {
 		s.Addresses != 8 || s.Bars.Lost != 0.5 || !s.V6 || s.Size != 2<<20 || s.Memory != 1<<30 || !slices.Equal(s.Attacks, []string{"garbage", "log-flood"}) {
 		t.Errorf("%+v, %v", s, err)
 	}
+	if s, err := parse(strings.Fields("-kubo /opt/ipfs"), &out); err != nil || s.Kubo != "/opt/ipfs" {
+		t.Errorf("%+v, %v", s, err)
+	}
 	for _, args := range []string{"-many -settle 1s", "-identities 65 -settle 1s"} {
 		want := hostile.ManyBars()
 		want.Settle = time.Second
