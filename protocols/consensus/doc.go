@@ -76,7 +76,8 @@
 // # Receiving
 //
 // Frames of one validator and class are handed to Options.Receive one after the
-// other. While it blocks, only that stream is not read from. When a validator is
+// other, and at most Limits.FrameRate of them in a second: who sends more waits. While
+// it blocks, only that stream is not read from. When a validator is
 // killed its last stream ends at once and Options.Lost is told.
 //
 // # One key, two processes

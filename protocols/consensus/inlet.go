@@ -177,7 +177,9 @@ func (in *inlet) read(ctx context.Context, r *bufio.Reader) error {
 			if _, err := io.ReadFull(r, data); err != nil {
 				return err
 			}
-			in.hand(data)
+			if err := in.hand(ctx, data); err != nil {
+				return err
+			}
 		} else if err := in.readLarge(ctx, r, size); err != nil {
 			return err
 		}
@@ -204,15 +206,26 @@ func (in *inlet) readLarge(ctx context.Context, r *bufio.Reader, size int) error
 	if err := in.clock.stop(); err != nil {
 		return err
 	}
-	in.hand(data)
-	return nil
+	return in.hand(ctx, data)
 }
 
-// hand gives a frame to the receiver.
-func (in *inlet) hand(data []byte) {
+// hand gives a frame to the receiver, once it is the validator's turn for one more.
+func (in *inlet) hand(ctx context.Context, data []byte) error {
 	in.handing.Store(true)
+	defer in.handing.Store(false)
+	if wait := in.from.paces[in.class.index()].Reserve().Delay(); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-in.ending:
+			return errReplaced // or what reason says
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	in.from.c.o.Receive(in.from.key, in.class, data)
-	in.handing.Store(false)
+	return nil
 }
 
 // progressReader reads a stream whose deadline, once started, moves on as bytes arrive. It

@@ -32,6 +32,10 @@ type Limits struct {
 	// Votes, Proposals and Bulk bound the queues of each validator. A queue has
 	// room for the largest frame of its class.
 	Votes, Proposals, Bulk Queue
+	// FrameRate is how many frames of a class are read of one validator in a second, after as
+	// many at once as the queue of the class holds; further ones wait. To sign nothing costs a
+	// validator less than to verify that costs the others.
+	FrameRate int
 	// Window is the most bytes of class Bulk that are on their way to a validator:
 	// what is ahead of a vote in the buffers of the connection that they share. With
 	// a round trip of t seconds, Window/t bytes a second go through at most.
@@ -71,6 +75,7 @@ func DefaultLimits() Limits {
 		Votes:            Queue{Frames: 8192, Bytes: 4 << 20},
 		Proposals:        Queue{Frames: 256, Bytes: 32 << 20},
 		Bulk:             Queue{Frames: 4096, Bytes: 64 << 20},
+		FrameRate:        5000,
 		Window:           1 << 20,
 		Streams:          Streams(quorum.MaxReplicas),
 		Strangers:        strangers,
@@ -96,6 +101,9 @@ func (l Limits) Validate() error {
 		if q := l.queue(class); q.Frames < 1 || q.Bytes < class.maxFrame() {
 			bad("queue of %v for %d frames and %d bytes: want at least one of the largest, %d bytes", class, q.Frames, q.Bytes, class.maxFrame())
 		}
+	}
+	if l.FrameRate < 1 {
+		bad("%d frames a second: want more than 0", l.FrameRate)
 	}
 	if l.Window < 2*takenStep {
 		bad("window of %d bytes: want at least %d", l.Window, 2*takenStep)

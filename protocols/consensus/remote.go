@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multistream"
+	"golang.org/x/time/rate"
 
 	"github.com/decube/decube/ledger/sig"
 )
@@ -25,6 +26,7 @@ type remote struct {
 	id      peer.ID
 	outlets [len(classes)]*outlet
 	turns   [len(classes)]chan struct{} // held while frames of a class are read
+	paces   [len(classes)]*rate.Limiter // of these frames, over all streams
 	dialing chan struct{}               // held while a connection is made
 
 	// Held under dialing.
@@ -49,6 +51,7 @@ func newRemote(c *Consensus, key sig.PublicKey, id peer.ID) *remote {
 	for _, class := range classes {
 		r.outlets[class.index()] = newOutlet(r, class)
 		r.turns[class.index()] = make(chan struct{}, 1)
+		r.paces[class.index()] = rate.NewLimiter(rate.Limit(c.o.Limits.FrameRate), c.o.Limits.queue(class).Frames)
 	}
 	return r
 }
