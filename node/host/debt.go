@@ -16,6 +16,8 @@ const (
 	// after twice as many at once, and four times as many all of one address. A refusal that
 	// is told leaves the place to whoever asks again at once, which costs more than serving.
 	refusedPerSecond = 16
+	// roleRefusedPerSecond is the same of a peer with a role, whoever shares its address.
+	roleRefusedPerSecond = 16 * refusedPerSecond
 	// debtTime is the most that a stream waits because of its peer, and sharedDebtTime because
 	// of others at its address, who may be nothing to it.
 	debtTime, sharedDebtTime = 5 * time.Second, time.Second
@@ -32,17 +34,27 @@ const (
 type debts struct {
 	byPeer *rates[peer.ID]
 	byAddr *rates[admission.Origin]
+	byRole *rates[peer.ID] // of those who have one
 }
 
 func newDebts() *debts {
-	d := &debts{newRates[peer.ID](refusedPerSecond, 2*refusedPerSecond), newRates[admission.Origin](4*refusedPerSecond, 8*refusedPerSecond)}
+	d := &debts{
+		byPeer: newRates[peer.ID](refusedPerSecond, 2*refusedPerSecond),
+		byAddr: newRates[admission.Origin](4*refusedPerSecond, 8*refusedPerSecond),
+		byRole: newRates[peer.ID](roleRefusedPerSecond, 2*roleRefusedPerSecond),
+	}
 	d.byPeer.debt = refusedPerSecond * debtTime.Seconds()
+	d.byRole.debt = roleRefusedPerSecond * debtTime.Seconds()
 	d.byAddr.debt = 4 * refusedPerSecond * sharedDebtTime.Seconds()
 	return d
 }
 
-// refused counts a refusal of a peer at an address.
-func (d *debts) refused(now time.Time, id peer.ID, at admission.Origin) {
+// refused counts a refusal of a peer at an address, or of one with a role.
+func (d *debts) refused(now time.Time, id peer.ID, at admission.Origin, role bool) {
+	if role {
+		d.byRole.owe(now, id)
+		return
+	}
 	d.byPeer.owe(now, id)
 	if at != nobodys {
 		d.byAddr.owe(now, at)
@@ -51,7 +63,11 @@ func (d *debts) refused(now time.Time, id peer.ID, at admission.Origin) {
 
 // wait returns how long the next stream has to wait, and whether that is because of what its
 // peer has done itself.
-func (d *debts) wait(now time.Time, id peer.ID, at admission.Origin) (wait time.Duration, own bool) {
+func (d *debts) wait(now time.Time, id peer.ID, at admission.Origin, role bool) (wait time.Duration, own bool) {
+	if role {
+		wait = d.byRole.wait(now, id)
+		return wait, wait > 0
+	}
 	wait = d.byPeer.wait(now, id)
 	own = wait > 0
 	if at != nobodys {
@@ -78,16 +94,15 @@ func addressed(a ma.Multiaddr) admission.Origin {
 }
 
 // Refused is told of a stream that was not served. Who goes on opening such has to wait
-// with each further one but those of libp2p's small protocols, unless it has a role.
+// with each further one but those of libp2p's small protocols; with a role it may do so sixteen
+// times as often.
 func (h *Host) Refused(c network.Conn) { h.negotiator.refused(c) }
 
 func (n *negotiator) refused(c network.Conn) {
-	if n.host.ConnManager().IsProtected(c.RemotePeer(), "") {
-		return
-	}
+	role := n.role(c.RemotePeer())
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.debts.refused(time.Now(), c.RemotePeer(), addressed(c.RemoteMultiaddr()))
+	n.debts.refused(time.Now(), c.RemotePeer(), addressed(c.RemoteMultiaddr()), role)
 }
 
 // pay waits for as long as a stream has to because of those before it, which cut ends. It reports
@@ -95,9 +110,10 @@ func (n *negotiator) refused(c network.Conn) {
 // host closes. A peer that owes and opens far more than may wait wastes them.
 func (n *negotiator) pay(s network.Stream, gone <-chan struct{}, cut func()) bool {
 	c, now := s.Conn(), time.Now()
+	role := n.role(c.RemotePeer())
 	n.mu.Lock()
-	wait, own := n.debts.wait(now, c.RemotePeer(), addressed(c.RemoteMultiaddr()))
-	if wait <= 0 || n.host.ConnManager().IsProtected(c.RemotePeer(), "") {
+	wait, own := n.debts.wait(now, c.RemotePeer(), addressed(c.RemoteMultiaddr()), role)
+	if wait <= 0 {
 		n.mu.Unlock()
 		return true
 	}

@@ -20,17 +20,17 @@ func TestDebts(t *testing.T) {
 	d, now := newDebts(), time.Unix(0, 0)
 	home, here := addressed(ma.StringCast("/ip4/192.0.2.1/tcp/1")), addressed(ma.StringCast("/ip4/127.0.0.1/tcp/1"))
 	wait := func(id peer.ID, at admission.Origin) time.Duration {
-		wait, _ := d.wait(now, id, at)
+		wait, _ := d.wait(now, id, at, false)
 		return wait
 	}
 	for range 2 * refusedPerSecond {
-		d.refused(now, "a", home)
+		d.refused(now, "a", home, false)
 	}
 	if wait := wait("a", home); wait != 0 {
 		t.Errorf("a few refusals have a peer wait for %v", wait)
 	}
 	for range refusedPerSecond {
-		d.refused(now, "a", home)
+		d.refused(now, "a", home, false)
 	}
 	if wait := wait("a", home); wait != time.Second {
 		t.Errorf("a second's refusals have a peer wait for %v", wait)
@@ -39,7 +39,7 @@ func TestDebts(t *testing.T) {
 		t.Errorf("one peer's refusals have another wait for %v", wait)
 	}
 	for i := range 100 * refusedPerSecond { // many names at one address are no better off
-		d.refused(now, peer.ID(fmt.Sprint(i)), home)
+		d.refused(now, peer.ID(fmt.Sprint(i)), home, false)
 	}
 	if wait := wait("new", home); wait != sharedDebtTime {
 		t.Errorf("the refusals of an address have a peer wait for %v", wait)
@@ -48,23 +48,35 @@ func TestDebts(t *testing.T) {
 		t.Errorf("those of another one for %v", wait)
 	}
 	for i := range 100 * refusedPerSecond { // nor are those here any worse
-		d.refused(now, peer.ID(fmt.Sprint("here", i)), here)
+		d.refused(now, peer.ID(fmt.Sprint("here", i)), here, false)
 	}
 	if wait := wait("new", here); wait != 0 {
 		t.Errorf("those of others on this machine for %v", wait)
+	}
+	for range 3 * refusedPerSecond { // who has a role owes for itself alone, and later
+		d.refused(now, "validator", home, true)
+	}
+	if wait, own := d.wait(now, "validator", home, true); wait != 0 || own {
+		t.Errorf("a few refusals have a peer with a role wait for %v", wait)
+	}
+	for range 3*roleRefusedPerSecond - 3*refusedPerSecond {
+		d.refused(now, "validator", home, true)
+	}
+	if wait, own := d.wait(now, "validator", home, true); wait != time.Second || !own {
+		t.Errorf("a second's refusals have a peer with a role wait for %v", wait)
 	}
 	now = now.Add(debtTime)
 	if wait := wait("a", home); wait != 0 {
 		t.Errorf("what is owed is not forgotten: %v", wait)
 	}
-	d.refused(now.Add(time.Hour), "a", home)
+	d.refused(now.Add(time.Hour), "a", home, false)
 	if n := len(d.byPeer.buckets); n != 1 {
 		t.Errorf("%d peers are remembered who owe nothing", n)
 	}
 }
 
-// Who is refused again and again is refused more slowly; others, and those with a role, are
-// not, and a host ends while somebody waits.
+// Who is refused again and again is refused more slowly; others are not, those with a role later,
+// and a host ends while somebody waits.
 func TestWhoIsRefusedWaits(t *testing.T) {
 	h, greedy, honest := listening(t), listening(t), listening(t)
 	h.SetStreamHandler("/full", func(s network.Stream) {

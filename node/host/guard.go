@@ -34,7 +34,8 @@ type guard struct {
 
 	now        func() time.Time
 	mu         sync.Mutex
-	shunned    *shunned[peer.ID]
+	shunned    *shunned[peer.ID]              // of those who have no role
+	unruly     *shunned[peer.ID]              // of those who have one
 	handshakes *pending[string, netip.Prefix] // inbound connections that are not secured, by address and port
 }
 
@@ -42,7 +43,12 @@ var _ connmgr.ConnectionGater = (*guard)(nil)
 
 // newGuard returns a guard under a budget.
 func newGuard(scope Scope, b *limits.Budget) *guard {
-	return &guard{dials: newDials(scope), now: time.Now, shunned: newShunned[peer.ID](), handshakes: newPending[string, netip.Prefix](5*b.Conns/8, handshakesPerAddress, handshakeTimeout)}
+	return &guard{
+		dials: newDials(scope), now: time.Now,
+		shunned:    newShunned[peer.ID](refusalsMost, shunFor),
+		unruly:     newShunned[peer.ID](roleRefusalsMost, shunRoleFor),
+		handshakes: newPending[string, netip.Prefix](5*b.Conns/8, handshakesPerAddress, handshakeTimeout),
+	}
 }
 
 // InterceptPeerDial implements connmgr.ConnectionGater.
@@ -83,7 +89,7 @@ func (g *guard) InterceptSecured(dir network.Direction, p peer.ID, c network.Con
 	if dir == network.DirInbound {
 		g.mu.Lock()
 		g.handshakes.end(c.RemoteMultiaddr().String())
-		shunned := g.shunned.shuns(g.now(), p)
+		shunned := g.shunned.shuns(g.now(), p) || g.unruly.shuns(g.now(), p)
 		g.mu.Unlock()
 		if shunned {
 			return false
@@ -92,10 +98,14 @@ func (g *guard) InterceptSecured(dir network.Direction, p peer.ID, c network.Con
 	return !g.banned(p, ipOf(c.RemoteMultiaddr()))
 }
 
-// refused counts a refusal of a peer, and reports whether it is shunned from now on.
-func (g *guard) refused(now time.Time, p peer.ID) bool {
+// refused counts a refusal of a peer, which may have a role, and reports whether it is shunned
+// from now on.
+func (g *guard) refused(now time.Time, p peer.ID, role bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if role {
+		return g.unruly.refused(now, p)
+	}
 	return g.shunned.refused(now, p)
 }
 

@@ -146,11 +146,20 @@ func (n *negotiator) admit(s network.Stream, ofPeer *rates[peer.ID], ofAddr *rat
 // wasted counts a stream that came to nothing, and closes the connections with who goes on
 // opening such.
 func (n *negotiator) wasted(id peer.ID) {
-	if !n.host.ConnManager().IsProtected(id, "") && n.guard.refused(time.Now(), id) {
-		n.log.Debug("a peer is shunned: the streams that it opens come to nothing", "peer", id.String())
-		_ = n.host.Network().ClosePeer(id) // it is gone in any case
+	role := n.role(id)
+	if !n.guard.refused(time.Now(), id, role) {
+		return
 	}
+	if role {
+		n.log.Warn("a peer with a role is shut out for a while: the streams that it opens come to nothing", "peer", id.String(), "lasts", shunRoleFor)
+	} else {
+		n.log.Debug("a peer is shunned: the streams that it opens come to nothing", "peer", id.String())
+	}
+	_ = n.host.Network().ClosePeer(id) // it is gone in any case
 }
+
+// role reports whether a peer has a role, such as that of a validator or a bootstrap peer.
+func (n *negotiator) role(id peer.ID) bool { return n.host.ConnManager().IsProtected(id, "") }
 
 // errDisplaced is why a stream ends that has made room for others of its peer or address.
 var errDisplaced = errors.New("it has made room for another")

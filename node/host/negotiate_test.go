@@ -173,6 +173,50 @@ func TestFloodsEnd(t *testing.T) {
 	}
 }
 
+// Who has a role is let do much more, and then is away for a while all the same. Nobody else is.
+func TestFloodsOfRolesEnd(t *testing.T) {
+	h, validator, honest := listening(t), listening(t), listening(t)
+	info := peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}
+	for _, other := range []*Host{validator, honest} {
+		h.ConnManager().Protect(other.ID(), "a role")
+		if err := other.Connect(t.Context(), info); err != nil {
+			t.Fatal(err)
+		}
+	}
+	connected := func(other *Host) bool { return h.Network().Connectedness(other.ID()) == network.Connected }
+	conn := validator.Network().ConnsToPeer(h.ID())[0]
+	for range 2 * refusalsMost {
+		speak(validator, conn, "/nobody/speaks/this")
+	}
+	if !connected(validator) {
+		t.Fatal("a peer with a role is shut out for what it may do")
+	}
+	for begin := time.Now(); connected(validator); {
+		for range 16 { // so many that the bound is passed however slow the machine is
+			if s, err := conn.NewStream(t.Context()); err == nil {
+				_ = s.Reset()
+			}
+		}
+		if time.Since(begin) > 30*time.Second {
+			t.Fatal("nobody minds")
+		}
+	}
+	_ = validator.Connect(t.Context(), info) // it may only learn later
+	if connected(validator) {
+		t.Error("who is shut out has come back")
+	}
+	if !connected(honest) {
+		t.Error("another peer with a role is shut out too")
+	}
+	h.guard.mu.Lock()
+	h.guard.now = func() time.Time { return time.Now().Add(shunRoleFor) }
+	h.guard.mu.Unlock()
+	clearBackoff(validator, h.ID())
+	if err := validator.Connect(t.Context(), info); err != nil {
+		t.Errorf("a while later: %v", err)
+	}
+}
+
 // Who asks a relay too often is refused, and is let in all the same; a second later it may ask
 // again.
 func TestRelayingIsAskedForSlowly(t *testing.T) {

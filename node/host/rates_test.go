@@ -38,7 +38,7 @@ func TestRates(t *testing.T) {
 }
 
 func TestShunned(t *testing.T) {
-	s, now := newShunned[string](), time.Unix(0, 0)
+	s, now := newShunned[string](refusalsMost, shunFor), time.Unix(0, 0)
 	for range refusalsMost - 1 {
 		if s.refused(now, "a") {
 			t.Fatal("shunned too early")

@@ -10,17 +10,24 @@ const (
 	shunFor = time.Minute
 	// mostShunned bounds those who are remembered.
 	mostShunned = 4096
+	// roleRefusalsMost and shunRoleFor are the same for who has a role: so many are no accident
+	// of a peer that others need, and it is away for as long as they need to come to be few.
+	roleRefusalsMost = 16 * refusalsMost
+	shunRoleFor      = refusalsWithin
 )
 
 // shunned knows who has been refused so often that it is of no use to talk to it. It is pure,
 // and not safe for concurrent use.
 type shunned[Holder comparable] struct {
 	refusals *rates[Holder]
+	lasts    time.Duration // for how long
 	until    map[Holder]time.Time
 }
 
-func newShunned[Holder comparable]() *shunned[Holder] {
-	return &shunned[Holder]{newRates[Holder](refusalsMost/int(refusalsWithin/time.Second), refusalsMost-1), map[Holder]time.Time{}}
+// newShunned has who is refused more often than so many times within refusalsWithin shunned for
+// a while.
+func newShunned[Holder comparable](most int, lasts time.Duration) *shunned[Holder] {
+	return &shunned[Holder]{newRates[Holder](most/int(refusalsWithin/time.Second), most-1), lasts, map[Holder]time.Time{}}
 }
 
 // refused counts a refusal, and reports whether that was one too many.
@@ -36,7 +43,7 @@ func (s *shunned[Holder]) refused(now time.Time, who Holder) bool {
 		}
 	}
 	if _, known := s.until[who]; known || len(s.until) < mostShunned {
-		s.until[who] = now.Add(shunFor)
+		s.until[who] = now.Add(s.lasts)
 	}
 	return true
 }
