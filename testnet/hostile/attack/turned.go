@@ -24,10 +24,21 @@ import (
 
 // turned are attacks by somebody who has a role.
 func turned() []Attack {
+	committee := Needs{Ledger: true, Committee: true}
 	return []Attack{
 		{
-			Name: "member-turns", About: "a validator of the victim's committee that floods it with votes that contradict each other, frames that are malformed or trickle, and all that anybody can ask for, over 4 connections",
-			Identities: 4, Addresses: 4, Needs: Needs{Ledger: true, Committee: true}, Run: memberTurns,
+			Name: "member-turns", About: "a validator of the victim's committee that sends it votes that contradict each other and frames that are malformed or trickle, and asks for all there is, without a pause",
+			Identities: 3, Addresses: 3, Needs: committee,
+			Run: func(ctx context.Context, a *Arena) error {
+				return memberTurns(ctx, a, (*traitor).speak, (*traitor).ask, (*traitor).tell)
+			},
+		},
+		{
+			Name: "member-bursts", About: "a validator of the victim's committee that makes the mistakes of all protocols, and opens streams that it resets, over 4 connections",
+			Identities: 4, Addresses: 4, Needs: committee,
+			Run: func(ctx context.Context, a *Arena) error {
+				return memberTurns(ctx, a, (*traitor).blunder, (*traitor).burst)
+			},
 		},
 	}
 }
@@ -39,13 +50,16 @@ type traitor struct {
 
 	key     sig.PrivateKey
 	replica quorum.Replica
+	blocks  []byte // a request for all that the victim serves
 }
 
+// part is what a traitor does over one connection.
+type part func(*traitor, context.Context, *stranger.Stranger, *stranger.Conn) error
+
 // memberTurns has every stranger of the crowd be the same validator, over a connection of its
-// own. The first says what only validators may; the others do what anybody can, each something
-// else, since bursts cost the connection that they come over. Whatever the victim says to the
-// validator is welcome and never read.
-func memberTurns(ctx context.Context, a *Arena) error {
+// own, and do one of some parts. Whatever the victim says to the validator is welcome and never
+// read.
+func memberTurns(ctx context.Context, a *Arena, parts ...part) error {
 	if len(a.Turned.Key) == 0 {
 		return fmt.Errorf("%w: no key of a validator", errNothing)
 	}
@@ -57,7 +71,7 @@ func memberTurns(ctx context.Context, a *Arena) error {
 	if t.key, err = sig.ParsePrivateKey(a.Turned.Key); err != nil {
 		return err
 	}
-	part := map[*stranger.Stranger]int{}
+	plays := map[*stranger.Stranger]part{}
 	for i, s := range a.Crowd {
 		own, err := stranger.As(identity, s.Source)
 		if err != nil {
@@ -65,7 +79,7 @@ func memberTurns(ctx context.Context, a *Arena) error {
 		}
 		own.Handlers[consensusID] = deaf
 		own.Face.Protocols = append(own.Face.Protocols, consensusID)
-		a.Crowd[i], part[own] = own, i
+		a.Crowd[i], plays[own] = own, parts[i%len(parts)]
 	}
 	root, err := t.root()
 	if err != nil {
@@ -75,12 +89,8 @@ func memberTurns(ctx context.Context, a *Arena) error {
 	if err != nil {
 		return err
 	}
-	parts := []func(context.Context, *stranger.Stranger, *stranger.Conn) error{
-		t.speak, t.asker(Ranges(1, root, total)), t.tell, t.burst,
-	}
-	return a.each(ctx, func(ctx context.Context, s *stranger.Stranger, c *stranger.Conn) error {
-		return parts[part[s]%len(parts)](ctx, s, c)
-	})
+	t.blocks = Ranges(1, root, total)
+	return a.each(ctx, func(ctx context.Context, s *stranger.Stranger, c *stranger.Conn) error { return plays[s](t, ctx, s, c) })
 }
 
 // speak floods the streams between validators.
@@ -92,26 +102,23 @@ func (t *traitor) speak(ctx context.Context, _ *stranger.Stranger, c *stranger.C
 	return all.Wait()
 }
 
-// asker returns what asks for all that is served, over as many streams as there are, and reads
-// it.
-func (t *traitor) asker(blocks []byte) func(context.Context, *stranger.Stranger, *stranger.Conn) error {
-	return func(ctx context.Context, _ *stranger.Stranger, c *stranger.Conn) error {
-		all, ctx := errgroup.WithContext(ctx)
-		for _, what := range []struct {
-			streams int
-			id      protocol.ID
-			do      func(context.Context, stranger.Stream) error
-		}{
-			{streamsEach, exchangeID, t.takes(blocks)},
-			{streamsEach, statesyncID, t.takes(blocksFrom(1))},
-			{streamsEach, statesyncID, t.takes(follow(1))},
-			{floodStreams, stranger.IdentifyID, t.beTold},
-			{2, stranger.PingID, t.pings},
-		} {
-			all.Go(func() error { return t.streams(ctx, c, what.streams, what.id, what.do) })
-		}
-		return all.Wait()
+// ask asks for all that is served, over as many streams as there are, and reads it.
+func (t *traitor) ask(ctx context.Context, _ *stranger.Stranger, c *stranger.Conn) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, what := range []struct {
+		streams int
+		id      protocol.ID
+		do      func(context.Context, stranger.Stream) error
+	}{
+		{streamsEach, exchangeID, t.takes(t.blocks)},
+		{streamsEach, statesyncID, t.takes(blocksFrom(1))},
+		{streamsEach, statesyncID, t.takes(follow(1))},
+		{floodStreams, stranger.IdentifyID, t.beTold},
+		{2, stranger.PingID, t.pings},
+	} {
+		all.Go(func() error { return t.streams(ctx, c, what.streams, what.id, what.do) })
 	}
+	return all.Wait()
 }
 
 // tell says what nobody needs to know.
@@ -122,11 +129,13 @@ func (t *traitor) tell(ctx context.Context, s *stranger.Stranger, c *stranger.Co
 	return all.Wait()
 }
 
-// burst makes mistakes, and opens streams that it resets, in turns of a connection each.
-func (t *traitor) burst(ctx context.Context, s *stranger.Stranger, c *stranger.Conn) error {
-	if mathrand.IntN(2) == 0 {
-		return t.mistakes(ctx, s, c)
-	}
+// blunder makes the mistakes of all protocols.
+func (t *traitor) blunder(ctx context.Context, s *stranger.Stranger, c *stranger.Conn) error {
+	return t.mistakes(ctx, s, c)
+}
+
+// burst opens streams and resets them.
+func (t *traitor) burst(ctx context.Context, _ *stranger.Stranger, c *stranger.Conn) error {
 	return t.bursts(ctx, c, stranger.Negotiation(stranger.IdentifyID))
 }
 
