@@ -262,6 +262,7 @@ func TestWhoHasMostMemoryLoses(t *testing.T) {
 			s.begin(MaxMessageSize, 1000)
 			greedy = append(greedy, s)
 		}
+		synctest.Wait() // until they hold what they have announced
 		s := w.open(w.others[1], somewhere)
 		s.welcomed(Proposals, 1)
 		s.begin(MaxMessageSize, MaxMessageSize)
