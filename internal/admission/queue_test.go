@@ -16,14 +16,6 @@ import (
 
 const step = 256 << 10
 
-// pace is one of visits of a step each, and of as many under way as is said.
-func pace(under int) admission.Pace {
-	return admission.Pace{
-		Step: step, Under: under, Hold: time.Second, Rate: admission.Unbounded,
-		Visits: 1, Visit: step, Stay: time.Hour, Idle: time.Second,
-	}
-}
-
 // sender is a queue with streams that have something to send at all times.
 type sender struct {
 	t     *testing.T
@@ -81,7 +73,7 @@ func (s *sender) about(name string, want int) {
 
 func TestTurnsAreByWeight(t *testing.T) {
 	for _, under := range []int{1, 2, 3, 4, 8} {
-		s := newSender(t, pace(under))
+		s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: under, Rate: admission.Unbounded})
 		for _, name := range []string{"s1.1a", "k2.1a", "m3.1a", "p4.1a"} {
 			for range 10 {
 				s.join(name)
@@ -94,7 +86,7 @@ func TestTurnsAreByWeight(t *testing.T) {
 		s.about("p4.1a", 400)
 	}
 	// With one stream each, what has a turn left goes on as soon as it asks again.
-	s := newSender(t, pace(1))
+	s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: 1, Rate: admission.Unbounded})
 	for _, name := range []string{"s1.1a", "k2.1a", "m3.1a", "p4.1a"} {
 		s.join(name)
 	}
@@ -105,7 +97,7 @@ func TestTurnsAreByWeight(t *testing.T) {
 }
 
 func TestTurnsAreByPrefix(t *testing.T) {
-	s := newSender(t, pace(1))
+	s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: 1, Rate: admission.Unbounded})
 	for i := range 100 {
 		s.join(fmt.Sprintf("s1.%da", i%5))
 		s.join(fmt.Sprintf("s1.1%c", 'b'+i%20))
@@ -125,7 +117,7 @@ func TestTurnsAreByPrefix(t *testing.T) {
 }
 
 func TestOnePeerNeedsNoTurns(t *testing.T) {
-	q, err := admission.NewQueue(pace(2))
+	q, err := admission.NewQueue(admission.Pace{Step: step, Hold: time.Second, Under: 2, Rate: admission.Unbounded})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,9 +149,7 @@ func TestOnePeerNeedsNoTurns(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	p := pace(100)
-	p.Rate, p.Idle = step/2, 0
-	q, err := admission.NewQueue(p)
+	q, err := admission.NewQueue(admission.Pace{Step: step, Hold: time.Second, Under: 100, Rate: step / 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,24 +191,16 @@ func TestRate(t *testing.T) {
 }
 
 func TestPacesThatAreNone(t *testing.T) {
-	for i, spoil := range []func(*admission.Pace){
-		func(p *admission.Pace) { *p = admission.Pace{} },
-		func(p *admission.Pace) { p.Step = 0 },
-		func(p *admission.Pace) { p.Under = 0 },
-		func(p *admission.Pace) { p.Hold = 0 },
-		func(p *admission.Pace) { p.Rate = 0 },
-		func(p *admission.Pace) { p.Rate = admission.Unbounded + 1 },
-		func(p *admission.Pace) { p.Visits = 0 },
-		func(p *admission.Pace) { p.Visits = p.Under + 1 },
-		func(p *admission.Pace) { p.Visit = p.Step - 1 },
-		func(p *admission.Pace) { p.Stay = 0 },
-		func(p *admission.Pace) { p.Idle = -1 },
+	for _, p := range []admission.Pace{
+		{},
+		{Step: 1, Under: 1, Hold: 1},
+		{Step: 1, Hold: 1, Rate: 1},
+		{Under: 1, Hold: 1, Rate: 1},
+		{Step: 1, Under: 1, Rate: 1},
+		{Step: 1, Under: 1, Hold: 1, Rate: admission.Unbounded + 1},
 	} {
-		p := pace(1)
-		if spoil(&p); p.Validate() == nil {
-			t.Errorf("%d: %+v is valid", i, p)
-		} else if _, err := admission.NewQueue(p); !errors.Is(err, admission.ErrInvalid) {
-			t.Errorf("%d: %+v: %v", i, p, err)
+		if _, err := admission.NewQueue(p); !errors.Is(err, admission.ErrInvalid) {
+			t.Errorf("%+v: %v", p, err)
 		}
 	}
 	if p := admission.PaceFor(0, 1); p.Validate() != nil || p.Under != 2 {
@@ -237,18 +219,11 @@ type queued struct {
 	slow  bool      // the last step took long
 }
 
-// Whatever happens, no more steps are under way than may be, who waits is told when to ask
-// again and has a turn soon, and of two who wait none is sent more than its weight, and two
-// prefixes no more than a visit, before the other is.
+// Whatever happens, no more steps are under way than may be, one is whenever somebody waits
+// and may, and of two who wait none is sent more than its weight before the other is.
 func TestModelOfTurns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		pace := admission.Pace{
-			Step: 64, Hold: 3 * time.Second, Under: rapid.IntRange(1, 4).Draw(t, "under"), Rate: admission.Unbounded,
-			Visit: rapid.Int64Range(64, 200).Draw(t, "visit"),
-			Stay:  time.Duration(rapid.IntRange(1, 5).Draw(t, "stay")) * time.Second,
-			Idle:  time.Duration(rapid.IntRange(0, 2).Draw(t, "idle")) * time.Second,
-		}
-		pace.Visits = rapid.IntRange(1, pace.Under).Draw(t, "visits")
+		pace := admission.Pace{Step: 64, Hold: 3 * time.Second, Under: rapid.IntRange(1, 4).Draw(t, "under"), Rate: admission.Unbounded}
 		q, err := admission.NewQueue(pace)
 		if err != nil {
 			t.Fatal(err)
@@ -281,10 +256,9 @@ func TestModelOfTurns(t *testing.T) {
 			return s, seats[s]
 		}
 		now := start
-		var dry time.Time // since when somebody waits and nobody has a turn
-		under := func(prefix string) (n int) {
+		under := func() (n int) {
 			for _, s := range seats {
-				if s.under && !s.free && now.Sub(s.since) < pace.Hold && (prefix == "" || s.path[0] == prefix) {
+				if s.under && !s.free && now.Sub(s.since) < pace.Hold {
 					n++
 				}
 			}
@@ -299,28 +273,19 @@ func TestModelOfTurns(t *testing.T) {
 		grant := func(t *rapid.T) {
 			seat, next := q.Next(now)
 			if seat == 0 {
-				switch waits := slices.ContainsFunc(slices.Collect(maps.Values(seats)), func(s *queued) bool { return s.asked > 0 && !s.under }); {
-				case !waits:
-					dry = time.Time{}
-				case !next.After(now) || next.After(now.Add(max(pace.Hold, pace.Idle))):
+				if waits := slices.ContainsFunc(slices.Collect(maps.Values(seats)), func(s *queued) bool { return s.asked > 0 && !s.under }); waits && (under() < pace.Under || peers() == 1) {
+					t.Fatalf("somebody waits while %d steps of %d are under way", under(), pace.Under)
+				} else if waits && (!next.After(now) || next.After(now.Add(pace.Hold))) {
 					t.Fatalf("the next turn may be in %v", next.Sub(now))
-				case dry.IsZero():
-					dry = now
-				case now.Sub(dry) > 4*pace.Stay+pace.Hold:
-					t.Fatalf("somebody waits, and nobody has had a turn for %v", now.Sub(dry))
 				}
 				return
 			}
-			dry = time.Time{}
 			s := seats[seat]
 			if s == nil || s.under || s.asked == 0 {
 				t.Fatalf("it is the turn of %+v", s)
 			}
-			if n := under(""); n >= pace.Under && peers() > 1 {
-				t.Fatalf("%d steps are under way, and one more", n)
-			}
-			if n := under(s.path[0]); n*pace.Visits >= pace.Under+pace.Visits-1 && peers() > 1 {
-				t.Fatalf("%d steps of a prefix are under way, and one more", n)
+			if under() >= pace.Under && peers() > 1 {
+				t.Fatalf("%d steps are under way, and one more", under())
 			}
 			weight := map[admission.Class]int64{0: 1, 1: 2, 2: 4, 3: 4}[s.class]
 			for level, own := range s.path {
@@ -339,11 +304,7 @@ func TestModelOfTurns(t *testing.T) {
 						since[other] = map[string]int64{}
 					}
 					since[other][own] += s.asked
-					share := weight * pace.Step
-					if level == 0 {
-						share = weight * pace.Visit
-					}
-					if n := since[other][own]; n > share+pace.Step {
+					if n := since[other][own]; n > (weight+1)*pace.Step {
 						t.Fatalf("%s, of weight %d, was sent %d while %s waits", own, weight, n, other)
 					}
 				}
@@ -403,7 +364,7 @@ func TestModelOfTurns(t *testing.T) {
 }
 
 func TestSmallStepsCostATurn(t *testing.T) {
-	s := newSender(t, pace(1))
+	s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: 1, Rate: admission.Unbounded})
 	large, small := s.join("s1.1a"), s.q.Join(holder(t, "s2.1a"))
 	s.q.Ask(small, 1)
 	n := map[admission.Seat]int{}
@@ -419,7 +380,7 @@ func TestSmallStepsCostATurn(t *testing.T) {
 }
 
 func TestWhoLeavesLeavesNothing(t *testing.T) {
-	s := newSender(t, pace(1))
+	s := newSender(t, admission.Pace{Step: step, Hold: time.Second, Under: 1, Rate: admission.Unbounded})
 	for range 10 {
 		s.join("s1.1a")
 		s.join("s2.1a")
@@ -465,9 +426,8 @@ func TestSlowReadersHoldNoTurns(t *testing.T) {
 	for _, s := range slow {
 		q.Ask(s, step)
 	}
-	held := 8 * admission.PaceFor(1, 1).Hold // of each once
-	if waited := wait(); waited == 0 || waited > held {
-		t.Errorf("behind 8 who do not read one waits for %v", waited)
+	if waited := wait(); waited != 80*time.Millisecond {
+		t.Errorf("behind 8 who do not read, of whom 2 are sent something, one waits for %v", waited)
 	}
 	now = now.Add(time.Second)
 	for _, s := range slow {
@@ -480,11 +440,10 @@ func TestSlowReadersHoldNoTurns(t *testing.T) {
 	for _, s := range slow { // and now they have read
 		q.Done(now, s)
 	}
-	now = now.Add(time.Second) // the visit of the other is over
 	for _, s := range slow {
 		q.Ask(s, step)
 	}
-	if waited := wait(); waited == 0 || waited > held {
+	if waited := wait(); waited != 80*time.Millisecond {
 		t.Errorf("behind 8 who have read one waits for %v", waited)
 	}
 }

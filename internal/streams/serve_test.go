@@ -136,7 +136,7 @@ func TestMemoryThatIsNotThere(t *testing.T) {
 // A stream that loses its place while it waits for its turn leaves it to others.
 func TestATurnThatIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shared := turns(t, exclusive())
+		shared := turns(t, admission.Pace{Step: unit, Under: 1, Hold: time.Hour, Rate: admission.Unbounded})
 		s, other := serve(t, roomy(), streams.Options{Turns: shared}), serve(t, roomy(), streams.Options{Turns: shared})
 		holds, waits, next := s.open(t, "a", at(1, 1)), other.open(t, "b", at(2, 1)), s.open(t, "c", at(3, 1))
 		holds.write(1)

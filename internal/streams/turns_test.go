@@ -20,13 +20,6 @@ func turns(t *testing.T, p admission.Pace) *streams.Turns {
 	return turns
 }
 
-// exclusive is the pace of one step at a time, however long it takes.
-func exclusive() admission.Pace {
-	p := admission.PaceFor(1, admission.Unbounded)
-	p.Step, p.Under, p.Hold, p.Idle = unit, 1, time.Hour, 0
-	return p
-}
-
 // roomy has places and memory for everybody.
 func roomy() admission.Limits {
 	l := someLimits()
@@ -57,9 +50,7 @@ func TestRateIsOfAll(t *testing.T) {
 // read takes nobody's turn.
 func TestTurnsAreFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pace := admission.PaceFor(1, 4*unit)
-		pace.Visit = pace.Step
-		s := serve(t, roomy(), streams.Options{Turns: turns(t, pace)})
+		s := serve(t, roomy(), streams.Options{Turns: turns(t, admission.PaceFor(1, 4*unit))})
 		for i := range 4 {
 			s.open(t, fmt.Sprint("stalled ", i), at(50+i, 1)).write(100)
 		}
@@ -84,7 +75,7 @@ func TestTurnsAreFair(t *testing.T) {
 // A stream that loses its place while it waits for its turn does not keep it.
 func TestWhoIsGoneHasNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, roomy(), streams.Options{Turns: turns(t, exclusive())})
+		s := serve(t, roomy(), streams.Options{Turns: turns(t, admission.Pace{Step: unit, Under: 1, Hold: time.Hour, Rate: admission.Unbounded})})
 		holds, waits := s.open(t, "a", at(1, 1)), s.open(t, "b", at(2, 1))
 		holds.write(1)
 		synctest.Wait()

@@ -29,7 +29,7 @@ const rawProtocol protocol.ID = "/decube/bench/raw"
 // raw sends total bytes over one stream and returns how long it took.
 func raw(tb testing.TB, from, to host.Host, total int64) time.Duration {
 	tb.Helper()
-	buf := make([]byte, 256<<10) // as much as a step
+	buf := make([]byte, writeStep)
 	from.SetStreamHandler(rawProtocol, func(s network.Stream) {
 		for left := total; left > 0; left -= int64(len(buf)) {
 			if _, err := s.Write(buf[:min(left, int64(len(buf)))]); err != nil {

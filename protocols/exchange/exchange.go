@@ -165,11 +165,13 @@ func New(h host.Host, store Store, finder Finder, load Loader, cfg Config, opts 
 
 // pace returns how fast blocks are sent.
 func (c Config) pace() admission.Pace {
-	rate := admission.Unbounded
+	p := admission.PaceFor(runtime.GOMAXPROCS(0), admission.Unbounded)
+	p.Step = writeStep
 	if c.UploadRate > 0 {
-		rate = c.UploadRate
+		// Small steps at a low rate, so that bytes flow rather than come in gusts.
+		p.Step, p.Rate = min(writeStep, max(minWriteStep, c.UploadRate/8)), c.UploadRate
 	}
-	return admission.PaceFor(runtime.GOMAXPROCS(0), rate)
+	return p
 }
 
 // Run serves other peers until ctx ends, then ends every stream and returns nil.

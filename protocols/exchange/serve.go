@@ -12,8 +12,15 @@ import (
 	"github.com/decube/decube/internal/streams"
 )
 
-// minUploadRate lets a step pass well before the other side sees a stall.
-const minUploadRate = 64 << 10
+const (
+	// writeStep is the most bytes written at a time: each step has its own turn and its
+	// own share of the upload rate.
+	writeStep = 256 << 10
+	// minWriteStep is the least bytes written at a time.
+	minWriteStep = 8 << 10
+	// minUploadRate lets a step pass well before the other side sees a stall.
+	minUploadRate = 64 << 10
+)
 
 // outgoing is a piece of an answer on its way to the writer.
 type outgoing struct {
