@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 
@@ -154,7 +154,7 @@ type LedgerName struct {
 	Offered sig.PublicKey `json:"offered,omitzero" doc:"Peer ID of whom it is offered to, absent where that is nobody"`
 	Records uint64        `json:"records" doc:"Records in its namespace, which go with it"`
 	Block   uint64        `json:"block" doc:"Sequence number of the block under whose state root the proof is"`
-	Proof   []byte        `json:"proof" doc:"Proof of the entry, base64; package ledger/smt describes it"`
+	Proof   []byte        `json:"proof" doc:"Proof of the entry, base64; package internal/smt describes it"`
 }
 
 // Account is what the ledger knows of who signs transactions.

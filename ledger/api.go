@@ -7,11 +7,11 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )
@@ -251,7 +251,7 @@ type NameInfo struct {
 	// Offered is to whom the owner offers it, and zero for nobody.
 	Offered sig.PublicKey
 	Records uint64 // in its namespace
-	Proof   []byte // of ledger/smt, under the state root of Block
+	Proof   []byte // of internal/smt, under the state root of Block
 	Block   uint64
 }
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // inbox is the events that wait for the driver, in the order in which they came. What

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // arrived is a frame of a validator with a size in bytes.

@@ -13,12 +13,12 @@ import (
 
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/internal/quiet"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/archive/badgerstore"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/shell"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Ledger is one peer's part of the replicated log: a validator while its key is in

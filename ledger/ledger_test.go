@@ -15,12 +15,12 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -4,9 +4,9 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

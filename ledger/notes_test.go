@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/decube/decube/internal/quiet"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // A line has in it what is known, and nothing in place of what is not.

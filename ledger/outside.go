@@ -7,11 +7,11 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // outside is what the driver's effects have to do with beside log, archive and lanes:

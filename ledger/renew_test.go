@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -8,10 +8,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // haltTogether stops several members at one moment: none hears from another that has

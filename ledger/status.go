@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // ForkStatus is two certified blocks that exclude each other, as this peer has seen them.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"testing"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

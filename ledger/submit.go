@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/intake"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

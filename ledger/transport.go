@@ -1,9 +1,9 @@
 package ledger
 
 import (
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Receive takes a frame from another validator, which the transport has

@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/node/kerneltest"
 )

@@ -15,9 +15,9 @@ import (
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Testnet describes a set of peers with a ledger of their own, to be made at once.

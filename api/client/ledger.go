@@ -13,9 +13,9 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

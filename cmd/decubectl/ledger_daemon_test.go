@@ -24,11 +24,11 @@ import (
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/blockstore"
 	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

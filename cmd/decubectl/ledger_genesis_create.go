@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // genesisCreateOptions are the inputs of ledger genesis create.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

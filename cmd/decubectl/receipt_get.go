@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/api/client"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // receiptGetOptions are the inputs of receipt get.

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

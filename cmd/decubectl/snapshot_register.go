@@ -13,8 +13,8 @@ import (
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/internal/repo"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/snapshot/create"
 )

@@ -57,7 +57,7 @@ var forbidden = []struct {
 		reason: "the ledger declares its transport and knows no network",
 	},
 	{
-		from:   []string{"ledger/tx", "ledger/sig", "ledger/genesis", "ledger/receipt"},
+		from:   []string{"ledger/tx", "internal/sig", "ledger/genesis", "ledger/receipt"},
 		never:  []string{Module + "/ledger/archive", Module + "/ledger/wal", "github.com/dgraph-io/badger"},
 		reason: "decubectl verifies receipts with this, without a store",
 	},
@@ -106,7 +106,7 @@ var values = []string{"internal/admission", "internal/quiet/limiter", "ledger/ad
 // blind are those that hold states and do not look into them: ledger/exec does, in jobs.
 var (
 	blind  = []string{"ledger/driver"}
-	states = []string{"ledger/state", "ledger/smt"}
+	states = []string{"ledger/state", "internal/smt"}
 )
 
 // pure are the standard packages a core may import itself. What they import in

@@ -99,7 +99,7 @@ func TestRulesFindViolations(t *testing.T) {
 		"values draw":                     {[]string{"./ledger/body: math/rand/v2"}, "ledger/body", "ledger/body imports math/rand/v2"},
 		"a policy asks the clock":         {[]string{"./ledger/admission: fmt time"}, "ledger/admission", "ledger/admission imports time"},
 		"who is served depends on a lock": {[]string{"./internal/admission: time net/netip sync"}, "internal/admission", "internal/admission imports sync"},
-		"a policy's keys":                 {[]string{"./ledger/admission: ./ledger/sig", "./ledger/sig: sync"}, "", ""},
+		"a policy's keys":                 {[]string{"./ledger/admission: ./internal/sig", "./internal/sig: sync"}, "", ""},
 		"a core links a library":          {[]string{"./ledger/quorum: example.org/x"}, "ledger/quorum", "ledger/quorum imports example.org/x"},
 		"a driver may do all that":        {[]string{"./ledger: ./ledger/pbft os time net", "./ledger/pbft: fmt", "fmt: os"}, "", ""},
 		"a part knows another":            {[]string{"./node/heal: ./node/content"}, "node/heal", "node/heal -> node/content"},
@@ -112,7 +112,7 @@ func TestRulesFindViolations(t *testing.T) {
 		"the kernel knows a protocol":     {[]string{"./node/kernel: ./protocols/exchange"}, "node/kernel", "node/kernel -> protocols/exchange"},
 		"the kernel knows the ledger":     {[]string{"./node/kernel: ./ledger/tx"}, "node/kernel", "node/kernel -> ledger/tx"},
 		"the server knows the ledger":     {[]string{"./api/server: ./ledger"}, "api/server", "api/server -> ledger"},
-		"a group knows the ledger":        {[]string{"./api/server/swarmapi: ./ledger/sig"}, "api/server/swarmapi", "api/server/swarmapi -> ledger/sig"},
+		"a group knows the ledger":        {[]string{"./api/server/swarmapi: ./internal/sig"}, "api/server/swarmapi", "api/server/swarmapi -> internal/sig"},
 		"a name that only begins alike":   {[]string{"./snapshot: ./internal/nodes github.com/libp2p/go-libp2p-record"}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

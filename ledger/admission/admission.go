@@ -16,7 +16,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 	states "github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )

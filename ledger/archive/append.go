@@ -3,9 +3,9 @@ package archive
 import (
 	"fmt"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -7,9 +7,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/smt"
 )
 
 // Report says what Check has looked at.

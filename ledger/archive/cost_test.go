@@ -5,9 +5,9 @@ import (
 	"math"
 	"testing"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/state"
 )
 

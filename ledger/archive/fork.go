@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Fork is two certified blocks that exclude each other.

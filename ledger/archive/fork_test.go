@@ -4,9 +4,9 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // The first fork stays, whatever is seen later and however often the archive is opened.

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/smt"
 )
 
 // Ten thousand renewals and one change of the validators make one hop, and a receipt

@@ -6,10 +6,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/smt"
 )
 
 // evidence is about replica i%4 in epoch i/4.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/smt"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // block returns a decision as the archive keeps it.

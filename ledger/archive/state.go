@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/decube/decube/ledger/smt"
+	"github.com/decube/decube/internal/smt"
 )
 
 // OpenState returns the state after the last block whose state is kept, the head's

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/smt"
 )
 
 // Transfer builds the state after a certified block beside what the archive has, from

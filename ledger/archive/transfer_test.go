@@ -5,10 +5,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/smt"
 )
 
 // source is a world with the state to transfer, and the blocks after it.

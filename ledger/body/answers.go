@@ -1,6 +1,6 @@
 package body
 
-import "github.com/decube/decube/ledger/sig"
+import "github.com/decube/decube/internal/sig"
 
 const (
 	// answersTogether is how many questions of one peer are answered in a time of

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // schedule returns at which instants up to an end a store asks, and whom.

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Block is a committed block as peers send it to each other.

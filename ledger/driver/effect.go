@@ -1,13 +1,13 @@
 package driver
 
 import (
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

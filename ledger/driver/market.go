@@ -4,12 +4,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -5,12 +5,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -3,10 +3,10 @@ package driver
 import (
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -5,13 +5,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // voter is this peer's part in one epoch: the core, and what it asked for and was not done

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
@@ -15,8 +17,6 @@ import (
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )

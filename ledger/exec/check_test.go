@@ -8,11 +8,11 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/tx"
 )
 

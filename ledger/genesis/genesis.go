@@ -9,9 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // ErrInvalid is returned for documents and validator sets that make no ledger.

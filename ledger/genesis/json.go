@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/decube/decube/internal/durable"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Format is the version of the document that this package reads and writes.

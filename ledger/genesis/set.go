@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // domainSet separates the digests of validator sets from all others.

@@ -7,10 +7,10 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 func sum(s string) pbft.Digest { return sha256.Sum256([]byte(s)) }

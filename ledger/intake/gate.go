@@ -3,7 +3,7 @@ package intake
 import (
 	"time"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

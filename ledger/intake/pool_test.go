@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/intake"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

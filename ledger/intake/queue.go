@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 )
 
 // queue is what came through one origin.

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 )
 
 // Class is a kind of source, with room of its own.

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // batch gathers signatures of several sets and owners, to verify them at once.

@@ -3,10 +3,10 @@ package receipt
 import (
 	"fmt"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Hop proves that one set of validators handed over to another: a committed block that

@@ -8,10 +8,10 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // reigns is a ledger of one block an epoch, whose sets come into office again and

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

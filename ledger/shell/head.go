@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/state"
 )
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/decube/decube/internal/durable/faultfs"
 	"github.com/decube/decube/internal/lane"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/archive/memstore"
 	"github.com/decube/decube/ledger/driver"
@@ -13,7 +14,6 @@ import (
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/shell"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // peer is a Shell with its disk, and what it has said.

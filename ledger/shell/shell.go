@@ -28,13 +28,13 @@ import (
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/internal/lane"
 	"github.com/decube/decube/internal/quiet"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/journal"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Job is an effect on its way through a lane.

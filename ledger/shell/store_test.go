@@ -7,10 +7,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // A peer that has never been open begins with the genesis block.

@@ -6,12 +6,12 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/archive"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/smt"
 )
 
 // transfer is the state that is being built beside the present one: the chain lane adds

@@ -4,11 +4,11 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/follow"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // trust is what certificates have shown of who orders the ledger's blocks: a light

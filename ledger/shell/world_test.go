@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/decube/decube/internal/lane"
+	"github.com/decube/decube/internal/sig"
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/body"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/exec"
@@ -13,8 +15,6 @@ import (
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
 	"github.com/decube/decube/ledger/shell"
-	"github.com/decube/decube/ledger/sig"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )

@@ -3,8 +3,8 @@ package state_test
 import (
 	"testing"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/admission"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )

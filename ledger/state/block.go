@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/tx"
 )
 

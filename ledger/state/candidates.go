@@ -1,8 +1,8 @@
 package state
 
 import (
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

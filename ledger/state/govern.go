@@ -3,9 +3,9 @@ package state
 import (
 	"slices"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

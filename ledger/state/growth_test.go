@@ -9,8 +9,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )

@@ -4,11 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/decube/decube/internal/sig"
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -9,9 +9,9 @@ import (
 	mh "github.com/multiformats/go-multihash"
 	"pgregory.net/rapid"
 
+	"github.com/decube/decube/internal/sig"
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )

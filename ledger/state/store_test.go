@@ -4,9 +4,9 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/decube/decube/internal/sig"
+	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
-	"github.com/decube/decube/ledger/smt"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )

@@ -11,8 +11,8 @@ import (
 
 	"github.com/transparency-dev/merkle/rfc6962"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -3,8 +3,8 @@ package tx
 import (
 	"bytes"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Clone returns the same transaction in memory of its own. A transaction of a batch

@@ -3,7 +3,7 @@ package tx_test
 import (
 	"fmt"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // Type is which operation an [Op] is. The numbers are those of the wire format.

@@ -4,8 +4,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // checkName returns a *Rejection unless s is a name; see the package comment.

@@ -12,8 +12,8 @@ import (
 	mh "github.com/multiformats/go-multihash"
 	"github.com/transparency-dev/merkle/rfc6962"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

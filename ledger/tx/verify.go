@@ -1,6 +1,6 @@
 package tx
 
-import "github.com/decube/decube/ledger/sig"
+import "github.com/decube/decube/internal/sig"
 
 // VerifyAll returns for each transaction nil, or a *Rejection when it is for
 // another network or its signature is not its owner's. The signatures are

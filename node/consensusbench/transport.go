@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/protocols/consensus"
 )
 

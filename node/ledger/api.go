@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/node/host"

@@ -11,9 +11,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/protocols/consensus"
 	"github.com/decube/decube/protocols/statesync"
 )

@@ -7,8 +7,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/protocols/consensus"

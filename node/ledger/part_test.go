@@ -13,9 +13,9 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/internal/limits"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/node/kerneltest"
 	"github.com/decube/decube/protocols/statesync"

@@ -14,8 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/decube/decube/internal/quiet"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/streams"
-	"github.com/decube/decube/ledger/sig"
 )
 
 const (

@@ -14,7 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 )
 
 // transports are the ways that two validators may talk.

@@ -19,8 +19,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"go.uber.org/goleak"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
-	"github.com/decube/decube/ledger/sig"
 )
 
 func TestMain(m *testing.M) {

@@ -17,8 +17,8 @@ import (
 
 	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/internal/limits/resources"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // withHostile starts two honest validators, and a host that they take for a third.

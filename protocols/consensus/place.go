@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/decube/decube/internal/quiet/limiter"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // answer is what a validator has said last to this process's hello.

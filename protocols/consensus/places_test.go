@@ -18,8 +18,8 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/decube/decube/internal/admission"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // pipes is a host whose streams are pipes: what is written to one waits until it is read.

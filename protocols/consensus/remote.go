@@ -15,7 +15,7 @@ import (
 	"github.com/multiformats/go-multistream"
 	"golang.org/x/time/rate"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 )
 
 // remote is another validator: the queues and streams to it, and the streams from

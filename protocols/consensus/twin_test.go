@@ -14,8 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // four starts three validators and one more, whose key it returns as well.

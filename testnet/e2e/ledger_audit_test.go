@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/testnet/cluster"
 )

@@ -16,7 +16,7 @@ import (
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/internal/repo"
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/testnet/cluster"
 )

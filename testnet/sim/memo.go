@@ -1,6 +1,6 @@
 package sim
 
-import "github.com/decube/decube/ledger/sig"
+import "github.com/decube/decube/internal/sig"
 
 // memo is what all nodes of a run and the oracle verify signatures with. Each signature
 // is verified once, by the verifier that ships: that another node is given the same bytes

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 )
 
 // What is remembered of a signature is of one key and one message: neither another

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/intake"
 	"github.com/decube/decube/ledger/journal"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/testnet/sim/kernel"
 )

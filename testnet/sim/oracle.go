@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/pbft"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

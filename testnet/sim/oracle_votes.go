@@ -3,10 +3,10 @@ package sim
 import (
 	"math/bits"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // votes is every vote whose signature has ever left a node, by place. What has left can

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/state"
 	"github.com/decube/decube/ledger/tx"
 )

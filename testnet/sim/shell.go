@@ -5,9 +5,9 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/shell"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // shellOf is the shell that a program runs on.

@@ -1,8 +1,8 @@
 package sim
 
 import (
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/driver"
-	"github.com/decube/decube/ledger/sig"
 )
 
 // twins are keys that two nodes run with. Where the transport keeps one of them out, each

@@ -3,9 +3,9 @@ package sim
 import (
 	"slices"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/testnet/sim/kernel"
 )
 

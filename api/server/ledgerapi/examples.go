@@ -4,7 +4,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/decube/decube/block"
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

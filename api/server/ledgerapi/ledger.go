@@ -15,9 +15,9 @@ import (
 
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger"
 	"github.com/decube/decube/ledger/genesis"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

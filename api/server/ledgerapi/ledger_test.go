@@ -19,8 +19,8 @@ import (
 	"github.com/decube/decube/api/server/ledgerapi"
 	"github.com/decube/decube/api/server/servertest"
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/receipt"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/decube/decube/api"
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 )
 

@@ -13,11 +13,11 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"
-	"github.com/decube/decube/ledger/sig"
 	"github.com/decube/decube/ledger/tx"
 	"github.com/decube/decube/testnet/hostile/stranger"
 )

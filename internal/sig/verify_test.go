@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 )
 
 //go:embed testdata/speccheck.txt

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/decube/decube/ledger/smt"
+	"github.com/decube/decube/internal/smt"
 )
 
 var errMissing = errors.New("no such key in the store")

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/decube/decube/ledger/smt"
+	"github.com/decube/decube/internal/smt"
 )
 
 // dumb is the map as the package comment tells it, in as few words as it takes.

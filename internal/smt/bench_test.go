@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/decube/decube/ledger/smt"
+	"github.com/decube/decube/internal/smt"
 )
 
 const benchKeys = 100_000

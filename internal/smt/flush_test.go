@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/decube/decube/ledger/smt"
+	"github.com/decube/decube/internal/smt"
 )
 
 // holdsExactly checks that the store has what the maps are made of and nothing else.

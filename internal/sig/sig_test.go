@@ -14,7 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/decube/decube/ledger/sig"
+	"github.com/decube/decube/internal/sig"
 )
 
 // key returns the i-th key of the tests.

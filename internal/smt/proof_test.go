@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/decube/decube/ledger/smt"
+	"github.com/decube/decube/internal/smt"
 )
 
 // numbered returns a map with the keys 0 to n-1.
