@@ -101,7 +101,7 @@ var chancy = []string{"ledger/driver"}
 // values are packages without input, output, goroutine, lock or clock of their own, on
 // top of rooms that have some for others: what they may import is looked at, and not
 // what that imports in its turn.
-var values = []string{"internal/admission", "internal/quiet/limiter", "ledger/admission", "ledger/body", "ledger/codec", "ledger/driver", "ledger/exec", "ledger/intake", "snapshot/ignore"}
+var values = []string{"internal/admission", "internal/capability", "internal/quiet/limiter", "ledger/admission", "ledger/body", "ledger/codec", "ledger/driver", "ledger/exec", "ledger/intake", "snapshot/ignore"}
 
 // blind are those that hold states and do not look into them: ledger/exec does, in jobs.
 var (
@@ -112,7 +112,7 @@ var (
 // pure are the standard packages a core may import itself. What they import in
 // their turn is not looked at: fmt reaches os, but formatting a value does not.
 var pure = []string{
-	"bytes", "cmp", "crypto/sha256", "encoding/binary", "encoding/hex", "errors", "fmt", "hash", "iter",
+	"bytes", "cmp", "crypto/sha256", "encoding/binary", "encoding/base64", "encoding/hex", "errors", "fmt", "hash", "iter",
 	"maps", "math", "math/bits", "net/netip", "slices", "sort", "strconv", "strings", "unicode/utf8",
 }
 

@@ -112,7 +112,7 @@ func TestRulesFindViolations(t *testing.T) {
 		"the kernel knows a protocol":     {[]string{"./node/kernel: ./protocols/exchange"}, "node/kernel", "node/kernel -> protocols/exchange"},
 		"the kernel knows the ledger":     {[]string{"./node/kernel: ./ledger/tx"}, "node/kernel", "node/kernel -> ledger/tx"},
 		"the server knows the ledger":     {[]string{"./api/server: ./ledger"}, "api/server", "api/server -> ledger"},
-		"a group knows the ledger":        {[]string{"./api/server/swarmapi: ./internal/sig"}, "api/server/swarmapi", "api/server/swarmapi -> internal/sig"},
+		"a group knows the ledger":        {[]string{"./api/server/swarmapi: ./ledger/tx"}, "api/server/swarmapi", "api/server/swarmapi -> ledger/tx"},
 		"a name that only begins alike":   {[]string{"./snapshot: ./internal/nodes github.com/libp2p/go-libp2p-record"}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
