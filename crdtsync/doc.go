@@ -17,5 +17,6 @@
 //	               queries                       | what is missing
 //	                                      anti-entropy
 //
-// [github.com/decube/decube/crdtsync/crdt] is that core.
+// [github.com/decube/decube/crdtsync/bundle] is what is signed and sent, and
+// [github.com/decube/decube/crdtsync/fold] is what documents follow from a set of bundles.
 package crdtsync

@@ -1,0 +1,197 @@
+package fold
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/crdtsync/crdt"
+)
+
+// Dot names one operation.
+type Dot struct {
+	bundle.Origin
+	Sequence int64
+	Index    int
+}
+
+// Compare orders dots by origin, sequence and index.
+func (d Dot) Compare(e Dot) int {
+	return cmp.Or(d.Origin.Compare(e.Origin), cmp.Compare(d.Sequence, e.Sequence), cmp.Compare(d.Index, e.Index))
+}
+
+// String returns origin, sequence and index.
+func (d Dot) String() string { return fmt.Sprintf("%v:%d.%d", d.Origin, d.Sequence, d.Index) }
+
+// Live is an operation that adds something and that nothing has superseded.
+type Live struct {
+	Dot     Dot
+	Time    crdt.Time // of its bundle
+	Kind    bundle.Kind
+	Field   string
+	Element string
+	Value   bundle.Value
+}
+
+// later orders live operations by what a reader prefers: time, then dot.
+func (l *Live) later(o *Live) int {
+	return cmp.Or(l.Time.Compare(o.Time), l.Dot.Compare(o.Dot))
+}
+
+// Document is what is live in one document. The zero value is empty, which is one that does
+// not exist. It is not safe for concurrent use while it is changed.
+type Document struct {
+	live []Live // ascending by field, element and dot
+}
+
+func compareLive(a, b *Live) int {
+	return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Element, b.Element), a.Dot.Compare(b.Dot))
+}
+
+// Exists reports whether anything is live.
+func (d *Document) Exists() bool { return len(d.live) > 0 }
+
+// Live yields what is live, in order of field, element and dot.
+func (d *Document) Live() iter.Seq[Live] { return slices.Values(d.live) }
+
+// Equal reports whether the same is live in two documents.
+func (d *Document) Equal(o *Document) bool { return slices.Equal(d.live, o.live) }
+
+// add makes an operation live, unless it is or adds nothing.
+func (d *Document) add(op *bundle.Operation, dot Dot, at crdt.Time) {
+	if op.Kind != bundle.Set && op.Kind != bundle.Add && op.Kind != bundle.Count {
+		return
+	}
+	l := Live{Dot: dot, Time: at, Kind: op.Kind, Field: op.Field, Element: op.Element, Value: op.Value}
+	i, held := slices.BinarySearchFunc(d.live, &l, func(a Live, b *Live) int { return compareLive(&a, b) })
+	if !held {
+		d.live = slices.Insert(d.live, i, l)
+	}
+}
+
+// supersede ends what an operation supersedes of what its writer had seen.
+func (d *Document) supersede(op *bundle.Operation, seen func(Dot) bool) {
+	d.live = slices.DeleteFunc(d.live, func(l Live) bool { return aims(op, l.Field, l.Element) && seen(l.Dot) })
+}
+
+// aims reports whether a field or an element of it lies in what an operation supersedes.
+func aims(op *bundle.Operation, field, element string) bool {
+	switch op.Kind {
+	case bundle.Delete:
+		return true
+	case bundle.Set, bundle.Clear:
+		return op.Field == field
+	case bundle.Add, bundle.Remove:
+		return op.Field == field && op.Element == element && element != ""
+	default:
+		return false
+	}
+}
+
+// Fields yields the names of the fields in which something is live, in order.
+func (d *Document) Fields() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range d.live {
+			if (i == 0 || d.live[i-1].Field != d.live[i].Field) && !yield(d.live[i].Field) {
+				return
+			}
+		}
+	}
+}
+
+// field returns what is live of a field.
+func (d *Document) field(name string) []Live {
+	from, _ := slices.BinarySearchFunc(d.live, name, func(l Live, name string) int { return cmp.Compare(l.Field, name) })
+	to := from
+	for to < len(d.live) && d.live[to].Field == name {
+		to++
+	}
+	return d.live[from:to]
+}
+
+// Values returns the values that a register holds, the one that is shown first. There are
+// more than one when they were written without knowledge of each other.
+func (d *Document) Values(field string) []bundle.Value {
+	return values(d.field(field), bundle.Set, "")
+}
+
+// At returns the values that a map holds for an element, as Values does for a register.
+func (d *Document) At(field, element string) []bundle.Value {
+	return values(d.field(field), bundle.Add, element)
+}
+
+func values(of []Live, kind bundle.Kind, element string) []bundle.Value {
+	var found []*Live
+	for i := range of {
+		if l := &of[i]; l.Kind == kind && l.Element == element && l.Value.Type() != bundle.None {
+			found = append(found, l)
+		}
+	}
+	slices.SortFunc(found, func(a, b *Live) int { return b.later(a) })
+	out := make([]bundle.Value, len(found))
+	for i, l := range found {
+		out[i] = l.Value
+	}
+	return out
+}
+
+// Elements yields the elements of a set or a map, in order.
+func (d *Document) Elements(field string) iter.Seq[string] {
+	of := d.field(field)
+	return func(yield func(string) bool) {
+		last := ""
+		for i := range of {
+			if l := &of[i]; l.Kind == bundle.Add && l.Element != last {
+				if last = l.Element; !yield(last) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Has reports whether an element is in a set or a map.
+func (d *Document) Has(field, element string) bool {
+	return slices.ContainsFunc(d.field(field), func(l Live) bool { return l.Kind == bundle.Add && l.Element == element })
+}
+
+// Sum returns what a counter has come to, cut to what fits into 64 bits, and whether there
+// is one.
+func (d *Document) Sum(field string) (int64, bool) {
+	var sum wide
+	some := false
+	for _, l := range d.field(field) {
+		if l.Kind == bundle.Count {
+			sum.add(l.Value.Whole())
+			some = true
+		}
+	}
+	return sum.clamped(), some
+}
+
+// wide is an integer of 128 bits, so that no order of additions runs over.
+type wide struct {
+	high int64
+	low  uint64
+}
+
+func (w *wide) add(n int64) {
+	low, carry := bits.Add64(w.low, uint64(n), 0)
+	w.low = low
+	w.high += n>>63 + int64(carry)
+}
+
+func (w *wide) clamped() int64 {
+	switch n := int64(w.low); {
+	case w.high == n>>63:
+		return n
+	case w.high < 0:
+		return math.MinInt64
+	default:
+		return math.MaxInt64
+	}
+}
