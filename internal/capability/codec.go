@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
@@ -102,20 +101,4 @@ func checkKeys(what string, keys []sig.PublicKey, least, most int) error {
 		}
 	}
 	return nil
-}
-
-// printable reports whether a text is UTF-8 without control characters, or those that change
-// how the text around them shows. No table of Unicode is asked: all releases judge alike.
-func printable(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		switch {
-		case r < ' ', 0x7f <= r && r <= 0x9f, r == 0x61c, 0x200e <= r && r <= 0x200f,
-			0x2028 <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069, r == 0xfeff, r == utf8.RuneError:
-			return false
-		}
-	}
-	return true
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/decube/decube/internal/oneline"
 	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
 )
@@ -43,7 +44,7 @@ func (d *Document) Quorum() int {
 
 // Validate returns ErrInvalid with the field that is out of bounds.
 func (d *Document) Validate() error {
-	if d.Name == "" || len(d.Name) > MaxName || !printable(d.Name) {
+	if d.Name == "" || len(d.Name) > MaxName || !oneline.Printable(d.Name) {
 		return fmt.Errorf("%w: name %q, must be 1 to %d bytes that print", ErrInvalid, d.Name, MaxName)
 	}
 	if err := checkKeys("roots", d.Roots, 1, MaxRoots); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/decube/decube/internal/oneline"
 	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
 )
@@ -84,7 +85,7 @@ func (g Grant) Validate() error {
 		return fmt.Errorf("%w: %s of %q: only read, write and certify have a scope", ErrInvalid, g.Verbs&^scoped, g.Scope)
 	case len(g.Scope) > MaxScope:
 		return fmt.Errorf("%w: a scope of %d bytes, at most %d", ErrInvalid, len(g.Scope), MaxScope)
-	case !printable(g.Scope):
+	case !oneline.Printable(g.Scope):
 		return fmt.Errorf("%w: scope %q has characters that do not print", ErrInvalid, g.Scope)
 	}
 	if i := strings.IndexByte(g.Scope, '/'); i < 1 {

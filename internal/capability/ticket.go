@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/decube/decube/internal/oneline"
 	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/wire"
 )
@@ -110,7 +111,7 @@ func (t Ticket) Validate() error {
 		return fmt.Errorf("%w: %d addresses, must be 1 to %d", ErrInvalid, len(t.Addresses), MaxAddresses)
 	}
 	for i, a := range t.Addresses {
-		if a == "" || len(a) > MaxAddress || !printable(a) {
+		if a == "" || len(a) > MaxAddress || !oneline.Printable(a) {
 			return fmt.Errorf("%w: addresses[%d]: %q", ErrInvalid, i, a)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unicode/utf8"
 
+	"github.com/decube/decube/internal/oneline"
 	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/admission"
 	"github.com/decube/decube/ledger/pbft"
@@ -121,7 +121,7 @@ func (v *Validator) validate(path string) error {
 	if len(v.Name) > MaxName {
 		return invalid(path+".name", "%d bytes, at most %d", len(v.Name), MaxName)
 	}
-	if !printable(v.Name) {
+	if !oneline.Printable(v.Name) {
 		return invalid(path+".name", "%q has characters that do not print", v.Name)
 	}
 	if len(v.Addresses) > MaxAddresses {
@@ -161,24 +161,6 @@ func checkAddress(s string) error {
 		}
 	}
 	return nil
-}
-
-// printable reports whether s is UTF-8 that shows on one line as it is: without
-// control characters, separators, marks that change the direction of the text
-// around them, and the character that stands for broken text. It asks no table of
-// a Unicode version: every release must judge a document alike.
-func printable(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		switch {
-		case r < ' ', 0x7f <= r && r <= 0x9f, r == 0x61c, 0x200e <= r && r <= 0x200f,
-			0x2028 <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069, r == 0xfeff, r == utf8.RuneError:
-			return false
-		}
-	}
-	return true
 }
 
 // invalid returns ErrInvalid for a field of the document.
