@@ -107,3 +107,40 @@ func TestSlowStrangersAreCutOff(t *testing.T) {
 		}
 	})
 }
+
+// What a connection is used for without the token bounds nothing that is asked over it with the
+// token later, such as a stream of events that goes on for hours.
+func TestTheTokenEndsTheHurry(t *testing.T) {
+	cfg := servertest.Config()
+	cfg.HeaderTimeout = 50 * time.Millisecond
+	_, url, stop := servertest.Run(t, servertest.New(t, new(servertest.Node), cfg))
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(conn)
+	for _, request := range []string{
+		"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"GET /v1/node HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + cfg.Token + "\r\n\r\n",
+	} {
+		if _, err := conn.Write([]byte(request)); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("%.20s: %v", request, err)
+		}
+		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode == http.StatusUnauthorized {
+			t.Errorf("%.20s: status %d, %v", request, res.StatusCode, err)
+		}
+		_ = res.Body.Close()
+		<-time.After(2 * cfg.HeaderTimeout) // until what was set for the first request has passed
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}

@@ -115,9 +115,10 @@ type Bundle struct {
 	raw  []byte // of the body
 }
 
-// New returns the bundle of a body, of which place, time, capability and swarm are set, and
-// which follows what has that charge in its origin. It is signed, and Encode can be called.
-// It returns ErrInvalid for what no bundle can hold.
+// New returns the bundle of a body at a place, of which swarm, incarnation, sequence, previous,
+// time and capability are set, and which follows what has that charge in its origin. It is
+// signed, and shares the slices of the body, which must not change any more. It returns
+// ErrInvalid for what no bundle can hold, and for what others would not read.
 func New(place Header, body Body, charged int64, key sig.PrivateKey) (*Bundle, error) {
 	if err := place.validPlace(); err != nil {
 		return nil, err
@@ -138,6 +139,11 @@ func New(place Header, body Body, charged int64, key sig.PrivateKey) (*Bundle, e
 		b.Charge = charged + b.Cost()
 	}
 	if err := b.Validate(); err != nil {
+		return nil, err
+	}
+	// Who writes knows by this that everybody can read it: an origin goes on from no bundle that
+	// others refuse.
+	if _, err := decodeBody(b.raw, b.Count); err != nil {
 		return nil, err
 	}
 	b.Sign(key)

@@ -3,6 +3,7 @@ package bundle_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -136,6 +137,12 @@ func TestBundlesThatAreNone(t *testing.T) {
 			{Kind: bundle.Set, Document: "a/b", Field: "c", Value: bundle.TextValue(strings.Repeat("x", bundle.MaxValue))},
 			{Kind: bundle.Set, Document: "a/b", Field: "d", Value: bundle.TextValue(strings.Repeat("x", bundle.MaxValue))},
 		}}},
+		"documents that begin alike, longer than others take": {body: func() (b bundle.Body) {
+			for i := range 1000 {
+				b.Operations = append(b.Operations, bundle.Operation{Kind: bundle.Delete, Document: fmt.Sprint("a/", strings.Repeat("x", 900), i)})
+			}
+			return b
+		}()},
 		"a reference twice": {body: bundle.Body{References: append(some().References, some().References...), Operations: some().Operations}},
 	} {
 		h := place(1)

@@ -6,6 +6,10 @@ import (
 	"github.com/decube/decube/internal/wire"
 )
 
+// maxTexts bounds the bytes of all texts of a dictionary, which are more than are written of
+// them where they begin alike.
+const maxTexts = 256 << 10
+
 // dictionary numbers texts in the order in which they come first. Each is written as what it
 // has in common with the one before, and the rest.
 type dictionary struct {
@@ -44,8 +48,8 @@ func common(a, b string) int {
 }
 
 // readDictionary reads a dictionary of at most so many texts. Another encoding than append's,
-// or a text that comes twice, is an error. Texts share memory with nothing: together they are
-// as long as the longest times their number at the most, so that is bounded before.
+// or a text that comes twice, is an error, and so are more bytes in all than maxTexts, before
+// they are allocated.
 func readDictionary(d *wire.Decoder, most int) *dictionary {
 	t := newDictionary()
 	before, total := "", 0
@@ -69,9 +73,6 @@ func readDictionary(d *wire.Decoder, most int) *dictionary {
 	}
 	return t
 }
-
-// maxTexts bounds the bytes of all texts of a dictionary.
-const maxTexts = 1 << 20
 
 // next reads the number of a text, which is one that was read before, or the next.
 func (t *dictionary) next(d *wire.Decoder) string {

@@ -95,10 +95,11 @@ func Decode(b []byte) (*Capability, error) {
 
 // Validate returns ErrInvalid unless the capability means something by itself.
 func (c *Capability) Validate() error {
-	for name, key := range map[string]sig.PublicKey{"issuer": c.Issuer, "audience": c.Audience} {
-		if err := key.Check(); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrInvalid, name, err)
-		}
+	if err := c.Issuer.Check(); err != nil {
+		return fmt.Errorf("%w: issuer: %w", ErrInvalid, err)
+	}
+	if err := c.Audience.Check(); err != nil {
+		return fmt.Errorf("%w: audience: %w", ErrInvalid, err)
 	}
 	if len(c.Grants) < 1 || len(c.Grants) > MaxGrants {
 		return fmt.Errorf("%w: %d grants, must be 1 to %d", ErrInvalid, len(c.Grants), MaxGrants)
@@ -130,17 +131,20 @@ func (c *Capability) Allows(verb Verbs, path string) bool {
 	return slices.ContainsFunc(c.Grants, func(g Grant) bool { return g.allows(verb, path) })
 }
 
-// rooted returns nil when a document lets the issuer begin a chain with this capability: as
-// a root, or in a public swarm in the space of its own.
-func (c *Capability) rooted(doc *Document) error {
-	if slices.Contains(doc.Roots, c.Issuer) {
-		return nil
+// begins returns nil when a chain may begin with this capability: at a root, or in a space at
+// the key whose it is, zero for none.
+func (c *Capability) begins(space sig.PublicKey, root bool) error {
+	if space.IsZero() {
+		if root {
+			return nil
+		}
+		return fmt.Errorf("%v is no root of the swarm", c.Issuer)
 	}
-	own := Grant{Verbs: Read | Write | Certify, Scope: Space(c.Issuer)}
-	if doc.Public && !slices.ContainsFunc(c.Grants, func(g Grant) bool { return !own.covers(g) }) {
-		return nil
+	own := Grant{Verbs: Read | Write | Certify, Scope: Space(space)}
+	if c.Issuer != space || slices.ContainsFunc(c.Grants, func(g Grant) bool { return !own.covers(g) }) {
+		return fmt.Errorf("it begins at %v, or grants more than to read, write and certify in the space of %v", c.Issuer, space)
 	}
-	return fmt.Errorf("%v is no root of %q", c.Issuer, doc.Name)
+	return nil
 }
 
 // below returns nil when a capability grants no more than its parent lets it.

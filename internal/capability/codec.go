@@ -1,6 +1,7 @@
 package capability
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,6 +26,9 @@ type ID [sha256.Size]byte
 
 // IsZero reports whether it names no statement.
 func (id ID) IsZero() bool { return id == ID{} }
+
+// compare orders IDs by their bytes.
+func (id ID) compare(o ID) int { return bytes.Compare(id[:], o[:]) }
 
 // String returns the ID in hexadecimal digits.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }

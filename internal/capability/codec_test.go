@@ -145,7 +145,7 @@ func newTicket(tb testing.TB) *capability.Ticket {
 	tb.Helper()
 	f := newFamily(tb, swarm(false))
 	ticket := &capability.Ticket{
-		Swarm: f.set.Document.Swarm(), Document: *f.set.Document.Current(),
+		Swarm: f.set.Document().Swarm(), Document: *f.set.Document().Current(),
 		Addresses:  []string{"/ip4/198.51.100.1/udp/4801/quic-v1/p2p/12D3KooWGjMCwzYYeAQGk8UQhHRcMJv2AV5RrAnYyAzKuJpnVgVB"},
 		SwarmKey:   bytes.Repeat([]byte{7}, capability.SwarmKeySize),
 		Capability: *f.issue("", "root", "fresh", nil),

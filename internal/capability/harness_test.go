@@ -65,9 +65,10 @@ func succession(tb testing.TB, d *capability.Document) *capability.Succession {
 
 // family is a set and the capabilities in it by name.
 type family struct {
-	t    testing.TB
-	set  *capability.Set
-	held map[string]*capability.Capability
+	t       testing.TB
+	set     *capability.Set
+	held    map[string]*capability.Capability
+	refused error // the last offer
 }
 
 func newFamily(tb testing.TB, d *capability.Document) *family {
@@ -85,7 +86,7 @@ func all() []capability.Grant {
 // from a root when the name is empty.
 func (f *family) make(parent, issuer, audience string, change func(*capability.Capability)) *capability.Capability {
 	c := &capability.Capability{
-		Swarm: f.set.Document.Swarm(), Audience: key(audience).Public(), Grants: all(), NotBefore: now - day, Expires: now + day,
+		Swarm: f.set.Document().Swarm(), Audience: key(audience).Public(), Grants: all(), NotBefore: now - day, Expires: now + day,
 		Quota: capability.Quota{Burst: 1000, Daily: 1000, Total: 1000}, Depth: 3,
 	}
 	if p := f.held[parent]; p != nil {
@@ -111,8 +112,16 @@ func (f *family) issue(parent, issuer, audience string, change func(*capability.
 	return c
 }
 
+// offer adds a capability as issue does, which may be refused.
+func (f *family) offer(parent, issuer, audience string, change func(*capability.Capability)) *capability.Capability {
+	f.t.Helper()
+	c := f.make(parent, issuer, audience, change)
+	_, f.refused = f.set.Add(c)
+	return c
+}
+
 func (f *family) revocation(of, revoker string, heads ...capability.Head) *capability.Revocation {
-	r := &capability.Revocation{Swarm: f.set.Document.Swarm(), Capability: f.held[of].ID(), Heads: heads}
+	r := &capability.Revocation{Swarm: f.set.Document().Swarm(), Capability: f.held[of].ID(), Heads: heads}
 	r.Sign(key(revoker))
 	return r
 }

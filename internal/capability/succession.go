@@ -1,6 +1,11 @@
 package capability
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/decube/decube/internal/sig"
+)
 
 // Succession is the versions of a swarm's document that follow one which this peer trusts,
 // because it was given it: version 0, or the one of a ticket.
@@ -46,6 +51,18 @@ func (s *Succession) last() int64 {
 
 // Current returns the document in force, which must not be changed.
 func (s *Succession) Current() *Document { return &s.at(s.last()).Document }
+
+// root reports whether a key is a root of any version that is held, whichever is in force.
+func (s *Succession) root(key sig.PublicKey) bool { return isRoot(s.versions, key) }
+
+// wasRoot reports whether a key is a root of the version in force or was of one before it.
+func (s *Succession) wasRoot(key sig.PublicKey) bool {
+	return isRoot(s.versions[:s.last()-s.versions[0].Document.Number+1], key)
+}
+
+func isRoot(versions []*Version, key sig.PublicKey) bool {
+	return slices.ContainsFunc(versions, func(v *Version) bool { return slices.Contains(v.Document.Roots, key) })
+}
 
 // Conflict returns two versions that follow the current one, or nil and nil.
 func (s *Succession) Conflict() (a, b *Version) {
