@@ -96,6 +96,12 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 	if opts.Mistake == nil {
 		opts.Mistake = func(peer.ID) {}
 	}
+	if opts.Class == nil {
+		opts.Class = func(peer.ID) admission.Class { return admission.Stranger }
+	}
+	if opts.Refused == nil {
+		opts.Refused = func(network.Conn) {}
+	}
 	d.pending = newPending(cfg.MaxPending)
 	d.old = namespace.Wrap(ds, datastore.NewKey("/dht/records"))
 	places, err := newPlaces(opts)
@@ -117,7 +123,7 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 		kad.DisableValues(),
 		kad.RoutingTableRefreshPeriod(cfg.RefreshInterval),
 	}
-	k, err := kad.New(framedHost{h, opts.Mistake, newPace(), places}, options...)
+	k, err := kad.New(framedHost{h, opts.Class, opts.Mistake, newPace(), places}, options...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("dht: start: %w", err), d.records.Close())
 	}
@@ -133,7 +139,9 @@ func New(h host.Host, ds datastore.Batching, cfg Config, opts Options) (*DHT, er
 		if d.bulk != nil {
 			err = d.bulk.close()
 		}
-		return errors.Join(err, d.kad.Close(), d.records.Close())
+		err = errors.Join(err, d.kad.Close(), d.records.Close())
+		places.close()
+		return err
 	})
 	return d, nil
 }

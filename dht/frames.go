@@ -12,6 +12,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/decube/decube/internal/admission"
 )
 
 const (
@@ -35,6 +37,7 @@ var errFrame = errors.New("dht: a message is not read")
 type framedHost struct {
 	host.Host
 
+	class   func(peer.ID) admission.Class
 	mistake func(peer.ID) // told of a peer that has broken the protocol
 	pace    *pace         // of what is asked
 	places  *places       // of the streams that others open
@@ -69,7 +72,7 @@ func (h framedHost) SetStreamHandler(id protocol.ID, handle network.StreamHandle
 			return
 		}
 		defer at.leave()
-		v := h.pace.enter(s.Conn(), h.Host.ConnManager().IsProtected(s.Conn().RemotePeer(), ""))
+		v := h.pace.enter(s.Conn(), h.class(s.Conn().RemotePeer()) == admission.Protected)
 		defer v.leave()
 		handle(&framedStream{Stream: s, at: at, turn: v.turn, most: maxRequest, priority: network.ReservationPriorityMedium, mistake: h.mistake})
 	})

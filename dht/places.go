@@ -24,9 +24,11 @@ type places struct {
 	class   func(peer.ID) admission.Class
 	refused func(network.Conn)
 
-	mu    sync.Mutex
-	table *admission.Table
-	live  map[admission.Place]network.Stream
+	mu     sync.Mutex
+	table  *admission.Table
+	live   map[admission.Place]network.Stream
+	closed bool           // nobody has a place any more
+	ending sync.WaitGroup // streams that have lost theirs; added to while it is not closed
 }
 
 // newPlaces returns places under the limits of a DHT's row, or nil, where every stream has a place,
@@ -39,14 +41,7 @@ func newPlaces(o Options) (*places, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dht: %w", err)
 	}
-	p := &places{class: o.Class, refused: o.Refused, table: table, live: map[admission.Place]network.Stream{}}
-	if p.class == nil {
-		p.class = func(peer.ID) admission.Class { return admission.Stranger }
-	}
-	if p.refused == nil {
-		p.refused = func(network.Conn) {}
-	}
-	return p, nil
+	return &places{class: o.Class, refused: o.Refused, table: table, live: map[admission.Place]network.Stream{}}, nil
 }
 
 // place is where one stream is counted; nil is nowhere.
@@ -64,9 +59,15 @@ func (p *places) enter(s network.Stream) (*place, bool) {
 	origin, _ := streams.OriginOf(c.RemoteMultiaddr())
 	who := admission.Holder{Peer: string(c.RemotePeer()), Origin: origin, Class: p.class(c.RemotePeer())}
 	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		finish(s)
+		return nil, false
+	}
 	at, lost, code := p.table.Enter(time.Now(), who)
 	for _, loser := range lost {
-		go finish(p.live[loser]) // it leaves then: as many at a time as the table allows
+		s := p.live[loser]
+		p.ending.Go(func() { finish(s) }) // it leaves then: as many at a time as the table allows
 	}
 	if code.OK() {
 		p.live[at] = s
@@ -78,6 +79,17 @@ func (p *places) enter(s network.Stream) (*place, bool) {
 		return nil, false
 	}
 	return &place{p, at}, true
+}
+
+// close lets nobody in any more, and returns when all that have lost their places have ended.
+func (p *places) close() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.ending.Wait()
 }
 
 // finish resets a stream that has no place.

@@ -237,9 +237,8 @@ func TestBodiesOfAnyKind(t *testing.T) {
 				body.Operations = append(body.Operations, o)
 			}
 		}
-		if len(body.Operations) == 0 {
-			rt.Skip("nothing")
-		}
+		// What is drawn may be of no kind that is known; a bundle holds something in any case.
+		body.Operations = append(body.Operations, bundle.Operation{Kind: bundle.Delete, Document: "a/b"})
 		b, err := bundle.New(place(1), body, 0, key("w"))
 		if err != nil {
 			rt.Fatal(err)

@@ -24,10 +24,18 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/multiformats/go-multistream"
+
+	"github.com/decube/decube/internal/limits"
 )
 
 // listening returns a host on loopback.
 func listening(t *testing.T) *Host {
+	t.Helper()
+	return listeningAs(t, nil, func(*Config) {})
+}
+
+// listeningAs returns a host on loopback with a budget, nil for this machine's, and other settings.
+func listeningAs(t *testing.T, b *limits.Budget, set func(*Config)) *Host {
 	t.Helper()
 	key, _, err := crypto.GenerateEd25519Key(nil)
 	if err != nil {
@@ -35,7 +43,8 @@ func listening(t *testing.T) *Host {
 	}
 	cfg := Default()
 	cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
-	h, err := New(cfg, Options{Identity: key})
+	set(&cfg)
+	h, err := New(cfg, Options{Identity: key, Budget: b})
 	if err != nil {
 		t.Fatal(err)
 	}
