@@ -60,6 +60,9 @@ type Transport interface {
 type Peers interface {
 	// Sources returns peers to ask, best first, at most n.
 	Sources(n int) []Source
+	// Changed has an element when Sources may return others than when it was last empty.
+	// One who is silent about it, with nil, is asked now and then all the same.
+	Changed() <-chan struct{}
 }
 
 // Source is a peer that has the ledger. What it sends is verified.

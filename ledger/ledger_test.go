@@ -263,6 +263,9 @@ func (m *member) Sources(n int) []Source {
 	return out
 }
 
+// Changed implements Peers.
+func (m *member) Changed() <-chan struct{} { return nil }
+
 // messageFrame returns the frame of a message of the core.
 func messageFrame(m pbft.Message) []byte { return codec.AppendFrame(nil, codec.Message{Message: m}) }
 

@@ -90,8 +90,10 @@ func (l *Ledger) loop(ctx context.Context) error {
 }
 
 const (
-	// sourcesInterval is how often the list of sources is renewed.
+	// sourcesInterval is how often the list of sources is renewed, and sourcesApart the
+	// least time between two renewals: peers come and go as often as they like.
 	sourcesInterval = 500 * time.Millisecond
+	sourcesApart    = 50 * time.Millisecond
 	// diskInterval is how often it is looked at how much room the disk has.
 	diskInterval = 5 * time.Second
 )
@@ -101,15 +103,21 @@ func (l *Ledger) listSources(ctx context.Context) error {
 	if l.outside.peers == nil {
 		return nil
 	}
-	ticker := time.NewTicker(sourcesInterval)
-	defer ticker.Stop()
+	due, changed := time.NewTimer(0), l.outside.peers.Changed()
+	defer due.Stop()
+	listed := time.Now().Add(-sourcesApart)
 	for {
-		l.inbox.put(driver.Sources{Names: l.outside.list(l.outside.peers.Sources(follow.MaxSources))})
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-changed:
+			due.Reset(time.Until(listed.Add(sourcesApart)))
+			continue
+		case <-due.C:
 		}
+		l.inbox.put(driver.Sources{Names: l.outside.list(l.outside.peers.Sources(follow.MaxSources))})
+		listed = time.Now()
+		due.Reset(sourcesInterval)
 	}
 }
 

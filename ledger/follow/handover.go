@@ -161,12 +161,23 @@ func (h *HandOver) Refuse(now time.Duration, ticket Ticket, reason error) []Acti
 	return h.out
 }
 
-// Sources lists who can be given transactions, those that are closest first.
+// Sources lists who can be given transactions, those that are closest first. One who was
+// not listed before is given at once what nobody has.
 func (h *HandOver) Sources(now time.Duration, names []string) []Action {
 	h.now, h.out = max(h.now, now), nil
+	for _, e := range h.entries {
+		if len(e.asks) == 0 && h.haveOther(names) {
+			e.resend = h.now
+		}
+	}
 	h.names = append([]string(nil), names[:min(len(names), MaxSources)]...)
 	h.plan()
 	return h.out
+}
+
+// haveOther reports whether a name is among some and not among those that are listed.
+func (h *HandOver) haveOther(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(h.names, name) })
 }
 
 // Seen takes note of the transactions of a verified block.

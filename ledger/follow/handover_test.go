@@ -154,6 +154,30 @@ func TestHandOverCountsWhenItIsSeenInABlock(t *testing.T) {
 	}
 }
 
+// A follower that has just started knows nobody yet. Whoever comes is given what waits at
+// once, and who was listed before is not asked sooner for it.
+func TestHandOverWaitsForNobodyWhoHasCome(t *testing.T) {
+	d := newDesk()
+	d.submit(1)
+	d.pass(300 * time.Millisecond)
+	d.kinds["late"] = "honest"
+	d.run(d.h.Sources(d.now, []string{"late"}))
+	d.pass(60 * time.Millisecond)
+	if a := d.answers[1]; a.Outcome != Included || len(d.answers) != 1 {
+		t.Errorf("answers: %+v; sent to %v", d.answers, d.sent)
+	}
+
+	d = newDesk("fails")
+	d.submit(1)
+	for range 20 {
+		d.pass(25 * time.Millisecond)
+		d.run(d.h.Sources(d.now, []string{"0"}))
+	}
+	if n := len(d.sent[idOf(1)]); n != 1 {
+		t.Errorf("the only source was asked %d times in half a second", n)
+	}
+}
+
 // A source's word for OK, for a rejection and for nothing at all is its word.
 func TestHandOverGoesRoundHostileSources(t *testing.T) {
 	for _, kind := range []string{"drops", "rejects", "fails", "silent"} {

@@ -24,6 +24,9 @@ func (p peers) Sources(n int) []ledger.Source {
 	return out
 }
 
+// Changed implements ledger.Peers.
+func (peers) Changed() <-chan struct{} { return nil }
+
 type source struct{ *validator }
 
 var errGone = errors.New("the validator is gone")

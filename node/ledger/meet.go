@@ -125,7 +125,9 @@ func (p *ledgerPeers) note(id peer.ID) (lost bool) {
 		delete(p.strangers, id)
 	}
 	if !here || err != nil || len(spoken) == 0 {
-		lost = p.met[id] == familiar
+		if lost = p.met[id] == familiar; lost {
+			p.change()
+		}
 		delete(p.met, id)
 		return lost
 	}
@@ -174,6 +176,7 @@ func (p *ledgerPeers) ask(ctx context.Context, id peer.ID) {
 	}
 	if learned == familiar {
 		delete(p.strangers, id)
+		p.change()
 	}
 }
 

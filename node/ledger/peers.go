@@ -37,6 +37,7 @@ type ledgerPeers struct {
 	genesis pbft.Digest
 	want    int // peers to be connected to
 	log     *slog.Logger
+	changed chan struct{} // has an element when Sources may be others
 
 	// committee returns the present validators, nil when it does not know: then
 	// those of before stay. It may be left out, and is set before run.
@@ -68,7 +69,8 @@ type finder func(context.Context, peer.ID) (peer.AddrInfo, error)
 func newLedgerPeers(h *host.Host, s *statesync.Sync, g *genesis.Genesis, want int, find finder, log *slog.Logger) *ledgerPeers {
 	p := &ledgerPeers{
 		host: h, sync: s, find: find, genesis: g.ID(), want: want, log: log,
-		met: map[peer.ID]acquaintance{}, strangers: map[peer.ID]error{},
+		changed: make(chan struct{}, 1),
+		met:     map[peer.ID]acquaintance{}, strangers: map[peer.ID]error{},
 	}
 	p.remember(g)
 	p.setValidators(g.Set())
@@ -157,6 +159,17 @@ func (p *ledgerPeers) Sources(n int) []ledger.Source {
 		sources = append(sources, syncSource{p.sync.Peer(id), p.genesis})
 	}
 	return sources
+}
+
+// Changed implements ledger.Peers.
+func (p *ledgerPeers) Changed() <-chan struct{} { return p.changed }
+
+// change tells that Sources may be others.
+func (p *ledgerPeers) change() {
+	select {
+	case p.changed <- struct{}{}:
+	default: // it is told
+	}
 }
 
 // choose returns n of some peers in random order, those that were listed before all others.

@@ -100,6 +100,11 @@ func TestValidatorsAreFoundByTheAddressesOfTheGenesis(t *testing.T) {
 	*a.genesis, *b.genesis = g.ID(), g.ID()
 	p := look(t, g, 2, nowhere)
 	kerneltest.Eventually(ctx, t, "two sources", func() bool { return len(p.Sources(10)) == 2 })
+	select {
+	case <-p.Changed():
+	case <-ctx.Done():
+		t.Error("nobody is told of the sources")
+	}
 	if len(p.Sources(1)) != 1 {
 		t.Error("more sources than asked for")
 	}
