@@ -170,10 +170,7 @@ func (d *Driver) arrived(a *Arrived) {
 		return
 	}
 	if d.voter == nil {
-		d.shownOwn(a)
-		if m := messageOf(&a.Frame); m != nil {
-			d.otherEpoch(a, m)
-		}
+		d.arrivedEarly(a)
 		return
 	}
 	switch f := a.Frame.Frame.(type) {
@@ -185,6 +182,22 @@ func (d *Driver) arrived(a *Arrived) {
 		d.bodyArrived(a)
 	default:
 		d.messageArrived(a)
+	}
+}
+
+// arrivedEarly takes a frame while this replica does not vote. Transactions wait in the
+// pool of one that is about to: whoever has passed them on does not before they are overdue
+// again, and a committee that starts would order nothing for as long.
+func (d *Driver) arrivedEarly(a *Arrived) {
+	if _, ok := a.Frame.Frame.(codec.Transactions); ok {
+		if d.stand.told.Voting {
+			d.carried(a.From, &a.Frame)
+		}
+		return
+	}
+	d.shownOwn(a)
+	if m := messageOf(&a.Frame); m != nil {
+		d.otherEpoch(a, m)
 	}
 }
 

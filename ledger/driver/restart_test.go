@@ -306,3 +306,24 @@ func TestRenewalsWithoutEnd(t *testing.T) {
 	w.agree()
 	w.voting(honest...)
 }
+
+// What comes to a committee while its leader only listens is ordered as soon as he votes: it
+// need not be passed on once more, and nobody else has to lead for it.
+func TestTransactionsWaitForALeaderWhoListens(t *testing.T) {
+	w := newWorld(t, 4)
+	w.run(1100 * time.Millisecond)
+	leader := w.leader(0, 0)
+	others := w.others(leader)
+	w.startAgain(leader, others[1])
+	w.run(900 * time.Millisecond)
+	if leader.view.Core != nil {
+		t.Fatal("the leader votes already")
+	}
+	others[0].submit(1, 10, 0, put(0))
+	w.until("the leader votes", 500*time.Millisecond, func() bool { return leader.view.Core != nil })
+	w.until("the transaction is in a block", 100*time.Millisecond, func() bool { return len(leader.chain) == 1 })
+	others[0].committed(1)
+	if v := leader.view.Core.View; v != 0 {
+		t.Errorf("it took view %d", v)
+	}
+}

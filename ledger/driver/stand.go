@@ -137,8 +137,8 @@ func (d *Driver) caughtUpWith() bool {
 	return true
 }
 
-// committee says with whom the transport talks: who is about to vote is there for the
-// others before it does.
+// committee says with whom the transport talks, and through whom transactions come: who is
+// about to vote is there for the others before it does.
 func (d *Driver) committee() {
 	h := d.chain.head
 	c := Committee{Epoch: h.Epoch, Set: h.Next, Start: h.Start, Voting: d.member() && d.stand.able && d.stand.halted == ""}
@@ -147,6 +147,9 @@ func (d *Driver) committee() {
 		return
 	}
 	d.stand.told, d.stand.ever = c, true
+	if c.Voting {
+		d.origins(c.Set)
+	}
 	d.do(c)
 }
 

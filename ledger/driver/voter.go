@@ -146,7 +146,6 @@ func (d *Driver) startEpoch() {
 	d.bodies.startEpoch(h.Epoch, core.Committed())
 	d.recallBodies(from.Records)
 	d.committee()
-	d.origins(h.Next)
 	d.inbox.retain(h.Next)
 	d.notice(RoleChanged{Voting: true, Recovering: d.stand.lost, Epoch: h.Epoch})
 	d.sync.role(d, true)
