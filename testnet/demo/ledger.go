@@ -40,8 +40,8 @@ func (d *demo) proof(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(receipt), 0o700); err != nil {
 		return err
 	}
-	d.typed("bob", "receipt get", d.first.CID, "-o", d.shown(receipt))
-	if _, err := d.bob.Run(ctx, "receipt", "get", d.first.CID, "-o", receipt); err != nil {
+	d.typed("bob", "receipt get", d.first.CID, "--wait", patience.String(), "-o", d.shown(receipt))
+	if _, err := d.bob.Run(ctx, "receipt", "get", d.first.CID, "--wait", patience.String(), "-o", receipt); err != nil {
 		return err
 	}
 	p, err := d.verifyReceipt(ctx, receipt)
@@ -131,6 +131,9 @@ func (d *demo) killLeader(ctx context.Context) error {
 	d.say("%s leads now; %s is back, and a validator that has all blocks, after %.2f s", next.Name(), leader.Name(), time.Since(began).Seconds())
 	var name api.LedgerName
 	d.typed("bob", "ledger name", "go")
+	if err := d.reaches(ctx, d.bob, done.Block); err != nil {
+		return err
+	}
 	if err := d.bob.JSON(ctx, &name, "ledger", "name", "go"); err != nil {
 		return err
 	}
@@ -147,6 +150,15 @@ func (d *demo) bringBack(ctx context.Context, n *cluster.Node, block uint64) err
 		var st api.LedgerStatus
 		err := n.JSON(ctx, &st, "ledger", "status")
 		return st.Role == api.RoleValidator && st.Committed >= block, err
+	})
+}
+
+// reaches waits until a follower has a block: it has each a moment after the validators.
+func (d *demo) reaches(ctx context.Context, n *cluster.Node, block uint64) error {
+	return eventually(ctx, func() (bool, error) {
+		var st api.LedgerStatus
+		err := n.JSON(ctx, &st, "ledger", "status")
+		return st.Committed >= block, err
 	})
 }
 
