@@ -18,6 +18,9 @@ type Pace struct {
 	Under int           // steps under way, unless they are all of one peer
 	Hold  time.Duration // a step that takes longer does not count as under way
 	Rate  int64         // bytes a second of all together, or Unbounded; a step may be saved up
+	// Linger is how long the place of a step is kept, when it was sent, for who may send more
+	// in this round, while others wait; 0 is not at all.
+	Linger time.Duration
 }
 
 // PaceFor returns the pace of a machine of so many cores: two steps a core, of 256 KiB.
@@ -27,8 +30,8 @@ func PaceFor(cores int, rate int64) Pace {
 
 // Validate returns ErrInvalid unless something may be sent.
 func (p Pace) Validate() error {
-	if p.Step <= 0 || p.Under <= 0 || p.Hold <= 0 || p.Rate <= 0 || p.Rate > Unbounded {
-		return fmt.Errorf("%w: steps of %d bytes, %d under way for %v, %d bytes a second: want more than 0", ErrInvalid, p.Step, p.Under, p.Hold, p.Rate)
+	if p.Step <= 0 || p.Under <= 0 || p.Hold <= 0 || p.Rate <= 0 || p.Rate > Unbounded || p.Linger < 0 {
+		return fmt.Errorf("%w: steps of %d bytes, %d under way for %v, %d bytes a second, lingering for %v: want more than 0", ErrInvalid, p.Step, p.Under, p.Hold, p.Rate, p.Linger)
 	}
 	return nil
 }
@@ -48,7 +51,15 @@ type Seat uint64
 // send has to wait for at most one round of the others.
 //
 // A stream asks for one step at a time, and while it is sent others have their turns. What
-// it may still send of its round is kept for when it asks again.
+// it may still send of its round is kept for when it asks again; where steps are small, one
+// of another would come between any two, whatever the weights, so that its place among those
+// under way may be kept too, for a moment: see [Pace].Linger.
+//
+// Who is light, since its prefix was sent at most half of what the prefix with most was lately,
+// whatever its weight, has twice the weight until that is made up for, and may send without a
+// turn: see [Queue.Pass]. Few who ask for all there is, all the time, are to leave more than
+// an equal part to who comes for a moment. A prefix that has left is light when it comes
+// back, which is worth no more than that.
 //
 // Steps under way are bounded because of what they cost this machine. One that takes long
 // waits for the other side: it is not counted any more, nor are the next ones of its stream
@@ -61,10 +72,13 @@ type Queue struct {
 	root   *turn
 	seats  map[Seat]*turn
 	going  list // steps under way that count, the oldest first
-	under  int  // how many they are
+	idle   list // places that are kept for who may come back, the oldest first
+	under  int  // how many both are
 	active int  // peers who wait or are being sent something
 	free   time.Time
 	last   Seat
+	most   int64     // that any prefix has used; not less than any of them
+	halved time.Time // when that was last halved
 }
 
 // turn is a stream, or a group of them, that has turns.
@@ -84,12 +98,14 @@ type turn struct {
 	before, after *turn // in a list
 	visited       bool
 	credit        int64
+	used          int64 // what a prefix's steps cost lately
 
 	// Of a stream.
 	seat    Seat
 	asked   int64     // bytes of its step
-	since   time.Time // which is under way
+	since   time.Time // which is under way, or whose place is kept
 	counted bool      // as such
+	kept    bool      // its place is
 	slow    bool      // the last one took long
 }
 
@@ -156,6 +172,7 @@ func (q *Queue) Leave(now time.Time, s Seat) {
 		q.wait(t, -1)
 	}
 	q.Done(now, s)
+	q.letGo(t)
 	delete(q.seats, s)
 	weight := t.weight()
 	for at := t; at != nil; at = at.above {
@@ -174,6 +191,7 @@ func (q *Queue) Ask(s Seat, n int64) {
 	if t == nil || t.waiting+t.under > 0 {
 		return
 	}
+	q.letGo(t) // as the first in line it has it again at once
 	t.asked = max(1, min(n, q.pace.Step))
 	q.wait(t, 1)
 }
@@ -182,8 +200,11 @@ func (q *Queue) Ask(s Seat, n int64) {
 // its step; to be called until there is none. Without one, next is when there may be, or
 // zero if that is after some Ask, Done or Leave.
 func (q *Queue) Next(now time.Time) (s Seat, next time.Time) {
-	for q.under > 0 && now.Sub(q.going.first.since) >= q.pace.Hold {
+	for q.going.first != nil && now.Sub(q.going.first.since) >= q.pace.Hold {
 		q.uncount(q.going.first)
+	}
+	for q.idle.first != nil && now.Sub(q.idle.first.since) >= q.pace.Linger {
+		q.letGo(q.idle.first)
 	}
 	// Who comes late for its turn, because this machine is busy, is made up for.
 	if saved := now.Add(-q.pace.time(q.pace.Step)); q.free.IsZero() {
@@ -194,14 +215,15 @@ func (q *Queue) Next(now time.Time) (s Seat, next time.Time) {
 	switch {
 	case q.root.waiting == 0:
 		return 0, time.Time{}
-	case q.under >= q.pace.Under && q.active > 1:
-		return 0, q.going.first.since.Add(q.pace.Hold)
+	case q.under >= q.pace.Under && (q.active > 1 || q.idle.first != nil):
+		return 0, q.opening()
 	case q.free.After(now):
 		return 0, q.free
 	}
-	t := q.root
+	q.age(now)
+	t := q.root.visit(q.pace.Step, q.lightness)
 	for t.seat == 0 {
-		t = t.visit(q.pace.Step)
+		t = t.visit(q.pace.Step, nil)
 	}
 	if q.pace.Rate < Unbounded {
 		q.free = q.free.Add(q.pace.time(t.asked))
@@ -220,8 +242,9 @@ func (q *Queue) grant(t *turn, now time.Time) {
 		q.under++
 		q.going.push(t)
 	}
+	q.use(t, t.asked)
 	for at := t; at.above != nil; at = at.above {
-		at.credit -= max(t.asked, q.pace.Step/leastCost)
+		at.credit -= q.cost(t.asked)
 		if at.waiting > 0 && at.credit <= 0 { // its visit is over
 			at.above.queue.remove(at)
 			at.above.list(at)
@@ -236,8 +259,48 @@ func (q *Queue) Done(now time.Time, s Seat) {
 		return
 	}
 	t.slow = now.Sub(t.since) >= q.pace.Hold
-	q.uncount(t)
+	if t.counted && q.pace.Linger > 0 && q.root.waiting > 0 && t.mayGoOn() {
+		q.going.remove(t)
+		t.kept, t.since = true, now
+		q.idle.push(t)
+	} else {
+		q.uncount(t)
+	}
 	q.send(t, -1)
+}
+
+// mayGoOn reports whether a stream that does not wait may send more before it is the turn of
+// others who do: a round is over where there is somebody to have the next turn.
+func (t *turn) mayGoOn() bool {
+	for ; t.above != nil; t = t.above {
+		if t.credit <= 0 && t.above.waiting > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// letGo gives the place of a step to others that was kept for a stream, if one was.
+func (q *Queue) letGo(t *turn) {
+	if t.kept {
+		t.kept, t.counted = false, false
+		q.under--
+		q.idle.remove(t)
+	}
+}
+
+// opening returns when a place becomes free of itself.
+func (q *Queue) opening() time.Time {
+	var at time.Time
+	if t := q.going.first; t != nil {
+		at = t.since.Add(q.pace.Hold)
+	}
+	if t := q.idle.first; t != nil {
+		if soon := t.since.Add(q.pace.Linger); at.IsZero() || soon.Before(at) {
+			at = soon
+		}
+	}
+	return at
 }
 
 // uncount has a step under way not count any more.
@@ -249,11 +312,15 @@ func (q *Queue) uncount(t *turn) {
 	}
 }
 
-// visit returns who of those below has its turn.
-func (t *turn) visit(step int64) *turn {
+// visit returns who of those below has its turn. Favour is by how much its weight is larger,
+// nil for nobody's.
+func (t *turn) visit(step int64, favour func(*turn) int64) *turn {
 	c := t.queue.first
 	if !c.visited { // what it owes is less than a step, and it is given at least one
 		c.visited = true
+		if favour != nil {
+			step *= favour(c)
+		}
 		c.credit += step * int64(c.weight())
 	}
 	return c
