@@ -62,6 +62,7 @@ type Stream struct {
 	// The writer's.
 	seat  admission.Seat
 	turn  chan struct{}
+	pass  bool // its connection's writes take turns
 	quick bool // the last step was not slow
 
 	asked atomic.Bool // whether requests is more than 0, for who only reads
@@ -77,7 +78,7 @@ func newStream(ctx context.Context, cancel context.CancelCauseFunc, v *service, 
 	conn := raw.Conn()
 	origin, address := OriginOf(conn.RemoteMultiaddr())
 	return &Stream{
-		v: v, raw: raw, address: address, gone: ctx.Done(), cancel: cancel, turn: make(chan struct{}, 1),
+		v: v, raw: raw, address: address, gone: ctx.Done(), cancel: cancel, turn: make(chan struct{}, 1), pass: v.o.turning(conn),
 		reset: make(chan struct{}), left: make(chan struct{}),
 		who: admission.Holder{Peer: string(conn.RemotePeer()), Origin: origin, Class: v.o.Peers.Class(conn.RemotePeer())},
 	}
@@ -263,7 +264,10 @@ func (s *Stream) Write(b []byte) (n int, err error) {
 
 // write writes one step.
 func (s *Stream) write(b []byte) (int, error) {
-	if err := s.v.o.Turns.wait(s.seat, int64(len(b)), s.turn, s.gone); err != nil {
+	taken, err := s.v.o.Turns.wait(ask{
+		seat: s.seat, bytes: int64(len(b)), pass: s.pass, told: s.turn, gone: s.gone,
+	})
+	if err != nil {
 		return 0, s.why(err)
 	}
 	began := time.Now()
@@ -271,7 +275,9 @@ func (s *Stream) write(b []byte) (int, error) {
 	s.stage(admission.Writing)
 	s.v.mu.Unlock()
 	n, err := s.raw.Write(b)
-	s.v.o.Turns.done(s.seat)
+	if taken {
+		s.v.o.Turns.done(s.seat)
+	}
 	now := time.Now()
 	s.quick = now.Sub(began) < slowStep
 

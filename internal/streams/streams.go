@@ -89,6 +89,19 @@ type Peers interface {
 	Refused(network.Conn)
 }
 
+// Turner is implemented by Peers who know of connections whose writes take turns of their
+// own: see [Turns.Conn]. Over these who is light needs none before.
+type Turner interface {
+	// Turning reports whether the writes of a connection take turns.
+	Turning(network.Conn) bool
+}
+
+// turning reports whether the writes of a connection take turns of their own.
+func (o *Options) turning(c network.Conn) bool {
+	t, ok := o.Peers.(Turner)
+	return ok && t.Turning(c)
+}
+
 // Strangers are peers of whom nothing is known, and nothing is noted.
 type Strangers struct{}
 
