@@ -20,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
@@ -192,7 +193,11 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	} else {
 		opts = append(opts, libp2p.DisableMetrics())
 	}
-	opts = append(opts, transportOptions(cfg.Transports, h.bounds)...)
+	muxer, err := newMuxer(conns)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, transportOptions(cfg.Transports, h.bounds, libp2p.Muxer(yamux.ID, muxer))...)
 	if cfg.Transports.QUIC {
 		opts = append(opts, libp2p.QUICReuse(h.quicManager(manager, o.Registerer)))
 	}
@@ -231,7 +236,7 @@ func (h *Host) limit(b *limits.Budget, configured []netip.Addr) (network.Resourc
 // TLS slower was a system call for each of its records. BenchmarkStream compares.
 // crypto/tls takes ChaCha20, as Noise does, where the processor has no AES. Without bounds
 // nothing is put between libp2p and its connections.
-func transportOptions(t Transports, b *bounds) []libp2p.Option {
+func transportOptions(t Transports, b *bounds, muxer libp2p.Option) []libp2p.Option {
 	var opts []libp2p.Option
 	overTCP, overQUIC := libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport)
 	if b != nil {
@@ -242,7 +247,7 @@ func transportOptions(t Transports, b *bounds) []libp2p.Option {
 			overTCP,
 			libp2p.Security(libp2ptls.ID, newTLS),
 			libp2p.Security(noise.ID, noise.New),
-			libp2p.DefaultMuxers)
+			muxer)
 	}
 	if t.QUIC {
 		opts = append(opts, overQUIC)

@@ -24,9 +24,9 @@ func TestRankDials(t *testing.T) {
 	}{
 		{"loopback prefers TCP", []string{loopQUIC, loopTCP}, [][2]string{{loopTCP, loopQUIC}}},
 		{"private network prefers TCP", []string{nearQUIC, nearTCP}, [][2]string{{nearTCP, nearQUIC}}},
-		{"internet prefers QUIC", []string{farTCP, farQUIC}, [][2]string{{farQUIC, farTCP}}},
-		{"each in its own order", []string{farTCP, farQUIC, nearQUIC, nearTCP}, [][2]string{{nearTCP, nearQUIC}, {farQUIC, farTCP}}},
-		{"relay after direct", []string{relayed, farTCP, farQUIC}, [][2]string{{farQUIC, relayed}}},
+		{"internet prefers TCP", []string{farTCP, farQUIC}, [][2]string{{farTCP, farQUIC}}},
+		{"each in its own order", []string{farTCP, farQUIC, nearQUIC, nearTCP}, [][2]string{{nearTCP, nearQUIC}, {nearQUIC, farQUIC}, {farTCP, farQUIC}}},
+		{"relay after direct", []string{relayed, farTCP, farQUIC}, [][2]string{{farQUIC, relayed}, {farTCP, relayed}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var addrs []ma.Multiaddr
