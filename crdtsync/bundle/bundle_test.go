@@ -65,7 +65,7 @@ func made(tb testing.TB, h bundle.Header, b bundle.Body, charged int64) *bundle.
 
 func TestWhatIsEncodedIsDecoded(t *testing.T) {
 	verifier := sig.NewVerifier(0)
-	for sequence, charged := range map[int64]int64{0: 0, 1: 5000, bundle.MaxSequence: 1 << 60} {
+	for sequence, charged := range map[int64]int64{0: 0, 1: 6000, bundle.MaxSequence: 1 << 60} {
 		b := made(t, place(sequence), some(), charged)
 		if b.Charge != charged+b.Cost() || b.Count != len(some().Operations) || !verifier.Verify(b.Item()) {
 			t.Errorf("sequence %d: charge %d after %d, cost %d", sequence, b.Charge, charged, b.Cost())
@@ -90,7 +90,7 @@ func TestWhatIsEncodedIsDecoded(t *testing.T) {
 			t.Errorf("it costs %d, want %d", b.Cost(), n)
 		}
 	}
-	if small := made(t, place(1), bundle.Body{Operations: []bundle.Operation{{Kind: bundle.Delete, Document: "a/b"}}}, 0); small.Cost() != 1024 {
+	if small := made(t, place(1), bundle.Body{Operations: []bundle.Operation{{Kind: bundle.Delete, Document: "a/b"}}}, 5120); small.Cost() != 1024 {
 		t.Errorf("a small bundle costs %d", small.Cost())
 	}
 	if first := made(t, place(0), bundle.Body{Operations: []bundle.Operation{{Kind: bundle.Delete, Document: "a/b"}}}, 0); first.Cost() != 5*1024 {
@@ -98,11 +98,23 @@ func TestWhatIsEncodedIsDecoded(t *testing.T) {
 	}
 }
 
+// No writer that follows the rules charges less than the least that each bundle costs.
+func TestChargesAddUp(t *testing.T) {
+	for _, tc := range []struct{ sequence, charged int64 }{{0, 1}, {1, 5119}, {2, 6143}, {bundle.MaxSequence, bundle.MaxSequence << 10}} {
+		if _, err := bundle.New(place(tc.sequence), some(), tc.charged, key("w")); !errors.Is(err, bundle.ErrInvalid) {
+			t.Errorf("%d charged before sequence %d: %v", tc.charged, tc.sequence, err)
+		}
+		if _, err := bundle.New(place(tc.sequence), some(), 5<<10+max(0, tc.sequence-1)<<10, key("w")); tc.sequence > 0 && err != nil {
+			t.Errorf("before sequence %d: %v", tc.sequence, err)
+		}
+	}
+}
+
 // Bytes that are cut off, or have one more, or any other one, make no bundle, or one with
 // another ID, whose signature does not verify.
 func TestEveryByteCounts(t *testing.T) {
 	verifier := sig.NewVerifier(0)
-	b := made(t, place(1), some(), 100)
+	b := made(t, place(1), some(), 5120)
 	data := b.Encode()
 	for i := range data {
 		if _, err := bundle.Decode(data[:i]); !errors.Is(err, bundle.ErrInvalid) {
@@ -239,7 +251,7 @@ func TestBodiesOfAnyKind(t *testing.T) {
 		}
 		// What is drawn may be of no kind that is known; a bundle holds something in any case.
 		body.Operations = append(body.Operations, bundle.Operation{Kind: bundle.Delete, Document: "a/b"})
-		b, err := bundle.New(place(1), body, 0, key("w"))
+		b, err := bundle.New(place(1), body, 5120, key("w"))
 		if err != nil {
 			rt.Fatal(err)
 		}

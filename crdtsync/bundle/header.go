@@ -171,13 +171,17 @@ func (h *Header) Validate() error {
 	if err := h.validPlace(); err != nil {
 		return err
 	}
-	switch cost := h.Cost(); {
+	cost, before := h.Cost(), int64(0)
+	if h.Sequence > 0 { // what those before it have cost at least
+		before = originCharge + leastCharge*h.Sequence
+	}
+	switch {
 	case h.Count < 1 || h.Count > MaxOperations:
 		return fmt.Errorf("%w: %d operations, must be 1 to %d", ErrInvalid, h.Count, MaxOperations)
 	case h.Length < 1 || h.Length+MaxHeader > MaxBundle:
 		return fmt.Errorf("%w: a body of %d bytes, must be 1 to %d", ErrInvalid, h.Length, MaxBundle-MaxHeader)
-	case h.Charge < cost || h.Charge > maxCharge || h.Sequence == 0 && h.Charge != cost:
-		return fmt.Errorf("%w: a charge of %d, and this bundle alone costs %d", ErrInvalid, h.Charge, cost)
+	case h.Charge < before+cost || h.Charge > maxCharge || h.Sequence == 0 && h.Charge != cost:
+		return fmt.Errorf("%w: a charge of %d, and this bundle alone costs %d, those before it at least %d", ErrInvalid, h.Charge, cost, before)
 	}
 	return nil
 }
