@@ -24,6 +24,13 @@ func (t Time) Compare(u Time) int {
 	return cmp.Or(cmp.Compare(t.Wall, u.Wall), cmp.Compare(t.Logical, u.Logical))
 }
 
+// Milli returns the first stamp of a millisecond since the Unix epoch, and that of the last one that
+// there is, in the year 2262, for all after it.
+func Milli(ms int64) Time {
+	const perMilli = 1_000_000
+	return Time{Wall: max(min(ms, math.MaxInt64/perMilli), math.MinInt64/perMilli) * perMilli}
+}
+
 // next returns the smallest stamp greater than t.
 func (t Time) next() Time {
 	if t.Logical == math.MaxUint32 {

@@ -82,3 +82,11 @@ func TestTimesAreOrdered(t *testing.T) {
 		t.Error("stamps are not ordered by wall time, then counter")
 	}
 }
+
+func TestMilli(t *testing.T) {
+	for ms, want := range map[int64]int64{0: 0, 1: 1e6, -1: -1e6, math.MaxInt64: 9223372036854000000, math.MinInt64: -9223372036854000000} {
+		if got := Milli(ms); got != (Time{Wall: want}) {
+			t.Errorf("millisecond %d is %v", ms, got)
+		}
+	}
+}

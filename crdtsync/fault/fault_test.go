@@ -267,6 +267,10 @@ func TestGranted(t *testing.T) {
 		{capability.Quota{Burst: 1 << 62, Daily: 1 << 62, Total: 1 << 62}, 24 * 365 * 200 * time.Hour, 1 << 62},
 		{capability.Quota{Daily: gib, Total: 1 << 62}, 365 * 24 * time.Hour, 365 * gib},
 	} {
+		far := granted(tc.q)
+		if far.NotBefore = 253402300799998; fault.Granted(far, crdt.Time{Wall: 1 << 62}) != min(tc.q.Burst, tc.q.Total) {
+			t.Errorf("%+v: more than at once before it begins, in the year 9999", tc.q)
+		}
 		if got := fault.Granted(granted(tc.q), crdt.Time{Wall: start + int64(tc.at)}); got != tc.want {
 			t.Errorf("%+v after %v: %d, want %d", tc.q, tc.at, got, tc.want)
 		}

@@ -52,7 +52,7 @@ func (s sum) String() string {
 // what its quota has for that, each day since its start what that adds, and never more than
 // in all.
 func Granted(c *capability.Capability, at crdt.Time) int64 {
-	since := max(0, at.Wall-c.NotBefore*int64(time.Millisecond))
+	since := max(0, at.Wall-crdt.Milli(c.NotBefore).Wall)
 	high, low := bits.Mul64(uint64(since), uint64(c.Quota.Daily))
 	const day = uint64(24 * time.Hour)
 	if high >= day { // it is more than any total is

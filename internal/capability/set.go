@@ -252,28 +252,58 @@ func (s *Set) Check(id ID, verb Verbs, path string, at, grace int64) (*Capabilit
 	if err != nil {
 		return nil, err
 	}
-	denied := func(link int, format string, args ...any) error {
-		return fmt.Errorf("%w: link %d of %d, for %v: %w", ErrDenied, link+1, len(chain), chain[link].Audience, fmt.Errorf(format, args...))
-	}
-	if err := chain[0].begins(s.space, slices.Contains(s.document.Current().Roots, chain[0].Issuer)); err != nil {
-		return nil, denied(0, "%w", err)
+	if err := s.founded(chain); err != nil {
+		return nil, err
 	}
 	for i, c := range chain {
 		switch {
 		case at < c.NotBefore-grace:
-			return nil, denied(i, "it is valid from %d on, and it is %d", c.NotBefore, at)
+			return nil, denied(chain, i, "it is valid from %d on, and it is %d", c.NotBefore, at)
 		case at >= c.Expires+grace:
-			return nil, denied(i, "it has expired at %d, and it is %d", c.Expires, at)
+			return nil, denied(chain, i, "it has expired at %d, and it is %d", c.Expires, at)
 		}
 	}
 	last := len(chain) - 1
 	if !chain[last].Allows(verb, path) {
-		return nil, denied(last, "%s of %q is not granted", verb, path)
+		return nil, denied(chain, last, "%s of %q is not granted", verb, path)
 	}
 	if r := s.revocation(chain); r != nil {
 		return nil, r
 	}
 	return chain[last], nil
+}
+
+// Standing returns the capability of an ID for who judges by other times than the present:
+// its times are within those of all links, and what was written under it after it was
+// revoked is to be judged by the heads, nil where no link is revoked. It returns ErrUnknown
+// where it is not held, and ErrDenied where it is not the key's, or where its chain begins at
+// a root which is none any more.
+func (s *Set) Standing(id ID, audience sig.PublicKey) (*Capability, *Revoked, error) {
+	chain, err := s.chain(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.founded(chain); err != nil {
+		return nil, nil, err
+	}
+	leaf := chain[len(chain)-1]
+	if leaf.Audience != audience {
+		return nil, nil, fmt.Errorf("%w: the capability %v is of %v, not of %v", ErrDenied, id, leaf.Audience, audience)
+	}
+	return leaf, s.revocation(chain), nil
+}
+
+// founded returns ErrDenied unless a chain begins where one may, by the document in force.
+func (s *Set) founded(chain []*Capability) error {
+	if err := chain[0].begins(s.space, slices.Contains(s.document.Current().Roots, chain[0].Issuer)); err != nil {
+		return denied(chain, 0, "%w", err)
+	}
+	return nil
+}
+
+// denied returns ErrDenied for a link of a chain.
+func denied(chain []*Capability, link int, format string, args ...any) error {
+	return fmt.Errorf("%w: link %d of %d, for %v: %w", ErrDenied, link+1, len(chain), chain[link].Audience, fmt.Errorf(format, args...))
 }
 
 // revocation returns what all revocations of a chain's links say together, or nil: of each
