@@ -10,13 +10,22 @@
 // dot's origin, at its sequence or above, with the ID of the bundle that is held there. That
 // is all. What was seen decides; no clock has a part in it, and nothing is ordered.
 //
-//	dot live  =  added  and not (superseded by an operation of a bundle that is held,
-//	             through a reference whose bundle is held)
+//	dot live  =  added  and not (superseded by an operation of a bundle that counts,
+//	             through a reference whose bundle counts)
 //
 // A bundle has seen what it does itself, too, up to each of its operations.
 //
 // A reference whose bundle has not come yet has no effect until it comes, and then it has it,
 // also on what had come before. So two replicas with the same bundles have the same documents.
+//
+// # What counts
+//
+// Which bundles count others say, origin by origin, and may say otherwise at any time: see
+// package counting. What does not count is as if it was not there, so that a cut brings back
+// what was superseded; and a reference to it has no effect, for who never held it cannot tell
+// what it names. Of a bundle that counts the operations have an effect that its capability
+// covers. Documents are folded anew when something of them does not count any more, and
+// changed in place when something more does.
 //
 // # What a reader sees
 //

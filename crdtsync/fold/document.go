@@ -78,6 +78,19 @@ func (d *Document) supersede(op *bundle.Operation, seen func(Dot) bool) {
 	d.live = slices.DeleteFunc(d.live, func(l Live) bool { return aims(op, l.Field, l.Element) && seen(l.Dot) })
 }
 
+// apply has an operation of a bundle take effect on what the same bundle has done before,
+// which its writer has seen, and for those to come.
+func (d *Document) apply(b *bundle.Bundle, index int) {
+	op := &b.Body.Operations[index]
+	d.supersede(op, func(dot Dot) bool { return dot.Origin == b.Origin && dot.Sequence == b.Sequence })
+	d.add(op, Dot{b.Origin, b.Sequence, index}, b.Time)
+}
+
+// within has an operation take effect on what its writer had seen by a reference.
+func (d *Document) within(op *bundle.Operation, r bundle.Reference) {
+	d.supersede(op, func(dot Dot) bool { return dot.Origin == r.Origin && dot.Sequence <= r.Sequence })
+}
+
 // aims reports whether a field or an element of it lies in what an operation supersedes.
 func aims(op *bundle.Operation, field, element string) bool {
 	switch op.Kind {

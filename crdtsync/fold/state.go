@@ -8,18 +8,36 @@ import (
 	"slices"
 
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/internal/capability"
 )
 
 // ErrUnlinked is returned for a bundle that does not follow what is held of its origin.
 var ErrUnlinked = errors.New("the bundle does not follow what is held of its origin")
 
-// State is the documents of a set of bundles, in memory. The zero value is not valid; use
-// [New]. It is not safe for concurrent use while it is changed.
+// Covers reports whether a capability lets its holder write a document. It says the same
+// whenever it is asked: a capability is named by what it says.
+type Covers func(c capability.ID, path string) bool
+
+// State is the documents of those of a set of bundles that count, in memory. The zero value
+// is not valid; use [New]. It is not safe for concurrent use while it is changed.
 type State struct {
+	covers    Covers
 	documents map[string]*Document
-	heads     map[bundle.Origin]int64 // the highest sequence that is held
-	held      map[place]*bundle.Bundle
-	awaiting  map[place][]*bundle.Bundle // by what their references name and is not held
+	chains    map[bundle.Origin]*chain
+	naming    map[string][]*bundle.Bundle // those that write a document
+	referring map[place][]*bundle.Bundle  // those with a reference to a place
+}
+
+// chain is what is held of an origin, and which sequences of it count.
+type chain struct {
+	bundles  []*bundle.Bundle
+	from, to int64
+}
+
+// counted returns the sequences that are held and count: from one on, and below another.
+func (c *chain) counted() (from, to int64) {
+	to = min(c.to, int64(len(c.bundles)))
+	return min(c.from, to), to
 }
 
 // place is where a bundle is in its origin.
@@ -29,79 +47,192 @@ type place struct {
 	sequence int64
 }
 
-// New returns a state without bundles.
-func New() *State {
+// New returns a state without bundles. With covers nil every operation is covered.
+func New(covers Covers) *State {
 	return &State{
-		documents: map[string]*Document{}, heads: map[bundle.Origin]int64{},
-		held: map[place]*bundle.Bundle{}, awaiting: map[place][]*bundle.Bundle{},
+		covers: covers, documents: map[string]*Document{}, chains: map[bundle.Origin]*chain{},
+		naming: map[string][]*bundle.Bundle{}, referring: map[place][]*bundle.Bundle{},
 	}
 }
 
-// Add takes in a bundle that counts, and reports whether it is news. It returns ErrUnlinked
-// unless it is the first of its origin or follows the last one that is held: so whatever a
-// reference covers is there when the reference has its effect. The bundle is kept and must
-// not be changed.
+// Add takes in a bundle, and reports whether it is news. It returns ErrUnlinked unless it is
+// the first of its origin or follows the last one that is held: so whatever a reference
+// covers is there when the reference has its effect. Whether it counts, Count has said, or
+// says later. The bundle is kept and must not be changed.
 func (s *State) Add(b *bundle.Bundle) (bool, error) {
-	at := place{b.Origin, b.Sequence}
-	if held := s.held[at]; held != nil {
-		if held.ID() != b.ID() {
-			return false, fmt.Errorf("%w: another one is held in its place, %v %d", ErrUnlinked, b.Origin, b.Sequence)
-		}
+	c := s.chain(b.Origin)
+	next := int64(len(c.bundles))
+	switch {
+	case b.Sequence < next && c.bundles[b.Sequence].ID() == b.ID():
 		return false, nil
-	}
-	if before := s.held[place{b.Origin, b.Sequence - 1}]; b.Sequence > 0 && (before == nil || before.ID() != b.Previous) {
+	case b.Sequence < next:
+		return false, fmt.Errorf("%w: another one is held in its place, %v %d", ErrUnlinked, b.Origin, b.Sequence)
+	case b.Sequence > next || next > 0 && c.bundles[next-1].ID() != b.Previous:
 		return false, fmt.Errorf("%w: %v %d", ErrUnlinked, b.Origin, b.Sequence)
 	}
-	s.held[at], s.heads[b.Origin] = b, b.Sequence
+	c.bundles = append(c.bundles, b)
 	for _, r := range b.Body.References {
 		to := place{r.Origin, r.Sequence}
-		if s.held[to] == nil {
-			s.awaiting[to] = append(s.awaiting[to], b)
-		} else {
+		s.referring[to] = append(s.referring[to], b)
+	}
+	for path := range s.paths(b) {
+		s.naming[path] = append(s.naming[path], b)
+	}
+	if s.counts(place{b.Origin, b.Sequence}) {
+		s.enter(b)
+	}
+	return true, nil
+}
+
+// Count says which bundles of an origin count, those that come later included: from a
+// sequence on, and below another. Of an origin of which it was not called none do. What does
+// not count any more is as if it had never been there, and what it superseded comes back.
+func (s *State) Count(o bundle.Origin, from, to int64) {
+	c := s.chain(o)
+	oldFrom, oldTo := c.counted()
+	c.from, c.to = from, to
+	newFrom, newTo := c.counted()
+	if oldTo <= newTo && (oldFrom == newFrom || oldFrom == oldTo) {
+		// All that is new comes after what counts already, as what counts of a chain does in
+		// any case: it has its effect as if it came now.
+		first := oldTo
+		if oldFrom == oldTo {
+			first = newFrom
+		}
+		for seq := first; seq < newTo; seq++ {
+			c.to = seq + 1
+			s.enter(c.bundles[seq])
+		}
+		c.to = to
+		return
+	}
+	changed := map[string]bool{}
+	for seq := min(oldFrom, newFrom); seq < max(oldTo, newTo); seq++ {
+		before, now := oldFrom <= seq && seq < oldTo, newFrom <= seq && seq < newTo
+		if before == now {
+			continue
+		}
+		for _, b := range append([]*bundle.Bundle{c.bundles[seq]}, s.referring[place{o, seq}]...) {
+			for path := range s.paths(b) {
+				changed[path] = true
+			}
+		}
+	}
+	for path := range changed {
+		s.fold(path)
+	}
+}
+
+// chain returns what is held of an origin.
+func (s *State) chain(o bundle.Origin) *chain {
+	c := s.chains[o]
+	if c == nil {
+		c = new(chain)
+		s.chains[o] = c
+	}
+	return c
+}
+
+// counts reports whether a bundle is held at a place and counts.
+func (s *State) counts(at place) bool {
+	c := s.chains[at.Origin]
+	if c == nil {
+		return false
+	}
+	from, to := c.counted()
+	return from <= at.sequence && at.sequence < to
+}
+
+// effective reports whether a reference is to a bundle that counts.
+func (s *State) effective(r bundle.Reference) bool {
+	return s.counts(place{r.Origin, r.Sequence}) && s.chains[r.Origin].bundles[r.Sequence].ID() == r.ID
+}
+
+// covered reports whether an operation of a bundle has an effect if the bundle counts.
+func (s *State) covered(b *bundle.Bundle, op *bundle.Operation) bool {
+	return op.Known() && (s.covers == nil || s.covers(b.Capability, op.Document))
+}
+
+// paths returns the documents that a bundle writes.
+func (s *State) paths(b *bundle.Bundle) map[string]bool {
+	paths := map[string]bool{}
+	for i := range b.Body.Operations {
+		if op := &b.Body.Operations[i]; s.covered(b, op) {
+			paths[op.Document] = true
+		}
+	}
+	return paths
+}
+
+// enter has a bundle take effect that counts from now on, as the last one of its origin.
+func (s *State) enter(b *bundle.Bundle) {
+	for _, r := range b.Body.References {
+		if s.effective(r) {
 			s.supersede(b, r)
 		}
 	}
 	for i := range b.Body.Operations {
-		s.apply(b, i)
+		op := &b.Body.Operations[i]
+		if !s.covered(b, op) {
+			continue
+		}
+		d := s.documents[op.Document]
+		if d == nil {
+			d = new(Document)
+			s.documents[op.Document] = d
+		}
+		d.apply(b, i)
+		s.drop(op.Document)
 	}
-	for _, waiting := range s.awaiting[at] {
+	for _, waiting := range s.referring[place{b.Origin, b.Sequence}] {
 		i, _ := slices.BinarySearchFunc(waiting.Body.References, b.Origin, func(r bundle.Reference, o bundle.Origin) int { return r.Compare(o) })
-		s.supersede(waiting, waiting.Body.References[i])
+		if r := waiting.Body.References[i]; s.counts(place{waiting.Origin, waiting.Sequence}) && s.effective(r) {
+			s.supersede(waiting, r)
+		}
 	}
-	delete(s.awaiting, at)
-	return true, nil
 }
 
-// apply has an operation of a bundle take effect: on what the bundle itself has done before,
-// which its writer has seen, and for those to come.
-func (s *State) apply(b *bundle.Bundle, index int) {
-	op := &b.Body.Operations[index]
-	if !op.Known() {
-		return
-	}
-	d := s.documents[op.Document]
-	if d == nil {
-		d = new(Document)
-		s.documents[op.Document] = d
-	}
-	d.supersede(op, func(dot Dot) bool { return dot.Origin == b.Origin && dot.Sequence == b.Sequence })
-	d.add(op, Dot{b.Origin, b.Sequence, index}, b.Time)
-	s.drop(op.Document)
-}
-
-// supersede has what a bundle does take effect within one of its references, of which the
-// bundle is held, if that is the one that it names.
+// supersede has what a bundle does take effect within a reference.
 func (s *State) supersede(b *bundle.Bundle, r bundle.Reference) {
-	if s.held[place{r.Origin, r.Sequence}].ID() != r.ID {
-		return
-	}
 	for i := range b.Body.Operations {
 		op := &b.Body.Operations[i]
-		if d := s.documents[op.Document]; d != nil && op.Known() {
-			d.supersede(op, func(dot Dot) bool { return dot.Origin == r.Origin && dot.Sequence <= r.Sequence })
+		if d := s.documents[op.Document]; d != nil && s.covered(b, op) {
+			d.within(op, r)
 			s.drop(op.Document)
 		}
 	}
+}
+
+// fold makes a document anew of all that counts and writes it.
+func (s *State) fold(path string) {
+	d := new(Document)
+	var all []*bundle.Bundle
+	for _, b := range s.naming[path] {
+		if s.counts(place{b.Origin, b.Sequence}) {
+			all = append(all, b)
+		}
+	}
+	for _, b := range all {
+		for i := range b.Body.Operations {
+			if op := &b.Body.Operations[i]; op.Document == path && s.covered(b, op) {
+				d.apply(b, i)
+			}
+		}
+	}
+	for _, b := range all {
+		for _, r := range b.Body.References {
+			if !s.effective(r) {
+				continue
+			}
+			for i := range b.Body.Operations {
+				if op := &b.Body.Operations[i]; op.Document == path && s.covered(b, op) {
+					d.within(op, r)
+				}
+			}
+		}
+	}
+	s.documents[path] = d
+	s.drop(path)
 }
 
 // drop forgets a document that does not exist.
@@ -112,7 +243,7 @@ func (s *State) drop(path string) {
 }
 
 // Document returns a document, or nil where there is none. It must not be changed, and is
-// valid until the next Add.
+// valid until the next Add or Count.
 func (s *State) Document(path string) *Document { return s.documents[path] }
 
 // Paths yields the paths of the documents that exist, in order.
@@ -121,7 +252,7 @@ func (s *State) Paths() iter.Seq[string] {
 }
 
 // References returns what a bundle has to refer to that supersedes all of some documents that
-// is live here: the heads of the origins that have written it, in order.
+// is live here: the last bundles that count of the origins that have written it, in order.
 func (s *State) References(paths ...string) []bundle.Reference {
 	origins := map[bundle.Origin]bool{}
 	for _, path := range paths {
@@ -133,8 +264,9 @@ func (s *State) References(paths ...string) []bundle.Reference {
 	}
 	var refs []bundle.Reference
 	for _, o := range slices.SortedFunc(maps.Keys(origins), bundle.Origin.Compare) {
-		head := s.heads[o]
-		refs = append(refs, bundle.Reference{Origin: o, Sequence: head, ID: s.held[place{o, head}].ID()})
+		c := s.chains[o]
+		_, to := c.counted()
+		refs = append(refs, bundle.Reference{Origin: o, Sequence: to - 1, ID: c.bundles[to-1].ID()})
 	}
 	return refs
 }
