@@ -12,6 +12,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/host/autonat"
+	"github.com/libp2p/go-libp2p/p2p/protocol/autonatv2"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
@@ -37,7 +39,23 @@ const (
 	// peer may ask for, after twenty times as many at once, and four times as many all of one
 	// address. One costs a relay several streams and a message to somebody else.
 	hopsPerSecond = 2
+	// dialBacksPerSecond is how often a peer may ask to be dialled, to find out whether that
+	// is possible, after twenty times as many at once, and ten times as many all of one
+	// address. AutoNAT answers a few a minute, and says so to each of the others.
+	dialBacksPerSecond = 1
 )
+
+// pace bounds how often something is asked for, of a peer and of an address.
+type pace struct {
+	peers *rates[peer.ID]
+	addrs *rates[admission.Origin]
+}
+
+// newPace returns a pace of so many a second of a peer, and so many times as many of an
+// address; of both twenty times as many at once.
+func newPace(perSecond, ofAddress int) pace {
+	return pace{newRates[peer.ID](perSecond, 20*perSecond), newRates[admission.Origin](ofAddress*perSecond, 20*ofAddress*perSecond)}
+}
 
 // negotiator finds out which protocol an inbound stream speaks, in place of libp2p's handler.
 // Until that is known a stream takes room of all newcomers.
@@ -46,17 +64,16 @@ type negotiator struct {
 	guard *guard
 	log   *slog.Logger
 
-	mu       sync.Mutex
-	byPeer   *pending[network.Stream, peer.ID]
-	byAddr   *pending[network.Stream, admission.Origin]
-	peerChat *rates[peer.ID]
-	addrChat *rates[admission.Origin]
-	peerHops *rates[peer.ID]
-	addrHops *rates[admission.Origin]
-	hops     *pending[network.Stream, hopper] // whose request has not come
-	debts    *debts
-	owing    *pending[network.Stream, peer.ID] // those that wait because of debts
-	floods   *rates[peer.ID]                   // that had no room among them
+	mu        sync.Mutex
+	byPeer    *pending[network.Stream, peer.ID]
+	byAddr    *pending[network.Stream, admission.Origin]
+	chats     pace
+	relayed   pace
+	dialBacks pace
+	hops      *pending[network.Stream, hopper] // whose request has not come
+	debts     *debts
+	owing     *pending[network.Stream, peer.ID] // those that wait because of debts
+	floods    *rates[peer.ID]                   // that had no room among them
 
 	closed chan struct{} // ends waiting
 	close  func()        // closes it
@@ -69,17 +86,16 @@ func negotiate(h host.Host, b *limits.Budget, g *guard, log *slog.Logger) *negot
 	most := b.Transient.StreamsInbound / 8 * 7
 	n := &negotiator{
 		host: h, guard: g, log: log,
-		byPeer:   newPending[network.Stream, peer.ID](most, unnegotiatedPerPeer, 0),
-		byAddr:   newPending[network.Stream, admission.Origin](most, unnegotiatedPerAddress, 0),
-		peerChat: newRates[peer.ID](chatPerSecond, 20*chatPerSecond),
-		addrChat: newRates[admission.Origin](10*chatPerSecond, 200*chatPerSecond),
-		peerHops: newRates[peer.ID](hopsPerSecond, 20*hopsPerSecond),
-		addrHops: newRates[admission.Origin](4*hopsPerSecond, 80*hopsPerSecond),
-		hops:     newPending[network.Stream, hopper](hopsUnread, hopsPerHolder, 0),
-		debts:    newDebts(),
-		owing:    newPending[network.Stream, peer.ID](owingMost, owingPerPeer, 0),
-		floods:   newRates[peer.ID](owingPerSecond, 10*owingPerSecond),
-		closed:   make(chan struct{}),
+		byPeer:    newPending[network.Stream, peer.ID](most, unnegotiatedPerPeer, 0),
+		byAddr:    newPending[network.Stream, admission.Origin](most, unnegotiatedPerAddress, 0),
+		chats:     newPace(chatPerSecond, 10),
+		relayed:   newPace(hopsPerSecond, 4),
+		dialBacks: newPace(dialBacksPerSecond, 10),
+		hops:      newPending[network.Stream, hopper](hopsUnread, hopsPerHolder, 0),
+		debts:     newDebts(),
+		owing:     newPending[network.Stream, peer.ID](owingMost, owingPerPeer, 0),
+		floods:    newRates[peer.ID](owingPerSecond, 10*owingPerSecond),
+		closed:    make(chan struct{}),
 	}
 	n.close = sync.OnceFunc(func() { close(n.closed) })
 	// Of an address the peer that has most loses, or any could cut off those beside it.
@@ -108,13 +124,14 @@ func (n *negotiator) handle(s network.Stream) {
 		n.wasted(s.Conn().RemotePeer())
 		return
 	}
-	if isChat(id) && !n.admit(s, n.peerChat, n.addrChat) {
+	if isChat(id) && !n.admit(s, &n.chats) {
 		_ = s.ResetWithError(network.StreamRateLimited) // likewise
 		n.wasted(s.Conn().RemotePeer())
 		return
 	}
-	// Whoever dials many peers at once that a relay leads to means no harm.
-	if id == proto.ProtoIDv2Hop && !n.admit(s, n.peerHops, n.addrHops) {
+	// Whoever dials many peers at once that a relay leads to means no harm, nor does who asks
+	// again and again to be dialled.
+	if id == proto.ProtoIDv2Hop && !n.admit(s, &n.relayed) || isDialBack(id) && !n.admit(s, &n.dialBacks) {
 		_ = s.ResetWithError(network.StreamRateLimited) // likewise
 		n.refused(s.Conn())
 		return
@@ -135,12 +152,17 @@ func (n *negotiator) handle(s network.Stream) {
 // isChat reports whether a protocol is one of libp2p's small ones, which nobody needs often.
 func isChat(id protocol.ID) bool { return id == identify.ID || id == identify.IDPush || id == ping.ID }
 
+// isDialBack reports whether a protocol is one of those by which peers ask to be dialled.
+func isDialBack(id protocol.ID) bool {
+	return id == autonat.AutoNATProto || id == autonatv2.DialProtocol
+}
+
 // admit reports whether a peer, and its address, may have one more stream.
-func (n *negotiator) admit(s network.Stream, ofPeer *rates[peer.ID], ofAddr *rates[admission.Origin]) bool {
+func (n *negotiator) admit(s network.Stream, p *pace) bool {
 	now, at := time.Now(), addressed(s.Conn().RemoteMultiaddr())
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return ofPeer.allow(now, s.Conn().RemotePeer()) && (at == nobodys || ofAddr.allow(now, at))
+	return p.peers.allow(now, s.Conn().RemotePeer()) && (at == nobodys || p.addrs.allow(now, at))
 }
 
 // wasted counts a stream that came to nothing, and closes the connections with who goes on

@@ -20,6 +20,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/host/autonat"
+	"github.com/libp2p/go-libp2p/p2p/protocol/autonatv2"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
@@ -226,12 +228,20 @@ func TestFloodsOfRolesEnd(t *testing.T) {
 	}
 }
 
-// Who asks a relay too often is refused, and is let in all the same; a second later it may ask
-// again.
-func TestRelayingIsAskedForSlowly(t *testing.T) {
+// Who asks too often for what costs a peer much is refused, and is let in all the same; a
+// second later it may ask again.
+func TestWhatCostsMuchIsAskedForSlowly(t *testing.T) {
+	for id, perSecond := range map[protocol.ID]int{
+		proto.ProtoIDv2Hop: hopsPerSecond, autonat.AutoNATProto: dialBacksPerSecond, autonatv2.DialProtocol: dialBacksPerSecond,
+	} {
+		t.Run(string(id), func(t *testing.T) { isAskedForSlowly(t, id, perSecond) })
+	}
+}
+
+func isAskedForSlowly(t *testing.T, id protocol.ID, perSecond int) {
 	h, other := listening(t), listening(t)
-	asked := make(chan struct{}, 100*hopsPerSecond)
-	h.SetStreamHandler(proto.ProtoIDv2Hop, func(s network.Stream) {
+	asked := make(chan struct{}, 100*perSecond)
+	h.SetStreamHandler(id, func(s network.Stream) {
 		asked <- struct{}{}
 		_ = s.Close()
 	})
@@ -244,20 +254,20 @@ func TestRelayingIsAskedForSlowly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := multistream.SelectOneOf([]protocol.ID{proto.ProtoIDv2Hop}, s); err == nil {
+		if _, err := multistream.SelectOneOf([]protocol.ID{id}, s); err == nil {
 			_, _ = io.ReadAll(s) // it ends, one way or the other
 		}
 		_ = s.Reset()
 	}
-	for range 30 * hopsPerSecond {
+	for range 30 * perSecond {
 		ask()
 	}
-	most := 20*hopsPerSecond + hopsPerSecond*int(time.Since(begin)/time.Second+1)
-	if n := len(asked); n < 20*hopsPerSecond || n > most {
-		t.Errorf("%d of %d were asked for, want at most %d", n, 30*hopsPerSecond, most)
+	most := 20*perSecond + perSecond*int(time.Since(begin)/time.Second+1)
+	if n := len(asked); n < 20*perSecond || n > most {
+		t.Errorf("%d of %d were asked for, want at most %d", n, 30*perSecond, most)
 	}
 	if h.Network().Connectedness(other.ID()) != network.Connected {
-		t.Error("who dials many is shunned")
+		t.Error("who asks often is shunned")
 	}
 }
 
