@@ -17,6 +17,7 @@ import (
 // written returns what three writers write, of whom one refers to what it likes, and who have
 // seen some of it when they write.
 func written(t *testing.T, rt *rapid.T) (all []*bundle.Bundle) {
+	t.Helper()
 	writers := []*writer{newWriter(t, "a"), newWriter(t, "b"), newWriter(t, "c")}
 	writers[1].next.Capability = capability.ID{3}
 	for range rapid.IntRange(1, 14).Draw(rt, "bundles") {

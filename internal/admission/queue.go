@@ -12,6 +12,10 @@ const Unbounded int64 = 1 << 62
 // take turns is paid by who wants many small ones.
 const leastCost = 64
 
+// quickSteps is how many steps in a row a stream has to take quickly, after one that took
+// long, until they count as under way.
+const quickSteps = 8
+
 // Pace bounds what is sent at a time. The zero value is not valid; start from [PaceFor].
 type Pace struct {
 	Step  int64         // bytes of the longest step
@@ -63,7 +67,8 @@ type Seat uint64
 //
 // Steps under way are bounded because of what they cost this machine. One that takes long
 // waits for the other side: it is not counted any more, nor are the next ones of its stream
-// until one does not. Else few who do not read would have all turns.
+// until some in a row do not. Else few who do not read would have all turns, or who reads now
+// and then a turn each time.
 //
 // Each call takes a time that does not depend on how many wait. Instants must not decrease.
 // It is not safe for concurrent use.
@@ -106,7 +111,7 @@ type turn struct {
 	since   time.Time // which is under way, or whose place is kept
 	counted bool      // as such
 	kept    bool      // its place is
-	slow    bool      // the last one took long
+	slow    int       // how many have to be quick until they count: one took long
 }
 
 // list is a list of turns, each of which is in no other.
@@ -237,7 +242,7 @@ func (q *Queue) grant(t *turn, now time.Time) {
 	q.wait(t, -1)
 	q.send(t, 1)
 	t.since = now
-	if !t.slow {
+	if t.slow == 0 {
 		t.counted = true
 		q.under++
 		q.going.push(t)
@@ -258,7 +263,9 @@ func (q *Queue) Done(now time.Time, s Seat) {
 	if t == nil || t.under == 0 {
 		return
 	}
-	t.slow = now.Sub(t.since) >= q.pace.Hold
+	if t.slow = max(0, t.slow-1); now.Sub(t.since) >= q.pace.Hold {
+		t.slow = quickSteps
+	}
 	if t.counted && q.pace.Linger > 0 && q.root.waiting > 0 && t.mayGoOn() {
 		q.going.remove(t)
 		t.kept, t.since = true, now

@@ -219,7 +219,7 @@ type queued struct {
 	under bool      // it is being sent
 	since time.Time // that began
 	free  bool      // it does not count as under way
-	slow  bool      // the last step took long
+	slow  int       // steps that have to be quick: one took long
 }
 
 // Whatever happens, no more steps are under way than may be, one is whenever somebody waits
@@ -274,7 +274,10 @@ func TestModelOfTurns(t *testing.T) {
 			q.Done(now, seat)
 			ended = now
 			if s := seats[seat]; s.under {
-				s.asked, s.under, s.slow = 0, false, now.Sub(s.since) >= pace.Hold
+				s.asked, s.under, s.slow = 0, false, max(0, s.slow-1)
+				if now.Sub(s.since) >= pace.Hold {
+					s.slow = 8
+				}
 			}
 		}
 		grant := func(t *rapid.T) {
@@ -321,7 +324,7 @@ func TestModelOfTurns(t *testing.T) {
 				}
 				delete(since, own)
 			}
-			s.under, s.since, s.free = true, now, s.slow
+			s.under, s.since, s.free = true, now, s.slow > 0
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(*rapid.T) {
@@ -455,12 +458,19 @@ func TestSlowReadersHoldNoTurns(t *testing.T) {
 	if waited := wait(); waited != 0 {
 		t.Errorf("behind 8 who are known not to read one waits for %v", waited)
 	}
-	for _, s := range slow { // and now they have read
-		q.Done(now, s)
+	again := func() {
+		for _, s := range slow {
+			q.Done(now, s)
+			q.Ask(s, step)
+		}
 	}
-	for _, s := range slow {
-		q.Ask(s, step)
+	for range 7 { // and now they have read, again and again
+		again()
+		if waited := wait(); waited != 0 {
+			t.Errorf("behind 8 of whom it is not known yet that they read one waits for %v", waited)
+		}
 	}
+	again()
 	if waited := wait(); waited != 80*time.Millisecond {
 		t.Errorf("behind 8 who have read one waits for %v", waited)
 	}

@@ -51,6 +51,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	seat := c.sit()
 	taken, err := c.turns.wait(ask{seat: seat, bytes: int64(len(b)), told: c.told, gone: c.gone})
 	if err != nil {
+		c.turns.leave(seat) // Close may have left it before it was asked for
 		return 0, net.ErrClosed
 	}
 	if taken {

@@ -22,7 +22,7 @@ const rttInterval = 2 * time.Second
 
 // hold is how long a frame may take before others go on: one of 64 KiB takes a processor for
 // 100 us, and what takes much longer waits for the other side.
-const hold = 2 * time.Millisecond
+const hold = time.Millisecond
 
 // linger is how long yamux has for its next frame of 64 KiB, which is there already if there
 // is more to send, on a machine that has other things to do.
