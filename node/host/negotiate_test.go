@@ -239,6 +239,7 @@ func TestWhatCostsMuchIsAskedForSlowly(t *testing.T) {
 }
 
 func isAskedForSlowly(t *testing.T, id protocol.ID, perSecond int) {
+	t.Helper()
 	h, other := listening(t), listening(t)
 	asked := make(chan struct{}, 100*perSecond)
 	h.SetStreamHandler(id, func(s network.Stream) {
