@@ -198,6 +198,9 @@ func (r *Replica) charge(last, h *bundle.Header) {
 	if a.charged <= fault.Granted(c, h.Time) {
 		return // then also later, when no less is granted; and before nothing has changed
 	}
+	if cut, ok := r.faults.From(of.writer, of.capability); ok && cut.Compare(h.Time) <= 0 {
+		return // nor does it change what is before the cut
+	}
 	if f := fault.Audit(a.sound(), c); f != nil {
 		r.convict(f)
 	}
