@@ -139,8 +139,10 @@ func (o *receiptGetOptions) await(ctx context.Context, c *client.Client) ([]byte
 	switch cause := context.Cause(watching); {
 	case errors.Is(cause, errThere):
 		return data, err
-	case cause == nil || ctx.Err() != nil:
+	case ctx.Err() != nil, cause == nil && watchErr != nil:
 		return nil, watchErr
+	case cause == nil:
+		return nil, err // the daemon has ended the watch, and it was not there until then
 	}
 	return nil, fmt.Errorf("%w: %s came into no block within %v; \"decubectl ledger status\" shows how far this node is", api.ErrNotFound, o.subject, o.wait)
 }

@@ -235,7 +235,7 @@ func (h *Host) limit(b *limits.Budget, configured []netip.Addr) (network.Resourc
 // transportOptions offers TLS before Noise: AES is done by the processor, and what made
 // TLS slower was a system call for each of its records. BenchmarkStream compares.
 // crypto/tls takes ChaCha20, as Noise does, where the processor has no AES. Without bounds
-// nothing is put between libp2p and its connections.
+// nothing is put below TLS and Noise; above them connections take turns: see turning.
 func transportOptions(t Transports, b *bounds, muxer libp2p.Option) []libp2p.Option {
 	var opts []libp2p.Option
 	overTCP, overQUIC := libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport)
