@@ -81,7 +81,7 @@ func (o Order) carryOut(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	crowd, err := stranger.Crowd(o.Identities, o.Scale.Sources(o.Identities))
+	crowd, err := stranger.Crowd(o.Identities, o.Scale.Sources(o.Identities), stranger.Noise, stranger.TLS)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func TestEveryAttackAttacksAndEnds(t *testing.T) {
 				t.Skip("port 53 takes root")
 			}
 			own := netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + i)})
-			all, err := stranger.Crowd(min(a.Identities, 3), []netip.Addr{own})
+			all, err := stranger.Crowd(min(a.Identities, 3), []netip.Addr{own}, stranger.Noise, stranger.TLS)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -73,7 +73,7 @@ func memberTurns(ctx context.Context, a *Arena, parts ...part) error {
 	}
 	plays := map[*stranger.Stranger]part{}
 	for i, s := range a.Crowd {
-		own, err := stranger.As(identity, s.Source)
+		own, err := s.As(identity)
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func decode(t *testing.T, frame []byte, into proto.Message) {
 
 func crowd(t *testing.T, n int) []*stranger.Stranger {
 	t.Helper()
-	all, err := stranger.Crowd(n, []netip.Addr{netip.MustParseAddr("127.0.0.1")})
+	all, err := stranger.Crowd(n, []netip.Addr{netip.MustParseAddr("127.0.0.1")}, stranger.Noise, stranger.TLS)
 	if err != nil {
 		t.Fatal(err)
 	}

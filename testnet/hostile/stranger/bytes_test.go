@@ -28,9 +28,9 @@ func body(t *testing.T, frame []byte) []byte {
 	return b
 }
 
-func someone(t *testing.T) *stranger.Stranger {
+func someone(t *testing.T, how stranger.Speech) *stranger.Stranger {
 	t.Helper()
-	s, err := stranger.New(netip.MustParseAddr("127.0.0.1"))
+	s, err := stranger.New(netip.MustParseAddr("127.0.0.1"), how)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestNegotiation(t *testing.T) {
 
 // What a stranger says of itself is read as libp2p reads it.
 func TestIdentify(t *testing.T) {
-	s := someone(t)
+	s := someone(t, stranger.Noise)
 	s.Face = stranger.Face{
 		Agent:     "someone",
 		Addrs:     []ma.Multiaddr{ma.StringCast("/ip4/127.0.0.1/tcp/1"), ma.StringCast("/ip6/::1/tcp/2")},

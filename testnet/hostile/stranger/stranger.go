@@ -15,12 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/core/transport"
-	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
-	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
-	"github.com/libp2p/go-libp2p/p2p/security/noise"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multistream"
 )
@@ -48,26 +43,33 @@ type Stranger struct {
 	Handlers map[protocol.ID]Handler
 
 	key       crypto.PrivKey
-	transport *tcp.TcpTransport
+	how       Speech
+	dial      dialer
+	transport transport.Transport
 }
 
 // New makes a stranger with a new key, which dials from an address of this process's.
-func New(source netip.Addr) (*Stranger, error) {
+func New(source netip.Addr, how Speech) (*Stranger, error) {
 	key, err := anyKey()
 	if err != nil {
 		return nil, err
 	}
-	return As(key, source)
+	return with(key, how, source, Dialer(source).DialContext)
 }
 
-// As is New with the key of somebody who may be no stranger.
-func As(key crypto.PrivKey, source netip.Addr) (*Stranger, error) {
-	s, err := with(key, Dialer(source).DialContext)
+// Again makes a stranger with another new key, which dials from where this one does and
+// as it does.
+func (s *Stranger) Again() (*Stranger, error) {
+	key, err := anyKey()
 	if err != nil {
 		return nil, err
 	}
-	s.Source = source
-	return s, nil
+	return s.As(key)
+}
+
+// As is Again with the key of somebody who may be no stranger.
+func (s *Stranger) As(key crypto.PrivKey) (*Stranger, error) {
+	return with(key, s.how, s.Source, s.dial)
 }
 
 func anyKey() (crypto.PrivKey, error) {
@@ -75,55 +77,40 @@ func anyKey() (crypto.PrivKey, error) {
 	return key, err
 }
 
-// Through makes a stranger with a new key that connects by a function. It dials
-// addresses of IPv4, and must not listen.
+// Through makes a stranger with a new key that connects by a function, and speaks Noise.
+// It dials addresses of IPv4, and must not listen.
 func Through(dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*Stranger, error) {
 	key, err := anyKey()
 	if err != nil {
 		return nil, err
 	}
-	return with(key, dial)
+	return with(key, Noise, netip.Addr{}, dial)
 }
 
-func with(key crypto.PrivKey, dial dialer) (*Stranger, error) {
+func with(key crypto.PrivKey, how Speech, source netip.Addr, dial dialer) (*Stranger, error) {
 	id, err := peer.IDFromPrivateKey(key)
 	if err != nil {
 		return nil, err
 	}
-	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: yamux.DefaultTransport}}
-	security, err := noise.New(noise.ID, key, muxers)
-	if err != nil {
-		return nil, err
+	s := &Stranger{
+		ID: id, Source: source, Handlers: map[protocol.ID]Handler{}, Face: Face{Agent: "stranger"},
+		key: key, how: how, dial: dial,
 	}
-	up, err := upgrader.New([]sec.SecureTransport{security}, muxers, nil, nil, nil)
-	if err != nil {
-		return nil, err
-	}
-	s := &Stranger{ID: id, Handlers: map[protocol.ID]Handler{}, key: key, Face: Face{Agent: "stranger"}}
-	s.transport, err = tcp.NewTCPTransport(up, nil, nil, tcp.DisableReuseport(),
-		tcp.WithDialerForAddr(func(ma.Multiaddr) (tcp.ContextDialer, error) { return dial, nil }))
-	if err != nil {
+	if s.transport, err = overTCP(key, how, dial); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// dialer is a function that connects.
-type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
-
-func (d dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	return d(ctx, network, addr)
-}
-
-// Crowd makes n strangers, whose addresses are dealt in turn.
-func Crowd(n int, sources []netip.Addr) ([]*Stranger, error) {
-	if len(sources) == 0 {
-		return nil, errors.New("a crowd needs an address")
+// Crowd makes n strangers, whose addresses and speeches are dealt in turn.
+func Crowd(n int, sources []netip.Addr, speeches ...Speech) ([]*Stranger, error) {
+	if len(sources) == 0 || len(speeches) == 0 {
+		return nil, errors.New("a crowd needs an address and a speech")
 	}
 	crowd := make([]*Stranger, n)
 	for i := range crowd {
 		var err error
-		if crowd[i], err = New(sources[i%len(sources)]); err != nil {
+		if crowd[i], err = New(sources[i%len(sources)], speeches[i%len(speeches)]); err != nil {
 			return nil, err
 		}
 	}
