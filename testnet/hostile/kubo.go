@@ -193,9 +193,15 @@ func (k *kubo) identify(ctx context.Context) error {
 	if k.info.ID, err = peer.Decode(id); err != nil {
 		return err
 	}
-	at, err := ma.NewMultiaddr(fmt.Sprintf("/ip4/%s/tcp/%d", k.s.rig.Place(k.place).V4, kuboPort))
-	k.info.Addrs = []ma.Multiaddr{at}
-	return err
+	at := k.s.rig.Place(k.place).V4
+	for _, text := range []string{fmt.Sprintf("/ip4/%s/tcp/%d", at, kuboPort), fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", at, kuboPort)} {
+		addr, err := ma.NewMultiaddr(text)
+		if err != nil {
+			return err
+		}
+		k.info.Addrs = append(k.info.Addrs, addr)
+	}
+	return nil
 }
 
 func (k *kubo) connect(ctx context.Context, to *kubo) error {

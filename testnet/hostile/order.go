@@ -29,6 +29,7 @@ type Order struct {
 	Identities int
 	Scale      rig.Scale
 	Router     netip.Addr
+	QUIC       bool // strangers speak QUIC in place of TCP
 }
 
 // News is what a process of attackers tells, a line of JSON each.
@@ -76,12 +77,20 @@ func (o Order) contained() error {
 	return nil
 }
 
+// speeches are what strangers speak, in turn.
+func (o Order) speeches() []stranger.Speech {
+	if o.QUIC {
+		return []stranger.Speech{stranger.QUIC}
+	}
+	return []stranger.Speech{stranger.Noise, stranger.TLS}
+}
+
 func (o Order) carryOut(ctx context.Context, out io.Writer) error {
 	chosen, err := attack.Named([]string{o.Attack})
 	if err != nil {
 		return err
 	}
-	crowd, err := stranger.Crowd(o.Identities, o.Scale.Sources(o.Identities), stranger.Noise, stranger.TLS)
+	crowd, err := stranger.Crowd(o.Identities, o.Scale.Sources(o.Identities), o.speeches()...)
 	if err != nil {
 		return err
 	}
@@ -110,9 +119,27 @@ func (o Order) carryOut(ctx context.Context, out io.Writer) error {
 			}
 			return told.Encode(last)
 		case <-ctx.Done():
-			// Connections end with the process: no attack is waited for.
-			return told.Encode(News{Counts: a.Counts()})
+			err := told.Encode(News{Counts: a.Counts()})
+			o.part(ended)
+			return err
 		}
+	}
+}
+
+// parting is for how long strangers may close their connections.
+const parting = 5 * time.Second
+
+// part waits until an attack has ended, if its connections do not end with the process as
+// those over TCP do: the victim would hold those over QUIC until it notices.
+func (o Order) part(ended <-chan error) {
+	if !o.QUIC {
+		return
+	}
+	late := time.NewTimer(parting)
+	defer late.Stop()
+	select {
+	case <-ended: //nolint:errcheck // an attack that was stopped has nothing more to say
+	case <-late.C:
 	}
 }
 

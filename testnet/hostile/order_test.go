@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func exit(err error) {
 // victim is a peer of libp2p's own, on loopback.
 func victim(t *testing.T) host.Host {
 	t.Helper()
-	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.ForceReachabilityPublic())
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"), libp2p.ForceReachabilityPublic())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +65,15 @@ func idle(h host.Host) Order {
 
 // A process of attackers says when it stands and what it did, and ends with its input.
 func TestAssault(t *testing.T) {
-	h := victim(t)
-	a, err := begin([]string{os.Args[0], AttackCommand}, idle(h))
+	o := idle(victim(t))
+	for _, o.QUIC = range []bool{false, true} {
+		assaultOf(t, o)
+	}
+}
+
+func assaultOf(t *testing.T, o Order) {
+	t.Helper()
+	a, err := begin([]string{os.Args[0], AttackCommand}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +87,33 @@ func TestAssault(t *testing.T) {
 	}
 	if counts, failed := a.report(); failed != "" || counts["connections refused"] < 3 {
 		t.Errorf("%v, %q", counts, failed)
+	}
+}
+
+// What is made of TCP itself is left out where strangers speak QUIC, and what Kubo does not
+// speak where that is attacked; whoever asks for it is refused.
+func TestChosen(t *testing.T) {
+	all := len(attack.All())
+	for _, c := range []struct {
+		o    Options
+		want int // 0 is a refusal
+	}{
+		{Options{}, all},
+		{Options{QUIC: true}, all - 1},
+		{Options{Attacks: []string{"stalled-handshakes"}}, 1},
+		{Options{Attacks: []string{"garbage", "stalled-handshakes"}, QUIC: true}, 0},
+		{Options{Attacks: []string{"garbage"}, QUIC: true}, 1},
+		{Options{Attacks: []string{"garbage"}, Kubo: "ipfs"}, 0},
+		{Options{Attacks: []string{"ping-flood"}, Kubo: "ipfs", QUIC: true}, 1},
+	} {
+		got, err := c.o.chosen()
+		if len(got) != c.want || (err == nil) != (c.want > 0) {
+			t.Errorf("%+v: %d attacks, %v, want %d", c.o, len(got), err, c.want)
+		}
+	}
+	common, err := Options{Kubo: "ipfs"}.chosen()
+	if err != nil || len(common) == 0 || slices.ContainsFunc(common, func(a attack.Attack) bool { return !a.Common }) {
+		t.Errorf("Kubo meets %v, %v", common, err)
 	}
 }
 

@@ -66,7 +66,11 @@ func (r Report) Table(out io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nFrom: identities and addresses. Three figures: before, during, and %s after. -: not done within %s.\n\n", r.Bars.Settle, patience)
+	speech := "TCP"
+	if r.QUIC {
+		speech = "QUIC"
+	}
+	fmt.Fprintf(out, "\nFrom: identities and addresses, over %s. Three figures: before, during, and %s after. -: not done within %s.\n\n", speech, r.Bars.Settle, patience)
 	for _, one := range r.Results {
 		fmt.Fprintln(out, verdict(one))
 		fmt.Fprintf(out, "    %s\n", counts(one))

@@ -28,6 +28,7 @@ type Options struct {
 	// Identities and Addresses are the attackers', 0 for what each attack begins with.
 	Identities, Addresses int
 	V6                    bool      // a quarter of the identities come from IPv6
+	QUIC                  bool      // strangers speak QUIC in place of TCP
 	Tell                  io.Writer // is told what is being done; nil for nobody
 }
 
@@ -44,6 +45,7 @@ func DefaultOptions() Options {
 type Report struct {
 	Rig     string   `json:"rig"` // how the machine is shared
 	Version string   `json:"version"`
+	QUIC    bool     `json:"quic"` // what strangers speak in place of TCP
 	Bars    Bars     `json:"bars"`
 	Results []Result `json:"results"`
 }
@@ -62,7 +64,7 @@ func (r Report) Missed() bool {
 // it has made, also when ctx ends. The report has the attacks that were carried out,
 // also beside an error. It wraps rig.ErrUnavailable where no rig can be made.
 func Run(ctx context.Context, o Options) (report Report, err error) {
-	report.Bars, report.Results = o.Bars, []Result{}
+	report.QUIC, report.Bars, report.Results = o.QUIC, o.Bars, []Result{}
 	chosen, err := o.chosen()
 	if err != nil {
 		return report, err
@@ -98,21 +100,34 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	return report, nil
 }
 
-// chosen returns the attacks to make.
+// chosen returns the attacks to make: those that are named, or all that can be made.
 func (o Options) chosen() ([]attack.Attack, error) {
-	if o.Kubo == "" {
-		return attack.Named(o.Attacks)
-	}
-	if len(o.Attacks) == 0 {
-		return attack.Common(), nil
-	}
 	named, err := attack.Named(o.Attacks)
+	if err != nil {
+		return nil, err
+	}
+	var can []attack.Attack
 	for _, a := range named {
-		if !a.Common {
-			return nil, fmt.Errorf("%s is on what Kubo does not speak, or needs more of the victim", a.Name)
+		why := o.cannot(a)
+		if why != "" && len(o.Attacks) > 0 {
+			return nil, fmt.Errorf("%s %s", a.Name, why)
+		}
+		if why == "" {
+			can = append(can, a)
 		}
 	}
-	return named, err
+	return can, nil
+}
+
+// cannot returns why an attack cannot be made; it is empty if it can.
+func (o Options) cannot(a attack.Attack) string {
+	switch {
+	case o.Kubo != "" && !a.Common:
+		return "is on what Kubo does not speak, or needs more of the victim"
+	case o.QUIC && a.TCP:
+		return "is made of TCP itself, which is not QUIC"
+	}
+	return ""
 }
 
 // stage returns where an attack is made.
@@ -152,6 +167,7 @@ func (o Options) order(a attack.Attack, t attack.Target, r *rig.Rig) Order {
 	order := Order{
 		Attack: a.Name, Target: t, Identities: a.Identities, Router: r.Place(rig.Attackers).V4,
 		Scale: rig.Scale{Addresses: a.Addresses, PerPrefix: perPrefix, V6: o.V6},
+		QUIC:  o.QUIC,
 	}
 	if a.PerPrefix > 0 {
 		order.Scale.PerPrefix = a.PerPrefix

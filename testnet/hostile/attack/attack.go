@@ -20,6 +20,7 @@ type Attack struct {
 	PerPrefix             int // how many of the addresses share a /24; 0 is 64
 	Needs                 Needs
 	Common                bool // it is on what every peer of libp2p speaks, or every one of the DHT
+	TCP                   bool // it is made below libp2p, of TCP itself
 	// Run attacks until ctx ends. An error means that the attack itself could not be
 	// made, not that it was warded off; it calls Arena.Stand when all that it can get is
 	// in place.
@@ -61,11 +62,6 @@ type Turned struct {
 // All returns the attacks in the order in which they are run.
 func All() []Attack {
 	return slices.Concat(frames(), connections(), places(), records(), providers(), promises(), services(), noise(), turned())
-}
-
-// Common returns the attacks that can be made on another program than DeCube's.
-func Common() []Attack {
-	return slices.DeleteFunc(All(), func(a Attack) bool { return !a.Common })
 }
 
 // Named returns the attacks of the given names, in the order of All, and all for none.

@@ -25,7 +25,7 @@ func connections() []Attack {
 		},
 		{
 			Name: "stalled-handshakes", About: "600 TCP connections whose handshake stops after its first line",
-			Identities: 600, Addresses: 80, Common: true, Run: stalledHandshakes,
+			Identities: 600, Addresses: 80, Common: true, TCP: true, Run: stalledHandshakes,
 		},
 	}
 }
@@ -63,7 +63,7 @@ func stalledHandshakes(ctx context.Context, a *Arena) error {
 
 // stall holds one connection until it is closed, and reports whether there was one.
 func (a *Arena) stall(ctx context.Context, s *stranger.Stranger) bool {
-	addr := stranger.Pick(a.Victim.Addrs, s.Source)
+	addr := stranger.Pick(a.Victim.Addrs, s.Source, stranger.Noise)
 	if addr == nil {
 		return false
 	}

@@ -28,7 +28,7 @@ const home = "home"
 // serves a snapshot of four blocks, and answers statesync with nothing.
 func peerOf(t *testing.T) host.Host {
 	t.Helper()
-	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.ForceReachabilityPublic(),
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"), libp2p.ForceReachabilityPublic(),
 		libp2p.EnableRelayService(), libp2p.EnableNATService(), libp2p.DisableMetrics())
 	if err != nil {
 		t.Fatal(err)
@@ -83,39 +83,56 @@ func TestEveryAttackAttacksAndEnds(t *testing.T) {
 	for i, a := range All() {
 		t.Run(a.Name, func(t *testing.T) {
 			t.Parallel()
-			if a.Needs.Names && os.Geteuid() != 0 {
-				t.Skip("port 53 takes root")
-			}
-			own := netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + i)})
-			all, err := stranger.Crowd(min(a.Identities, 3), []netip.Addr{own}, stranger.Noise, stranger.TLS)
-			if err != nil {
-				t.Fatal(err)
-			}
-			arena := NewArena(target, all, own)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			ended := make(chan error, 1)
-			go func() { ended <- a.Run(ctx, arena) }()
-			late := time.NewTimer(30 * time.Second)
-			defer late.Stop()
-			for look := time.NewTicker(10 * time.Millisecond); len(arena.Counts()) == 0; {
-				select {
-				case <-look.C:
-				case err := <-ended:
-					t.Fatalf("it ended by itself: %v", err)
-				case <-late.C:
-					t.Fatal("nothing was done")
-				}
-			}
-			cancel()
-			select {
-			case err := <-ended:
-				if err != nil {
-					t.Error(err)
-				}
-			case <-late.C:
-				t.Error("it goes on after its end")
-			}
+			attacks(t, a, target, netip.AddrFrom4([4]byte{127, 0, 1, byte(1 + i)}), stranger.Noise, stranger.TLS)
 		})
+		if !a.TCP {
+			t.Run(a.Name+"-quic", func(t *testing.T) {
+				t.Parallel()
+				attacks(t, a, target, netip.AddrFrom4([4]byte{127, 0, 2, byte(1 + i)}), stranger.QUIC)
+			})
+		}
+	}
+}
+
+// didMore reports whether more was done than to be refused.
+func didMore(counts map[string]int64) bool {
+	delete(counts, "connections refused")
+	return len(counts) > 0
+}
+
+// attacks makes an attack until it has done something.
+func attacks(t *testing.T, a Attack, target Target, own netip.Addr, speeches ...stranger.Speech) {
+	t.Helper()
+	if a.Needs.Names && os.Geteuid() != 0 {
+		t.Skip("port 53 takes root")
+	}
+	all, err := stranger.Crowd(min(a.Identities, 3), []netip.Addr{own}, speeches...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	arena := NewArena(target, all, own)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx, arena) }()
+	late := time.NewTimer(30 * time.Second)
+	defer late.Stop()
+	for look := time.NewTicker(10 * time.Millisecond); !didMore(arena.Counts()); {
+		select {
+		case <-look.C:
+		case err := <-ended:
+			t.Fatalf("it ended by itself: %v", err)
+		case <-late.C:
+			t.Fatal("nothing was done")
+		}
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-late.C:
+		t.Error("it goes on after its end")
 	}
 }

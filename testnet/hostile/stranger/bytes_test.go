@@ -30,7 +30,7 @@ func body(t *testing.T, frame []byte) []byte {
 
 func someone(t *testing.T, how stranger.Speech) *stranger.Stranger {
 	t.Helper()
-	s, err := stranger.New(netip.MustParseAddr("127.0.0.1"), how)
+	s, err := stranger.New(netip.MustParseAddr("127.0.0.7"), how)
 	if err != nil {
 		t.Fatal(err)
 	}

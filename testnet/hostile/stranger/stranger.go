@@ -17,11 +17,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/transport"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/multiformats/go-multistream"
 )
 
 // Handler answers a stream that the other side has opened and negotiated. The stream
-// is reset when it returns, which it must once ctx ends.
+// is reset when it returns, which it must once ctx ends; what the other side has not
+// received by then is lost over QUIC.
 type Handler func(ctx context.Context, c *Conn, s Stream)
 
 // Stream is a stream of a multiplexed connection, negotiated or not.
@@ -43,8 +45,7 @@ type Stranger struct {
 	Handlers map[protocol.ID]Handler
 
 	key       crypto.PrivKey
-	how       Speech
-	dial      dialer
+	way       way
 	transport transport.Transport
 }
 
@@ -54,11 +55,17 @@ func New(source netip.Addr, how Speech) (*Stranger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return with(key, how, source, Dialer(source).DialContext)
+	w := way{how: how, dial: Dialer(source).DialContext}
+	if how == QUIC {
+		if w.sockets, err = socketsAt(source); err != nil {
+			return nil, err
+		}
+	}
+	return with(key, source, w)
 }
 
 // Again makes a stranger with another new key, which dials from where this one does and
-// as it does.
+// as it does, and over QUIC from the same port.
 func (s *Stranger) Again() (*Stranger, error) {
 	key, err := anyKey()
 	if err != nil {
@@ -69,7 +76,7 @@ func (s *Stranger) Again() (*Stranger, error) {
 
 // As is Again with the key of somebody who may be no stranger.
 func (s *Stranger) As(key crypto.PrivKey) (*Stranger, error) {
-	return with(key, s.how, s.Source, s.dial)
+	return with(key, s.Source, s.way)
 }
 
 func anyKey() (crypto.PrivKey, error) {
@@ -84,19 +91,19 @@ func Through(dial func(ctx context.Context, network, addr string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	return with(key, Noise, netip.Addr{}, dial)
+	return with(key, netip.Addr{}, way{how: Noise, dial: dial})
 }
 
-func with(key crypto.PrivKey, how Speech, source netip.Addr, dial dialer) (*Stranger, error) {
+func with(key crypto.PrivKey, source netip.Addr, w way) (*Stranger, error) {
 	id, err := peer.IDFromPrivateKey(key)
 	if err != nil {
 		return nil, err
 	}
 	s := &Stranger{
 		ID: id, Source: source, Handlers: map[protocol.ID]Handler{}, Face: Face{Agent: "stranger"},
-		key: key, how: how, dial: dial,
+		key: key, way: w,
 	}
-	if s.transport, err = overTCP(key, how, dial); err != nil {
+	if s.transport, err = w.transport(key); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -142,9 +149,9 @@ type Conn struct {
 }
 
 // Dial connects to a peer at the first of its addresses that is of the family of the
-// stranger's own. The caller closes the connection.
+// stranger's own and takes what it speaks. The caller closes the connection.
 func (s *Stranger) Dial(ctx context.Context, to peer.AddrInfo) (*Conn, error) {
-	addr := Pick(to.Addrs, s.Source)
+	addr := Pick(to.Addrs, s.Source, s.way.how)
 	if addr == nil {
 		return nil, fmt.Errorf("%s has no address that %s can dial", to.ID, s.Source)
 	}
@@ -157,32 +164,14 @@ func (s *Stranger) Dial(ctx context.Context, to peer.AddrInfo) (*Conn, error) {
 	return s.adopt(c), nil
 }
 
-// Pick returns the first TCP address of the family of source, or nil.
-func Pick(addrs []ma.Multiaddr, source netip.Addr) ma.Multiaddr {
-	family := ma.P_IP4
-	if source.Is6() {
-		family = ma.P_IP6
-	}
-	for _, a := range addrs {
-		parts := a.Protocols()
-		if len(parts) == 2 && parts[0].Code == family && parts[1].Code == ma.P_TCP {
-			return a
-		}
-	}
-	return nil
-}
-
 // Listen accepts connections on a free port of the stranger's address until ctx ends,
 // and returns the address with the port.
 func (s *Stranger) Listen(ctx context.Context) (ma.Multiaddr, error) {
-	family := "ip4"
-	if s.Source.Is6() {
-		family = "ip6"
-	}
-	at, err := ma.NewMultiaddr(fmt.Sprintf("/%s/%s/tcp/0", family, s.Source))
+	at, err := manet.FromIP(s.Source.AsSlice())
 	if err != nil {
 		return nil, err
 	}
+	at = at.Encapsulate(s.way.how.port())
 	l, err := s.transport.Listen(at)
 	if err != nil {
 		return nil, err

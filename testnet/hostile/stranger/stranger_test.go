@@ -27,19 +27,25 @@ func echo(s io.ReadWriteCloser) {
 	_ = s.Close()
 }
 
+// answer is a stranger's echo. A stream that is reset before all was received loses it.
+func answer(ctx context.Context, _ *stranger.Conn, s stranger.Stream) {
+	echo(s)
+	<-ctx.Done()
+}
+
 // speeches are all of them, and what a peer of libp2p's own says that each is.
-var speeches = map[string]stranger.Speech{"/noise": stranger.Noise, "/tls/1.0.0": stranger.TLS}
+var speeches = map[string]stranger.Speech{"tcp/noise": stranger.Noise, "tcp/tls/1.0.0": stranger.TLS, "quic-v1": stranger.QUIC}
 
 // spoken returns the name in speeches of what a peer's connection is made of.
 func spoken(c network.Conn) string {
-	return string(c.ConnState().Security)
+	return c.ConnState().Transport + string(c.ConnState().Security)
 }
 
 // each runs a test with every speech.
 func each(t *testing.T, test func(t *testing.T, name string, how stranger.Speech)) {
 	t.Helper()
 	for name, how := range speeches {
-		t.Run(strings.ReplaceAll(name[1:], "/", "-"), func(t *testing.T) { test(t, name, how) })
+		t.Run(strings.ReplaceAll(name, "/", "-"), func(t *testing.T) { test(t, name, how) })
 	}
 }
 
@@ -48,7 +54,7 @@ func TestRealPeer(t *testing.T) { each(t, realPeer) }
 
 func realPeer(t *testing.T, name string, how stranger.Speech) {
 	t.Helper()
-	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.ForceReachabilityPublic())
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"), libp2p.ForceReachabilityPublic())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +62,7 @@ func realPeer(t *testing.T, name string, how stranger.Speech) {
 	h.SetStreamHandler(echoID, func(s network.Stream) { echo(s) })
 	s := someone(t, how)
 	s.Face.Protocols = []protocol.ID{echoID}
-	s.Handlers[echoID] = func(_ context.Context, _ *stranger.Conn, stream stranger.Stream) { echo(stream) }
+	s.Handlers[echoID] = answer
 
 	c, err := s.Dial(t.Context(), peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()})
 	if err != nil {
@@ -157,7 +163,7 @@ func TestListen(t *testing.T) { each(t, listen) }
 func listen(t *testing.T, _ string, how stranger.Speech) {
 	t.Helper()
 	server, client := someone(t, how), someone(t, how)
-	server.Handlers[echoID] = func(_ context.Context, _ *stranger.Conn, stream stranger.Stream) { echo(stream) }
+	server.Handlers[echoID] = answer
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	at, err := server.Listen(ctx)
@@ -225,13 +231,26 @@ func TestPick(t *testing.T) {
 	addrs := []ma.Multiaddr{
 		ma.StringCast("/ip4/127.0.0.1/udp/1/quic-v1"), ma.StringCast("/ip6/::1/tcp/2"),
 		ma.StringCast("/ip4/127.0.0.1/tcp/3"), ma.StringCast("/ip4/127.0.0.1/tcp/4"),
+		ma.StringCast("/ip6/::1/udp/5/quic-v1/webtransport"), ma.StringCast("/ip6/::1/udp/6/quic-v1"),
 	}
-	for source, want := range map[string]string{"127.0.0.1": "/ip4/127.0.0.1/tcp/3", "::1": "/ip6/::1/tcp/2"} {
-		if got := stranger.Pick(addrs, netip.MustParseAddr(source)); got == nil || got.String() != want {
-			t.Errorf("from %s: %v, want %s", source, got, want)
+	for _, c := range []struct {
+		source string
+		how    stranger.Speech
+		want   string
+	}{
+		{"127.0.0.1", stranger.Noise, "/ip4/127.0.0.1/tcp/3"},
+		{"::1", stranger.TLS, "/ip6/::1/tcp/2"},
+		{"127.0.0.1", stranger.QUIC, "/ip4/127.0.0.1/udp/1/quic-v1"},
+		{"::1", stranger.QUIC, "/ip6/::1/udp/6/quic-v1"},
+	} {
+		if got := stranger.Pick(addrs, netip.MustParseAddr(c.source), c.how); got == nil || got.String() != c.want {
+			t.Errorf("from %s: %v, want %s", c.source, got, c.want)
 		}
 	}
-	if got := stranger.Pick(addrs[:1], netip.MustParseAddr("127.0.0.1")); got != nil {
+	if got := stranger.Pick(addrs[:1], netip.MustParseAddr("127.0.0.1"), stranger.TLS); got != nil {
 		t.Errorf("%v is no address of TCP", got)
+	}
+	if got := stranger.Pick(addrs[1:5], netip.MustParseAddr("127.0.0.1"), stranger.QUIC); got != nil {
+		t.Errorf("%v is no address of QUIC", got)
 	}
 }

@@ -123,6 +123,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	flags.IntVar(&s.Identities, "identities", 0, "identities of the attackers; 0 is what each attack needs")
 	flags.IntVar(&s.Addresses, "addresses", 0, fmt.Sprintf("addresses of the attackers, at most %d; 0 is what each attack needs", rig.MaxAddresses))
 	flags.BoolVar(&s.V6, "v6", false, "have a quarter of the identities come from a /32 of IPv6, each from a /48 of its own")
+	flags.BoolVar(&s.QUIC, "quic", false, "have strangers speak QUIC in place of TCP")
 	many := flags.Bool("many", false, fmt.Sprintf("judge as of a crowd from hundreds of networks (default with more than %d -identities)", hostile.Few))
 	flags.Func("size", "bytes of what is fetched (default 64MiB)", sizeOf(&s.Size))
 	flags.Func("memory", "bytes of memory that the victim has (default 2GiB)", sizeOf(&s.Memory))

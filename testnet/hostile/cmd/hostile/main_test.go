@@ -14,9 +14,9 @@ import (
 
 func TestFlags(t *testing.T) {
 	var out bytes.Buffer
-	s, err := parse(strings.Fields("-bin b -attack garbage,log-flood -json -duration 3s -settle 1s -identities 64 -addresses 8 -v6 -size 2MiB -memory 1GiB"), &out)
+	s, err := parse(strings.Fields("-bin b -attack garbage,log-flood -json -duration 3s -settle 1s -identities 64 -addresses 8 -v6 -quic -size 2MiB -memory 1GiB"), &out)
 	if err != nil || s.Bin != "b" || !s.json || s.list || s.Duration != 3*time.Second || s.Bars.Settle != time.Second || s.Identities != 64 ||
-		s.Addresses != 8 || s.Bars.Lost != 0.5 || !s.V6 || s.Size != 2<<20 || s.Memory != 1<<30 || !slices.Equal(s.Attacks, []string{"garbage", "log-flood"}) {
+		s.Addresses != 8 || s.Bars.Lost != 0.5 || !s.V6 || !s.QUIC || s.Size != 2<<20 || s.Memory != 1<<30 || !slices.Equal(s.Attacks, []string{"garbage", "log-flood"}) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if s, err := parse(strings.Fields("-kubo /opt/ipfs"), &out); err != nil || s.Kubo != "/opt/ipfs" {
