@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -27,11 +28,65 @@ func connections() []Attack {
 			Name: "stalled-handshakes", About: "600 TCP connections whose handshake stops after its first line",
 			Identities: 600, Addresses: 80, Common: true, TCP: true, Run: stalledHandshakes,
 		},
+		{
+			Name: "finished-handshakes", About: "4 connections a peer that end when they are made, again and again, each second one of a new identity",
+			Identities: 64, Addresses: 8, Common: true, Run: finishedHandshakes,
+		},
 	}
 }
 
 func idleConnections(ctx context.Context, a *Arena) error {
 	return a.each(ctx, func(ctx context.Context, _ *stranger.Stranger, _ *stranger.Conn) error { return hold(ctx) })
+}
+
+// shaking is how many handshakes a stranger has under way at a time.
+const shaking = 4
+
+// finishedHandshakes has every stranger connect and go, again and again. The attack stands
+// when each has tried once.
+func finishedHandshakes(ctx context.Context, a *Arena) error {
+	var tried sync.WaitGroup
+	var all errgroup.Group
+	for _, s := range a.Crowd {
+		tried.Add(1)
+		first := sync.OnceFunc(tried.Done)
+		for range shaking {
+			all.Go(func() error {
+				defer first()
+				return a.shakeHands(ctx, s, first)
+			})
+		}
+	}
+	all.Go(func() error {
+		tried.Wait()
+		a.Stand()
+		return nil
+	})
+	return all.Wait()
+}
+
+// shakeHands makes one connection after the other and closes each at once. Another identity
+// makes every second one, so that nothing can be held against a peer's ID. Who is refused
+// waits a breath: to be refused without a pause would be another attack.
+func (a *Arena) shakeHands(ctx context.Context, s *stranger.Stranger, tried func()) error {
+	for n := 1; ctx.Err() == nil; n++ {
+		c, err := s.Dial(ctx, a.Victim)
+		tried()
+		switch {
+		case err == nil:
+			a.Count("connections", 1)
+			c.End()
+		case ctx.Err() == nil:
+			a.Count("connections refused", 1)
+			pause(ctx, breath)
+		}
+		if n%2 == 0 {
+			if s, err = s.Again(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // StalledHandshake is what a dialler sends before it falls silent: that it speaks
