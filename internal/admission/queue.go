@@ -412,3 +412,6 @@ func (l *list) remove(c *turn) {
 	}
 	c.before, c.after = nil, nil
 }
+
+// Contended reports whether more than one peer waits or is being sent something.
+func (q *Queue) Contended() bool { return q.active > 1 }

@@ -96,6 +96,21 @@ type Turner interface {
 	Turning(network.Conn) bool
 }
 
+// Asker is implemented by Peers who brake what comes from strangers: see [Brake].
+type Asker interface {
+	// Asking is told that a peer is asked for something until done is called, once.
+	Asking(peer.ID) (done func())
+}
+
+// Asking tells peers, who may be nil, that one of them is asked for something until done is
+// called, once.
+func Asking(p Peers, id peer.ID) (done func()) {
+	if a, ok := p.(Asker); ok {
+		return a.Asking(id)
+	}
+	return func() {}
+}
+
 // turning reports whether the writes of a connection take turns of their own.
 func (o *Options) turning(c network.Conn) bool {
 	t, ok := o.Peers.(Turner)

@@ -21,6 +21,7 @@ type Turns struct {
 	queue *admission.Queue
 	asked map[admission.Seat]chan<- struct{} // who waits is told so
 	again *time.Timer                        // looks for turns that come with time
+	looks time.Time                          // when it does, zero while it does not
 }
 
 // NewTurns returns turns with nobody waiting.
@@ -107,26 +108,43 @@ func (t *Turns) done(s admission.Seat) {
 	t.grant()
 }
 
+// contended reports whether more than one peer waits or has its turn.
+func (t *Turns) contended() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.queue.Contended()
+}
+
 // grant tells everybody whose turn it is.
 func (t *Turns) grant() {
 	for {
 		now := time.Now()
 		s, next := t.queue.Next(now)
-		switch {
-		case s != 0:
-			t.asked[s] <- struct{}{}
-			delete(t.asked, s)
-			continue
-		case next.IsZero():
-		case t.again == nil:
-			t.again = time.AfterFunc(next.Sub(now), func() {
-				t.mu.Lock()
-				defer t.mu.Unlock()
-				t.grant()
-			})
-		default:
-			t.again.Reset(next.Sub(now))
+		if s == 0 {
+			t.look(now, next)
+			return
 		}
-		return
+		t.asked[s] <- struct{}{}
+		delete(t.asked, s)
 	}
+}
+
+// look has turns looked for at an instant, if there is one. Where they are looked for before
+// then in any case, the timer is left as it is: it is set for a time that hardly ever comes,
+// turn after turn.
+func (t *Turns) look(now, at time.Time) {
+	switch {
+	case at.IsZero(), !t.looks.IsZero() && !t.looks.After(at):
+		return
+	case t.again == nil:
+		t.again = time.AfterFunc(at.Sub(now), func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.looks = time.Time{}
+			t.grant()
+		})
+	default:
+		t.again.Reset(at.Sub(now))
+	}
+	t.looks = at
 }

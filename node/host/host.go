@@ -40,6 +40,7 @@ import (
 	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/internal/limits"
 	"github.com/decube/decube/internal/limits/resources"
+	"github.com/decube/decube/internal/streams"
 )
 
 // Options is what New needs beside the settings. All but Identity may be left out.
@@ -74,7 +75,8 @@ type Host struct {
 	// Budget is what connections and protocols may hold.
 	Budget *limits.Budget
 
-	bounds     *bounds // of what passes; nil without any
+	bounds     *bounds        // of what passes; nil without any
+	brake      *streams.Brake // of what strangers send over TCP
 	guard      *guard
 	negotiator *negotiator
 	door       *door
@@ -197,6 +199,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.brake = muxer.brake
 	opts = append(opts, transportOptions(cfg.Transports, h.bounds, libp2p.Muxer(yamux.ID, muxer))...)
 	if cfg.Transports.QUIC {
 		opts = append(opts, libp2p.QUICReuse(h.quicManager(manager, o.Registerer)))

@@ -1,12 +1,14 @@
 package host
 
 import (
+	"errors"
 	"net"
 	"runtime"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	manet "github.com/multiformats/go-multiaddr/net"
 
@@ -30,11 +32,12 @@ const linger = 100 * time.Microsecond
 
 // turning is yamux over connections whose writes take turns: what is sent to peers over TCP
 // is shared by prefix, address and peer where it costs most, which is to encrypt it and to
-// hand it to the system.
+// hand it to the system. What strangers send is braked while this machine is busy.
 type turning struct {
 	*yamux.Transport
 
 	turns *streams.Turns
+	brake *streams.Brake
 	roles connmgr.ConnManager
 }
 
@@ -47,7 +50,11 @@ func newMuxer(roles connmgr.ConnManager) (turning, error) {
 	}
 	own := *yamux.DefaultTransport
 	own.MeasureRTTInterval = rttInterval
-	return turning{&own, turns, roles}, nil
+	brake, err := streams.NewBrake()
+	if err != nil {
+		return turning{}, err
+	}
+	return turning{&own, turns, brake, roles}, nil
 }
 
 // NewConn implements network.Multiplexer. What comes through a relay has no turns of its
@@ -56,12 +63,20 @@ func (m turning) NewConn(over net.Conn, server bool, scope network.PeerScope) (n
 	if at, err := manet.FromNetAddr(over.RemoteAddr()); err == nil && scope != nil {
 		origin, _ := streams.OriginOf(at)
 		p := scope.Peer()
-		over = m.turns.Conn(over, string(p), origin, func() admission.Class { return classOf(m.roles, p) })
+		class := func() admission.Class { return classOf(m.roles, p) }
+		over = m.brake.Conn(m.turns.Conn(over, string(p), origin, class), p, origin, class)
 	}
-	return m.Transport.NewConn(over, server, scope)
+	c, err := m.Transport.NewConn(over, server, scope)
+	if err != nil {
+		return nil, errors.Join(err, over.Close()) // its turns end with it
+	}
+	return c, nil
 }
 
 // Turning implements streams.Turner.
 func (h *Host) Turning(c network.Conn) bool {
 	return c.ConnState().Transport == "tcp" && !isRelayed(c.RemoteMultiaddr())
 }
+
+// Asking implements streams.Asker.
+func (h *Host) Asking(p peer.ID) (done func()) { return h.brake.Asking(p) }

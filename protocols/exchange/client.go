@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/decube/decube/block"
+	"github.com/decube/decube/internal/streams"
 	"github.com/decube/decube/internal/wire"
 )
 
@@ -28,10 +29,22 @@ type client struct {
 	memory  int // reserved, of which bitmap for what the peer holds
 	bitmap  int
 	stop    func() bool
+	done    func() // it is not asked any more
 }
 
 // open connects to a peer and opens a stream, which ctx resets.
 func (x *Exchange) open(ctx context.Context, info peer.AddrInfo, memory int) (*client, error) {
+	done := streams.Asking(x.peers, info.ID)
+	c, err := x.openStream(ctx, info, memory)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	c.done = done
+	return c, nil
+}
+
+func (x *Exchange) openStream(ctx context.Context, info peer.AddrInfo, memory int) (*client, error) {
 	dial, cancel := context.WithTimeout(ctx, x.cfg.Limits.DialTimeout)
 	defer cancel()
 	if err := x.host.Connect(dial, info); err != nil {
@@ -80,6 +93,7 @@ func (c *client) reserveBitmap(total int) error {
 // close ends the stream. Nothing more is read, so the server is told to stop.
 func (c *client) close() {
 	c.stop()
+	c.done()
 	_ = c.stream.Reset() // a stream that is gone already is what is wanted
 	c.stream.Scope().ReleaseMemory(c.memory)
 }

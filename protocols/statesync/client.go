@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/decube/decube/internal/streams"
 	"github.com/decube/decube/internal/wire"
 )
 
@@ -29,6 +30,7 @@ type client struct {
 	armed  bool // the deadline is that of the message being read
 	got    int  // bytes since it was set
 	stop   func() bool
+	done   func() // it is not asked any more
 }
 
 // slots counts the requests of a kind.
@@ -45,11 +47,14 @@ func (s *Sync) open(ctx context.Context, p peer.ID, r request) (*client, error) 
 	if err := slots.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
+	done := streams.Asking(s.o.Peers, p)
 	c, err := s.openStream(ctx, p, r)
 	if err != nil {
+		done()
 		slots.Release(1)
 		return nil, err
 	}
+	c.done = done
 	return c, nil
 }
 
@@ -87,6 +92,7 @@ func (c *client) ask(r request) error {
 // close ends the stream, read to its end or not.
 func (c *client) close() {
 	c.release()
+	c.done()
 	c.s.slots(c.kind).Release(1)
 }
 
