@@ -89,50 +89,54 @@ func (b *Brake) isAsked(p peer.ID) bool {
 // some time on. Deadlines are for what the other side sends, and not for waiting; the caller
 // closes what is returned in place of the connection, which wakes who waits.
 func (b *Brake) Conn(over net.Conn, p peer.ID, origin admission.Origin, class func() admission.Class) net.Conn {
-	return &braked{
-		Conn: over, brake: b, peer: p, class: class,
+	return &brakedConn{over, b.Hold(p, origin, class)}
+}
+
+// Hold returns what holds up one connection, which is to leave it.
+func (b *Brake) Hold(p peer.ID, origin admission.Origin, class func() admission.Class) *Hold {
+	return &Hold{
+		brake: b, peer: p, class: class,
 		seat: b.turns.join(admission.Holder{Peer: string(p), Origin: origin}),
 		told: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 }
 
-// braked is a connection whose reads wait. One goroutine reads.
-type braked struct {
-	net.Conn
-
+// Hold holds up one connection. Its methods are safe for concurrent use; of those who wait
+// one has a turn of all connections', and then the next.
+type Hold struct {
 	brake *Brake
 	peer  peer.ID
 	class func() admission.Class
 	seat  admission.Seat
 	told  chan struct{}
 
-	closing sync.Once
+	one     sync.Mutex // held by who waits
+	leaving sync.Once
 	gone    chan struct{}
 }
 
-// Read implements net.Conn.
-func (c *braked) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 && c.class() < admission.Member && !c.brake.isAsked(c.peer) {
-		c.brake.wait(ask{seat: c.seat, bytes: int64(max(n, leastRead)), told: c.told, gone: c.gone})
+// Wait returns when what was read, so many bytes, may go on, or when the connection has left.
+func (h *Hold) Wait(n int) {
+	if h.class() >= admission.Member || h.brake.isAsked(h.peer) {
+		return
 	}
-	return n, err
+	h.one.Lock()
+	defer h.one.Unlock()
+	h.brake.wait(ask{seat: h.seat, bytes: int64(max(n, leastRead)), told: h.told, gone: h.gone})
 }
 
-// Close implements net.Conn.
-func (c *braked) Close() error {
-	c.closing.Do(func() {
-		close(c.gone)
-		c.brake.turns.leave(c.seat)
+// Leave wakes who waits, and has nobody wait any more. Further calls do nothing.
+func (h *Hold) Leave() {
+	h.leaving.Do(func() {
+		close(h.gone)
+		h.brake.turns.leave(h.seat)
 	})
-	return c.Conn.Close()
 }
 
-// wait returns when what was read may go on. The turn is kept while it rests, so that nobody
-// else's begins.
+// wait has the turn kept while it rests, so that nobody else's begins.
 func (b *Brake) wait(a ask) {
 	if _, err := b.turns.wait(a); err != nil {
-		b.turns.leave(a.seat) // Close may have left it before it was asked for
+		b.turns.leave(a.seat) // Leave may have left it before it was asked for
 		return
 	}
 	defer b.turns.done(a.seat)
@@ -142,6 +146,28 @@ func (b *Brake) wait(a ask) {
 	began := time.Now()
 	b.yield()
 	time.Sleep(rest(time.Since(began)))
+}
+
+// brakedConn is a connection whose reads wait.
+type brakedConn struct {
+	net.Conn
+
+	hold *Hold
+}
+
+// Read implements net.Conn.
+func (c *brakedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.hold.Wait(n)
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *brakedConn) Close() error {
+	c.hold.Leave()
+	return c.Conn.Close()
 }
 
 // rest returns how long what strangers send rests, of how long it took until all others had

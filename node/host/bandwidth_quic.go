@@ -1,21 +1,14 @@
 package host
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 
-	libp2pconnmgr "github.com/libp2p/go-libp2p/core/connmgr"
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/pnet"
 	"github.com/libp2p/go-libp2p/core/transport"
-	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
-	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/decube/decube/internal/bandwidth"
 )
@@ -84,55 +77,15 @@ func (r *remotes) forget(at net.Addr, one *remote) {
 	}
 }
 
-// boundedQUIC returns the constructor of libp2p's transport over QUIC that tells whose packets
-// are whose.
-func boundedQUIC(b bounds) func(crypto.PrivKey, *quicreuse.ConnManager, pnet.PSK, libp2pconnmgr.ConnectionGater, network.ResourceManager) (transport.Transport, error) {
-	return func(key crypto.PrivKey, sockets *quicreuse.ConnManager, psk pnet.PSK, gater libp2pconnmgr.ConnectionGater, resources network.ResourceManager) (transport.Transport, error) {
-		t, err := quic.NewTransport(key, sockets, psk, gater, resources)
-		if err != nil {
-			return nil, err
-		}
-		return &quicTransport{t, b}, nil
-	}
-}
-
-// quicTransport notes the connections of libp2p's.
-type quicTransport struct {
-	transport.Transport
-
-	bounds bounds
-}
-
-// ListenOrder says that it listens before what shares its sockets, as libp2p's does.
-func (t *quicTransport) ListenOrder() int { return quic.ListenOrder }
-
-// Dial implements transport.Transport.
-func (t *quicTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
-	c, err := t.Transport.Dial(ctx, a, p)
-	if err != nil {
-		return nil, err
-	}
-	return t.note(c), nil
-}
-
-// Listen implements transport.Transport.
-func (t *quicTransport) Listen(a ma.Multiaddr) (transport.Listener, error) {
-	l, err := t.Transport.Listen(a)
-	if err != nil {
-		return nil, err
-	}
-	return &quicListener{l, t}, nil
-}
-
-// note has the packets of a connection belong to its peer.
-func (t *quicTransport) note(c transport.CapableConn) transport.CapableConn {
+// note has the packets of a connection over QUIC belong to its peer.
+func (b bounds) note(c transport.CapableConn) transport.CapableConn {
 	at, _, err := quicreuse.FromQuicMultiaddr(c.RemoteMultiaddr())
 	if err != nil {
 		return c // it stays among the newcomers
 	}
-	noted := &quicConn{CapableConn: c, bounds: t.bounds, at: at}
-	noted.remote = t.bounds.remotes.begin(at, t.bounds.Valve)
-	t.bounds.belongs(noted.remote.valve, c.RemotePeer())
+	noted := &quicConn{CapableConn: c, bounds: b, at: at}
+	noted.remote = b.remotes.begin(at, b.Valve)
+	b.belongs(noted.remote.valve, c.RemotePeer())
 	return noted
 }
 
@@ -160,22 +113,6 @@ func (c *quicConn) close(how func() error) error {
 	err := how()
 	c.bounds.remotes.forget(c.at, c.remote)
 	return err
-}
-
-// quicListener notes the connections of libp2p's.
-type quicListener struct {
-	transport.Listener
-
-	of *quicTransport
-}
-
-// Accept implements transport.Listener.
-func (l *quicListener) Accept() (transport.CapableConn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return l.of.note(c), nil
 }
 
 // addrPort returns an address of UDP as a key.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -138,6 +139,7 @@ func (h *Host) Holders(most int) []Holder {
 type door struct {
 	host host.Host
 	most int // inbound connections
+	full *atomic.Bool
 	log  *slog.Logger
 
 	came chan struct{} // one is enough
@@ -148,10 +150,11 @@ type door struct {
 	closing map[network.Conn]bool
 }
 
-// watchDoor keeps the inbound connections of h below so many, until close is called.
-func watchDoor(h host.Host, most int, log *slog.Logger) *door {
+// watchDoor keeps the inbound connections of h below so many, until close is called, and says
+// whether there are so many.
+func watchDoor(h host.Host, most int, full *atomic.Bool, log *slog.Logger) *door {
 	d := &door{
-		host: h, most: most, log: log, came: make(chan struct{}, 1), stop: make(chan struct{}), closing: map[network.Conn]bool{},
+		host: h, most: most, full: full, log: log, came: make(chan struct{}, 1), stop: make(chan struct{}), closing: map[network.Conn]bool{},
 	}
 	h.Network().Notify(d)
 	d.done.Go(d.run)
@@ -191,6 +194,7 @@ func (d *door) closeOne() bool {
 			guests = append(guests, guestOf(c))
 		}
 	}
+	d.full.Store(inbound >= d.most)
 	if inbound <= d.most {
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -214,7 +215,7 @@ func TestSlowClosingHoldsUpNobody(t *testing.T) {
 	n := &slowNetwork{
 		Network: h.Network(), conns: map[network.Conn]*slowConn{}, closing: make(chan network.Conn, came), release: make(chan struct{}),
 	}
-	d := watchDoor(&slowHost{h, n}, most, slog.New(slog.DiscardHandler))
+	d := watchDoor(&slowHost{h, n}, most, new(atomic.Bool), slog.New(slog.DiscardHandler))
 	for range came {
 		if err := listening(t).Connect(ctx, peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()}); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -37,6 +38,8 @@ type guard struct {
 	shunned    *shunned[peer.ID]              // of those who have no role
 	unruly     *shunned[peer.ID]              // of those who have one
 	handshakes *pending[string, netip.Prefix] // inbound connections that are not secured, by address and port
+	arrivals   arrivals
+	full       atomic.Bool // newcomers displace others
 }
 
 var _ connmgr.ConnectionGater = (*guard)(nil)
@@ -48,6 +51,7 @@ func newGuard(scope Scope, b *limits.Budget) *guard {
 		shunned:    newShunned[peer.ID](refusalsMost, shunFor),
 		unruly:     newShunned[peer.ID](roleRefusalsMost, shunRoleFor),
 		handshakes: newPending[string, netip.Prefix](5*b.Conns/8, handshakesPerAddress, handshakeTimeout),
+		arrivals:   newArrivals(),
 	}
 }
 
@@ -61,14 +65,28 @@ func (g *guard) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
 
 func (g *guard) banned(p peer.ID, ip netip.Addr) bool { return g.bans.banned(p, ip) }
 
+// arrives reports whether somebody may begin a connection, before there is any handshake.
+func (g *guard) arrives(ip netip.Addr) bool {
+	if !ip.IsValid() || ip.IsLoopback() { // no stranger is on this machine
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.arrivals.allow(g.now(), ip, g.full.Load())
+}
+
 // InterceptAccept implements connmgr.ConnectionGater. It makes room for a connection by
-// cutting others off rather than refusing it: who stalls is among the others.
+// cutting others off rather than refusing it: who stalls is among the others. Over QUIC there
+// was a handshake already, and admit has asked whether there may be.
 func (g *guard) InterceptAccept(c network.ConnMultiaddrs) bool {
 	ip := ipOf(c.RemoteMultiaddr())
 	if g.banned("", ip) {
 		return false
 	}
 	closer, ok := c.(io.Closer)
+	if !isQUIC(c.RemoteMultiaddr()) && !g.arrives(ip) {
+		return false
+	}
 	if !ok || !ip.IsValid() || ip.IsLoopback() { // no stranger is on this machine
 		return true
 	}
@@ -112,6 +130,11 @@ func (g *guard) refused(now time.Time, p peer.ID, role bool) bool {
 // InterceptUpgraded implements connmgr.ConnectionGater. A ban may have come meanwhile.
 func (g *guard) InterceptUpgraded(c network.Conn) (allow bool, reason control.DisconnectReason) {
 	return !g.banned(c.RemotePeer(), ipOf(c.RemoteMultiaddr())), 0
+}
+
+func isQUIC(a ma.Multiaddr) bool {
+	_, err := a.ValueForProtocol(ma.P_QUIC_V1)
+	return err == nil
 }
 
 // connsPerSecond is how many connections a second one address may open on average.

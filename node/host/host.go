@@ -29,7 +29,6 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
-	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
@@ -119,7 +118,7 @@ func New(cfg Config, o Options) (*Host, error) {
 	}
 	h.SetStreamHandler(ping.ID, answerPings)
 	h.negotiator = negotiate(h.Host, o.Budget, h.guard, o.Log)
-	h.door = watchDoor(h.Host, o.Budget.System.ConnsInbound/8*7, o.Log)
+	h.door = watchDoor(h.Host, o.Budget.System.ConnsInbound/8*7, &h.guard.full, o.Log)
 	if cfg.Relay.Service == RelayOn {
 		h.relay, err = relay.New(h.Host, relayOptions(cfg.Relay)...)
 		if err != nil {
@@ -200,7 +199,7 @@ func (h *Host) options(cfg Config, o Options) ([]libp2p.Option, error) {
 		return nil, err
 	}
 	h.brake = muxer.brake
-	opts = append(opts, transportOptions(cfg.Transports, h.bounds, libp2p.Muxer(yamux.ID, muxer))...)
+	opts = append(opts, transportOptions(cfg.Transports, h.bounds, muxer)...)
 	if cfg.Transports.QUIC {
 		opts = append(opts, libp2p.QUICReuse(h.quicManager(manager, o.Registerer)))
 	}
@@ -239,18 +238,18 @@ func (h *Host) limit(b *limits.Budget, configured []netip.Addr) (network.Resourc
 // TLS slower was a system call for each of its records. BenchmarkStream compares.
 // crypto/tls takes ChaCha20, as Noise does, where the processor has no AES. Without bounds
 // nothing is put below TLS and Noise; above them connections take turns: see turning.
-func transportOptions(t Transports, b *bounds, muxer libp2p.Option) []libp2p.Option {
+func transportOptions(t Transports, b *bounds, m turning) []libp2p.Option {
 	var opts []libp2p.Option
-	overTCP, overQUIC := libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport)
+	overTCP, overQUIC := libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quicConns(m.brakeQUIC))
 	if b != nil {
-		overTCP, overQUIC = libp2p.Transport(boundedTCP(*b)), libp2p.Transport(boundedQUIC(*b))
+		overTCP, overQUIC = libp2p.Transport(boundedTCP(*b)), libp2p.Transport(quicConns(b.note, m.brakeQUIC))
 	}
 	if t.TCP {
 		opts = append(opts,
 			overTCP,
 			libp2p.Security(libp2ptls.ID, newTLS),
 			libp2p.Security(noise.ID, noise.New),
-			muxer)
+			libp2p.Muxer(yamux.ID, m))
 	}
 	if t.QUIC {
 		opts = append(opts, overQUIC)

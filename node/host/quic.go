@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -22,7 +23,7 @@ func (h *Host) quicManager(resources network.ResourceManager, reg prometheus.Reg
 			quicreuse.OverrideListenUDP(listen),
 			quicreuse.VerifySourceAddress(resources.VerifySourceAddress),
 			quicreuse.ConnContext(func(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
-				return admit(ctx, resources, client)
+				return h.guard.admit(ctx, resources, client)
 			}),
 		}
 		if reg != nil {
@@ -44,12 +45,17 @@ func (h *Host) closeQUIC() (err error) {
 	return err
 }
 
-// admit asks the resource manager for a connection that somebody begins, before the
-// handshake, as libp2p does.
-func admit(ctx context.Context, resources network.ResourceManager, client *quic.ClientInfo) (context.Context, error) {
+// errTooMany is why a connection is refused before its handshake.
+var errTooMany = errors.New("too many connections are begun")
+
+// admit asks the guard and the resource manager for a connection that somebody begins, before
+// the handshake, as libp2p does.
+func (g *guard) admit(ctx context.Context, resources network.ResourceManager, client *quic.ClientInfo) (context.Context, error) {
 	addr, err := quicreuse.ToQuicMultiaddr(client.RemoteAddr, quic.Version1)
 	if err != nil {
 		addr = nil // the resource manager decides all the same
+	} else if !g.arrives(ipOf(addr)) {
+		return ctx, errTooMany
 	}
 	scope, err := resources.OpenConnection(network.DirInbound, false, addr)
 	if err != nil {

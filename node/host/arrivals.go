@@ -1,0 +1,55 @@
+package host
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/decube/decube/internal/admission"
+)
+
+// How many connections others may begin. A handshake costs this machine a millisecond and
+// more, what comes after it as much, and who is refused or displaced begins again.
+const (
+	// arrivalsPerPrefix are what each network has of its own at once, and arrivalsEvery is how
+	// long it takes until it has one more.
+	arrivalsPerPrefix = 8
+	arrivalsEvery     = 5 * time.Second
+	// arrivalsPerSecond are what all have together beyond that, after four times as many at
+	// once. While newcomers displace others they have arrivalsWhenFull.
+	arrivalsPerSecond = 64
+	arrivalsWhenFull  = 16
+	// mostArrived is how many networks have any of their own at a time: addresses of UDP can
+	// be made up.
+	mostArrived = 1 << 16
+)
+
+// arrivals bounds how many connections are begun, so that those of networks that begin many
+// leave the time to those of others. It is pure, and not safe for concurrent use.
+type arrivals struct {
+	own           *rates[netip.Prefix]
+	shared, fewer *rates[struct{}]
+}
+
+func newArrivals() arrivals {
+	own := newRates[netip.Prefix](1, arrivalsPerPrefix)
+	own.perSecond = float64(time.Second) / float64(arrivalsEvery)
+	return arrivals{
+		own:    own,
+		shared: newRates[struct{}](arrivalsPerSecond, 4*arrivalsPerSecond),
+		fewer:  newRates[struct{}](arrivalsWhenFull, 4*arrivalsWhenFull),
+	}
+}
+
+// allow reports whether an address may begin a connection, and counts it if it may. Full says
+// that it displaces another.
+func (a arrivals) allow(now time.Time, from netip.Addr, full bool) bool {
+	prefix := admission.PrefixOf(from)
+	a.own.sweep(now)
+	if _, known := a.own.buckets[prefix]; (known || len(a.own.buckets) < mostArrived) && a.own.allow(now, prefix) {
+		return true
+	}
+	if full {
+		return a.fewer.allow(now, struct{}{})
+	}
+	return a.shared.allow(now, struct{}{})
+}

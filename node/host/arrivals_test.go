@@ -1,0 +1,69 @@
+package host
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// A thousand strangers of 264 networks that begin a connection each second, and somebody of
+// another network now and then.
+func TestArrivals(t *testing.T) {
+	for full, most := range map[bool]int{true: 16*60 + 64, false: 64*60 + 256} {
+		a := newArrivals()
+		begun := 0
+		for ms := range 60_000 {
+			now := time.Unix(0, 0).Add(time.Duration(ms) * time.Millisecond)
+			net := ms % 264
+			if a.allow(now, netip.AddrFrom4([4]byte{10, byte(net / 256), byte(net), byte(ms)}), full) {
+				begun++
+			}
+			if ms%5000 == 4999 && !a.allow(now, netip.AddrFrom4([4]byte{192, 0, 2, 1}), full) {
+				t.Errorf("full %t: somebody is refused after %d ms", full, ms)
+			}
+		}
+		own := 264 * (arrivalsPerPrefix + int(time.Minute/arrivalsEvery))
+		if begun > own+most || begun < most {
+			t.Errorf("full %t: %d connections begun in a minute, want at most %d and %d", full, begun, own, most)
+		}
+	}
+}
+
+// Addresses that are made up take a bounded memory, and leave those that are known what they
+// have.
+func TestArrivalsOfMadeUpAddresses(t *testing.T) {
+	a := newArrivals()
+	now := time.Unix(0, 0)
+	known := netip.MustParseAddr("192.0.2.1")
+	if !a.allow(now, known, false) {
+		t.Error("the first is refused")
+	}
+	for i := range 2 * mostArrived {
+		a.allow(now, netip.AddrFrom4([4]byte{byte(i >> 16), byte(i >> 8), byte(i), 1}), false)
+	}
+	if n := len(a.own.buckets); n > mostArrived {
+		t.Errorf("%d networks are remembered", n)
+	}
+	if !a.allow(now, known, false) || a.allow(now, netip.MustParseAddr("198.51.100.1"), false) {
+		t.Error("who is known is refused, or who is not has one when all have had theirs")
+	}
+	later := now.Add(time.Minute)
+	if !a.allow(later, netip.MustParseAddr("198.51.100.1"), false) || len(a.own.buckets) != 1 {
+		t.Errorf("a minute later somebody new is refused, or %d are remembered", len(a.own.buckets))
+	}
+}
+
+// An honest swarm of one network, all of whom come back at once, is in within seconds.
+func TestArrivalsOfOneNetwork(t *testing.T) {
+	a := newArrivals()
+	now := time.Unix(0, 0)
+	in := 0
+	for i := range 250 {
+		if a.allow(now, netip.AddrFrom4([4]byte{192, 168, 1, byte(i)}), false) {
+			in++
+		}
+	}
+	if in != 250 {
+		t.Errorf("%d of 250 are in at once", in)
+	}
+}
