@@ -2,12 +2,14 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoreds" //nolint:staticcheck // deprecated, and the only peerstore that outlives a restart
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
@@ -16,8 +18,8 @@ import (
 // peersCached is how many peers' records are kept in memory beside the datastore.
 const peersCached = 256
 
-// newPeerstore keeps what is known of peers in a datastore, or in memory when
-// there is none.
+// newPeerstore keeps keys and addresses of peers in a datastore, or in memory when there is
+// none.
 func newPeerstore(store datastore.Batching) (peerstore.Peerstore, error) {
 	if store == nil {
 		ps, err := pstoremem.NewPeerstore()
@@ -32,7 +34,37 @@ func newPeerstore(store datastore.Batching) (peerstore.Peerstore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the peerstore: %w", err)
 	}
-	return ps, nil
+	protocols, err := pstoremem.NewProtoBook()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making the peerstore: %w", err), ps.Close())
+	}
+	return &peerRecords{durable{ps}, protocols, pstoremem.NewPeerMetadata()}, nil
+}
+
+// certified is a peerstore that takes signed records of addresses.
+type certified interface {
+	peerstore.Peerstore
+	peerstore.CertifiedAddrBook
+}
+
+// durable is what outlives a restart.
+type durable struct{ certified }
+
+// peerRecords is a peerstore that has what peers say of themselves each time they connect, the
+// protocols that they speak and their program, in memory: in the datastore each word of it is
+// a record of its own, in an encoding that takes longer to read than the handshake of its
+// peer, and most of it is of peers that do not come back.
+type peerRecords struct {
+	durable
+	peerstore.ProtoBook
+	peerstore.PeerMetadata
+}
+
+// RemovePeer implements peerstore.Peerstore. An earlier version had all of it in the datastore.
+func (r *peerRecords) RemovePeer(p peer.ID) {
+	r.ProtoBook.RemovePeer(p)
+	r.PeerMetadata.RemovePeer(p)
+	r.durable.RemovePeer(p)
 }
 
 // keyless keeps private keys in memory. A peerstore writes the host's own key

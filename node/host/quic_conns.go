@@ -91,11 +91,17 @@ func (m turning) brakeQUIC(c transport.CapableConn) transport.CapableConn {
 	return &brakedQUIC{c, m.brake.Hold(p, origin, func() admission.Class { return classOf(m.roles, p) })}
 }
 
+// braking holds up a connection: see streams.Hold.
+type braking interface {
+	Wait(bytes int)
+	Leave()
+}
+
 // brakedQUIC is a connection over QUIC that is held up.
 type brakedQUIC struct {
 	transport.CapableConn
 
-	hold *streams.Hold
+	hold braking
 }
 
 // AcceptStream implements network.MuxedConn. The other side may open no more while some wait
@@ -134,7 +140,7 @@ func (c *brakedQUIC) CloseWithError(code network.ConnErrorCode) error {
 type brakedStream struct {
 	network.MuxedStream
 
-	hold *streams.Hold
+	hold braking
 }
 
 // Write implements network.MuxedStream.
