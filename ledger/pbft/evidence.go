@@ -138,16 +138,23 @@ func Blame(a, b *Certificate, between []*NewView) []Evidence {
 	}
 	// In the first view in which what a commits was not carried over, a quorum of
 	// view changes leaves it out or shows a lock that contradicts it; either shares
-	// f+1 replicas with those who signed a.
+	// f+1 replicas with those who signed a. Which one that is does not show: a leader
+	// can begin a view twice, and somebody can deny what others carry over. So all are
+	// looked at, and each piece of evidence proves what it says by itself.
+	guilty := map[quorum.Replica]bool{}
+	var out []Evidence
 	for _, n := range between {
 		if n.Epoch != a.Epoch || n.View <= a.View || n.View > b.View {
 			continue
 		}
-		if found := append(forgetful(a, n), lockedOn(a, n)...); len(found) > 0 {
-			return found
+		for _, e := range append(forgetful(a, n), lockedOn(a, n)...) {
+			if !guilty[e.Guilty()] {
+				guilty[e.Guilty()] = true
+				out = append(out, e)
+			}
 		}
 	}
-	return nil
+	return out
 }
 
 // lockedOn returns evidence against all who signed a certificate and prepared

@@ -149,8 +149,18 @@ func TestBlame(t *testing.T) {
 			guilty,
 		},
 		"one left it out, another carried it over": {inView(0, a, 0, 1, 2), inView(1, b, 0, 1, 3), []*NewView{quiet}, quorum.SetOf(1)},
-		"the NEW-VIEW is missing":                  {inView(0, a, 0, 1, 2), inView(1, b, 0, 1, 3), nil, quorum.Set{}},
-		"of another epoch":                         {inView(0, a, 0, 1, 2), inView(1, b, 0, 1, 3), []*NewView{&otherEpoch}, quorum.Set{}},
+		"a view begun twice": {
+			inView(0, a, 0, 1, 2), inView(1, b, 0, 1, 3),
+			[]*NewView{quiet, f.newView(1, f.change(0, 1, first), f.change(1, 1, first), f.change(3, 1, first))},
+			guilty,
+		},
+		"denied by one before it was left out": {
+			inView(0, a, 0, 1, 2), inView(2, b, 0, 1, 3),
+			[]*NewView{quiet, f.newView(2, f.change(0, 2, first), f.change(1, 2, first), f.change(3, 2, first))},
+			guilty,
+		},
+		"the NEW-VIEW is missing": {inView(0, a, 0, 1, 2), inView(1, b, 0, 1, 3), nil, quorum.Set{}},
+		"of another epoch":        {inView(0, a, 0, 1, 2), inView(1, b, 0, 1, 3), []*NewView{&otherEpoch}, quorum.Set{}},
 		"NEW-VIEWs before and after": {
 			inView(1, a, 0, 1, 2), inView(2, b, 0, 1, 3),
 			[]*NewView{
