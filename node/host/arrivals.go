@@ -18,8 +18,7 @@ const (
 	// once. While newcomers displace others they have arrivalsWhenFull.
 	arrivalsPerSecond = 64
 	arrivalsWhenFull  = 16
-	// mostArrived is how many networks have any of their own at a time: addresses of UDP can
-	// be made up.
+	// mostArrived is how many networks have any of their own at a time.
 	mostArrived = 1 << 16
 )
 
@@ -28,6 +27,7 @@ const (
 type arrivals struct {
 	own           *rates[netip.Prefix]
 	shared, fewer *rates[struct{}]
+	unproved      *rates[struct{}] // over QUIC, from addresses that may be made up
 }
 
 func newArrivals() arrivals {
@@ -37,8 +37,20 @@ func newArrivals() arrivals {
 		own:    own,
 		shared: newRates[struct{}](arrivalsPerSecond, 4*arrivalsPerSecond),
 		fewer:  newRates[struct{}](arrivalsWhenFull, 4*arrivalsWhenFull),
+
+		unproved: newRates[struct{}](arrivalsPerSecond, 4*arrivalsPerSecond),
 	}
 }
+
+// prove reports whether an address of UDP has to be proved first, by an answer to what is sent
+// there.
+func (a arrivals) prove(now time.Time, full bool) bool {
+	return full || a.unproved.left(now, struct{}{}) < 1
+}
+
+// allowUnproved is allow of an address that may be made up. Such take nothing of what those
+// have who are there, nor of what all share.
+func (a arrivals) allowUnproved(now time.Time) bool { return a.unproved.allow(now, struct{}{}) }
 
 // allow reports whether an address may begin a connection, and counts it if it may. Full says
 // that it displaces another.

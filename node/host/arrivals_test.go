@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/decube/decube/internal/limits"
 )
 
 // A thousand strangers of 264 networks that begin a connection each second, and somebody of
@@ -65,5 +67,40 @@ func TestArrivalsOfOneNetwork(t *testing.T) {
 	}
 	if in != 250 {
 		t.Errorf("%d of 250 are in at once", in)
+	}
+}
+
+// Packets of QUIC from addresses that are made up, those of an honest network among them, take
+// nothing of what that has: from some number on addresses have to be proved.
+func TestMadeUpAddressesTakeNothing(t *testing.T) {
+	budget, err := limits.NewBudget(limits.Machine{Memory: 2 << 30, Files: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGuard(ScopePublic, budget)
+	now := time.Unix(0, 0)
+	g.now = func() time.Time { return now }
+	honest := netip.MustParseAddr("192.0.2.1")
+	if g.prove() {
+		t.Error("an address has to be proved before anybody came")
+	}
+	begun := 0
+	for range 10_000 {
+		if g.arrivesOver(honest, false) {
+			begun++
+		}
+	}
+	if begun != 4*arrivalsPerSecond || !g.prove() {
+		t.Errorf("%d begun of made-up addresses; to be proved: %t", begun, g.prove())
+	}
+	for range arrivalsPerPrefix {
+		if !g.arrivesOver(honest, true) || !g.arrives(netip.MustParseAddr("198.51.100.1")) {
+			t.Error("who is at its address is refused")
+		}
+	}
+	now = now.Add(time.Minute)
+	g.full.Store(true)
+	if !g.prove() {
+		t.Error("where newcomers displace others an address need not be proved")
 	}
 }

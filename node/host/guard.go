@@ -75,6 +75,23 @@ func (g *guard) arrives(ip netip.Addr) bool {
 	return g.arrivals.allow(g.now(), ip, g.full.Load())
 }
 
+// arrivesOver is arrives over QUIC, where an address that is not proved may be made up.
+func (g *guard) arrivesOver(ip netip.Addr, proved bool) bool {
+	if proved || !ip.IsValid() || ip.IsLoopback() {
+		return g.arrives(ip)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.arrivals.allowUnproved(g.now())
+}
+
+// prove reports whether who arrives over QUIC has to prove its address first.
+func (g *guard) prove() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.arrivals.prove(g.now(), g.full.Load())
+}
+
 // InterceptAccept implements connmgr.ConnectionGater. It makes room for a connection by
 // cutting others off rather than refusing it: who stalls is among the others. Over QUIC there
 // was a handshake already, and admit has asked whether there may be.

@@ -21,7 +21,9 @@ func (h *Host) quicManager(resources network.ResourceManager, reg prometheus.Reg
 		}
 		opts := []quicreuse.Option{
 			quicreuse.OverrideListenUDP(listen),
-			quicreuse.VerifySourceAddress(resources.VerifySourceAddress),
+			quicreuse.VerifySourceAddress(func(at net.Addr) bool {
+				return resources.VerifySourceAddress(at) || h.guard.prove()
+			}),
 			quicreuse.ConnContext(func(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
 				return h.guard.admit(ctx, resources, client)
 			}),
@@ -54,7 +56,7 @@ func (g *guard) admit(ctx context.Context, resources network.ResourceManager, cl
 	addr, err := quicreuse.ToQuicMultiaddr(client.RemoteAddr, quic.Version1)
 	if err != nil {
 		addr = nil // the resource manager decides all the same
-	} else if !g.arrives(ipOf(addr)) {
+	} else if !g.arrivesOver(ipOf(addr), client.AddrVerified) {
 		return ctx, errTooMany
 	}
 	scope, err := resources.OpenConnection(network.DirInbound, false, addr)
