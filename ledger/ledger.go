@@ -13,9 +13,9 @@ import (
 
 	"github.com/decube/decube/internal/durable"
 	"github.com/decube/decube/internal/quiet"
+	"github.com/decube/decube/internal/records/badgerstore"
 	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/badgerstore"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/shell"

@@ -62,9 +62,9 @@ var forbidden = []struct {
 		reason: "decubectl verifies receipts with this, without a store",
 	},
 	{
-		from:   []string{"ledger/archive/memstore", "ledger/archive/storetest"},
+		from:   []string{"internal/records/memstore", "internal/records/storetest"},
 		never:  []string{"github.com/dgraph-io/badger"},
-		reason: "the archive knows its store by an interface alone, so that the simulator runs it without a disk",
+		reason: "who keeps records knows the store by an interface alone, so that the simulator runs it without a disk",
 	},
 	{
 		from:   []string{"ledger/driver"},

@@ -9,13 +9,9 @@ import (
 )
 
 var (
-	// ErrNotFound is returned for what the archive does not have.
-	ErrNotFound = errors.New("not in the archive")
 	// ErrPruned is returned for what the archive no longer has, or never had because
 	// its history begins later.
 	ErrPruned = errors.New("no longer in the archive")
-	// ErrCorrupt is returned for what was read and is not what was written.
-	ErrCorrupt = errors.New("the archive is damaged")
 	// ErrOrder is returned for a block that does not come next.
 	ErrOrder = errors.New("block is not the next one")
 	// ErrFormat is returned for a directory of another version.

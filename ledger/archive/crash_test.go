@@ -17,9 +17,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/decube/decube/internal/records/memstore"
 	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/memstore"
 )
 
 // These tell the test binary that it is a process to be killed, where its archive is,

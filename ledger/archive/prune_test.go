@@ -6,8 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/decube/decube/internal/records/memstore"
 	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/memstore"
 )
 
 // pruneTo prunes bodies before a block, however many calls that takes.

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/decube/decube/internal/records/badgerstore"
+	"github.com/decube/decube/internal/records/memstore"
 	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/internal/smt"
 	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/badgerstore"
-	"github.com/decube/decube/ledger/archive/memstore"
 	"github.com/decube/decube/ledger/genesis"
 	"github.com/decube/decube/ledger/pbft"
 	"github.com/decube/decube/ledger/quorum"

@@ -5,8 +5,8 @@ import (
 	"iter"
 	"sync"
 
+	"github.com/decube/decube/internal/records/memstore"
 	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/memstore"
 )
 
 var errDisk = errors.New("no such sector")

@@ -6,9 +6,9 @@ import (
 
 	"github.com/decube/decube/internal/durable/faultfs"
 	"github.com/decube/decube/internal/lane"
+	"github.com/decube/decube/internal/records/memstore"
 	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/memstore"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/exec"
 	"github.com/decube/decube/ledger/journal"

@@ -94,7 +94,7 @@ func TestLedgerDamagedArchive(t *testing.T) {
 	fails := func() {
 		t.Helper()
 		program(t, "decube-node", []string{"daemon", "--repo", victim.Repo(), "--api", "127.0.0.1:0"}, nil).
-			ends(t, 1, "opening the ledger: open the archive in "+archive, "the archive is damaged: "+archive+"/[0-9]+.sst",
+			ends(t, 1, "opening the ledger: open the archive in "+archive, "the store is damaged: "+archive+"/[0-9]+.sst",
 				"delete the directory "+archive+" and start the node again")
 	}
 	fails()

@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/decube/decube/internal/lane"
+	"github.com/decube/decube/internal/records/memstore"
 	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/memstore"
 	"github.com/decube/decube/ledger/codec"
 	"github.com/decube/decube/ledger/driver"
 	"github.com/decube/decube/ledger/shell"

@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/decube/decube/internal/durable/faultfs"
+	"github.com/decube/decube/internal/records/memstore"
 	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/memstore"
 	"github.com/decube/decube/ledger/journal"
 )
 

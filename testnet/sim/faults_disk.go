@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/decube/decube/internal/durable/faultfs"
-	"github.com/decube/decube/ledger/archive/memstore"
+	"github.com/decube/decube/internal/records/memstore"
 )
 
 // This file has what goes wrong with disks, and what an operator does about it.

@@ -1,5 +1,5 @@
-// Package storetest says what an archive's store must do. Every implementation of
-// archive.Store passes it.
+// Package storetest says what a store of records must do. Every implementation of
+// records.Store passes it.
 package storetest
 
 import (
@@ -15,13 +15,13 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
 // Medium is what a store under test is on.
 type Medium interface {
 	// Open opens the store that is on the medium, an empty one at first.
-	Open(tb testing.TB) archive.Store
+	Open(tb testing.TB) records.Store
 	// Crash ends the use of the store that is open, without closing it, in such a way
 	// that of what was written since its last Sync some prefix is left, as chance has
 	// it. The next Open is after the crash.
@@ -41,7 +41,7 @@ type Options struct {
 // Run tests an implementation.
 func Run(t *testing.T, o Options) {
 	t.Helper()
-	for name, test := range map[string]func(*testing.T, archive.Store){
+	for name, test := range map[string]func(*testing.T, records.Store){
 		"versions": testVersions, "scans": testScans, "writes": testWrites, "large": testLarge, "discard": testDiscard, "drop": testDrop,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,7 +58,7 @@ func Run(t *testing.T, o Options) {
 	}
 }
 
-func shut(tb testing.TB, s archive.Store) {
+func shut(tb testing.TB, s records.Store) {
 	tb.Helper()
 	if err := s.Close(); err != nil {
 		tb.Error(err)
@@ -66,13 +66,13 @@ func shut(tb testing.TB, s archive.Store) {
 }
 
 // put is a change, its value shown in the test.
-func put(key, value string) archive.Change {
-	return archive.Change{Key: []byte(key), Value: []byte(value)}
+func put(key, value string) records.Change {
+	return records.Change{Key: []byte(key), Value: []byte(value)}
 }
 
-func del(key string) archive.Change { return archive.Change{Key: []byte(key), Delete: true} }
+func del(key string) records.Change { return records.Change{Key: []byte(key), Delete: true} }
 
-func write(tb testing.TB, s archive.Store, version uint64, changes ...archive.Change) {
+func write(tb testing.TB, s records.Store, version uint64, changes ...records.Change) {
 	tb.Helper()
 	if err := s.Write(version, changes); err != nil {
 		tb.Fatal(err)
@@ -88,11 +88,11 @@ func shown(value []byte, version uint64) string {
 }
 
 // want checks what a key has up to a version: "value@version", or "" for nothing.
-func want(tb testing.TB, s archive.Store, key string, upTo uint64, what string) {
+func want(tb testing.TB, s records.Store, key string, upTo uint64, what string) {
 	tb.Helper()
 	value, version, err := s.Get([]byte(key), upTo)
 	got := shown(value, version)
-	if errors.Is(err, archive.ErrNotFound) {
+	if errors.Is(err, records.ErrNotFound) {
 		got = ""
 	} else if err != nil {
 		tb.Errorf("%s up to %d: %v", key, upTo, err)
@@ -105,7 +105,7 @@ func want(tb testing.TB, s archive.Store, key string, upTo uint64, what string) 
 
 const newest = math.MaxUint64
 
-func testVersions(t *testing.T, s archive.Store) {
+func testVersions(t *testing.T, s records.Store) {
 	t.Helper()
 	want(t, s, "a", newest, "")
 	write(t, s, 5, put("a", "five"), put("b", ""))
@@ -134,7 +134,7 @@ func testVersions(t *testing.T, s archive.Store) {
 }
 
 // scanned returns what a range has, as "key=value@version".
-func scanned(tb testing.TB, s archive.Store, r archive.Range) []string {
+func scanned(tb testing.TB, s records.Store, r records.Range) []string {
 	tb.Helper()
 	var got []string
 	for item, err := range s.Scan(r) {
@@ -146,44 +146,44 @@ func scanned(tb testing.TB, s archive.Store, r archive.Range) []string {
 	return got
 }
 
-func testScans(t *testing.T, s archive.Store) {
+func testScans(t *testing.T, s records.Store) {
 	t.Helper()
-	if got := scanned(t, s, archive.Range{}); got != nil {
+	if got := scanned(t, s, records.Range{}); got != nil {
 		t.Errorf("an empty store has %v", got)
 	}
 	write(t, s, 1, put("b", "0"), put("b1", "1"), put("b3", "3"), put("b\xff\xff", "last"), put("c", "4"), put("a", "5"))
 	write(t, s, 2, put("b2", "2"), del("b1"), put("b3", "three"))
-	prefix := func(r archive.Range) archive.Range {
+	prefix := func(r records.Range) records.Range {
 		r.Prefix = []byte("b")
 		return r
 	}
 	for _, c := range []struct {
-		r    archive.Range
+		r    records.Range
 		want []string
 	}{
-		{archive.Range{}, []string{"a=5@1", "b=0@1", "b2=2@2", "b3=three@2", "b\xff\xff=last@1", "c=4@1"}},
-		{archive.Range{Reverse: true}, []string{"c=4@1", "b\xff\xff=last@1", "b3=three@2", "b2=2@2", "b=0@1", "a=5@1"}},
-		{prefix(archive.Range{}), []string{"b=0@1", "b2=2@2", "b3=three@2", "b\xff\xff=last@1"}},
-		{prefix(archive.Range{Reverse: true}), []string{"b\xff\xff=last@1", "b3=three@2", "b2=2@2", "b=0@1"}},
-		{prefix(archive.Range{From: []byte("b1")}), []string{"b2=2@2", "b3=three@2", "b\xff\xff=last@1"}},
-		{prefix(archive.Range{From: []byte("b2"), Reverse: true}), []string{"b2=2@2", "b=0@1"}},
-		{prefix(archive.Range{From: []byte("b2x"), Reverse: true}), []string{"b2=2@2", "b=0@1"}},
-		{prefix(archive.Range{KeysOnly: true}), []string{"b=@1", "b2=@2", "b3=@2", "b\xff\xff=@1"}},
-		{archive.Range{Prefix: []byte("bb")}, nil},
-		{archive.Range{Prefix: []byte("b2"), Reverse: true}, []string{"b2=2@2"}},
+		{records.Range{}, []string{"a=5@1", "b=0@1", "b2=2@2", "b3=three@2", "b\xff\xff=last@1", "c=4@1"}},
+		{records.Range{Reverse: true}, []string{"c=4@1", "b\xff\xff=last@1", "b3=three@2", "b2=2@2", "b=0@1", "a=5@1"}},
+		{prefix(records.Range{}), []string{"b=0@1", "b2=2@2", "b3=three@2", "b\xff\xff=last@1"}},
+		{prefix(records.Range{Reverse: true}), []string{"b\xff\xff=last@1", "b3=three@2", "b2=2@2", "b=0@1"}},
+		{prefix(records.Range{From: []byte("b1")}), []string{"b2=2@2", "b3=three@2", "b\xff\xff=last@1"}},
+		{prefix(records.Range{From: []byte("b2"), Reverse: true}), []string{"b2=2@2", "b=0@1"}},
+		{prefix(records.Range{From: []byte("b2x"), Reverse: true}), []string{"b2=2@2", "b=0@1"}},
+		{prefix(records.Range{KeysOnly: true}), []string{"b=@1", "b2=@2", "b3=@2", "b\xff\xff=@1"}},
+		{records.Range{Prefix: []byte("bb")}, nil},
+		{records.Range{Prefix: []byte("b2"), Reverse: true}, []string{"b2=2@2"}},
 	} {
 		if got := scanned(t, s, c.r); !slices.Equal(got, c.want) {
 			t.Errorf("range %+v is %q, want %q", c.r, got, c.want)
 		}
 	}
-	for _, err := range s.Scan(archive.Range{}) {
+	for _, err := range s.Scan(records.Range{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		break // whoever stops is not called again
 	}
 	seen := 0
-	for item, err := range s.Scan(archive.Range{Prefix: []byte("b")}) { // who reads may write
+	for item, err := range s.Scan(records.Range{Prefix: []byte("b")}) { // who reads may write
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func testScans(t *testing.T, s archive.Store) {
 	}
 }
 
-func testWrites(t *testing.T, s archive.Store) {
+func testWrites(t *testing.T, s records.Store) {
 	t.Helper()
 	write(t, s, 1, put("a", "1"), del("a"), put("a", "2"), put("b", "1"), del("b"))
 	want(t, s, "a", newest, "2@1") // the last change counts
@@ -206,7 +206,7 @@ func testWrites(t *testing.T, s archive.Store) {
 	if l.Changes < 1000 || l.Bytes < 600<<10 {
 		t.Errorf("limits %+v: a part of a body, or an index, has no room", l)
 	}
-	var many []archive.Change
+	var many []records.Change
 	for i := range l.Changes {
 		many = append(many, put(fmt.Sprintf("key %d", i), ""))
 	}
@@ -214,11 +214,11 @@ func testWrites(t *testing.T, s archive.Store) {
 	want(t, s, string(many[len(many)-1].Key), newest, "@2")
 	large := put("large", string(make([]byte, l.Bytes-len("large")-16)))
 	write(t, s, 2, large)
-	for name, changes := range map[string][]archive.Change{
+	for name, changes := range map[string][]records.Change{
 		"too many":  append(many, del("c")),
 		"too large": {large, del("c")},
 	} {
-		if err := s.Write(3, changes); !errors.Is(err, archive.ErrTooLarge) {
+		if err := s.Write(3, changes); !errors.Is(err, records.ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
 		for key := range 3 {
@@ -227,16 +227,16 @@ func testWrites(t *testing.T, s archive.Store) {
 	}
 }
 
-func testLarge(t *testing.T, s archive.Store) {
+func testLarge(t *testing.T, s records.Store) {
 	t.Helper()
 	body := make([]byte, 512<<10)
 	for seq := range byte(20) {
 		key := append([]byte("body"), seq)
 		body[0] = seq
-		write(t, s, 1+uint64(seq), archive.Change{Key: key, Value: bytes.Clone(body)})
+		write(t, s, 1+uint64(seq), records.Change{Key: key, Value: bytes.Clone(body)})
 		if seq >= 2 {
 			old := append([]byte("body"), seq-2)
-			write(t, s, 1+uint64(seq), archive.Change{Key: old, Delete: true})
+			write(t, s, 1+uint64(seq), records.Change{Key: old, Delete: true})
 		}
 	}
 	s.Discard(20)
@@ -252,13 +252,13 @@ func testLarge(t *testing.T, s archive.Store) {
 	for seq := range byte(20) {
 		value, version, err := s.Get(append([]byte("body"), seq), newest)
 		body[0] = seq
-		if seq < 18 && !errors.Is(err, archive.ErrNotFound) || seq >= 18 && (!bytes.Equal(value, body) || version != 1+uint64(seq) || err != nil) {
+		if seq < 18 && !errors.Is(err, records.ErrNotFound) || seq >= 18 && (!bytes.Equal(value, body) || version != 1+uint64(seq) || err != nil) {
 			t.Errorf("body %d has %d bytes of version %d, %v", seq, len(value), version, err)
 		}
 	}
 }
 
-func testDiscard(t *testing.T, s archive.Store) {
+func testDiscard(t *testing.T, s records.Store) {
 	t.Helper()
 	for version := range uint64(10) {
 		write(t, s, version+1, put("a", fmt.Sprint(version+1)), put(fmt.Sprint("once ", version+1), ""))
@@ -275,7 +275,7 @@ func testDiscard(t *testing.T, s archive.Store) {
 	}
 }
 
-func testDrop(t *testing.T, s archive.Store) {
+func testDrop(t *testing.T, s records.Store) {
 	t.Helper()
 	write(t, s, 1, put("\x01a", "1"), put("\x01", "2"), put("\x02a", "3"), put("\xff", "4"), put("\xffa", "5"))
 	write(t, s, 2, put("\x01a", "6"), del("\x02b"))
@@ -290,7 +290,7 @@ func testDrop(t *testing.T, s archive.Store) {
 		if err := s.Drop([]byte(c.prefix)); err != nil {
 			t.Fatal(err)
 		}
-		if got := scanned(t, s, archive.Range{}); !slices.Equal(got, c.want) {
+		if got := scanned(t, s, records.Range{}); !slices.Equal(got, c.want) {
 			t.Errorf("without %q there is %q, want %q", c.prefix, got, c.want)
 		}
 	}
@@ -312,7 +312,7 @@ func testReopened(t *testing.T, m Medium) {
 		shut(t, s)
 		s = m.Open(t)
 		want(t, s, "a", 1, "1@1")
-		if got := scanned(t, s, archive.Range{}); !slices.Equal(got, []string{"a=2@2", "c=2@2"}) {
+		if got := scanned(t, s, records.Range{}); !slices.Equal(got, []string{"a=2@2", "c=2@2"}) {
 			t.Errorf("there is %q", got)
 		}
 	}
@@ -333,7 +333,7 @@ func testConcurrent(t *testing.T, m Medium) {
 			defer written[w].Store(rounds) // the reader ends, whatever happens
 			for i := range uint64(rounds) {
 				value := []byte(fmt.Sprint(i))
-				if err := s.Write(i+1, []archive.Change{{Key: a, Value: value}, {Key: b, Value: value}}); err != nil {
+				if err := s.Write(i+1, []records.Change{{Key: a, Value: value}, {Key: b, Value: value}}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -357,7 +357,7 @@ func testConcurrent(t *testing.T, m Medium) {
 	}
 	wg.Go(func() {
 		for i := range uint64(4) {
-			if err := s.Write(i+1, []archive.Change{put("\x01x", ""), put("\x01y", "")}); err != nil {
+			if err := s.Write(i+1, []records.Change{put("\x01x", ""), put("\x01y", "")}); err != nil {
 				t.Error(err)
 			}
 			if _, err := s.Reclaim(); err != nil {
@@ -379,7 +379,7 @@ func testConcurrent(t *testing.T, m Medium) {
 	for w := range writers {
 		want(t, s, fmt.Sprintf("%d/b", w), newest, fmt.Sprintf("%d@%d", rounds-1, rounds))
 	}
-	if got := scanned(t, s, archive.Range{Prefix: []byte("\x01")}); got != nil {
+	if got := scanned(t, s, records.Range{Prefix: []byte("\x01")}); got != nil {
 		t.Errorf("of what was dropped there is %q", got)
 	}
 }

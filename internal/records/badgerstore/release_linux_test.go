@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/badgerstore"
+	"github.com/decube/decube/internal/records"
+	"github.com/decube/decube/internal/records/badgerstore"
 )
 
 // mapped returns how many KiB of a directory's tables and logs of values are resident.
@@ -43,11 +43,11 @@ func TestMemoryIsReleased(t *testing.T) {
 	value := func(i int) []byte { return bytes.Repeat([]byte{byte(i), byte(i >> 8), 1}, 34_000) }
 	const values = 600
 	for i := range values {
-		changes := []archive.Change{{Key: fmt.Appendf(nil, "body %d", i), Value: value(i)}}
+		changes := []records.Change{{Key: fmt.Appendf(nil, "body %d", i), Value: value(i)}}
 		for j := range 100 {
 			noise := make([]byte, 400)
 			_, _ = rnd.Read(noise)
-			changes = append(changes, archive.Change{Key: fmt.Appendf(nil, "node %d/%d", i, j), Value: noise})
+			changes = append(changes, records.Change{Key: fmt.Appendf(nil, "node %d/%d", i, j), Value: noise})
 		}
 		if err := s.Write(uint64(i+1), changes); err != nil {
 			t.Fatal(err)

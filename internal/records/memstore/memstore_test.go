@@ -6,15 +6,15 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/memstore"
-	"github.com/decube/decube/ledger/archive/storetest"
+	"github.com/decube/decube/internal/records"
+	"github.com/decube/decube/internal/records/memstore"
+	"github.com/decube/decube/internal/records/storetest"
 )
 
 // medium has a store that a crash does not end.
 type medium struct{ *memstore.Store }
 
-func (m medium) Open(testing.TB) archive.Store {
+func (m medium) Open(testing.TB) records.Store {
 	m.Store.Crash(m.Unsynced()) // it may have been closed
 	return m.Store
 }
@@ -31,7 +31,7 @@ func TestStore(t *testing.T) {
 func put(t *testing.T, s *memstore.Store, version uint64, keys ...string) {
 	t.Helper()
 	for _, key := range keys {
-		if err := s.Write(version, []archive.Change{{Key: []byte(key)}}); err != nil {
+		if err := s.Write(version, []records.Change{{Key: []byte(key)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,7 +40,7 @@ func put(t *testing.T, s *memstore.Store, version uint64, keys ...string) {
 func keys(t *testing.T, s *memstore.Store) string {
 	t.Helper()
 	var all string
-	for item, err := range s.Scan(archive.Range{}) {
+	for item, err := range s.Scan(records.Range{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestClosed(t *testing.T) {
 			t.Errorf("a closed store says %v", err)
 		}
 	}
-	for _, err := range s.Scan(archive.Range{}) {
+	for _, err := range s.Scan(records.Range{}) {
 		if !errors.Is(err, memstore.ErrClosed) {
 			t.Errorf("a closed store says %v", err)
 		}
@@ -122,10 +122,10 @@ func TestClosed(t *testing.T) {
 
 func BenchmarkWrite(b *testing.B) {
 	s := memstore.New(memstore.DefaultLimits)
-	changes := make([]archive.Change, 100)
+	changes := make([]records.Change, 100)
 	for n := 0; b.Loop(); n++ {
 		for i := range changes {
-			changes[i] = archive.Change{Key: fmt.Appendf(nil, "key %d", (n*7919+i*104729)%100_000), Value: make([]byte, 60)}
+			changes[i] = records.Change{Key: fmt.Appendf(nil, "key %d", (n*7919+i*104729)%100_000), Value: make([]byte, 60)}
 		}
 		if err := s.Write(uint64(n), changes); err != nil {
 			b.Fatal(err)

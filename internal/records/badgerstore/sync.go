@@ -16,7 +16,7 @@ import (
 // taken out of memory again. Compactions touch ten times as much and more.
 const releaseAfter = 4 << 20
 
-// Sync implements archive.Store.
+// Sync implements records.Store.
 //
 // Badger's own Sync covers the active log only, not one that was replaced a moment
 // ago and is not a synced table yet; so every log in the directory is synced here,
@@ -34,7 +34,7 @@ func (s *Store) Sync() error {
 	s.written.Store(0)
 	// That pages stay in memory is no reason to fail.
 	if err := s.release(); err != nil {
-		s.opts.Log.Warn("store of the archive: memory is not released", "err", err)
+		s.opts.Log.Warn("store: memory is not released", "err", err)
 	}
 	return nil
 }
@@ -84,15 +84,15 @@ func (s *Store) syncFile(name string) error {
 type logger struct{ log *slog.Logger }
 
 func (l logger) Errorf(format string, args ...any) {
-	l.log.Error("store of the archive", "badger", text(format, args))
+	l.log.Error("store", "badger", text(format, args))
 }
 
 func (l logger) Warningf(format string, args ...any) {
-	l.log.Warn("store of the archive", "badger", text(format, args))
+	l.log.Warn("store", "badger", text(format, args))
 }
 
 func (l logger) Infof(format string, args ...any) {
-	l.log.Debug("store of the archive", "badger", text(format, args))
+	l.log.Debug("store", "badger", text(format, args))
 }
 func (l logger) Debugf(string, ...any) {}
 

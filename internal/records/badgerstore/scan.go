@@ -13,14 +13,14 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/y"
 
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
-// Scan implements archive.Store.
-func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
-	return func(yield func(archive.Item, error) bool) {
+// Scan implements records.Store.
+func (s *Store) Scan(r records.Range) iter.Seq2[records.Item, error] {
+	return func(yield func(records.Item, error) bool) {
 		if err := s.users.enter(); err != nil {
-			yield(archive.Item{}, err)
+			yield(records.Item{}, err)
 			return
 		}
 		defer s.users.leave()
@@ -29,14 +29,14 @@ func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
 		for {
 			item, ok, err := c.next()
 			if err != nil {
-				yield(archive.Item{}, err)
+				yield(records.Item{}, err)
 				return
 			}
 			if !ok || !yield(item, nil) {
 				return
 			}
 			if s.users.ending() {
-				yield(archive.Item{}, archive.ErrClosed)
+				yield(records.Item{}, records.ErrClosed)
 				return
 			}
 		}
@@ -47,13 +47,13 @@ func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
 // items, whose panics are none of the store's.
 type cursor struct {
 	store *Store
-	r     *archive.Range
+	r     *records.Range
 	txn   *badger.Txn
 	it    *badger.Iterator // nil before the first step
 }
 
 // next returns the next item, if there is one.
-func (c *cursor) next() (item archive.Item, ok bool, err error) {
+func (c *cursor) next() (item records.Item, ok bool, err error) {
 	err = c.store.opts.guarded("read the store", func() error {
 		if c.it == nil {
 			opts := badger.DefaultIteratorOptions
@@ -67,7 +67,7 @@ func (c *cursor) next() (item archive.Item, ok bool, err error) {
 			return nil
 		}
 		at := c.it.Item()
-		item = archive.Item{Key: at.KeyCopy(nil), Version: at.Version()}
+		item = records.Item{Key: at.KeyCopy(nil), Version: at.Version()}
 		if c.r.KeysOnly {
 			return nil
 		}
@@ -92,13 +92,13 @@ func (c *cursor) close() {
 	})
 }
 
-// last comes after all that an archive's keys have after a prefix.
+// last comes after all that keys have after a prefix.
 var last = bytes.Repeat([]byte{0xff}, 64)
 
 // start returns where to seek the first key of a range. Nil is Badger's word for the
 // beginning, which in reverse order is the end of the whole store, and not that of a
 // prefix.
-func start(r *archive.Range) []byte {
+func start(r *records.Range) []byte {
 	if r.From != nil || !r.Reverse {
 		return r.From
 	}
@@ -109,7 +109,7 @@ func start(r *archive.Range) []byte {
 func (s *Store) reading(err error) error {
 	switch {
 	case errors.Is(err, badger.ErrKeyNotFound):
-		return archive.ErrNotFound
+		return records.ErrNotFound
 	case errors.Is(err, y.ErrChecksumMismatch), strings.Contains(err.Error(), y.ErrChecksumMismatch.Error()):
 		return s.misread(err)
 	default:
@@ -137,7 +137,7 @@ func (s *Store) valueOf(item *badger.Item) ([]byte, error) {
 // misread is the error for a value that is not where its key says: no value was written
 // like that.
 func (s *Store) misread(err error) error {
-	return fmt.Errorf("read the store: %w: a file in %s does not hold what was written to it: %s", archive.ErrCorrupt, s.opts.Dir, printable(err.Error()))
+	return fmt.Errorf("read the store: %w: a file in %s does not hold what was written to it: %s", records.ErrCorrupt, s.opts.Dir, printable(err.Error()))
 }
 
 // mostSaid is how much of what Badger says of damage is passed on.

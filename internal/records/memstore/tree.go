@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
 // node is a treap: a binary tree in order of the keys, in which each node outranks
@@ -182,7 +182,7 @@ func after(prefix []byte) []byte {
 }
 
 // walk calls visit for the nodes of a range, in its order, until one says no.
-func (n *node) walk(r *archive.Range, visit func(*node) bool) bool {
+func (n *node) walk(r *records.Range, visit func(*node) bool) bool {
 	if n == nil {
 		return true
 	}

@@ -1,4 +1,4 @@
-// Package memstore is an archive's store in memory, with crashes: for the simulator
+// Package memstore is a store of records in memory, with crashes: for the simulator
 // and for tests. It is a function of the calls that were made of it, and has no
 // goroutine, lock, clock or randomness; its methods are for one goroutine at a time.
 //
@@ -17,18 +17,18 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
 // ErrClosed is returned by a store that is closed.
 var ErrClosed = errors.New("the store is closed")
 
 // DefaultLimits are about those of the store on disk.
-var DefaultLimits = archive.Limits{Changes: 14_000, Bytes: 1200 << 10}
+var DefaultLimits = records.Limits{Changes: 14_000, Bytes: 1200 << 10}
 
-// Store is a store in memory. See archive.Store for its methods.
+// Store is a store in memory. See records.Store for its methods.
 type Store struct {
-	limits archive.Limits
+	limits records.Limits
 	// trees are what there was at the last Sync and after each write since.
 	trees     []*node
 	versions  []uint64 // of the writes since
@@ -37,7 +37,7 @@ type Store struct {
 }
 
 // New returns an empty store whose writes have limits.
-func New(l archive.Limits) *Store { return &Store{limits: l, trees: []*node{nil}} }
+func New(l records.Limits) *Store { return &Store{limits: l, trees: []*node{nil}} }
 
 // Clone returns a store that is as this one is, and goes its own way from here on. It
 // takes time in proportion to Unsynced only.
@@ -76,30 +76,30 @@ func (s *Store) SyncFirst(writes int) error {
 // present returns the newest tree.
 func (s *Store) present() *node { return s.trees[len(s.trees)-1] }
 
-// Limits implements archive.Store.
-func (s *Store) Limits() archive.Limits { return s.limits }
+// Limits implements records.Store.
+func (s *Store) Limits() records.Limits { return s.limits }
 
-// Get implements archive.Store. A version that was discarded is not found.
+// Get implements records.Store. A version that was discarded is not found.
 func (s *Store) Get(key []byte, upTo uint64) ([]byte, uint64, error) {
 	if s.closed {
 		return nil, 0, ErrClosed
 	}
 	n := s.present().find(key)
 	if n == nil {
-		return nil, 0, archive.ErrNotFound
+		return nil, 0, records.ErrNotFound
 	}
 	v := n.upTo(upTo, s.discarded)
 	if v == nil || v.deleted {
-		return nil, 0, archive.ErrNotFound
+		return nil, 0, records.ErrNotFound
 	}
 	return append([]byte{}, v.value...), v.number, nil
 }
 
-// Scan implements archive.Store.
-func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
-	return func(yield func(archive.Item, error) bool) {
+// Scan implements records.Store.
+func (s *Store) Scan(r records.Range) iter.Seq2[records.Item, error] {
+	return func(yield func(records.Item, error) bool) {
 		if s.closed {
-			yield(archive.Item{}, ErrClosed)
+			yield(records.Item{}, ErrClosed)
 			return
 		}
 		s.present().walk(&r, func(n *node) bool {
@@ -107,7 +107,7 @@ func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
 			if v.deleted {
 				return true
 			}
-			item := archive.Item{Key: slices.Clone(n.key), Version: v.number}
+			item := records.Item{Key: slices.Clone(n.key), Version: v.number}
 			if !r.KeysOnly {
 				item.Value = append([]byte{}, v.value...)
 			}
@@ -116,13 +116,13 @@ func (s *Store) Scan(r archive.Range) iter.Seq2[archive.Item, error] {
 	}
 }
 
-// Write implements archive.Store.
-func (s *Store) Write(at uint64, changes []archive.Change) error {
+// Write implements records.Store.
+func (s *Store) Write(at uint64, changes []records.Change) error {
 	if s.closed {
 		return ErrClosed
 	}
 	if !s.limits.Fits(changes) {
-		return fmt.Errorf("write the store: %w: %d changes", archive.ErrTooLarge, len(changes))
+		return fmt.Errorf("write the store: %w: %d changes", records.ErrTooLarge, len(changes))
 	}
 	tree := s.present()
 	for i := range changes {
@@ -133,10 +133,10 @@ func (s *Store) Write(at uint64, changes []archive.Change) error {
 	return nil
 }
 
-// Discard implements archive.Store.
+// Discard implements records.Store.
 func (s *Store) Discard(upTo uint64) { s.discarded = upTo }
 
-// Drop implements archive.Store.
+// Drop implements records.Store.
 func (s *Store) Drop(prefix []byte) error {
 	if s.closed {
 		return ErrClosed
@@ -145,13 +145,13 @@ func (s *Store) Drop(prefix []byte) error {
 	return nil
 }
 
-// Reclaim implements archive.Store. There is never anything to do.
+// Reclaim implements records.Store. There is never anything to do.
 func (s *Store) Reclaim() (more bool, err error) { return false, nil }
 
-// Sync implements archive.Store.
+// Sync implements records.Store.
 func (s *Store) Sync() error { return s.SyncFirst(s.Unsynced()) }
 
-// Close implements archive.Store. Crash opens the store again.
+// Close implements records.Store. Crash opens the store again.
 func (s *Store) Close() error {
 	err := s.Sync()
 	s.closed = true

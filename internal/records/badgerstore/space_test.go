@@ -5,29 +5,29 @@ import (
 	"math"
 	"testing"
 
-	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/badgerstore"
+	"github.com/decube/decube/internal/records"
+	"github.com/decube/decube/internal/records/badgerstore"
 )
 
 // A full disk is an error, of Open and of what is written, and takes nothing away.
 func TestNoSpace(t *testing.T) {
 	o := badgerstore.Options{Dir: t.TempDir()}
 	s := open(t, o)
-	if err := s.Write(1, []archive.Change{{Key: []byte("key"), Value: []byte("value")}}); err != nil {
+	if err := s.Write(1, []records.Change{{Key: []byte("key"), Value: []byte("value")}}); err != nil {
 		t.Fatal(err)
 	}
 	badgerstore.SetMinFree(s, math.MaxInt64)
-	if err := s.Write(2, []archive.Change{{Key: []byte("key")}}); !errors.Is(err, archive.ErrNoSpace) {
+	if err := s.Write(2, []records.Change{{Key: []byte("key")}}); !errors.Is(err, records.ErrNoSpace) {
 		t.Errorf("a write: %v", err)
 	}
-	if _, err := s.Reclaim(); !errors.Is(err, archive.ErrNoSpace) {
+	if _, err := s.Reclaim(); !errors.Is(err, records.ErrNoSpace) {
 		t.Errorf("reclaiming: %v", err)
 	}
 	closed(t, s)
 
 	full := o
 	full.MinFree = math.MaxInt64
-	if s, err := badgerstore.Open(full); !errors.Is(err, archive.ErrNoSpace) {
+	if s, err := badgerstore.Open(full); !errors.Is(err, records.ErrNoSpace) {
 		t.Fatalf("%v, %v", s, err)
 	}
 	s = open(t, o)

@@ -7,7 +7,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/decube/decube/internal/durable"
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
 // minFree is what must stay free on the disk. Badger writes to files that it maps
@@ -23,7 +23,7 @@ func (o *Options) room() error {
 		return fmt.Errorf("ask for free space: %w", err)
 	}
 	if keep := cmp.Or(o.MinFree, minFree); free < keep {
-		return fmt.Errorf("%w: %s must have %s free, and has %s", archive.ErrNoSpace, o.Dir, size(keep), size(free))
+		return fmt.Errorf("%w: %s must have %s free, and has %s", records.ErrNoSpace, o.Dir, size(keep), size(free))
 	}
 	return nil
 }

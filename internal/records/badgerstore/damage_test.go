@@ -9,8 +9,8 @@ import (
 	"testing"
 	"unicode"
 
-	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/badgerstore"
+	"github.com/decube/decube/internal/records"
+	"github.com/decube/decube/internal/records/badgerstore"
 )
 
 // stored makes a store with a table and a log of values, and returns its directory.
@@ -19,7 +19,7 @@ func stored(t *testing.T) string {
 	dir := t.TempDir()
 	s := open(t, badgerstore.Options{Dir: dir})
 	for version := range uint64(3) {
-		var changes []archive.Change
+		var changes []records.Change
 		for i := range 100 {
 			value := make([]byte, 20+i)
 			if i == 0 {
@@ -28,7 +28,7 @@ func stored(t *testing.T) string {
 			for k := range value {
 				value[k] = byte(k*7 + i)
 			}
-			changes = append(changes, archive.Change{Key: fmt.Appendf(nil, "key %03d", i), Value: value})
+			changes = append(changes, records.Change{Key: fmt.Appendf(nil, "key %03d", i), Value: value})
 		}
 		if err := s.Write(version+1, changes); err != nil {
 			t.Fatal(err)
@@ -45,7 +45,7 @@ func use(dir string) error {
 		return err
 	}
 	var errs []error
-	for item, err := range s.Scan(archive.Range{}) {
+	for item, err := range s.Scan(records.Range{}) {
 		if err != nil {
 			errs = append(errs, err)
 			break
@@ -76,12 +76,12 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := use(dir)
-			if err == nil || errors.Is(err, archive.ErrNotFound) {
+			if err == nil || errors.Is(err, records.ErrNotFound) {
 				return
 			}
 			found++
 			text := err.Error()
-			if !errors.Is(err, archive.ErrCorrupt) || !strings.Contains(text, dir) {
+			if !errors.Is(err, records.ErrCorrupt) || !strings.Contains(text, dir) {
 				t.Errorf("%s %s: %v", name, what, err)
 			}
 			if i := strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' }); i >= 0 || len(text) > 2000 {

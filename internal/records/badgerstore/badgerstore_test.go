@@ -10,9 +10,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/decube/decube/ledger/archive"
-	"github.com/decube/decube/ledger/archive/badgerstore"
-	"github.com/decube/decube/ledger/archive/storetest"
+	"github.com/decube/decube/internal/records"
+	"github.com/decube/decube/internal/records/badgerstore"
+	"github.com/decube/decube/internal/records/storetest"
 )
 
 func open(tb testing.TB, o badgerstore.Options) *badgerstore.Store {
@@ -24,7 +24,7 @@ func open(tb testing.TB, o badgerstore.Options) *badgerstore.Store {
 	return s
 }
 
-func closed(tb testing.TB, s archive.Store) {
+func closed(tb testing.TB, s records.Store) {
 	tb.Helper()
 	if err := s.Close(); err != nil {
 		tb.Fatal(err)
@@ -35,7 +35,7 @@ func closed(tb testing.TB, s archive.Store) {
 // after the loss of power.
 type medium struct {
 	dir    string
-	opened archive.Store
+	opened records.Store
 	// tails are where the logs ended when the store was synced the last time.
 	mu    sync.Mutex
 	tails map[string]int
@@ -56,7 +56,7 @@ type tracked struct {
 	m  *medium
 }
 
-func (m *medium) Open(tb testing.TB) archive.Store {
+func (m *medium) Open(tb testing.TB) records.Store {
 	tb.Helper()
 	s := &tracked{open(tb, badgerstore.Options{Dir: m.dir}), tb, m}
 	m.opened = s

@@ -16,11 +16,11 @@ import (
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/ristretto/v2/z"
 
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
 // inspect looks at what Badger reads when it opens a store, before it does, and returns
-// archive.ErrCorrupt with the name of a file that is damaged or missing. Badger opens
+// records.ErrCorrupt with the name of a file that is damaged or missing. Badger opens
 // tables in goroutines of its own, where the panic over a damaged one cannot be caught.
 // Files that come or go meanwhile are another process's, of which Badger knows better.
 func (o *Options) inspect() error {
@@ -41,7 +41,7 @@ func (o *Options) inspect() error {
 
 // damaged returns the error for a file that is not as it was written.
 func damaged(name, why string) error {
-	return fmt.Errorf("%w: %s %s", archive.ErrCorrupt, name, why)
+	return fmt.Errorf("%w: %s %s", records.ErrCorrupt, name, why)
 }
 
 // openPresent opens a file to read, and returns nil for one that is not there.

@@ -1,14 +1,14 @@
-// Package badgerstore is an archive's store on disk: a Badger database in managed
+// Package badgerstore is a store of records on disk: a Badger database in managed
 // mode, tuned for entries that are written once, most of them digests, in a daemon
 // that must stay small.
 //
-// A version of the archive's is one of Badger's. A Write is one transaction. What a
+// A version of a record is one of Badger's. A Write is one transaction. What a
 // crash leaves of the logs is up to Badger, which replays each up to the first entry
 // that is damaged; Sync makes durable those that there are. Values of more than 4 KiB,
 // such as the bodies of all but small blocks, go to Badger's value log and are written
 // once; all else lies in its tree, which writes it again whenever it compacts.
 //
-// What is damaged on the disk is archive.ErrCorrupt, whether Badger finds it by a checksum
+// What is damaged on the disk is records.ErrCorrupt, whether Badger finds it by a checksum
 // or panics over it, unless that happens in a goroutine of its own while it compacts or
 // writes tables: the process ends then.
 //
@@ -31,7 +31,7 @@ import (
 	"github.com/dgraph-io/ristretto/v2/z"
 
 	"github.com/decube/decube/internal/durable"
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
 const (
@@ -56,7 +56,7 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Store is an open store. See archive.Store for its methods.
+// Store is an open store. See records.Store for its methods.
 type Store struct {
 	opts  Options
 	db    *badger.DB
@@ -74,7 +74,7 @@ type Store struct {
 }
 
 // Open opens or creates the store in a directory. Only one process may have it open.
-// The error is archive.ErrNoSpace when the disk is full, and archive.ErrCorrupt, with the
+// The error is records.ErrNoSpace when the disk is full, and records.ErrCorrupt, with the
 // name of a file, when that is damaged.
 func Open(o Options) (*Store, error) {
 	if o.Log == nil {
@@ -158,12 +158,12 @@ func tuned(o *Options) badger.Options {
 	return opts
 }
 
-// Limits implements archive.Store. Badger adds an entry of its own to each write.
-func (s *Store) Limits() archive.Limits {
-	return archive.Limits{Changes: int(s.db.MaxBatchCount()) - 2, Bytes: int(s.db.MaxBatchSize()) - 64}
+// Limits implements records.Store. Badger adds an entry of its own to each write.
+func (s *Store) Limits() records.Limits {
+	return records.Limits{Changes: int(s.db.MaxBatchCount()) - 2, Bytes: int(s.db.MaxBatchSize()) - 64}
 }
 
-// Get implements archive.Store.
+// Get implements records.Store.
 func (s *Store) Get(key []byte, upTo uint64) (value []byte, version uint64, err error) {
 	if err := s.users.enter(); err != nil {
 		return nil, 0, err
@@ -183,10 +183,10 @@ func (s *Store) Get(key []byte, upTo uint64) (value []byte, version uint64, err 
 	return value, version, err
 }
 
-// Write implements archive.Store.
-func (s *Store) Write(version uint64, changes []archive.Change) error {
+// Write implements records.Store.
+func (s *Store) Write(version uint64, changes []records.Change) error {
 	if !s.Limits().Fits(changes) {
-		return fmt.Errorf("write the store: %w: %d changes", archive.ErrTooLarge, len(changes))
+		return fmt.Errorf("write the store: %w: %d changes", records.ErrTooLarge, len(changes))
 	}
 	if err := s.users.enter(); err != nil {
 		return fmt.Errorf("write the store: %w", err)
@@ -224,10 +224,10 @@ func (s *Store) Write(version uint64, changes []archive.Change) error {
 	return err
 }
 
-// Discard implements archive.Store. Badger drops versions as it compacts.
+// Discard implements records.Store. Badger drops versions as it compacts.
 func (s *Store) Discard(upTo uint64) { s.db.SetDiscardTs(upTo) }
 
-// Drop implements archive.Store. It ends compactions, writes all tables that are in
+// Drop implements records.Store. It ends compactions, writes all tables that are in
 // memory, and begins again: for whole generations only.
 func (s *Store) Drop(prefix []byte) error {
 	s.dropping.Lock()
@@ -248,7 +248,7 @@ func (s *Store) Drop(prefix []byte) error {
 // the rest of it is written again.
 const reclaimFrom = 0.5
 
-// Reclaim implements archive.Store. It writes what is left of one log of values, of
+// Reclaim implements records.Store. It writes what is left of one log of values, of
 // at most 64 MiB, to another, and removes the log.
 func (s *Store) Reclaim() (more bool, err error) {
 	if err := s.opts.room(); err != nil {
@@ -266,7 +266,7 @@ func (s *Store) Reclaim() (more bool, err error) {
 	return true, nil
 }
 
-// Close implements archive.Store.
+// Close implements records.Store.
 func (s *Store) Close() error {
 	if err := s.users.close(); err != nil {
 		return fmt.Errorf("close the store in %s: %w", s.opts.Dir, errors.Join(err, s.Sync()))

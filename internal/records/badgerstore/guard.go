@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"runtime/debug"
 
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
-// guarded calls Badger and turns its panic into archive.ErrCorrupt. Badger trusts the
+// guarded calls Badger and turns its panic into records.ErrCorrupt. Badger trusts the
 // lengths in its files before it has compared a checksum, and reads files that it has
 // mapped into memory: damage shows as an index out of range, and a part of a file that
 // cannot be read, or is gone, as a fault. What it may leave locked or counted matters to
@@ -25,8 +25,8 @@ func (o *Options) guarded(what string, call func() error) (err error) {
 			return
 		}
 		// The text of the panic may be pages of what was found in the file.
-		o.Log.Debug("store of the archive: panic", "doing", what, "dir", o.Dir, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-		err = fmt.Errorf("%s: %w: the files in %s do not hold what was written to them", what, archive.ErrCorrupt, o.Dir)
+		o.Log.Debug("store: panic", "doing", what, "dir", o.Dir, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		err = fmt.Errorf("%s: %w: the files in %s do not hold what was written to them", what, records.ErrCorrupt, o.Dir)
 	}()
 	return call()
 }

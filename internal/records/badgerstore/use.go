@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
 // closePatience is how long Close waits for those who use the store. Who reads on behalf
@@ -30,7 +30,7 @@ func (u *users) enter() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
-		return archive.ErrClosed
+		return records.ErrClosed
 	}
 	u.count++
 	return nil
@@ -52,12 +52,12 @@ func (u *users) ending() bool {
 }
 
 // close admits nobody any more, and waits until all have left. The error is
-// archive.ErrClosed when it was called before.
+// records.ErrClosed when it was called before.
 func (u *users) close() error {
 	u.mu.Lock()
 	if u.closed {
 		u.mu.Unlock()
-		return archive.ErrClosed
+		return records.ErrClosed
 	}
 	u.closed, u.gone = true, make(chan struct{})
 	if u.count == 0 {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/decube/decube/ledger/archive"
+	"github.com/decube/decube/internal/records"
 )
 
 // model is a store that is too simple to be wrong.
@@ -27,7 +27,7 @@ func (m *model) clone() *model {
 	return c
 }
 
-func (m *model) write(version uint64, changes []archive.Change) {
+func (m *model) write(version uint64, changes []records.Change) {
 	for i := range changes {
 		key := string(changes[i].Key)
 		if m.keys[key] == nil {
@@ -70,11 +70,11 @@ func (m *model) all(prefix string) []string {
 }
 
 // random returns changes of a few keys, so that they meet.
-func random(rnd *rand.Rand) []archive.Change {
-	changes := make([]archive.Change, 1+rnd.IntN(6))
+func random(rnd *rand.Rand) []records.Change {
+	changes := make([]records.Change, 1+rnd.IntN(6))
 	for i := range changes {
 		key := fmt.Appendf(nil, "%c%d", "ab"[rnd.IntN(2)], rnd.IntN(12))
-		changes[i] = archive.Change{Key: key, Value: fmt.Append(nil, rnd.IntN(1000)), Delete: rnd.IntN(4) == 0}
+		changes[i] = records.Change{Key: key, Value: fmt.Append(nil, rnd.IntN(1000)), Delete: rnd.IntN(4) == 0}
 		if rnd.IntN(30) == 0 && !changes[i].Delete {
 			changes[i].Value = append(changes[i].Value, make([]byte, 90<<10)...) // where Badger has another place for it
 		}
@@ -89,7 +89,7 @@ func random(rnd *rand.Rand) []archive.Change {
 type run struct {
 	rnd    *rand.Rand
 	medium Medium
-	store  archive.Store
+	store  records.Store
 	writes int
 	// models are what there was at the last Sync and after each write since.
 	models []*model
@@ -160,7 +160,7 @@ func (r *run) crash(tb testing.TB) {
 	}
 	r.medium.Crash(tb, r.rnd)
 	r.store = r.medium.Open(tb)
-	got := scanned(tb, r.store, archive.Range{})
+	got := scanned(tb, r.store, records.Range{})
 	at := slices.IndexFunc(r.models, func(m *model) bool { return slices.Equal(m.all(""), got) && r.agrees(m) })
 	if at < 0 {
 		tb.Fatalf("after a crash there is %q, which is none of the last %d writes", got, len(r.models)-1)
@@ -198,12 +198,12 @@ func (r *run) check(tb testing.TB) {
 		}
 	}
 	for _, prefix := range []string{"", "a", "b1"} {
-		got, want := scanned(tb, r.store, archive.Range{Prefix: []byte(prefix)}), m.all(prefix)
+		got, want := scanned(tb, r.store, records.Range{Prefix: []byte(prefix)}), m.all(prefix)
 		if !slices.Equal(got, want) {
 			tb.Errorf("prefix %q has %q, want %q", prefix, got, want)
 		}
 		slices.Reverse(want)
-		if got := scanned(tb, r.store, archive.Range{Prefix: []byte(prefix), Reverse: true}); !slices.Equal(got, want) {
+		if got := scanned(tb, r.store, records.Range{Prefix: []byte(prefix), Reverse: true}); !slices.Equal(got, want) {
 			tb.Errorf("prefix %q backwards has %q, want %q", prefix, got, want)
 		}
 	}
