@@ -3,6 +3,8 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/decube/decube/crdtsync/bundle"
 	"github.com/decube/decube/crdtsync/counting"
@@ -17,6 +19,9 @@ var (
 	ErrInvalid = errors.New("invalid bundle or fault")
 	// ErrGap is returned for a bundle that does not follow what is held of its origin.
 	ErrGap = errors.New("bundles before it are missing")
+	// ErrCut is returned for a bundle that does not count, and of which nothing would: by a
+	// fault of its writer, a revocation, or because its capability had expired or is another's.
+	ErrCut = errors.New("it does not count")
 )
 
 // Replica is a replica. Use [New]. It is not safe for concurrent use while it is changed.
@@ -27,16 +32,50 @@ type Replica struct {
 	state        *fold.State
 	origins      map[bundle.Origin]*origin
 	accounts     map[holder]*account
+	changed      map[bundle.Origin]bool // heads since Changed was called
 }
 
-// origin is the headers of an origin that are linked.
-type origin []*bundle.Header
+// origin is what is linked of an origin.
+type origin struct {
+	chain
+	span counting.Span // what counts of it
+}
+
+// head returns the last header that may count: what comes before it may have been written
+// before its capability began, and links it. It is nil where there is none.
+func (o *origin) head() *bundle.Header {
+	if o.span.To == 0 {
+		return nil
+	}
+	return o.chain[o.span.To-1]
+}
+
+// chain is the headers of an origin, linked.
+type chain []*bundle.Header
 
 // Len implements counting.Chain.
-func (o origin) Len() int64 { return int64(len(o)) }
+func (c chain) Len() int64 { return int64(len(c)) }
 
 // Header implements counting.Chain.
-func (o origin) Header(sequence int64) *bundle.Header { return o[sequence] }
+func (c chain) Header(sequence int64) *bundle.Header { return c[sequence] }
+
+// extended is a chain with one more header.
+type extended struct {
+	chain
+
+	next *bundle.Header
+}
+
+// Len implements counting.Chain.
+func (e extended) Len() int64 { return e.chain.Len() + 1 }
+
+// Header implements counting.Chain.
+func (e extended) Header(sequence int64) *bundle.Header {
+	if sequence == e.chain.Len() {
+		return e.next
+	}
+	return e.chain[sequence]
+}
 
 // holder is a writer under a capability: what a quota and a fault are of.
 type holder struct {
@@ -54,7 +93,7 @@ type account struct {
 // New returns a replica without bundles of the swarm that a set of capabilities is of. The
 // set is the caller's, who calls Judge after it has changed.
 func New(c *capability.Set, v capability.Verifier) *Replica {
-	r := &Replica{capabilities: c, verify: v, origins: map[bundle.Origin]*origin{}, accounts: map[holder]*account{}}
+	r := &Replica{capabilities: c, verify: v, origins: map[bundle.Origin]*origin{}, accounts: map[holder]*account{}, changed: map[bundle.Origin]bool{}}
 	r.state = fold.New(func(id capability.ID, path string) bool {
 		held := c.Get(id)
 		return held != nil && held.Allows(capability.Write, path)
@@ -69,27 +108,54 @@ func (r *Replica) State() *fold.State { return r.state }
 // changed.
 func (r *Replica) Faults() *fault.Set { return &r.faults }
 
-// Heads returns the last header that is linked of each origin.
-func (r *Replica) Heads() map[bundle.Origin]*bundle.Header {
-	heads := make(map[bundle.Origin]*bundle.Header, len(r.origins))
-	for o, chain := range r.origins {
-		heads[o] = (*chain)[len(*chain)-1]
+// Head returns the last header of an origin that counts, or nil: replicas that were given the
+// same, and each other's faults, have the same heads. What is linked beyond it is not of use to
+// anybody.
+func (r *Replica) Head(o bundle.Origin) *bundle.Header {
+	if held := r.origins[o]; held != nil {
+		return held.head()
 	}
-	return heads
+	return nil
 }
 
-// Add takes in a bundle, and reports whether it is news. It returns ErrInvalid, ErrGap, or
-// capability.ErrUnknown for one whose capability is not known yet. A bundle for a place where
+// Next returns the sequence of the bundle of an origin that would be linked next.
+func (r *Replica) Next(o bundle.Origin) int64 {
+	if held := r.origins[o]; held != nil {
+		return held.Len()
+	}
+	return 0
+}
+
+// Origins returns how many origins there are something of.
+func (r *Replica) Origins() int { return len(r.origins) }
+
+// Changed returns the origins whose head is another one than when it was last called.
+func (r *Replica) Changed() []bundle.Origin {
+	origins := slices.SortedFunc(maps.Keys(r.changed), bundle.Origin.Compare)
+	clear(r.changed)
+	return origins
+}
+
+// Charged returns what a writer has charged under a capability, by what is linked.
+func (r *Replica) Charged(w sig.PublicKey, c capability.ID) int64 {
+	if a := r.accounts[holder{w, c}]; a != nil {
+		return a.charged
+	}
+	return 0
+}
+
+// Add takes in a bundle, and reports whether it is news. It returns ErrInvalid, ErrGap, ErrCut,
+// or capability.ErrUnknown for one whose capability is not known yet. A bundle for a place where
 // another one is held proves a fault, and is not kept; one that breaks the chain is kept, and
 // does not count.
 func (r *Replica) Add(b *bundle.Bundle) (bool, error) {
-	chain := r.origins[b.Origin]
+	held := r.origins[b.Origin]
 	var last *bundle.Header
-	if chain != nil {
-		if b.Sequence < chain.Len() && (*chain)[b.Sequence].ID() == b.ID() {
+	if held != nil {
+		if b.Sequence < held.Len() && held.chain[b.Sequence].ID() == b.ID() {
 			return false, nil
 		}
-		last = (*chain)[chain.Len()-1]
+		last = held.chain[held.Len()-1]
 	}
 	switch {
 	case b.Swarm != r.capabilities.Document().Swarm():
@@ -99,7 +165,7 @@ func (r *Replica) Add(b *bundle.Bundle) (bool, error) {
 	case !r.verify.Verify(b.Item()):
 		return false, fmt.Errorf("%w: the signature of %v does not verify", ErrInvalid, b.Writer)
 	case last != nil && b.Sequence <= last.Sequence:
-		f, err := fault.OfTwo((*chain)[b.Sequence], &b.Header)
+		f, err := fault.OfTwo(held.chain[b.Sequence], &b.Header)
 		if err != nil {
 			return false, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
@@ -107,22 +173,49 @@ func (r *Replica) Add(b *bundle.Bundle) (bool, error) {
 	case last == nil && b.Sequence > 0, last != nil && (b.Sequence > last.Sequence+1 || b.Previous != last.ID()):
 		return false, fmt.Errorf("%w: %v %d", ErrGap, b.Origin, b.Sequence)
 	}
+	var broken *fault.Fault
+	if last != nil {
+		if f, err := fault.OfTwo(last, &b.Header); err == nil {
+			broken = f
+		}
+	}
+	if broken == nil {
+		if err := r.cut(held, &b.Header); err != nil {
+			return false, err
+		}
+	}
 	if _, err := r.state.Add(b); err != nil {
 		return false, fmt.Errorf("%w: %w", ErrGap, err)
 	}
-	if chain == nil {
-		chain = new(origin)
-		r.origins[b.Origin] = chain
+	if held == nil {
+		held = new(origin)
+		r.origins[b.Origin] = held
 	}
-	*chain = append(*chain, &b.Header)
-	if last != nil {
-		if f, err := fault.OfTwo(last, &b.Header); err == nil {
-			r.convict(f)
-		}
+	held.chain = append(held.chain, &b.Header)
+	if broken != nil {
+		r.convict(broken)
 	}
 	r.charge(last, &b.Header)
 	r.count(b.Origin)
 	return true, nil
+}
+
+// cut returns ErrCut unless a header would count that follows what is held of its origin, nil
+// for nothing, or what comes after it might: what counts is a span, so that nothing does after
+// its end.
+func (r *Replica) cut(held *origin, h *bundle.Header) error {
+	with := extended{next: h}
+	if held != nil {
+		with.chain = held.chain
+	}
+	span, err := r.rules().Span(with)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %v %d: %w", ErrCut, h.Origin, h.Sequence, err)
+	case span.To <= h.Sequence:
+		return fmt.Errorf("%w: %v %d", ErrCut, h.Origin, h.Sequence)
+	}
+	return nil
 }
 
 // Convict takes in a fault that somebody else shows, and reports whether it is news. It
@@ -165,18 +258,28 @@ func (r *Replica) Judge() {
 
 // count has the documents follow from what counts of an origin.
 func (r *Replica) count(o bundle.Origin) {
-	rules := counting.Rules{Capabilities: r.capabilities, Faults: &r.faults}
-	span, err := rules.Span(*r.origins[o])
+	held := r.origins[o]
+	before := held.head()
+	span, err := r.rules().Span(held.chain)
 	if err != nil {
 		span = counting.Span{}
 	}
+	held.span = span
 	r.state.Count(o, span.From, span.To)
+	if held.head() != before {
+		r.changed[o] = true
+	}
+}
+
+// rules returns what decides on what counts.
+func (r *Replica) rules() *counting.Rules {
+	return &counting.Rules{Capabilities: r.capabilities, Faults: &r.faults}
 }
 
 // charge counts what a header charges after the one before it in its origin, nil for none,
 // and convicts a writer who has exceeded its quota at any time.
 func (r *Replica) charge(last, h *bundle.Header) {
-	of := holder{h.Writer, (*r.origins[h.Origin])[0].Capability}
+	of := holder{h.Writer, r.origins[h.Origin].chain[0].Capability}
 	a := r.accounts[of]
 	if a == nil {
 		a = new(account)

@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -112,6 +113,17 @@ func live(r *Replica) string {
 	return out
 }
 
+// heads returns the last header that counts of each origin.
+func heads(r *Replica) map[bundle.Origin]bundle.ID {
+	heads := map[bundle.Origin]bundle.ID{}
+	for o := range r.origins {
+		if h := r.Head(o); h != nil {
+			heads[o] = h.ID()
+		}
+	}
+	return heads
+}
+
 // give hands bundles in until nobody takes any more.
 func give(t *testing.T, r *Replica, all []*bundle.Bundle) {
 	t.Helper()
@@ -119,7 +131,7 @@ func give(t *testing.T, r *Replica, all []*bundle.Bundle) {
 		again = false
 		for _, b := range all {
 			news, err := r.Add(b)
-			if err != nil && !errors.Is(err, ErrGap) {
+			if err != nil && !errors.Is(err, ErrGap) && !errors.Is(err, ErrCut) {
 				t.Fatal(err)
 			}
 			again = again || news
@@ -193,8 +205,14 @@ func TestWhatIsNotTaken(t *testing.T) {
 	if news, err := r.Add(beside); !news || err != nil || r.State().Document("others/a") != nil || r.State().Document("notes/b") == nil {
 		t.Errorf("beside its scope: %t, %v", news, err)
 	}
-	if h := r.Heads()[x.Origin]; h == nil || h.ID() != beside.ID() {
+	if h := r.Head(x.Origin); h == nil || h.ID() != beside.ID() || r.Next(x.Origin) != 2 {
 		t.Errorf("the head is %v", h)
+	}
+	if changed := r.Changed(); !slices.Equal(changed, []bundle.Origin{x.Origin}) || len(r.Changed()) > 0 {
+		t.Errorf("heads of %v have changed", changed)
+	}
+	if got := r.Charged(x.Writer, x.Capability); got != beside.Charge {
+		t.Errorf("%d is charged, want %d", got, beside.Charge)
 	}
 }
 
@@ -214,6 +232,20 @@ func TestRevocation(t *testing.T) {
 	r.Judge()
 	if r.State().Document("notes/a") == nil || r.State().Document("notes/b") != nil {
 		t.Errorf("%s is live", live(r))
+	}
+	if h := r.Head(x.Origin); h == nil || h.ID() != x.ID() {
+		t.Errorf("the head is %v", h)
+	}
+	// What comes after that is of no use to anybody, and neither is an origin that the revoker
+	// had not seen.
+	z := s.makes("a", follows(y, time.Hour), y.Charge, nil, text("notes/b", "z"))
+	for _, b := range []*bundle.Bundle{z, s.makes("a", begins(a, 2, time.Second), 0, nil, text("notes/b", "z"))} {
+		if news, err := r.Add(b); news || !errors.Is(err, ErrCut) {
+			t.Errorf("%v %d: %t, %v", b.Origin, b.Sequence, news, err)
+		}
+	}
+	if n := r.Origins(); n != 1 {
+		t.Errorf("something of %d origins is held", n)
 	}
 }
 
@@ -283,10 +315,16 @@ func TestAllAgreeWhateverWritersDo(t *testing.T) {
 					}
 				}
 			}
+			for _, r := range replicas {
+				give(t, r, all) // what was refused may be news now
+			}
 		}
 		for _, r := range replicas {
 			if got, want := live(r), live(replicas[0]); got != want {
 				rt.Fatalf("one has\n%s\nand another\n%s", got, want)
+			}
+			if got, want := heads(r), heads(replicas[0]); !maps.Equal(got, want) {
+				rt.Fatalf("one has heads\n%v\nand another\n%v", got, want)
 			}
 			within(rt, r, of)
 		}
@@ -298,10 +336,10 @@ func within(rt *rapid.T, r *Replica, of map[string]*capability.Capability) {
 	rules := counting.Rules{Capabilities: r.capabilities, Faults: &r.faults}
 	for name, c := range of {
 		var counted []*bundle.Header
-		for o, chain := range r.origins {
-			span, err := rules.Span(*chain)
+		for o, held := range r.origins {
+			span, err := rules.Span(held.chain)
 			if err == nil && o.Writer == c.Audience {
-				counted = append(counted, (*chain)[:span.To]...)
+				counted = append(counted, held.chain[:span.To]...)
 			}
 		}
 		for _, at := range counted {

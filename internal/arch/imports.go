@@ -101,7 +101,7 @@ var chancy = []string{"ledger/driver"}
 // values are packages without input, output, goroutine, lock or clock of their own, on
 // top of rooms that have some for others: what they may import is looked at, and not
 // what that imports in its turn.
-var values = []string{"crdtsync/bundle", "crdtsync/counting", "crdtsync/fault", "crdtsync/fold", "crdtsync/replica", "internal/admission", "internal/capability", "internal/quiet/limiter", "ledger/admission", "ledger/body", "ledger/codec", "ledger/driver", "ledger/exec", "ledger/intake", "snapshot/ignore"}
+var values = []string{"crdtsync/bundle", "crdtsync/counting", "crdtsync/digest", "crdtsync/fault", "crdtsync/fold", "crdtsync/replica", "internal/admission", "internal/capability", "internal/quiet/limiter", "ledger/admission", "ledger/body", "ledger/codec", "ledger/driver", "ledger/exec", "ledger/intake", "snapshot/ignore"}
 
 // blind are those that hold states and do not look into them: ledger/exec does, in jobs.
 var (

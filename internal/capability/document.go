@@ -23,7 +23,8 @@ const (
 	documentDomain = "decube/swarm/1\x00"
 )
 
-// Document is a version of what makes a swarm. Keys are in ascending order of their bytes.
+// Document is a version of what makes a swarm. Keys are in ascending order of their bytes. A
+// public swarm without roots has no later version: see [Unowned].
 type Document struct {
 	Name       string
 	Public     bool
@@ -34,6 +35,13 @@ type Document struct {
 	Number     int64
 	Previous   ID // zero in version 0
 }
+
+// Unowned returns the document of the public swarm of a name that nobody owns: everybody who
+// says the name is in it, and writes in their own space.
+func Unowned(name string) *Document { return &Document{Name: name, Public: true} }
+
+// unowned reports whether the document is of a public swarm that has no roots.
+func (d *Document) unowned() bool { return d.Public && len(d.Roots) == 0 }
 
 // Quorum returns how many of the certifiers make a certificate: so many that any two quorums
 // share one that is not faulty, with less than a third of them faulty.
@@ -47,14 +55,21 @@ func (d *Document) Validate() error {
 	if d.Name == "" || len(d.Name) > MaxName || !oneline.Printable(d.Name) {
 		return fmt.Errorf("%w: name %q, must be 1 to %d bytes that print", ErrInvalid, d.Name, MaxName)
 	}
-	if err := checkKeys("roots", d.Roots, 1, MaxRoots); err != nil {
+	least := 1
+	if d.unowned() {
+		if d.Threshold != 0 || d.Number != 0 || len(d.Certifiers) != 0 || !d.Genesis.IsZero() {
+			return fmt.Errorf("%w: a swarm without roots has a name, and nothing else", ErrInvalid)
+		}
+		least = 0
+	}
+	if err := checkKeys("roots", d.Roots, least, MaxRoots); err != nil {
 		return err
 	}
 	if err := checkKeys("certifiers", d.Certifiers, 0, MaxCertifiers); err != nil {
 		return err
 	}
 	switch {
-	case d.Threshold < 1 || d.Threshold > len(d.Roots):
+	case d.Threshold < least || d.Threshold > len(d.Roots):
 		return fmt.Errorf("%w: threshold %d of %d roots", ErrInvalid, d.Threshold, len(d.Roots))
 	case d.Number < 0 || d.Number > maxTime:
 		return fmt.Errorf("%w: number %d", ErrInvalid, d.Number)
@@ -197,6 +212,8 @@ func DecodeVersion(b []byte) (*Version, error) {
 func (v *Version) Follows(before *Document, verify Verifier) error {
 	d := &v.Document
 	switch {
+	case before.unowned():
+		return fmt.Errorf("%w: nobody owns %q, and nobody makes another version", ErrInvalid, before.Name)
 	case d.Number != before.Number+1 || d.Previous != before.ID():
 		return fmt.Errorf("%w: version %d of %q does not follow version %d", ErrInvalid, d.Number, d.Name, before.Number)
 	case d.Name != before.Name || d.Public != before.Public:

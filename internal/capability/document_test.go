@@ -126,3 +126,31 @@ func TestDocumentsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// A swarm that nobody owns is its name, and stays as it is.
+func TestSwarmsThatNobodyOwns(t *testing.T) {
+	d := capability.Unowned("public")
+	s, err := capability.NewSuccession(d.ID(), d, sig.NewVerifier(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := capability.DecodeVersion((&capability.Version{Document: *d}).Encode())
+	if err != nil || again.Document.ID() != d.ID() {
+		t.Errorf("read again: %+v, %v", again, err)
+	}
+	v := next(d, func(d *capability.Document) { d.Roots, d.Threshold = public("x"), 1 })
+	if _, err := s.Add(v); !errors.Is(err, capability.ErrInvalid) {
+		t.Errorf("somebody has taken it over: %v", err)
+	}
+	for name, d := range map[string]*capability.Document{
+		"private":         {Name: "x"},
+		"with a quorum":   {Name: "x", Public: true, Threshold: 1},
+		"with certifiers": {Name: "x", Public: true, Certifiers: public("x")},
+		"a later version": {Name: "x", Public: true, Number: 1, Previous: d.ID()},
+		"with a ledger":   {Name: "x", Public: true, Genesis: d.ID()},
+	} {
+		if err := d.Validate(); !errors.Is(err, capability.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
