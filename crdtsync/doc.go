@@ -2,21 +2,19 @@
 // snapshots, images and nodes, writable anywhere, also while cut off, and the
 // same everywhere once messages flow.
 //
-// The room is built around a core without input or output; its driver applies
-// what arrives, publishes what is written here, repairs what was missed, and
-// answers queries.
+// The package itself is the shell around a driver that decides: it carries out what
+// follows, and waits.
 //
-//	local write --> bundle (numbered, signed, durable) --> publish --> gossip
-//	                  |                                                  |
-//	                  v                                                  v
-//	             +----------+   merge   +-----------------+   merge   bundle of
-//	             |  state   |<----------| core: dots, sets,|<---------  another
-//	             +----------+           | context, clock   |           writer
-//	                  |                 +-----------------+
-//	                  v                          ^
-//	               queries                       | what is missing
-//	                                      anti-entropy
+//	Write ----------------.                         .---> store, many changes at once
+//	                      v                         |        |
+//	Receive --------> +--------+ ---- effects ------'        | durable
+//	                  | driver |                             v
+//	Answer <--------- +--------+ <--- sessions       acknowledged, published
+//	                      |              |
+//	Documents, List <-----'              '---- asks peers: when they come, when there is
+//	                                           a gap, every 15 to 23 s
 //
-// [github.com/decube/decube/crdtsync/bundle] is what is signed and sent, and
+// [github.com/decube/decube/crdtsync/driver] is the driver, and says what peers tell each
+// other; [github.com/decube/decube/crdtsync/bundle] is what is signed and sent, and
 // [github.com/decube/decube/crdtsync/fold] is what documents follow from a set of bundles.
 package crdtsync

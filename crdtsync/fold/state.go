@@ -242,6 +242,19 @@ func (s *State) drop(path string) {
 	}
 }
 
+// Bundle returns the bundle of an origin that is held at a sequence, or nil. It must not be
+// changed.
+func (s *State) Bundle(o bundle.Origin, sequence int64) *bundle.Bundle {
+	c := s.chains[o]
+	if c == nil || sequence < 0 || sequence >= int64(len(c.bundles)) {
+		return nil
+	}
+	return c.bundles[sequence]
+}
+
+// Len returns how many documents exist.
+func (s *State) Len() int { return len(s.documents) }
+
 // Document returns a document, or nil where there is none. It must not be changed, and is
 // valid until the next Add or Count.
 func (s *State) Document(path string) *Document { return s.documents[path] }

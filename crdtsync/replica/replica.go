@@ -33,6 +33,7 @@ type Replica struct {
 	origins      map[bundle.Origin]*origin
 	accounts     map[holder]*account
 	changed      map[bundle.Origin]bool // heads since Changed was called
+	convicted    []*fault.Fault         // since Convicted was called
 }
 
 // origin is what is linked of an origin.
@@ -134,6 +135,13 @@ func (r *Replica) Changed() []bundle.Origin {
 	origins := slices.SortedFunc(maps.Keys(r.changed), bundle.Origin.Compare)
 	clear(r.changed)
 	return origins
+}
+
+// Convicted returns the faults that are news since it was last called.
+func (r *Replica) Convicted() []*fault.Fault {
+	faults := r.convicted
+	r.convicted = nil
+	return faults
 }
 
 // Charged returns what a writer has charged under a capability, by what is linked.
@@ -238,6 +246,9 @@ func (r *Replica) Convict(f *fault.Fault) (bool, error) {
 // convict takes in a fault whose headers were verified.
 func (r *Replica) convict(f *fault.Fault) bool {
 	news := r.faults.Add(f)
+	if len(news) > 0 {
+		r.convicted = append(r.convicted, f)
+	}
 	for _, cut := range news {
 		if a := r.accounts[holder{cut.Writer, cut.Capability}]; a != nil {
 			for _, o := range a.origins {

@@ -156,6 +156,9 @@ func TestForksAndWhatComesAfter(t *testing.T) {
 	if news, err := one.Add(z); !news || err != nil {
 		t.Errorf("another bundle for a place: %t, %v", news, err)
 	}
+	if convicted := one.Convicted(); len(convicted) != 1 || convicted[0].Kind != fault.Fork || len(one.Convicted()) > 0 {
+		t.Errorf("convicted by %v", convicted)
+	}
 	for _, f := range one.Faults().Cuts() {
 		again, err := fault.Decode(f.Encode())
 		if err != nil {

@@ -49,9 +49,10 @@ type Set struct {
 	verify   Verifier
 	bytes    int64
 
-	held     map[ID]*Capability
-	children map[parent][]ID      // ascending
-	revoked  map[ID][]*Revocation // by the capability, in order of their IDs
+	revocations int // that are held
+	held        map[ID]*Capability
+	children    map[parent][]ID      // ascending
+	revoked     map[ID][]*Revocation // by the capability, in order of their IDs
 }
 
 // parent is what the capabilities of a list are below: one, or a key that chains begin at.
@@ -167,6 +168,7 @@ func (s *Set) drop(id ID) {
 	for _, r := range s.revoked[id] {
 		s.bytes -= int64(len(r.Encode()))
 	}
+	s.revocations -= len(s.revoked[id])
 	delete(s.revoked, id)
 	delete(s.held, id)
 	s.bytes -= int64(len(c.Encode()))
@@ -209,7 +211,9 @@ func (s *Set) Revoke(r *Revocation) (bool, error) {
 		last := his[perRevoker-1]
 		s.revoked[r.Capability] = slices.DeleteFunc(s.revoked[r.Capability], func(o *Revocation) bool { return o == last })
 		s.bytes -= int64(len(last.Encode()))
+		s.revocations--
 	}
+	s.revocations++
 	s.bytes += int64(len(r.Encode()))
 	at, _ := slices.BinarySearchFunc(s.revoked[r.Capability], id, func(o *Revocation, id ID) int { return o.ID().compare(id) })
 	s.revoked[r.Capability] = slices.Insert(s.revoked[r.Capability], at, r)
@@ -224,6 +228,13 @@ func entitled(chain []*Capability, key sig.PublicKey) bool {
 
 // Get returns a capability that is held, or nil. It must not be changed.
 func (s *Set) Get(id ID) *Capability { return s.held[id] }
+
+// Revocations returns those of a capability that are held, in order of their IDs. They must not
+// be changed.
+func (s *Set) Revocations(of ID) []*Revocation { return s.revoked[of] }
+
+// Statements returns how many capabilities and revocations are held.
+func (s *Set) Statements() int { return len(s.held) + s.revocations }
 
 // Len returns how many capabilities are held.
 func (s *Set) Len() int { return len(s.held) }
