@@ -55,6 +55,33 @@ func TestArrivalsOfMadeUpAddresses(t *testing.T) {
 	}
 }
 
+// Whoever has a /32 of IPv6 has 65,536 networks: what these have of their own is bounded by what
+// all of it has, and none of it is remembered but who has had something.
+func TestArrivalsOfOneProviderOfIPv6(t *testing.T) {
+	a := newArrivals()
+	begun := 0
+	from := func(wide, network int) netip.Addr {
+		return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, byte(wide), byte(network >> 8), byte(network), 15: 1})
+	}
+	for s := range 60 {
+		now := time.Unix(int64(s), 0)
+		for network := range 1 << 16 {
+			if a.allow(now, from(0, network), true) {
+				begun++
+			}
+		}
+		if s%10 == 9 && (!a.allow(now, from(1, s), true) || !a.allow(now, netip.MustParseAddr("192.0.2.1"), true)) {
+			t.Errorf("somebody else is refused after %d s", s)
+		}
+	}
+	if most := 8*(arrivalsPerPrefix+int(time.Minute/arrivalsEvery)) + 4*arrivalsWhenFull + 60*arrivalsWhenFull; begun > most {
+		t.Errorf("%d connections begun in a minute, want at most %d", begun, most)
+	}
+	if n := len(a.own.buckets); n > 1000 {
+		t.Errorf("%d networks are remembered", n)
+	}
+}
+
 // An honest swarm of one network, all of whom come back at once, is in within seconds.
 func TestArrivalsOfOneNetwork(t *testing.T) {
 	a := newArrivals()
