@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-datastore/query"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoreds" //nolint:staticcheck // deprecated, and the only peerstore that outlives a restart
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
 )
@@ -26,7 +27,7 @@ func newPeerstore(store datastore.Batching) (peerstore.Peerstore, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making the peerstore: %w", err)
 		}
-		return ps, nil
+		return &modest{ps}, nil
 	}
 	opts := pstoreds.DefaultOpts()
 	opts.CacheSize = peersCached
@@ -38,7 +39,37 @@ func newPeerstore(store datastore.Batching) (peerstore.Peerstore, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making the peerstore: %w", err), ps.Close())
 	}
-	return &peerRecords{durable{ps}, protocols, pstoremem.NewPeerMetadata()}, nil
+	return &modest{&peerRecords{durable{ps}, protocols, pstoremem.NewPeerMetadata()}}, nil
+}
+
+// What is remembered of what a peer says of itself: libp2p takes 80 KiB of it, and forgets it a
+// minute and more after the peer has gone. A peer of ours says 1 KiB.
+const (
+	protocolsKept = 4 << 10 // bytes of all their names
+	wordsKept     = 256     // bytes of the name of its program, and the like
+)
+
+// modest is a peerstore that remembers only so much of what peers say of themselves.
+type modest struct{ certified }
+
+// SetProtocols implements peerstore.ProtoBook. It keeps those that there is room for.
+func (m *modest) SetProtocols(p peer.ID, spoken ...protocol.ID) error {
+	room := protocolsKept
+	var kept []protocol.ID
+	for _, id := range spoken {
+		if len(id) <= room {
+			kept, room = append(kept, id), room-len(id)
+		}
+	}
+	return m.certified.SetProtocols(p, kept...)
+}
+
+// Put implements peerstore.PeerMetadata.
+func (m *modest) Put(p peer.ID, key string, value any) error {
+	if text, ok := value.(string); ok && len(text) > wordsKept {
+		value = strings.Clone(text[:wordsKept]) // or the rest would be held with it
+	}
+	return m.certified.Put(p, key, value)
 }
 
 // certified is a peerstore that takes signed records of addresses.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -76,5 +78,59 @@ func TestPeerstore(t *testing.T) {
 	defer func() { _ = again.Close() }()
 	if addrs := again.Addrs(p); len(addrs) != 1 || !addrs[0].Equal(at) {
 		t.Errorf("after a restart it is at %v", addrs)
+	}
+}
+
+// Who connects says as much of itself as it likes, and is remembered for a minute and more
+// after it has gone: a hundred a second are that then.
+func TestWhatPeersSayOfThemselvesIsBounded(t *testing.T) {
+	for name, store := range map[string]datastore.Batching{"on disk": dssync.MutexWrap(datastore.NewMapDatastore()), "in memory": nil} {
+		ps, err := newPeerstore(store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := peer.ID("stranger")
+		spoken := []protocol.ID{"/decube/exchange/1.0.0"}
+		for i := range 127 {
+			spoken = append(spoken, protocol.ID(fmt.Sprintf("/%d/%s", i, strings.Repeat("x", 600))))
+		}
+		for _, err := range []error{
+			ps.SetProtocols(p, spoken...),
+			ps.Put(p, "AgentVersion", strings.Repeat("y", 8<<10)),
+			ps.Put(p, "ProtocolVersion", strings.Repeat("z", 8<<10)),
+			ps.Put(p, "other", 1),
+		} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		remembered, err := ps.GetProtocols(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if known, err := ps.SupportsProtocols(p, "/decube/exchange/1.0.0"); err != nil || len(known) != 1 {
+			t.Errorf("%s: of what it speaks there is %v, %v", name, known, err)
+		}
+		bytes := 0
+		for _, id := range remembered {
+			bytes += len(id)
+		}
+		for _, key := range []string{"AgentVersion", "ProtocolVersion"} {
+			value, err := ps.Get(p, key)
+			text, ok := value.(string)
+			if err != nil || !ok || text == "" {
+				t.Errorf("%s: %s is %v, %v", name, key, value, err)
+			}
+			bytes += len(text)
+		}
+		if bytes > 5<<10 {
+			t.Errorf("%s: %d bytes of one peer are remembered", name, bytes)
+		}
+		if other, err := ps.Get(p, "other"); err != nil || other != 1 {
+			t.Errorf("%s: what is no text is %v, %v", name, other, err)
+		}
+		if err := ps.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
