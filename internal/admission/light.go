@@ -42,6 +42,9 @@ func (q *Queue) cost(n int64) int64 { return max(n, q.pace.Step/leastCost) }
 func (q *Queue) use(t *turn, n int64) {
 	p := t.prefix()
 	p.used += q.cost(n)
+	if p.place > 0 {
+		q.waiters.fix(p)
+	}
 	q.most = max(q.most, p.used)
 }
 
@@ -61,17 +64,26 @@ func (q *Queue) age(now time.Time) {
 	if q.halved.IsZero() {
 		q.halved = now
 	}
-	halvings := min(62, int64(now.Sub(q.halved)/usageHalf))
+	half := usageHalf
+	if q.pace.Least {
+		half = leastHalf
+	}
+	halvings := min(62, int64(now.Sub(q.halved)/half))
 	if halvings < 1 {
 		return
 	}
-	q.halved = q.halved.Add(time.Duration(halvings) * usageHalf)
-	if now.Sub(q.halved) >= usageHalf { // after a long rest, in which all is forgotten
+	q.halved = q.halved.Add(time.Duration(halvings) * half)
+	if now.Sub(q.halved) >= half { // after a long rest, in which all is forgotten
 		q.halved = now
 	}
 	q.most = 0
 	for _, p := range q.root.below {
 		p.used >>= halvings
 		q.most = max(q.most, p.used)
+	}
+	for k, used := range q.past {
+		if q.past[k] = used >> halvings; q.past[k] == 0 {
+			delete(q.past, k)
+		}
 	}
 }

@@ -25,6 +25,9 @@ type Pace struct {
 	// Linger is how long the place of a step is kept, when it was sent, for who may send more
 	// in this round, while others wait; 0 is not at all.
 	Linger time.Duration
+	// Least has every second step be one beside the rounds, of the prefix that was sent least
+	// lately, so that who comes does not wait for a round of all others, however many they are.
+	Least bool
 }
 
 // PaceFor returns the pace of a machine of so many cores: two steps a core, of 256 KiB.
@@ -62,15 +65,16 @@ type Seat uint64
 // Who is light, since its prefix was sent at most half of what the prefix with most was lately,
 // whatever its weight, has twice the weight until that is made up for, and may send without a
 // turn: see [Queue.Pass]. Few who ask for all there is, all the time, are to leave more than
-// an equal part to who comes for a moment. A prefix that has left is light when it comes
-// back, which is worth no more than that.
+// an equal part to who comes for a moment. What a prefix was sent lately is remembered when it
+// leaves.
 //
 // Steps under way are bounded because of what they cost this machine. One that takes long
 // waits for the other side: it is not counted any more, nor are the next ones of its stream
 // until some in a row do not. Else few who do not read would have all turns, or who reads now
 // and then a turn each time.
 //
-// Each call takes a time that does not depend on how many wait. Instants must not decrease.
+// Each call takes a time that does not depend on how many wait, or with [Pace].Least grows with
+// its logarithm. Instants must not decrease.
 // It is not safe for concurrent use.
 type Queue struct {
 	pace   Pace
@@ -82,8 +86,12 @@ type Queue struct {
 	active int  // peers who wait or are being sent something
 	free   time.Time
 	last   Seat
-	most   int64     // that any prefix has used; not less than any of them
-	halved time.Time // when that was last halved
+	most   int64         // that any prefix has used; not less than any of them
+	halved time.Time     // when that was last halved
+	past   map[key]int64 // what those have used that have left
+
+	waiters waiters // prefixes that wait, where the pace has Least
+	beside  bool    // the last step was one beside the rounds, or could have been
 }
 
 // turn is a stream, or a group of them, that has turns.
@@ -104,6 +112,8 @@ type turn struct {
 	visited       bool
 	credit        int64
 	used          int64 // what a prefix's steps cost lately
+	place         int   // of a prefix among those that wait, from 1 on
+	stays         bool  // a prefix is in the list though it does not wait: its step went beside
 
 	// Of a stream.
 	seat    Seat
@@ -122,7 +132,7 @@ func NewQueue(p Pace) (*Queue, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	return &Queue{pace: p, root: &turn{}, seats: map[Seat]*turn{}}, nil
+	return &Queue{pace: p, root: &turn{}, seats: map[Seat]*turn{}, past: map[key]int64{}}, nil
 }
 
 // Join returns a seat for a stream, which is to leave it.
@@ -133,6 +143,9 @@ func (q *Queue) Join(who Holder) Seat {
 	for level, k := range path {
 		at = at.child(k)
 		at.peer = level == len(path)-1
+		if level == 0 && at.seats == 0 {
+			q.recall(at)
+		}
 	}
 	s := &turn{above: at, seat: q.last}
 	q.seats[q.last] = s
@@ -185,6 +198,12 @@ func (q *Queue) Leave(now time.Time, s Seat) {
 		at.weights[weight]--
 		if at.seats == 0 && at.seat == 0 && at.above != nil {
 			delete(at.above.below, at.key)
+			if at.stays {
+				at.above.queue.remove(at)
+			}
+			if at.above == q.root {
+				q.remember(at)
+			}
 		}
 	}
 }
@@ -226,19 +245,26 @@ func (q *Queue) Next(now time.Time) (s Seat, next time.Time) {
 		return 0, q.free
 	}
 	q.age(now)
-	t := q.root.visit(q.pace.Step, q.lightness)
+	least := q.least()
+	t := least
+	if t == nil {
+		t = q.root.visit(q.pace.Step, q.lightness)
+	}
 	for t.seat == 0 {
 		t = t.visit(q.pace.Step, nil)
 	}
 	if q.pace.Rate < Unbounded {
 		q.free = q.free.Add(q.pace.time(t.asked))
 	}
-	q.grant(t, now)
+	q.grant(t, now, least)
 	return t.seat, time.Time{}
 }
 
-// grant has a stream send its step.
-func (q *Queue) grant(t *turn, now time.Time) {
+// grant has a stream send its step, which is one beside the rounds of a prefix if there is one.
+func (q *Queue) grant(t *turn, now time.Time, beside *turn) {
+	if beside != nil && beside.waiting == 1 { // it is not to lose its turn in the round
+		beside.stays = true
+	}
 	q.wait(t, -1)
 	q.send(t, 1)
 	t.since = now
@@ -248,7 +274,7 @@ func (q *Queue) grant(t *turn, now time.Time) {
 		q.going.push(t)
 	}
 	q.use(t, t.asked)
-	for at := t; at.above != nil; at = at.above {
+	for at := t; at.above != nil && at != beside; at = at.above {
 		at.credit -= q.cost(t.asked)
 		if at.waiting > 0 && at.credit <= 0 { // its visit is over
 			at.above.queue.remove(at)
@@ -322,6 +348,10 @@ func (q *Queue) uncount(t *turn) {
 // visit returns who of those below has its turn. Favour is by how much its weight is larger,
 // nil for nobody's.
 func (t *turn) visit(step int64, favour func(*turn) int64) *turn {
+	for t.queue.first.waiting == 0 { // it was not back in time
+		t.queue.first.stays = false
+		t.queue.remove(t.queue.first)
+	}
 	c := t.queue.first
 	if !c.visited { // what it owes is less than a step, and it is given at least one
 		c.visited = true
@@ -350,9 +380,20 @@ func (q *Queue) wait(t *turn, n int) {
 		switch {
 		case at.above == nil:
 		case n > 0 && at.waiting == 1:
-			at.above.list(at)
+			if !at.stays {
+				at.above.list(at)
+			}
+			at.stays = false
+			if at.above == q.root {
+				q.await(at, true)
+			}
 		case n < 0 && at.waiting == 0:
-			at.above.queue.remove(at)
+			if !at.stays {
+				at.above.queue.remove(at)
+			}
+			if at.above == q.root {
+				q.await(at, false)
+			}
 		}
 	}
 }

@@ -229,6 +229,7 @@ func TestModelOfTurns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pace := admission.Pace{Step: 64, Hold: 3 * time.Second, Under: rapid.IntRange(1, 4).Draw(t, "under"), Rate: admission.Unbounded}
 		pace.Linger = rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "linger")
+		pace.Least = rapid.Bool().Draw(t, "least")
 		q, err := admission.NewQueue(pace)
 		if err != nil {
 			t.Fatal(err)
@@ -299,6 +300,9 @@ func TestModelOfTurns(t *testing.T) {
 			}
 			weight := map[admission.Class]int64{0: 1, 1: 2, 2: 4, 3: 4}[s.class]
 			for level, own := range s.path {
+				if level == 0 && pace.Least { // what goes beside the rounds has no weight
+					continue
+				}
 				siblings := map[string]bool{}
 				for _, o := range seats {
 					if level == 0 || o.path[level-1] == s.path[level-1] {

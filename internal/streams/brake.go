@@ -55,7 +55,7 @@ type Brake struct {
 func NewBrake() (*Brake, error) { return newBrake(runtime.Gosched) }
 
 func newBrake(yield func()) (*Brake, error) {
-	turns, err := NewTurns(admission.Pace{Step: readStep, Under: 1, Hold: readHold, Rate: admission.Unbounded})
+	turns, err := NewTurns(admission.Pace{Step: readStep, Under: 1, Hold: readHold, Rate: admission.Unbounded, Least: true})
 	if err != nil {
 		return nil, err
 	}

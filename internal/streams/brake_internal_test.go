@@ -3,6 +3,7 @@ package streams
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -127,6 +128,43 @@ func TestBrake(t *testing.T) {
 			t.Errorf("who is not asked any more has %d reads in 1 s", n)
 		}
 	})
+}
+
+// However many networks send all they can, who comes from another one is not held up by them,
+// for as long as it has sent less than each of these; and they go on meanwhile.
+func TestBrakeLetsNewcomersIn(t *testing.T) {
+	for _, prefixes := range []int{10, 250} {
+		t.Run(strconv.Itoa(prefixes), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := late(t, time.Millisecond)
+				defer d.end()
+				var crowd []*spring
+				for i := range prefixes {
+					crowd = append(crowd, d.drain(peer.ID(rune('a'+i)), byte(i), stranger))
+				}
+				time.Sleep(5 * time.Minute)
+				sent := func() (n int64) {
+					for _, s := range crowd {
+						n += s.reads.Load()
+					}
+					return n
+				}
+				before := sent()
+				newcomer := d.drain("newcomer", 251, stranger)
+				time.Sleep(2 * time.Second)
+				if n := newcomer.reads.Load(); n < 40 {
+					t.Errorf("beside %d networks a newcomer has %d reads in 2 s", prefixes, n)
+				}
+				if n := sent() - before; n < 40 {
+					t.Errorf("beside a newcomer %d networks have %d reads in 2 s", prefixes, n)
+				}
+				time.Sleep(10 * time.Minute)
+				if n, each := newcomer.reads.Load(), sent()/int64(prefixes); n > 2*each {
+					t.Errorf("it has %d reads in ten minutes, they have %d each", n, each)
+				}
+			})
+		})
+	}
 }
 
 // Nothing waits on a machine that is not busy, nor where nobody else sends anything.
