@@ -8,7 +8,8 @@
 // One rule decides most of it: who holds most loses first, its idlest first. Holders are
 // looked at by prefix (IPv4 /24, IPv6 /48), then by address (/32, /56), by peer and by
 // stream, so that whoever has many names at one place has no more of it than with one. It
-// loses only to who would still hold less.
+// loses only to who would still hold less, or, while nothing is asked of it, to who has held
+// no place for longer.
 //
 // # Bands
 //

@@ -5,6 +5,7 @@ import "time"
 // Moved is told that the other side of a stream has sent n bytes, or has taken them. The
 // first ones of a request begin its stage.
 func (t *Table) Moved(now time.Time, p Place, n int64) {
+	t.now = now
 	node := t.served(p)
 	if node == nil || n <= 0 {
 		return
@@ -26,6 +27,7 @@ func (t *Table) Moved(now time.Time, p Place, n int64) {
 // Turn is told that a stream is in another stage. The other side has moved when it has
 // brought that about: all but Writing and Opening are begun by it.
 func (t *Table) Turn(now time.Time, p Place, stage Stage) {
+	t.now = now
 	node := t.served(p)
 	if node == nil || node.stream.stage == stage {
 		return
@@ -71,6 +73,9 @@ func (t *Table) clock(n *node) {
 		case Working:
 		}
 	}
+	if s.who.Class.band() == common {
+		t.longest.rest(n, !s.ending && s.stage != Working && s.stage != Writing)
+	}
 	set(&t.hard, n, &s.hard, hard)
 	set(&t.soft[s.who.Class.band()], n, &s.soft, soft)
 }
@@ -99,6 +104,7 @@ func set(h *heap, n *node, at *time.Time, to time.Time) {
 // Due returns the streams whose clock has run out, which have lost their place: they are
 // to be reset and then to leave. Next is that of Next.
 func (t *Table) Due(now time.Time) (late []Place, next time.Time) {
+	t.now = now
 	for h, at := t.next(now); h != nil && !at.After(now); h, at = t.next(now) {
 		n := h.first()
 		late = append(late, n.stream.place)
@@ -110,6 +116,7 @@ func (t *Table) Due(now time.Time) (late []Place, next time.Time) {
 // Next returns when Due is to be asked at the latest, zero while nothing is to be waited
 // for. Any other call may bring it forward.
 func (t *Table) Next(now time.Time) time.Time {
+	t.now = now
 	_, at := t.next(now)
 	return at
 }

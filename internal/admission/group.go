@@ -24,6 +24,7 @@ type node struct {
 	moved  time.Time  // a stream's other side did something last; a group's that of who goes first
 	seq    uint64     // which came first
 	stream *stream    // nil for a group
+	began  time.Time  // of a prefix, since when it holds places: longer ago if it did before
 }
 
 // stream is what is known of a stream.
@@ -41,6 +42,9 @@ type stream struct {
 	taken int64
 
 	hard, soft time.Time // zero when no clock runs
+
+	began time.Time // that of its prefix
+	rests bool      // it waits for the other side to ask
 }
 
 func newGroup(above *node, k key, seq uint64) *node {
@@ -61,6 +65,10 @@ func (n *node) before(o *node, by rank) bool {
 		if !n.moved.Equal(o.moved) {
 			return n.moved.Before(o.moved)
 		}
+	case byHeld:
+		if !n.stream.began.Equal(o.stream.began) {
+			return n.stream.began.Before(o.stream.began)
+		}
 	case byHard:
 		if !n.stream.hard.Equal(o.stream.hard) {
 			return n.stream.hard.Before(o.stream.hard)
@@ -71,6 +79,11 @@ func (n *node) before(o *node, by rank) bool {
 		}
 	}
 	return n.seq < o.seq
+}
+
+// prefix returns the prefix that a stream is in.
+func (n *node) prefix() *node {
+	return n.above.above.above
 }
 
 // attach puts a stream below a band, into groups that are made if there are none.

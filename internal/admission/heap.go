@@ -8,6 +8,7 @@ const (
 	byBytes              // most bytes first
 	byHard               // the clock that runs out first
 	bySoft               // the same, of those that run while others wait
+	byHeld               // whose prefix has held places for longest
 	ranks
 )
 

@@ -193,6 +193,13 @@ func (m *model) full(h held) int {
 	return -1
 }
 
+// gives reports whether a loser, who holds no more than anybody, may have given way to somebody
+// who holds nothing, because it has held its place for longer.
+func (m *model) gives(newcomer, loser held, full int) bool {
+	return full == 0 && newcomer.band() == admission.Known && loser.band() == admission.Known &&
+		m.own(one, newcomer, 0) == 0 && m.most(one, newcomer, 0, false) == 1 && m.at.Sub(start) >= 2*time.Second
+}
+
 func (m *model) enter(t *rapid.T) {
 	h := someHolder(t)
 	h.moved = m.at
@@ -221,7 +228,7 @@ func (m *model) enter(t *rapid.T) {
 	case full < 0 && len(lost) > 0, full >= 0 && len(lost) != 1:
 		t.Fatalf("%+v displaces %d at level %d", h, len(lost), full)
 	default:
-		if len(lost) == 1 {
+		if len(lost) == 1 && !m.gives(h, *m.live[lost[0]], full) {
 			m.named(t, one, h, *m.live[lost[0]], full, 1)
 		}
 		m.lose(t, lost)
@@ -293,6 +300,9 @@ func TestModelOfPlaces(t *testing.T) {
 			"enter":  m.enter,
 			"enter2": m.enter,
 			"wait":   func(t *rapid.T) { m.at = m.at.Add(time.Duration(rapid.IntRange(1, 3).Draw(t, "time"))) },
+			"longer": func(t *rapid.T) {
+				m.at = m.at.Add(time.Duration(rapid.IntRange(1, 3).Draw(t, "seconds")) * time.Second)
+			},
 			"moved": func(t *rapid.T) {
 				p, h := m.some(t)
 				h.moved = m.at

@@ -19,6 +19,8 @@ type Table struct {
 	bytes   int64          // theirs
 	last    Place
 	waited  time.Time // somebody was refused last
+	longest longest   // of strangers and known peers
+	now     time.Time // the last instant that was given
 }
 
 // New returns an empty table, and ErrInvalid for limits that are not valid.
@@ -26,7 +28,7 @@ func New(l Limits) (*Table, error) {
 	if err := l.Validate(); err != nil {
 		return nil, err
 	}
-	t := &Table{l: l, streams: map[Place]*node{}, peers: map[string]int{}, hard: heap{by: byHard}}
+	t := &Table{l: l, streams: map[Place]*node{}, peers: map[string]int{}, hard: heap{by: byHard}, longest: newLongest()}
 	for b := range t.bands {
 		t.bands[b] = newGroup(nil, key{}, 0)
 		t.soft[b].by = bySoft
@@ -47,6 +49,7 @@ func (t *Table) Bytes() int64 { return t.bytes }
 // which is to be reset and then to leave. Without one the code says why, and nobody has
 // lost anything.
 func (t *Table) Enter(now time.Time, who Holder) (Place, []Place, Code) {
+	t.now = now
 	if t.peers[who.Peer] >= t.l.PerPeer {
 		return 0, nil, Code{Reason: Peer}
 	}
@@ -104,7 +107,11 @@ func (t *Table) room(now time.Time, who Holder) (*node, Reason) {
 	if free {
 		reason = Unknown
 	}
-	return orElse(own.loser(byPlaces, who, path[:], 1), reason)
+	loser := own.loser(byPlaces, who, path[:], 1)
+	if loser == nil && b == common && own.group(path[:1]...) == nil {
+		loser = t.longest.loser(now, path[0])
+	}
+	return orElse(loser, reason)
 }
 
 func orElse(n *node, reason Reason) (*node, Reason) {
@@ -157,7 +164,14 @@ func (t *Table) displace(n *node) {
 
 // admit counts a stream.
 func (t *Table) admit(n *node) {
-	t.bands[n.stream.who.Class.band()].attach(n)
+	b := n.stream.who.Class.band()
+	t.bands[b].attach(n)
+	if b == common {
+		if prefix := n.prefix(); prefix.held[byPlaces] == 1 {
+			t.longest.enters(t.now, prefix)
+		}
+		n.stream.began = n.prefix().began
+	}
 	t.places++
 	t.bytes += n.held[byBytes]
 	t.peers[n.stream.who.Peer]++
@@ -165,7 +179,11 @@ func (t *Table) admit(n *node) {
 
 // dismiss does not count it any more.
 func (t *Table) dismiss(n *node) {
+	prefix := n.prefix()
 	n.detach()
+	if n.stream.who.Class.band() == common && prefix.held[byPlaces] == 0 {
+		t.longest.leaves(t.now, prefix)
+	}
 	t.places--
 	t.bytes -= n.held[byBytes]
 	peer := n.stream.who.Peer
@@ -187,6 +205,7 @@ func (t *Table) served(p Place) *node {
 // holds more memory than this one would. Their memory is free when they have left. Without
 // it nobody has lost anything.
 func (t *Table) Reserve(now time.Time, p Place, n int64) ([]Place, Code) {
+	t.now = now
 	self := t.served(p)
 	if self == nil {
 		return nil, Code{Reason: Busy}
