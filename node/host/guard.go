@@ -38,6 +38,7 @@ type guard struct {
 	shunned    *shunned[peer.ID]              // of those who have no role
 	unruly     *shunned[peer.ID]              // of those who have one
 	handshakes *pending[string, netip.Prefix] // inbound connections that are not secured, by address and port
+	making     *making                        // the same over QUIC
 	arrivals   arrivals
 	full       atomic.Bool // newcomers displace others
 }
@@ -50,7 +51,8 @@ func newGuard(scope Scope, b *limits.Budget) *guard {
 		dials: newDials(scope), now: time.Now,
 		shunned:    newShunned[peer.ID](refusalsMost, shunFor),
 		unruly:     newShunned[peer.ID](roleRefusalsMost, shunRoleFor),
-		handshakes: newPending[string, netip.Prefix](5*b.Conns/8, handshakesPerAddress, handshakeTimeout),
+		handshakes: newPending[string, netip.Prefix](5*b.Transient.ConnsInbound/8, handshakesPerAddress, handshakeTimeout),
+		making:     newMaking(b.Transient.ConnsInbound / 4),
 		arrivals:   newArrivals(),
 	}
 }
@@ -89,7 +91,22 @@ func (g *guard) arrivesOver(ip netip.Addr, proved bool) bool {
 func (g *guard) prove() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.arrivals.prove(g.now(), g.full.Load())
+	return g.arrivals.prove(g.now(), g.full.Load()) || !g.making.mayMakeUp()
+}
+
+// begins notes a handshake over QUIC, until ends is called, or returns false if there may be none.
+func (g *guard) begins(id string, ip netip.Addr, proved bool) (ends func(), ok bool) {
+	if !ip.IsValid() || ip.IsLoopback() { // no stranger is on this machine
+		return func() {}, true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h := g.making.begin(id, ip, proved)
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.making.end(h)
+	}, h != nil
 }
 
 // InterceptAccept implements connmgr.ConnectionGater. It makes room for a connection by
@@ -124,6 +141,7 @@ func (g *guard) InterceptSecured(dir network.Direction, p peer.ID, c network.Con
 	if dir == network.DirInbound {
 		g.mu.Lock()
 		g.handshakes.end(c.RemoteMultiaddr().String())
+		g.making.secured(c.RemoteMultiaddr().String())
 		shunned := g.shunned.shuns(g.now(), p) || g.unruly.shuns(g.now(), p)
 		g.mu.Unlock()
 		if shunned {

@@ -53,16 +53,25 @@ var errTooMany = errors.New("too many connections are begun")
 // admit asks the guard and the resource manager for a connection that somebody begins, before
 // the handshake, as libp2p does.
 func (g *guard) admit(ctx context.Context, resources network.ResourceManager, client *quic.ClientInfo) (context.Context, error) {
+	ends := func() {}
 	addr, err := quicreuse.ToQuicMultiaddr(client.RemoteAddr, quic.Version1)
 	if err != nil {
 		addr = nil // the resource manager decides all the same
-	} else if !g.arrivesOver(ipOf(addr), client.AddrVerified) {
-		return ctx, errTooMany
+	} else {
+		ok := g.arrivesOver(ipOf(addr), client.AddrVerified)
+		if ok {
+			ends, ok = g.begins(addr.String(), ipOf(addr), client.AddrVerified)
+		}
+		if !ok {
+			return ctx, errTooMany
+		}
 	}
 	scope, err := resources.OpenConnection(network.DirInbound, false, addr)
 	if err != nil {
+		ends()
 		return ctx, err
 	}
+	context.AfterFunc(ctx, ends)
 	ctx = network.WithConnManagementScope(ctx, scope)
 	context.AfterFunc(ctx, scope.Done)
 	return ctx, nil
