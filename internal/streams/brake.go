@@ -16,6 +16,10 @@ const (
 	readStep = 4 << 10
 	// leastRead is what a read counts for at least: a few bytes open a stream.
 	leastRead = readStep / 4
+	// pingRead is as much as a ping of yamux and the answer to another one are, of which one
+	// in pingEvery goes on without waiting: this machine asks each peer every two seconds.
+	pingRead  = 24
+	pingEvery = time.Second / 2
 	// readHold is how long one turn may take: longer than the longest pause.
 	readHold = 50 * time.Millisecond
 
@@ -40,9 +44,11 @@ const (
 // strangers have what a busy machine has left, and at least a small part of it; where nobody
 // wants more than there is nothing waits. The other side is held up by its window of TCP.
 //
-// Who has a role does not wait, nor does who is asked for something, see Asking: else what
-// is fetched of strangers would come as slowly as what others send unasked. Its methods are
-// safe for concurrent use.
+// A ping does not wait, as often as peers send them: of a thousand strangers who do nothing
+// else each would wait for nine seconds, and yamux closes a connection that takes ten. Who has a
+// role does not wait, nor does who is asked for something, see Asking: else what is fetched of
+// strangers would come as slowly as what others send unasked. Its methods are safe for
+// concurrent use.
 type Brake struct {
 	turns *Turns
 	yield func() // returns when all others have run that can
@@ -89,7 +95,7 @@ func (b *Brake) isAsked(p peer.ID) bool {
 // some time on. Deadlines are for what the other side sends, and not for waiting; the caller
 // closes what is returned in place of the connection, which wakes who waits.
 func (b *Brake) Conn(over net.Conn, p peer.ID, origin admission.Origin, class func() admission.Class) net.Conn {
-	return &brakedConn{over, b.Hold(p, origin, class)}
+	return &brakedConn{Conn: over, hold: b.Hold(p, origin, class)}
 }
 
 // Hold returns what holds up one connection, which is to leave it.
@@ -152,16 +158,30 @@ func (b *Brake) wait(a ask) {
 type brakedConn struct {
 	net.Conn
 
-	hold *Hold
+	hold   *Hold
+	pinged time.Time // of the one goroutine that reads: a ping has passed last
 }
 
 // Read implements net.Conn.
 func (c *brakedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 {
+	if n > 0 && !c.passes(n) {
 		c.hold.Wait(n)
 	}
 	return n, err
+}
+
+// passes reports whether what was read, so many bytes, is a ping that need not wait.
+func (c *brakedConn) passes(n int) bool {
+	if n > pingRead {
+		return false
+	}
+	now := time.Now()
+	if now.Sub(c.pinged) < pingEvery {
+		return false
+	}
+	c.pinged = now
+	return true
 }
 
 // Close implements net.Conn.

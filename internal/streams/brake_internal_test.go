@@ -167,6 +167,58 @@ func TestBrakeLetsNewcomersIn(t *testing.T) {
 	}
 }
 
+// pings is a connection over which twelve bytes come each second, as of yamux's that asks how
+// long a round trip takes, and is asked.
+type pings struct{ spring }
+
+func (p *pings) Read([]byte) (int, error) {
+	time.Sleep(time.Second)
+	if p.closed.Load() {
+		return 0, net.ErrClosed
+	}
+	p.reads.Add(1)
+	return 12, nil
+}
+
+// A thousand strangers who do nothing but to answer pings are not held up by each other on a
+// machine that has something to do: yamux closes a connection on which an answer takes 10 s.
+func TestBrakeLetsPingsPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := late(t, time.Millisecond)
+		defer d.end()
+		var idle []*pings
+		for i := range 1000 {
+			p := &pings{}
+			c := d.brake.Conn(p, peer.ID(strconv.Itoa(i)), admission.From(netip.AddrFrom4([4]byte{20, byte(i / 250), byte(i % 250), 1})), stranger)
+			idle, d.conns = append(idle, p), append(d.conns, c)
+			d.all.Go(func() {
+				for {
+					if _, err := c.Read(make([]byte, 4<<10)); err != nil {
+						return
+					}
+				}
+			})
+		}
+		var floods []*spring
+		for i := range 3 {
+			floods = append(floods, d.drain(peer.ID(rune('a'+i)), byte(i), stranger))
+		}
+		time.Sleep(time.Minute)
+		for i, p := range idle {
+			if n := p.reads.Load(); n < 55 {
+				t.Fatalf("%d of 60 pings have come of peer %d", n, i)
+			}
+		}
+		n := int64(0)
+		for _, f := range floods {
+			n += f.reads.Load()
+		}
+		if n > 7000 {
+			t.Errorf("three who flood have %d reads in a minute", n)
+		}
+	})
+}
+
 // Nothing waits on a machine that is not busy, nor where nobody else sends anything.
 func TestBrakeIsOff(t *testing.T) {
 	for name, tc := range map[string]struct {
