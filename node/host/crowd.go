@@ -50,18 +50,30 @@ type quarter struct {
 func (g guest) prefix() quarter  { return quarter{admission.PrefixOf(g.ip), g.relay} }
 func (g guest) address() quarter { return quarter{admission.AddressOf(g.ip), g.relay} }
 
-// prefixShare and addressShare are which part of all connections a prefix and an address may
-// hold before that alone has them lose some.
-const prefixShare, addressShare = 8, 16
+// provider returns the /32 of an address of IPv6, in which there are 65,536 prefixes, and of all
+// others the prefix.
+func (g guest) provider() quarter {
+	if g.ip.Is6() && !g.ip.Is4In6() {
+		if around, err := g.ip.WithZone("").Prefix(32); err == nil {
+			return quarter{around, g.relay}
+		}
+	}
+	return g.prefix()
+}
+
+// providerShare, prefixShare and addressShare are which part of all connections these may hold
+// before that alone has them lose some.
+const providerShare, prefixShare, addressShare = 4, 8, 16
 
 // leaving returns which of some connections goes first, when one has to, or -1 for none. A
-// prefix, and then an address, that holds more than its share loses first, whatever it does
-// with it: to have a stream open costs nothing. Then what is settled and unused goes before
+// provider, then a prefix, and then an address, that holds more than its share loses first,
+// whatever it does with it: to have a stream open costs nothing. Then what is settled and unused goes before
 // all others, and who holds most loses first, by prefix, then by address, then by peer; of
 // those it is the oldest. Equals are told apart by their place in the list. It is pure.
 func leaving(guests []guest, now time.Time) int {
-	byPrefix, byAddr, byPeer := map[quarter]int{}, map[quarter]int{}, map[peer.ID]int{}
+	byProvider, byPrefix, byAddr, byPeer := map[quarter]int{}, map[quarter]int{}, map[quarter]int{}, map[peer.ID]int{}
 	for _, g := range guests {
+		byProvider[g.provider()]++
 		byPrefix[g.prefix()]++
 		byAddr[g.address()]++
 		byPeer[g.peer]++
@@ -81,6 +93,7 @@ func leaving(guests []guest, now time.Time) int {
 		}
 		than := guests[first]
 		if cmp.Or(
+			cmp.Compare(above(byProvider[than.provider()], providerShare), above(byProvider[g.provider()], providerShare)),
 			cmp.Compare(above(byPrefix[than.prefix()], prefixShare), above(byPrefix[g.prefix()], prefixShare)),
 			cmp.Compare(above(byAddr[than.address()], addressShare), above(byAddr[g.address()], addressShare)),
 			cmp.Compare(idle(than), idle(g)),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,6 +47,28 @@ func TestRelayOfACrowdStays(t *testing.T) {
 	for range 15 {
 		i := leaving(guests, now)
 		if id := guests[i].peer; id == "relay" || id == "honest" {
+			t.Fatalf("%s leaves, and %d others stay", id, len(guests)-1)
+		}
+		guests = slices.Delete(guests, i, i+1)
+	}
+}
+
+// One provider's network of IPv6 has 65,536 that count as a prefix each: when there are too many
+// connections it is what loses some, though none of these holds two.
+func TestAProviderOfIPv6LeavesFirst(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var guests []guest
+	for i := range 120 {
+		ip := netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, byte(i), 15: 1})
+		guests = append(guests, guest{peer: peer.ID(fmt.Sprint("hostile", i)), ip: ip, opened: now, streams: 1})
+	}
+	for i := range 20 {
+		ip := netip.AddrFrom4([4]byte{20, 0, byte(i), 1})
+		guests = append(guests, guest{peer: peer.ID(fmt.Sprint("honest", i)), ip: ip, opened: now.Add(-time.Hour)})
+	}
+	for range 100 {
+		i := leaving(guests, now)
+		if id := string(guests[i].peer); strings.HasPrefix(id, "honest") {
 			t.Fatalf("%s leaves, and %d others stay", id, len(guests)-1)
 		}
 		guests = slices.Delete(guests, i, i+1)
