@@ -8,6 +8,7 @@ import (
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/blocksession"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/api/server/catalogapi"
 	"github.com/decube/decube/api/server/contentapi"
 	"github.com/decube/decube/api/server/ledgerapi"
 	"github.com/decube/decube/api/server/storeapi"
@@ -25,6 +26,7 @@ func groups() []server.Group {
 		storeapi.Group(fakeRepo{}),
 		contentapi.Group(contentapi.Backend{Snapshots: fakeSnapshots{}, Blocks: fakeBlocks{}}),
 		ledgerapi.None(),
+		catalogapi.None(nil),
 	}
 }
 
