@@ -18,6 +18,7 @@ import (
 	"github.com/decube/decube/api/ledgertest"
 	"github.com/decube/decube/api/local"
 	"github.com/decube/decube/api/server"
+	"github.com/decube/decube/api/server/catalogapi"
 	"github.com/decube/decube/api/server/contentapi"
 	"github.com/decube/decube/api/server/ledgerapi"
 	"github.com/decube/decube/api/server/storeapi"
@@ -60,9 +61,9 @@ func cmdLedgerd(t *testing.T, ts *testscript.TestScript, args []string) {
 }
 
 // serveNode makes a repository with an identity in dir, and serves its API in this
-// process, without a swarm: a block store and, where it is not nil, a ledger. Fetches are
-// told to asked, where that is not nil, and time out. It returns the API's URL and what
-// ends it.
+// process, without a swarm: a block store and, where it is not nil, a ledger, and a catalog
+// with it. Fetches are told to asked, where that is not nil, and time out. It returns the
+// API's URL and what ends it.
 func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger, asked func(api.FetchRequest)) (url string, stop func() error, err error) {
 	if err := repo.Init(dir, repo.Seed{Identity: identity.Encode()}); err != nil {
 		return "", nil, err
@@ -81,15 +82,15 @@ func serveNode(dir string, identity sig.PrivateKey, l *ledgertest.Ledger, asked 
 	if cfg.Token, err = repo.ReadToken(dir); err != nil {
 		return "", nil, err
 	}
-	chain := ledgerapi.None()
+	chain, catalog := ledgerapi.None(), catalogapi.None(errors.New("nobody has given it one"))
 	if l != nil {
-		chain = ledgerapi.Group(l, l.Genesis)
+		chain, catalog = ledgerapi.Group(l, l.Genesis), catalogapi.Group(someCatalog(identity.Public()))
 	}
 	stock := local.New(store, dir, local.Options{})
 	s, err := server.New(cfg, server.Backend{
 		Node: fakeNode{identity.Public().String()},
 		Groups: []server.Group{
-			storeapi.Group(stock), contentapi.Group(contentapi.Backend{Snapshots: fakeSnapshots{stock, asked}, Blocks: fakeBlocks{store}}), chain,
+			storeapi.Group(stock), contentapi.Group(contentapi.Backend{Snapshots: fakeSnapshots{stock, asked}, Blocks: fakeBlocks{store}}), chain, catalog,
 		},
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {

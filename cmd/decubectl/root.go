@@ -40,7 +40,7 @@ nobody has it, 15 not found on this node, 130 interrupted.`,
 	root.AddCommand(
 		newSnapshotCommand(e), newRepoCommand(e), newGCCommand(e),
 		newIDCommand(e), newStatusCommand(e), newSwarmCommand(e), newBootstrapCommand(e), newRoutingCommand(e),
-		newLedgerCommand(e), newReceiptCommand(e),
+		newCatalogCommand(e), newLedgerCommand(e), newReceiptCommand(e),
 		newBenchmarkCommand(e), newVersionCommand(e), newDocsCommand(e),
 	)
 	return root

@@ -149,10 +149,7 @@ func (s *routes) register() {
 			return nil, err
 		}
 		all, err := c.Documents(ctx, path)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		return documentsOf(all), nil
+		return documentsOf(all), err
 	})
 	put := server.Get("catalog-put", documentPath, "Change a document", "catalog")
 	put.Method, put.MaxBodyBytes = http.MethodPut, maxBody
@@ -166,7 +163,7 @@ func (s *routes) register() {
 		if err != nil {
 			return api.CatalogWritten{}, err
 		}
-		return write(ctx, c, path, operations)
+		return write(ctx, c, operations)
 	})
 	remove := server.Get("catalog-delete", documentPath, "Delete a document, as far as this node has seen it", "catalog")
 	remove.Method = http.MethodDelete
@@ -176,14 +173,14 @@ func (s *routes) register() {
 		if err != nil {
 			return api.CatalogWritten{}, err
 		}
-		return write(ctx, c, path, []bundle.Operation{{Kind: bundle.Delete, Document: path}})
+		return write(ctx, c, []bundle.Operation{{Kind: bundle.Delete, Document: path}})
 	})
 }
 
-func write(ctx context.Context, c crdtsync.API, path string, operations []bundle.Operation) (api.CatalogWritten, error) {
+func write(ctx context.Context, c crdtsync.API, operations []bundle.Operation) (api.CatalogWritten, error) {
 	w, err := c.Write(ctx, operations)
 	if err != nil {
-		return api.CatalogWritten{}, fmt.Errorf("%s: %w", path, err)
+		return api.CatalogWritten{}, err
 	}
 	return api.CatalogWritten{Paths: append([]string{}, w.Paths...), Bundle: w.Bundle.String(), Time: w.Time.UTC()}, nil
 }
