@@ -107,7 +107,7 @@ type Status struct {
 // Peer is how a peer and this one stand.
 type Peer struct {
 	Name   string // peer ID
-	InStep bool   // nothing was lacking when this peer asked it last
+	InStep bool   // this one had all that it has, when it was asked last
 	Asked  time.Time
 	Failed string // why asking it last failed, empty if it did not
 }

@@ -54,22 +54,29 @@ func newSyncer(c *Catalog) syncer {
 func (s *syncer) ask(peer string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.peers[peer]; p != nil && p.fails == 0 {
+	switch p := s.peers[peer]; {
+	case p == nil: // it is not one of those that are asked, who may have it too
+		s.all()
+	case p.fails == 0:
 		p.soon()
-		s.woken()
 	}
+	s.woken()
 }
 
 // behind has everybody be asked: something was dropped.
 func (s *syncer) behind() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.all()
+	s.woken()
+}
+
+func (s *syncer) all() {
 	for _, p := range s.peers {
 		if p.fails == 0 {
 			p.soon()
 		}
 	}
-	s.woken()
 }
 
 func (p *standing) soon() {
@@ -173,7 +180,7 @@ func (s *syncer) session(ctx context.Context, name string) {
 	s.woken()
 }
 
-// converse asks until the session ends, and reports whether nothing was lacking.
+// converse asks until the session ends, and reports whether nothing is lacking any more.
 func (s *syncer) converse(ctx context.Context, name string) (inStep bool, err error) {
 	talk, err := s.c.o.Network.Open(ctx, name)
 	if err != nil {
@@ -194,10 +201,11 @@ func (s *syncer) converse(ctx context.Context, name string) (inStep bool, err er
 			return false, err
 		}
 	}
-	if session.Whole() {
-		s.c.complete()
+	if !session.Whole() {
+		return false, nil
 	}
-	return session.InStep(), nil
+	s.c.complete()
+	return true, nil
 }
 
 // states returns how peers and this one stand, in order of their names.

@@ -7,6 +7,7 @@ import (
 	"github.com/decube/decube/internal/config"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/ledger/genesis"
+	"github.com/decube/decube/node/catalog"
 	"github.com/decube/decube/node/collect"
 	"github.com/decube/decube/node/content"
 	"github.com/decube/decube/node/heal"
@@ -25,6 +26,7 @@ func parts(d repo.Dir, cfg *Config) []kernel.Part {
 		heal.New(blocks),
 		collect.New(cfg.GC, cfg.Storage.Quota),
 		ledgerpart.New(cfg.Consensus, d),
+		catalog.New(cfg.P2P.Network, d),
 	}
 }
 

@@ -152,11 +152,12 @@ func (b *Budget) Watermarks() (low, high int) {
 // for each 8 KiB of the machine's memory, as far as Memory goes with that.
 func (b *Budget) Records() int { return int(b.Memory / kib) }
 
-// Exchange returns the row of the protocol that blocks are served over: half of all memory.
+// Exchange returns the row of the protocol that blocks are served over: seven sixteenths of all
+// memory.
 func (b *Budget) Exchange(protocol, service string) Row {
 	return Row{
 		Name: "exchange", Protocol: protocol, Service: service, Admitted: true,
-		Streams: int(within(b.Memory/(8*mib), 32, 128)), PerPeer: 8, Memory: b.Memory / 2,
+		Streams: int(within(b.Memory/(8*mib), 32, 128)), PerPeer: 8, Memory: 7 * b.Memory / 16,
 	}
 }
 
@@ -181,6 +182,20 @@ func (b *Budget) Consensus(protocol, service string) Row {
 		Name: "consensus", Protocol: protocol, Service: service, Admitted: true,
 		Streams: b.Conns, PerPeer: 16, Memory: b.Memory / 16,
 	}
+}
+
+// Catalog returns the row of the protocol that peers ask each other for the catalog over.
+func (b *Budget) Catalog(protocol, service string) Row {
+	return Row{
+		Name: "catalog", Protocol: protocol, Service: service, Admitted: true,
+		Streams: int(within(b.Memory/(8*mib), 32, 128)), PerPeer: 4, Memory: b.Memory / 32,
+	}
+}
+
+// Gossip returns the row of the protocol that the catalog is gossiped over: a peer has a stream
+// in each direction.
+func (b *Budget) Gossip(protocol string) Row {
+	return Row{Name: "gossip", Protocol: protocol, Streams: 2 * b.Conns, PerPeer: 4, Memory: b.Memory / 32}
 }
 
 // Kad returns the row of the DHT.

@@ -30,6 +30,7 @@ func budget(t *testing.T, memory int64, files int) *limits.Budget {
 func rows(b *limits.Budget) []limits.Row {
 	return []limits.Row{
 		b.Exchange("/exchange", "exchange"), b.Fetch("fetch"), b.Statesync("/statesync", "statesync"), b.Consensus("/consensus", "consensus"),
+		b.Catalog("/catalog", "catalog"), b.Gossip("/gossip"),
 		b.Kad("/kad"), b.Identify("identify", "/id", "id"), b.Identify("push", "/push", "id"),
 	}
 }
@@ -54,19 +55,19 @@ func TestBudgetIsTheTable(t *testing.T) {
 		{
 			memory: 2 * gib, conns: 256, inbound: 192, streams: 4096, inStreams: 2048, s: 256 * mib,
 			perAddress: 16, streamsPerAddress: 64, transientConns: 160, transientStreams: 512, transientMemory: 32 * mib, peerMemory: 64 * mib,
-			exchange: 32, exchangeMemory: 128 * mib, kadMemory: 16 * mib, otherStreams: 64, otherMemory: 8 * mib,
+			exchange: 32, exchangeMemory: 112 * mib, kadMemory: 16 * mib, otherStreams: 64, otherMemory: 8 * mib,
 			goMemory: 2 * gib / 10 * 8, low: 80, high: 160, fetchMemory: 64 * mib, identifyMemory: 4 * mib, records: 262_144,
 		},
 		{
 			memory: 8 * gib, conns: 1024, inbound: 768, streams: 16384, inStreams: 8192, s: gib,
 			perAddress: 64, streamsPerAddress: 256, transientConns: 640, transientStreams: 2048, transientMemory: 128 * mib, peerMemory: 256 * mib,
-			exchange: 128, exchangeMemory: 512 * mib, kadMemory: 64 * mib, otherStreams: 256, otherMemory: 32 * mib,
+			exchange: 128, exchangeMemory: 448 * mib, kadMemory: 64 * mib, otherStreams: 256, otherMemory: 32 * mib,
 			goMemory: 8 * gib / 10 * 8, low: 100, high: 400, fetchMemory: 256 * mib, identifyMemory: 16 * mib, records: 1 << 20,
 		},
 		{
 			memory: 24 * gib, conns: 2048, inbound: 1536, streams: 32768, inStreams: 16384, s: 2 * gib,
 			perAddress: 64, streamsPerAddress: 512, transientConns: 1280, transientStreams: 4096, transientMemory: 256 * mib, peerMemory: 256 * mib,
-			exchange: 128, exchangeMemory: gib, kadMemory: 128 * mib, otherStreams: 512, otherMemory: 64 * mib,
+			exchange: 128, exchangeMemory: 896 * mib, kadMemory: 128 * mib, otherStreams: 512, otherMemory: 64 * mib,
 			goMemory: 24 * gib / 10 * 8, low: 100, high: 400, fetchMemory: 512 * mib, identifyMemory: 32 * mib, records: 2 << 20,
 		},
 	} {
@@ -95,6 +96,8 @@ func TestBudgetIsTheTable(t *testing.T) {
 		same("kad", b.Kad("/kad"), limits.Row{Name: "kad", Protocol: "/kad", Admitted: true, Streams: c.conns, PerPeer: 4, Memory: c.kadMemory})
 		same("statesync", b.Statesync("/s", "s"), limits.Row{Name: "statesync", Protocol: "/s", Service: "s", Streams: c.conns, PerPeer: 20, Admitted: true, Memory: c.kadMemory})
 		same("consensus", b.Consensus("/c", "c"), limits.Row{Name: "consensus", Protocol: "/c", Service: "c", Admitted: true, Streams: c.conns, PerPeer: 16, Memory: c.kadMemory})
+		same("catalog", b.Catalog("/c", "c"), limits.Row{Name: "catalog", Protocol: "/c", Service: "c", Admitted: true, Streams: c.exchange, PerPeer: 4, Memory: c.kadMemory / 2})
+		same("gossip", b.Gossip("/g"), limits.Row{Name: "gossip", Protocol: "/g", Streams: 2 * c.conns, PerPeer: 4, Memory: c.kadMemory / 2})
 		same("identify", b.Identify("push", "/p", "id"), limits.Row{Name: "push", Protocol: "/p", Service: "id", Streams: c.conns, PerPeer: 2, Memory: c.identifyMemory})
 		same("provider records", b.Records(), c.records)
 		same("any other", b.Other, limits.Row{Name: "any other protocol", Streams: c.otherStreams, PerPeer: 16, Memory: c.otherMemory})
@@ -107,7 +110,7 @@ func TestBudgetIsTheTable(t *testing.T) {
 			t.Error(err)
 		}
 		same("left over", b.Free(), int64(0))
-		same("rows", len(slices.Collect(b.Rows())), 7)
+		same("rows", len(slices.Collect(b.Rows())), 9)
 	}
 }
 
@@ -224,17 +227,17 @@ func TestSharesAboveTheWhole(t *testing.T) {
 	if err := b.Add(rows(b)...); err != nil {
 		t.Fatal(err)
 	}
-	one := limits.Row{Name: "catalog", Protocol: "/catalog", Streams: 1, PerPeer: 1, Memory: 1}
+	one := limits.Row{Name: "more", Protocol: "/more", Streams: 1, PerPeer: 1, Memory: 1}
 	err := b.Add(one)
 	if !errors.Is(err, limits.ErrOverdrawn) {
 		t.Fatalf("one byte too many: %v", err)
 	}
-	for _, name := range []string{"256 MiB", "exchange 128 MiB", "fetch 64 MiB", "statesync 16 MiB", "any other protocol 8 MiB", "catalog 0.0 MiB"} {
+	for _, name := range []string{"256 MiB", "exchange 112 MiB", "fetch 64 MiB", "statesync 16 MiB", "any other protocol 8 MiB", "more 0.0 MiB"} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%v does not name %s", err, name)
 		}
 	}
-	if n := len(slices.Collect(b.Rows())); n != 7 || b.Free() != 0 {
+	if n := len(slices.Collect(b.Rows())); n != 9 || b.Free() != 0 {
 		t.Errorf("%d rows after a refusal, %d bytes left", n, b.Free())
 	}
 	one.Memory = math.MaxInt64

@@ -78,6 +78,7 @@ type Part struct {
 	local     *local.Store
 	exchange  *exchange.Exchange
 	announce  *announcer
+	kept      func() // other snapshots are kept than before
 	fetches   fetches
 }
 
@@ -124,6 +125,7 @@ func (p *Part) Open(_ context.Context, k *kernel.Kernel) (kernel.Running, error)
 		return kernel.Running{}, err
 	}
 	k.Events.OnRemoved(p.announce.removed)
+	p.kept = k.Events.Kept
 	return kernel.Running{
 		Run:    p.run,
 		Drain:  p.exchange.Drain,

@@ -69,7 +69,7 @@ func TestStreamsFitTheMachine(t *testing.T) {
 			continue
 		}
 		for row := range b.Rows() {
-			if row.Streams != c.want || row.Memory != b.Memory/4*3 {
+			if row.Streams != c.want || row.Memory != b.Memory/16*11 {
 				t.Errorf("%d streams on %d GiB: %+v of %d bytes", c.streams, c.gib, row, b.Memory)
 			}
 		}
@@ -79,28 +79,28 @@ func TestStreamsFitTheMachine(t *testing.T) {
 // What others have taken is not there to serve with.
 func TestServingIsContentWithWhatIsLeft(t *testing.T) {
 	for _, c := range []struct {
-		left int64 // eighths of all memory
+		left int64 // sixteenths of all memory
 		want int64 // 0 where it is refused
-	}{{6, 6}, {4, 4}, {3, 3}, {2, 0}} {
+	}{{12, 11}, {11, 11}, {8, 8}, {6, 6}, {4, 0}} {
 		b := budget(t, 8)
 		taken := b.Kad("/kad")
-		taken.Memory = b.Free() - c.left*b.Memory/8
+		taken.Memory = b.Free() - c.left*b.Memory/16
 		if err := b.Add(taken); err != nil {
 			t.Fatal(err)
 		}
 		err := content.New(content.Default()).Limits(b)
 		if c.want == 0 {
 			if !errors.Is(err, limits.ErrOverdrawn) {
-				t.Errorf("with %d eighths: %v", c.left, err)
+				t.Errorf("with %d sixteenths: %v", c.left, err)
 			}
 			continue
 		}
 		if err != nil {
-			t.Errorf("with %d eighths: %v", c.left, err)
+			t.Errorf("with %d sixteenths: %v", c.left, err)
 		}
 		for row := range b.Rows() {
-			if row.Name == "exchange" && row.Memory != c.want*b.Memory/8 {
-				t.Errorf("with %d eighths left it takes %d of %d bytes", c.left, row.Memory, b.Memory)
+			if row.Name == "exchange" && row.Memory != c.want*b.Memory/16 {
+				t.Errorf("with %d sixteenths left it takes %d of %d bytes", c.left, row.Memory, b.Memory)
 			}
 		}
 	}

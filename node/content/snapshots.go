@@ -30,6 +30,7 @@ func (b snapshots) Keep(ctx context.Context, root block.ID, req api.KeepRequest)
 		return api.Snapshot{}, err
 	}
 	b.part.announce.snapshot(ctx, root)
+	b.part.kept()
 	return snap, nil
 }
 
@@ -39,6 +40,7 @@ func (b snapshots) Forget(ctx context.Context, root block.ID) error {
 		return err
 	}
 	b.part.announce.forget(ctx, root)
+	b.part.kept()
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/decube/decube/internal/sig"
 )
 
 // NewIdentity returns a new Ed25519 private key in libp2p's protobuf form, as it
@@ -46,4 +48,14 @@ func LoadIdentity(path string) (crypto.PrivKey, error) {
 // PeerID returns the ID of the peer that holds a private key.
 func PeerID(key crypto.PrivKey) (peer.ID, error) {
 	return peer.IDFromPrivateKey(key)
+}
+
+// SigningKey returns an identity as what a peer signs with beside libp2p: in the ledger and in
+// the catalog it is called by its peer ID.
+func SigningKey(identity crypto.PrivKey) (sig.PrivateKey, error) {
+	encoded, err := crypto.MarshalPrivateKey(identity)
+	if err != nil {
+		return sig.PrivateKey{}, fmt.Errorf("the identity as a signing key: %w", err)
+	}
+	return sig.ParsePrivateKey(encoded)
 }

@@ -11,6 +11,7 @@ import (
 type Events struct {
 	onDamaged []func(block.ID)
 	onRemoved []func(context.Context, []block.ID)
+	onKept    []func()
 }
 
 // OnDamaged has f called for each block that was found damaged, and put aside, or that is
@@ -20,6 +21,16 @@ func (e *Events) OnDamaged(f func(block.ID)) { e.onDamaged = append(e.onDamaged,
 // OnRemoved has f called with the blocks that a collection has removed. The collection waits
 // for it.
 func (e *Events) OnRemoved(f func(context.Context, []block.ID)) { e.onRemoved = append(e.onRemoved, f) }
+
+// OnKept has f called when other snapshots are kept than before. f must not block.
+func (e *Events) OnKept(f func()) { e.onKept = append(e.onKept, f) }
+
+// Kept says that other snapshots are kept than before: it is for the part that keeps them.
+func (e *Events) Kept() {
+	for _, f := range e.onKept {
+		f()
+	}
+}
 
 func (e *Events) damaged(id block.ID) {
 	for _, f := range e.onDamaged {

@@ -41,7 +41,7 @@ func join(d repo.Dir, g *genesis.Genesis, neverVoted bool) error {
 	if err != nil {
 		return err
 	}
-	self, err := signingKey(key)
+	self, err := host.SigningKey(key)
 	if err != nil {
 		return err
 	}

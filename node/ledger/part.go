@@ -104,7 +104,7 @@ func noRoom(err error) kernel.Running {
 }
 
 func (p *Part) open(ctx context.Context, k *kernel.Kernel, identity crypto.PrivKey) (*running, error) {
-	key, err := signingKey(identity)
+	key, err := host.SigningKey(identity)
 	if err != nil {
 		return nil, err
 	}

@@ -9,16 +9,6 @@ import (
 	"github.com/decube/decube/internal/sig"
 )
 
-// signingKey returns a peer's identity as the ledger signs with it: a validator is
-// called by its peer ID.
-func signingKey(identity crypto.PrivKey) (sig.PrivateKey, error) {
-	encoded, err := crypto.MarshalPrivateKey(identity)
-	if err != nil {
-		return sig.PrivateKey{}, fmt.Errorf("the identity as a signing key: %w", err)
-	}
-	return sig.ParsePrivateKey(encoded)
-}
-
 // peerOf returns the ID of the peer that holds a key.
 func peerOf(key sig.PublicKey) (peer.ID, error) {
 	public, err := crypto.UnmarshalEd25519PublicKey(key[:])
