@@ -16,6 +16,9 @@ const (
 	syncEvery = 15 * time.Second
 	// syncSoon is how long after it was asked last a peer is asked again when there is cause.
 	syncSoon = 200 * time.Millisecond
+	// syncFirst is when a peer that has come is asked for the second time; then it takes twice as
+	// long each time. What is published before peers know of each other reaches nobody.
+	syncFirst = time.Second
 	// syncPatience is how long a session has.
 	syncPatience = 2 * time.Minute
 	// syncSlowest is how long at most a peer is let alone that has failed; it begins with
@@ -42,6 +45,7 @@ type standing struct {
 	running bool
 	again   bool // there was cause while it was asked
 	fails   int
+	done    int // how often it was asked without failing
 	inStep  bool
 	failed  string
 }
@@ -164,7 +168,8 @@ func (s *syncer) session(ctx context.Context, name string) {
 	defer s.mu.Unlock()
 	p := s.peers[name]
 	p.running, p.asked, p.inStep, p.failed = false, now, inStep, ""
-	p.next = now.Add(syncEvery + rand.N(syncEvery/2))
+	every := min(syncEvery, syncFirst<<min(p.done, 10))
+	p.next = now.Add(every + rand.N(every/2))
 	switch {
 	case err != nil:
 		p.failed = err.Error()
@@ -176,6 +181,7 @@ func (s *syncer) session(ctx context.Context, name string) {
 		fallthrough
 	default:
 		p.fails = 0
+		p.done++
 	}
 	s.woken()
 }

@@ -139,6 +139,14 @@ func TestWhatOneWritesAnotherHas(t *testing.T) {
 	if a.Root() != b.Root() || len(b.texts()) != 200 || !maps.Equal(a.texts(), b.texts()) {
 		t.Errorf("one has %d documents, the other %d", len(a.texts()), len(b.texts()))
 	}
+	// What is new goes on to those to whom it would have come from here, and what is old does not.
+	if len(b.published) != 201 {
+		t.Errorf("%d items are told to all, of 200 new bundles and a capability", len(b.published))
+	}
+	later := newPeer(t, "later", 4)
+	if _, err := later.asks(a, start+int64(time.Hour)); err != nil || len(later.published) != 0 {
+		t.Errorf("%d old items are told to all, %v", len(later.published), err)
+	}
 	if s, err := b.asks(a, start); err != nil || !s.InStep() || s.asks > 2 {
 		t.Errorf("asked %d times when nothing is lacking: %v", s.asks, err)
 	}

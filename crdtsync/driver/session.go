@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/crdtsync/crdt"
 	"github.com/decube/decube/crdtsync/digest"
 	"github.com/decube/decube/crdtsync/replica"
 	"github.com/decube/decube/internal/capability"
@@ -18,6 +20,8 @@ const (
 	// back is how many bundles before the head are asked for where that is another one than this
 	// peer's, and how many before these if they are others too.
 	back = 64
+	// passedOn is how old what was asked for may be for it to be told to all.
+	passedOn = 30 * time.Second
 )
 
 // ErrPromise is returned for a peer that does not give what it has said that it holds.
@@ -238,8 +242,10 @@ func (s *Session) stated(now int64, l lack, items []Item) error {
 			if !slices.Contains(l.keys, keyOf(i)) && i.Fault == nil {
 				return fmt.Errorf("%w: what was not asked for", ErrInvalid)
 			}
-			_, err := s.d.Take(now, i)
+			news, err := s.d.Take(now, i)
 			switch {
+			case news:
+				s.pass(now, i)
 			case errors.Is(err, capability.ErrUnknown):
 				later = append(later, i)
 			case errors.Is(err, ErrInvalid):
@@ -267,8 +273,10 @@ func (s *Session) linked(now int64, l lack, items []Item) error {
 		if i.Bundle == nil || i.Bundle.Origin != l.from || i.Bundle.Sequence != l.next+int64(n) {
 			return fmt.Errorf("%w: what was not asked for", ErrInvalid)
 		}
-		_, err := s.d.Take(now, i)
+		news, err := s.d.Take(now, i)
 		switch {
+		case news:
+			s.pass(now, i)
 		case errors.Is(err, ErrInvalid):
 			return err
 		case errors.Is(err, replica.ErrGap) && n == 0 && l.next > 0:
@@ -290,6 +298,24 @@ func (s *Session) linked(now int64, l lack, items []Item) error {
 	}
 	s.lacks = append([]lack{l}, s.lacks...)
 	return nil
+}
+
+// pass has what was asked for be told to all if it is new: it was published a moment ago, and has
+// not come here, so that those to whom it would have come from here lack it too. Who has it
+// already does not pass it on.
+func (s *Session) pass(now int64, i Item) {
+	at := int64(0)
+	switch i.Kind() {
+	case KindCapability:
+		at = crdt.Milli(i.Capability.NotBefore).Wall
+	case KindBundle:
+		at = i.Bundle.Time.Wall
+	case KindRevocation, KindFault: // faults are told of in any case
+		return
+	}
+	if now-at < int64(passedOn) {
+		s.d.effects.Publish = append(s.d.effects.Publish, i)
+	}
 }
 
 // held returns the bundle that this peer holds at a place, or nil.
