@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/decube/decube/crdtsync/bundle"
 	"github.com/decube/decube/crdtsync/driver"
 	"github.com/decube/decube/crdtsync/replica"
 	"github.com/decube/decube/internal/capability"
@@ -65,10 +63,11 @@ type Catalog struct {
 	disk disk
 	sync syncer
 
-	mu     sync.Mutex // of all below
-	driver *driver.Driver
-	batch  *batch
-	failed error // why nothing is taken in any more
+	mu       sync.Mutex // of all below
+	driver   *driver.Driver
+	batch    *batch
+	requests []*request // writes that are in no bundle yet
+	failed   error      // why nothing is taken in any more
 }
 
 // Open opens the catalog that a store has. It returns ErrInvalid for one of another swarm or of
@@ -127,48 +126,12 @@ func (c *Catalog) stop(why error) {
 	if c.failed == nil {
 		c.failed = why
 	}
+	for _, r := range c.requests {
+		r.place(Written{}, nil, c.failed)
+	}
+	c.requests = nil
 	c.batch.done(c.failed)
 	c.batch = newBatch()
-}
-
-// Write implements API.
-func (c *Catalog) Write(ctx context.Context, operations []bundle.Operation) (Written, error) {
-	written, done, err := c.write(operations)
-	if err != nil {
-		return Written{}, err
-	}
-	select {
-	case <-done.over:
-		return written, done.err
-	case <-ctx.Done():
-		return Written{}, fmt.Errorf("it may be written nevertheless: %w", ctx.Err())
-	}
-}
-
-func (c *Catalog) write(operations []bundle.Operation) (Written, *batch, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.failed != nil {
-		return Written{}, nil, c.failed
-	}
-	ops := slices.Clone(operations)
-	var w Written
-	for i := range ops {
-		exact, err := c.driver.Exact(ops[i].Document)
-		if err != nil {
-			return Written{}, nil, err
-		}
-		if ops[i].Document = exact; !slices.Contains(w.Paths, exact) {
-			w.Paths = append(w.Paths, exact)
-		}
-	}
-	made, err := c.driver.Write(time.Now().UnixNano(), ops)
-	if err != nil {
-		return Written{}, nil, err
-	}
-	last := made[len(made)-1]
-	w.Bundle, w.Time = last.ID(), time.Unix(0, last.Time.Wall)
-	return w, c.queue(), nil
 }
 
 // queue has the effects of the driver carried out, and returns the batch that they are in. The

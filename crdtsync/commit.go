@@ -16,7 +16,7 @@ type batch struct {
 	changes []driver.Change
 	publish []driver.Item
 	bytes   int
-	ready   chan struct{} // closed with the first change
+	ready   chan struct{} // closed when there is something to be done
 	once    sync.Once
 	over    chan struct{} // closed when it is durable, or never will be; err is set before
 	err     error
@@ -31,9 +31,12 @@ func (b *batch) add(e driver.Effects) {
 		b.bytes += len(e.Changes[i].Value)
 	}
 	if len(b.changes)+len(b.publish) > 0 {
-		b.once.Do(func() { close(b.ready) })
+		b.wake()
 	}
 }
+
+// wake has what waits be written.
+func (b *batch) wake() { b.once.Do(func() { close(b.ready) }) }
 
 func (b *batch) done(err error) {
 	b.err = err
@@ -63,6 +66,7 @@ func (c *Catalog) commit(ctx context.Context) error {
 // flush makes durable what waits, and tells those who wait for it, and all others.
 func (c *Catalog) flush() error {
 	c.mu.Lock()
+	c.gather()
 	b := c.batch
 	c.batch = newBatch()
 	c.mu.Unlock()

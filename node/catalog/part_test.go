@@ -32,27 +32,27 @@ type node struct {
 	part *Part
 }
 
-func start(t *testing.T, dir repo.Dir, swarm string) *node {
-	t.Helper()
+func start(tb testing.TB, dir repo.Dir, swarm string) *node {
+	tb.Helper()
 	part := New(swarm, dir)
-	return &node{kerneltest.Start(t, kerneltest.Options(dir, part)), part}
+	return &node{kerneltest.Start(tb, kerneltest.Options(dir, part)), part}
 }
 
 // connect connects a node to others.
-func (n *node) connect(ctx context.Context, t *testing.T, others ...*node) {
-	t.Helper()
+func (n *node) connect(ctx context.Context, tb testing.TB, others ...*node) {
+	tb.Helper()
 	for _, o := range others {
 		if err := n.Kernel.Host.Connect(ctx, peer.AddrInfo{ID: o.ID(), Addrs: o.Kernel.Host.Addrs()}); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 }
 
-func (n *node) put(ctx context.Context, t *testing.T, path, value string) {
-	t.Helper()
+func (n *node) put(ctx context.Context, tb testing.TB, path, value string) {
+	tb.Helper()
 	_, err := n.part.running.catalog.Write(ctx, []bundle.Operation{{Kind: bundle.Set, Document: path, Field: "text", Value: bundle.TextValue(value)}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

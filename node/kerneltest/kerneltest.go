@@ -28,17 +28,17 @@ const Patience = 30 * time.Second
 var Clock = goleak.IgnoreAnyFunction("github.com/libp2p/go-flow-metrics.(*sweeper).run")
 
 // NewRepo makes a repository, with a new identity where key is nil, and returns its directory.
-func NewRepo(t *testing.T, key []byte) repo.Dir {
-	t.Helper()
+func NewRepo(tb testing.TB, key []byte) repo.Dir {
+	tb.Helper()
 	if key == nil {
 		var err error
 		if key, err = host.NewIdentity(); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
-	dir := repo.Dir(t.TempDir())
+	dir := repo.Dir(tb.TempDir())
 	if err := repo.Init(string(dir), repo.Seed{Identity: key}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dir
 }
@@ -71,20 +71,20 @@ type Peer struct {
 
 // Start opens and runs a node, and waits until it is ready. What its Run returns must be
 // nil, unless the test stops it itself.
-func Start(t *testing.T, o kernel.Options) *Peer {
-	t.Helper()
+func Start(tb testing.TB, o kernel.Options) *Peer {
+	tb.Helper()
 	ready := make(chan struct{})
 	o.Ready = func() { close(ready) }
 	see := new(window)
 	o.Parts = append(slices.Clip(o.Parts), see)
-	n, err := kernel.Open(t.Context(), o)
+	n, err := kernel.Open(tb.Context(), o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	patient, hurry := context.WithCancel(context.Background())
-	t.Cleanup(hurry)
+	tb.Cleanup(hurry)
 	go func() { done <- n.Run(ctx, patient) }()
 	p := &Peer{Node: n, Repo: o.Repo, Kernel: see.kernel, Hurry: hurry}
 	stopped := false
@@ -93,12 +93,12 @@ func Start(t *testing.T, o kernel.Options) *Peer {
 		cancel()
 		return <-done
 	})
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if stopped {
 			return
 		}
 		if err := p.Stop(); err != nil {
-			t.Errorf("running the node: %v", err)
+			tb.Errorf("running the node: %v", err)
 		}
 	})
 	select {
@@ -106,7 +106,7 @@ func Start(t *testing.T, o kernel.Options) *Peer {
 	case err := <-done:
 		stopped = true
 		cancel()
-		t.Fatalf("the node did not start: %v", err)
+		tb.Fatalf("the node did not start: %v", err)
 	}
 	return p
 }
