@@ -28,6 +28,9 @@ import (
 // disk: in memory it is several times as much.
 const foreignShare = 16
 
+// memTable is how much of what is written the store holds in memory: many nodes write little.
+const memTable = 2 << 20
+
 // Part is the part.
 type Part struct {
 	swarm   string // its name
@@ -92,7 +95,7 @@ func (p *Part) open(ctx context.Context, k *kernel.Kernel) (*running, error) {
 		return nil, fmt.Errorf("the swarm %q: %w", p.swarm, err)
 	}
 	log := k.Log.With("room", "catalog")
-	store, err := badgerstore.Open(badgerstore.Options{Dir: k.Dir, Log: log})
+	store, err := badgerstore.Open(badgerstore.Options{Dir: k.Dir, MemTable: memTable, Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@
 package badgerstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,9 +36,8 @@ import (
 )
 
 const (
-	// memTableSize is what Badger holds of the newest changes in memory, at most three
-	// times over. It also bounds a write, at 15% of it.
-	memTableSize = 8 << 20
+	// defaultMemTable is Options.MemTable if nothing is said.
+	defaultMemTable = 8 << 20
 	// indexCache bounds the tables' indices and filters in memory.
 	indexCache = 8 << 20
 	// valueThreshold is the size from which values go to the value log. With 80 KiB
@@ -50,6 +50,9 @@ const (
 type Options struct {
 	// Dir is the store's own directory. It is made when it is missing.
 	Dir string
+	// MemTable is how many bytes Badger holds of the newest changes in memory, at most three
+	// times over. It also bounds a write, at 15% of it. 0 means 8 MiB.
+	MemTable int64
 	// MinFree is how many bytes of the disk must stay free. 0 means 128 MiB.
 	MinFree int64
 	// Log may be nil.
@@ -137,7 +140,7 @@ func tuned(o *Options) badger.Options {
 		WithMetricsEnabled(false).
 		WithDetectConflicts(false).
 		WithSyncWrites(false). // Sync does it, for many writes at once
-		WithMemTableSize(memTableSize).
+		WithMemTableSize(cmp.Or(o.MemTable, defaultMemTable)).
 		WithNumMemtables(2).
 		WithNumCompactors(2).
 		WithNumLevelZeroTables(4).
