@@ -147,6 +147,14 @@ type CatalogElement struct {
 	Values []CatalogValue `json:"values,omitempty" doc:"Of an entry: its values, as those of a register"`
 }
 
+// CatalogPage is a page of what was asked for.
+type CatalogPage struct {
+	Documents []CatalogDocument `json:"documents" doc:"Those of this page, in the order that was asked for"`
+	Next      string            `json:"next,omitempty" doc:"Cursor of the next page, absent where there is none"`
+	Matched   int               `json:"matched" doc:"How many documents match in all"`
+	Looked    int               `json:"looked" doc:"How many documents were looked at"`
+}
+
 // CatalogStatus is how the catalog is on the node.
 type CatalogStatus struct {
 	Swarm     string        `json:"swarm" doc:"ID of the swarm, hexadecimal"`

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/crdtsync/query"
+	"github.com/decube/decube/crdtsync/writer"
 	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/sig"
 )
@@ -18,7 +20,9 @@ var (
 	// ErrDenied is returned for what no capability of this peer lets it write.
 	ErrDenied = capability.ErrDenied
 	// ErrQuota is returned for a write beyond half of what the capability grants.
-	ErrQuota = errors.New("over the quota")
+	ErrQuota = writer.ErrQuota
+	// ErrQuery is returned for what is no query, no order or no cursor.
+	ErrQuery = query.ErrInvalid
 	// ErrClosed is returned once the catalog is being closed.
 	ErrClosed = errors.New("the catalog is closed")
 )
@@ -38,6 +42,9 @@ type API interface {
 	Documents(ctx context.Context, path string) ([]Document, error)
 	// List returns documents in order of their exact paths.
 	List(ctx context.Context, o ListOptions) ([]Document, error)
+	// Query returns the documents that an expression of the package query matches. The error is
+	// a *query.Error, or ErrQuery for another thing that is wrong.
+	Query(ctx context.Context, o QueryOptions) (QueryResult, error)
 	// Status returns how the catalog is.
 	Status(ctx context.Context) (Status, error)
 }
@@ -58,6 +65,28 @@ type ListOptions struct {
 	After string
 	// Limit is how many at most; 0 means no limit.
 	Limit int
+}
+
+// QueryOptions say what is asked for.
+type QueryOptions struct {
+	Expression string
+	// Collection is of which, as in ListOptions.
+	Collection string
+	// Order is FIELD, FIELD:desc, or empty for the order of exact paths.
+	Order string
+	// After is the cursor that a page of the same order ended with, empty for the first page.
+	After string
+	// Limit is how many documents are returned at most; 0 means no limit.
+	Limit int
+}
+
+// QueryResult is a page of what was asked for.
+type QueryResult struct {
+	Documents []Document
+	// Next is the cursor for the next page, empty where there is none.
+	Next string
+	// Matched is how many documents match in all, and Looked how many were looked at.
+	Matched, Looked int
 }
 
 // Document is a document as it is on this peer. It shares no memory with the catalog.

@@ -237,6 +237,57 @@ func TestWhatOnePutsOthersGet(t *testing.T) {
 	}
 }
 
+func TestQueries(t *testing.T) {
+	h := newHub()
+	c, _ := open(t, h, "a", memstore.New(small))
+	var ops []bundle.Operation
+	for i := range 250 {
+		path := fmt.Sprintf("images/%03d", i)
+		ops = append(ops, bundle.Operation{Kind: bundle.Set, Document: path, Field: "size", Value: bundle.SizeValue(int64(i%50) << 30)},
+			bundle.Operation{Kind: bundle.Add, Document: path, Field: "tags", Element: fmt.Sprint("t", i%3)})
+	}
+	for some := range slices.Chunk(ops, 100) {
+		if _, err := c.Write(t.Context(), some); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Write(t.Context(), put("notes/a", "x")); err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int64
+	paths := map[string]bool{}
+	for after := ""; ; {
+		res, err := c.Query(t.Context(), crdtsync.QueryOptions{Expression: "size >= 10GiB AND tags:t1", Collection: "images", Order: "size:desc", After: after, Limit: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Looked != 250 || res.Matched != 67 || len(res.Documents) > 7 {
+			t.Fatalf("%d of %d match, %d on a page", res.Matched, res.Looked, len(res.Documents))
+		}
+		for _, d := range res.Documents {
+			sizes = append(sizes, d.Fields[0].Values[0].Whole())
+			paths[d.Path] = true
+		}
+		if after = res.Next; after == "" {
+			break
+		}
+	}
+	slices.Reverse(sizes)
+	if len(paths) != 67 || len(sizes) != 67 || !slices.IsSorted(sizes) {
+		t.Errorf("%d documents on all pages, %d different ones", len(sizes), len(paths))
+	}
+	for _, o := range []crdtsync.QueryOptions{
+		{Expression: "size >"}, {Expression: "sise > 1"}, {Expression: "size = abc"}, {Order: "size:up"}, {After: "x"}, {After: "x", Order: "size"},
+	} {
+		if _, err := c.Query(t.Context(), o); !errors.Is(err, crdtsync.ErrQuery) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	if res, err := c.Query(t.Context(), crdtsync.QueryOptions{Expression: "anything = 1", Collection: "nothing"}); err != nil || len(res.Documents) != 0 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
 // What gossip has lost is asked for, after peers were apart too, and both ways.
 func TestPeersCatchUp(t *testing.T) {
 	h := newHub()

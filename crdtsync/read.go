@@ -34,18 +34,22 @@ func (c *Catalog) Documents(_ context.Context, path string) ([]Document, error) 
 func (c *Catalog) List(_ context.Context, o ListOptions) ([]Document, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	collection := o.Collection
-	if collection != "" && !strings.HasSuffix(collection, "/") {
-		collection += "/"
-	}
 	var out []Document
-	for found := range c.driver.Range(collection, o.After) {
+	for found := range c.driver.Range(prefixOf(o.Collection), o.After) {
 		if o.Limit > 0 && len(out) == o.Limit {
 			break
 		}
 		out = append(out, documentOf(found))
 	}
 	return out, nil
+}
+
+// prefixOf returns how the paths of a collection begin.
+func prefixOf(collection string) string {
+	if collection != "" && !strings.HasSuffix(collection, "/") {
+		collection += "/"
+	}
+	return collection
 }
 
 // Status implements API.

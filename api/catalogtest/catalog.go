@@ -15,6 +15,7 @@ import (
 
 	"github.com/decube/decube/crdtsync"
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/crdtsync/query"
 	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/sig"
 )
@@ -176,6 +177,30 @@ func (c *Catalog) List(_ context.Context, o crdtsync.ListOptions) ([]crdtsync.Do
 		all = all[:o.Limit]
 	}
 	return all, err
+}
+
+// Query implements [crdtsync.API]. What is no query or order is refused; all documents of the
+// collection match any, in order of their paths, and the cursor is the last one's path.
+func (c *Catalog) Query(ctx context.Context, o crdtsync.QueryOptions) (crdtsync.QueryResult, error) {
+	if _, err := query.Parse(o.Expression); err != nil {
+		return crdtsync.QueryResult{}, err
+	}
+	if _, err := query.ParseOrder(o.Order); err != nil {
+		return crdtsync.QueryResult{}, err
+	}
+	all, err := c.List(ctx, crdtsync.ListOptions{Collection: o.Collection})
+	res := crdtsync.QueryResult{Matched: len(all), Looked: len(all)}
+	for _, d := range all {
+		if d.Path <= o.After {
+			continue
+		}
+		if len(res.Documents) == o.Limit {
+			res.Next = res.Documents[o.Limit-1].Path
+			break
+		}
+		res.Documents = append(res.Documents, d)
+	}
+	return res, err
 }
 
 // matching returns documents in order of their paths.

@@ -85,6 +85,27 @@ func (c *Client) CatalogList(ctx context.Context, list CatalogList) (out []api.C
 	return out, get(ctx, c, path, &out)
 }
 
+// CatalogQuery says what is asked for; what is empty does not matter.
+type CatalogQuery struct {
+	Query      string // in the query language
+	Space      string // peer ID
+	Collection string
+	Order      string // FIELD, FIELD:asc or FIELD:desc
+	After      string // cursor of the page before
+	Limit      int    // at most 1000; 0 is none, for who counts
+}
+
+// CatalogQuery returns a page of the documents that match a query.
+func (c *Client) CatalogQuery(ctx context.Context, q CatalogQuery) (out api.CatalogPage, err error) {
+	query := url.Values{"limit": {strconv.Itoa(q.Limit)}}
+	for name, text := range map[string]string{"q": q.Query, "space": q.Space, "collection": q.Collection, "order": q.Order, "after": q.After} {
+		if text != "" {
+			query.Set(name, text)
+		}
+	}
+	return out, get(ctx, c, "/catalog/query?"+query.Encode(), &out)
+}
+
 // CatalogStatus returns how the catalog is on the node.
 func (c *Client) CatalogStatus(ctx context.Context) (out api.CatalogStatus, err error) {
 	return out, get(ctx, c, "/catalog-status", &out)

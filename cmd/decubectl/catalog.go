@@ -10,7 +10,7 @@ import (
 
 func newCatalogCommand(e *env) *cobra.Command {
 	return group("catalog", "Read and change what the swarm knows together",
-		newCatalogPutCommand(e), newCatalogGetCommand(e), newCatalogRmCommand(e), newCatalogListCommand(e), newCatalogStatusCommand(e))
+		newCatalogPutCommand(e), newCatalogGetCommand(e), newCatalogRmCommand(e), newCatalogListCommand(e), newCatalogQueryCommand(e), newCatalogStatusCommand(e))
 }
 
 // showWritten writes what became of a change.

@@ -12,6 +12,7 @@ import (
 	"github.com/decube/decube/api"
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/crdtsync/literal"
 	"github.com/decube/decube/internal/oneline"
 )
 
@@ -113,7 +114,7 @@ func showValue(v api.CatalogValue) string {
 	text := value.String()
 	switch value.Type() {
 	case bundle.Text:
-		if guessType(text) != "text" {
+		if literal.Guess(text) != bundle.Text {
 			return strconv.Quote(text)
 		}
 		return showText(text)

@@ -2,16 +2,12 @@ package main
 
 import (
 	"fmt"
-	"math"
-	"math/big"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/decube/decube/api/client"
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/crdtsync/literal"
 	"github.com/decube/decube/internal/sig"
 )
 
@@ -132,107 +128,33 @@ func parseCount(field, text string, sign int64) (bundle.Operation, error) {
 	return bundle.Operation{Kind: bundle.Count, Field: field, Value: bundle.WholeValue(sign * n)}, nil
 }
 
-// valueTypes are the types of values that a colon stands before, and how each is read.
+// valueTypes are the types of values that a colon stands before.
 var valueTypes = []struct {
 	name string
+	of   bundle.Type
 	want string
-	read func(text string) (bundle.Value, bool)
 }{
-	{"text", "a text", func(text string) (bundle.Value, bool) { return bundle.TextValue(text), true }},
-	{"number", "a number such as 1.5 or 2e9", readNumber},
-	{"whole", "a whole number of 64 bits", readWhole},
-	{"bool", "true or false", readBool},
-	{"size", "a number of bytes such as 1048576, 512MiB or 100GB, below 8 EiB", readSize},
-	{"time", "a time such as 2026-01-02T15:04:05Z", readTime},
+	{"text", bundle.Text, "a text"},
+	{"number", bundle.Number, "a number such as 1.5 or 2e9"},
+	{"whole", bundle.Whole, "a whole number of 64 bits"},
+	{"bool", bundle.Bool, "true or false"},
+	{"size", bundle.Size, "a number of bytes such as 1048576, 512MiB or 100GB, below 8 EiB"},
+	{"time", bundle.Instant, "a time such as 2026-01-02T15:04:05Z"},
 }
 
 // parseTyped reads a value of the type that is forced, such as :text, or guesses it where that
 // is empty.
 func parseTyped(forced, text string) (bundle.Value, error) {
-	if forced == "" {
-		forced = ":" + guessType(text)
-	}
+	guessed := literal.Guess(text)
 	for _, t := range valueTypes {
-		if t.name != forced[1:] {
+		if forced == "" && t.of != guessed || forced != "" && t.name != forced[1:] {
 			continue
 		}
-		v, ok := t.read(text)
+		v, ok := literal.Read(t.of, text)
 		if !ok {
 			return v, fmt.Errorf("%q is no %s: want %s, or FIELD:text=VALUE for a text", text, t.name, t.want)
 		}
 		return v, nil
 	}
 	return bundle.Value{}, fmt.Errorf("there is no type %q: want text, number, whole, bool, size or time before the =, also where the field's name holds a colon", forced[1:])
-}
-
-// The forms that are guessed. A number that begins with zeros is a text: it is a code, and the
-// zeros matter.
-var (
-	wholeForm  = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
-	numberForm = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
-	sizeForm   = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)(B|[kKMGTPE]B|[KMGTPE]iB)$`)
-)
-
-// guessType returns the type that a text looks like.
-func guessType(text string) string {
-	switch {
-	case text == "true", text == "false":
-		return "bool"
-	case wholeForm.MatchString(text):
-		return "whole"
-	case numberForm.MatchString(text):
-		return "number"
-	case sizeForm.MatchString(text):
-		return "size"
-	}
-	if _, ok := readTime(text); ok {
-		return "time"
-	}
-	return "text"
-}
-
-func readNumber(text string) (bundle.Value, bool) {
-	f, err := strconv.ParseFloat(text, 64)
-	return bundle.NumberValue(f), err == nil && !math.IsInf(f, 0) && !math.IsNaN(f)
-}
-
-func readWhole(text string) (bundle.Value, bool) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	return bundle.WholeValue(n), err == nil
-}
-
-func readBool(text string) (bundle.Value, bool) {
-	return bundle.BoolValue(text == "true"), text == "true" || text == "false"
-}
-
-// readSize reads a number of bytes, with a unit or none. What is less than a byte is cut off.
-func readSize(text string) (bundle.Value, bool) {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return bundle.SizeValue(n), n >= 0
-	}
-	parts := sizeForm.FindStringSubmatch(text)
-	if parts == nil {
-		return bundle.Value{}, false
-	}
-	n, ok := new(big.Rat).SetString(parts[1])
-	if !ok {
-		return bundle.Value{}, false
-	}
-	unit, base := parts[2], int64(1000)
-	if strings.HasSuffix(unit, "iB") {
-		base = 1024
-	}
-	if power := slices.Index([]byte("BKMGTPE"), strings.ToUpper(unit)[0]); power > 0 {
-		factor := new(big.Int).Exp(big.NewInt(base), big.NewInt(int64(power)), nil)
-		n.Mul(n, new(big.Rat).SetInt(factor))
-	}
-	whole := new(big.Int).Quo(n.Num(), n.Denom())
-	return bundle.SizeValue(whole.Int64()), whole.IsInt64()
-}
-
-// readTime reads a time of RFC 3339 that is one in UTC too.
-func readTime(text string) (bundle.Value, bool) {
-	t, err := time.Parse(time.RFC3339, text)
-	year := t.UTC().Year()
-	return bundle.InstantValue(t), err == nil && year >= 0 && year <= 9999
 }

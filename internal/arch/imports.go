@@ -93,7 +93,7 @@ var sansIO = []string{"ledger/pbft", "ledger/quorum", "ledger/follow", "crdtsync
 
 // timed are the cores that are told instants. They may name durations, and must not
 // look at a clock: see checkClock.
-var timed = []string{"crdtsync/bundle", "crdtsync/counting", "crdtsync/driver", "crdtsync/fault", "crdtsync/writer", "internal/admission", "internal/quiet/limiter", "ledger/driver", "ledger/follow", "ledger/intake"}
+var timed = []string{"crdtsync/bundle", "crdtsync/counting", "crdtsync/driver", "crdtsync/fault", "crdtsync/literal", "crdtsync/query", "crdtsync/writer", "internal/admission", "internal/quiet/limiter", "ledger/driver", "ledger/follow", "ledger/intake"}
 
 // chancy are those that are given a seed: they may draw from it, and from nothing else.
 var chancy = []string{"ledger/driver"}
@@ -101,7 +101,7 @@ var chancy = []string{"ledger/driver"}
 // values are packages without input, output, goroutine, lock or clock of their own, on
 // top of rooms that have some for others: what they may import is looked at, and not
 // what that imports in its turn.
-var values = []string{"crdtsync/bundle", "crdtsync/counting", "crdtsync/digest", "crdtsync/driver", "crdtsync/fault", "crdtsync/fold", "crdtsync/replica", "crdtsync/writer", "internal/admission", "internal/capability", "internal/quiet/limiter", "ledger/admission", "ledger/body", "ledger/codec", "ledger/driver", "ledger/exec", "ledger/intake", "snapshot/ignore"}
+var values = []string{"crdtsync/bundle", "crdtsync/counting", "crdtsync/digest", "crdtsync/driver", "crdtsync/fault", "crdtsync/fold", "crdtsync/literal", "crdtsync/query", "crdtsync/replica", "crdtsync/writer", "internal/admission", "internal/capability", "internal/quiet/limiter", "ledger/admission", "ledger/body", "ledger/codec", "ledger/driver", "ledger/exec", "ledger/intake", "snapshot/ignore"}
 
 // blind are those that hold states and do not look into them: ledger/exec does, in jobs.
 var (
@@ -113,7 +113,7 @@ var (
 // their turn is not looked at: fmt reaches os, but formatting a value does not.
 var pure = []string{
 	"bytes", "cmp", "crypto/sha256", "encoding/binary", "encoding/base64", "encoding/hex", "errors", "fmt", "hash", "iter",
-	"maps", "math", "math/bits", "net/netip", "slices", "sort", "strconv", "strings", "unicode/utf8",
+	"maps", "math", "math/big", "math/bits", "net/netip", "regexp", "slices", "sort", "strconv", "strings", "unicode", "unicode/utf8",
 }
 
 const (

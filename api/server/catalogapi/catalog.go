@@ -36,7 +36,7 @@ func problem(err error) error {
 		return fmt.Errorf("%w: %w", api.ErrNoSpace, err)
 	case errors.Is(err, crdtsync.ErrClosed):
 		return fmt.Errorf("%w: %w", api.ErrUnavailable, err)
-	case errors.Is(err, crdtsync.ErrInvalid):
+	case errors.Is(err, crdtsync.ErrInvalid), errors.Is(err, crdtsync.ErrQuery):
 		return fmt.Errorf("%w: %w", api.ErrInvalid, err)
 	}
 	return err
@@ -119,6 +119,15 @@ type listInput struct {
 	Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most"`
 }
 
+type queryInput struct {
+	Query      string `query:"q" doc:"What documents have to match, in the query language: cluster = \"a\" AND size > 1GB AND NOT tags:old; all where it is left out" maxLength:"4096"`
+	Collection string `query:"collection" doc:"Only documents of this collection" maxLength:"1024"`
+	Space      string `query:"space" doc:"Only documents of this peer ID's space" maxLength:"64"`
+	Order      string `query:"order" doc:"FIELD, FIELD:asc or FIELD:desc; by their exact paths where it is left out" maxLength:"300"`
+	After      string `query:"after" doc:"Cursor of the page before, with the same order" maxLength:"65536"`
+	Limit      int    `query:"limit" minimum:"0" maximum:"1000" default:"100" doc:"How many at most; 0 is none, for who counts"`
+}
+
 type writeInput struct {
 	DocumentParams
 
@@ -137,6 +146,21 @@ func (s *routes) register() {
 			all, err := c.List(ctx, crdtsync.ListOptions{Collection: collection, After: in.After, Limit: in.Limit})
 			return documentsOf(all), err
 		})
+	find := server.Get("catalog-query", "/catalog/query", "Documents that match a query", "catalog")
+	find.Description = "What is wrong with a query is said with the column where it is. A field that no document has that was looked at is wrong too."
+	ofCatalog(s, find, func(ctx context.Context, c crdtsync.API, in *queryInput) (api.CatalogPage, error) {
+		collection, err := inSpace(in.Space, in.Collection)
+		if err != nil {
+			return api.CatalogPage{}, err
+		}
+		res, err := c.Query(ctx, crdtsync.QueryOptions{
+			Expression: in.Query, Collection: collection, Order: in.Order, After: in.After, Limit: max(1, in.Limit),
+		})
+		if in.Limit == 0 {
+			res.Documents, res.Next = nil, ""
+		}
+		return api.CatalogPage{Documents: documentsOf(res.Documents), Next: res.Next, Matched: res.Matched, Looked: res.Looked}, err
+	})
 	ofCatalog(s, server.Get("catalog-status", "/catalog-status", "How the catalog is, and which peers it is in step with", "catalog"),
 		func(ctx context.Context, c crdtsync.API, _ *server.Nothing) (api.CatalogStatus, error) {
 			st, err := c.Status(ctx)

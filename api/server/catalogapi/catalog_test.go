@@ -241,3 +241,29 @@ func TestClient(t *testing.T) {
 		t.Errorf("deleted: %v", err)
 	}
 }
+
+func TestQuery(t *testing.T) {
+	c := catalogtest.New(own)
+	for _, name := range []string{"a", "b", "c"} {
+		c.Put(crdtsync.Document{Path: capability.Space(own) + "notes/" + name, Space: own, Time: catalogtest.Start})
+	}
+	h := served(t, catalogapi.Group(c)).Handler()
+	first := want[api.CatalogPage](t, h, "GET", api.Prefix+"/catalog/query?q=size%20%3E%201&collection=notes&limit=2", "")
+	if len(first.Documents) != 2 || first.Matched != 3 || first.Looked != 3 || first.Next == "" {
+		t.Errorf("%+v", first)
+	}
+	rest := want[api.CatalogPage](t, h, "GET", api.Prefix+"/catalog/query?collection=notes&limit=2&after="+first.Next, "")
+	if len(rest.Documents) != 1 || rest.Next != "" {
+		t.Errorf("%+v", rest)
+	}
+	count := want[api.CatalogPage](t, h, "GET", api.Prefix+"/catalog/query?limit=0", "")
+	if len(count.Documents) != 0 || count.Matched != 3 || count.Next != "" {
+		t.Errorf("%+v", count)
+	}
+	for query, said := range map[string]string{"q=size%20%3E": "column 7: want a value", "order=a:up": "want FIELD", "limit=1001": "", "limit=-1": "", "space=x": "space"} {
+		w := servertest.Request(t, h, "GET", api.Prefix+"/catalog/query?"+query, "", nil)
+		if (w.Code != http.StatusBadRequest && w.Code != http.StatusUnprocessableEntity) || !strings.Contains(w.Body.String(), said) {
+			t.Errorf("%s: %d: %s", query, w.Code, w.Body)
+		}
+	}
+}
