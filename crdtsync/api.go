@@ -23,6 +23,8 @@ var (
 	ErrQuota = writer.ErrQuota
 	// ErrQuery is returned for what is no query, no order or no cursor.
 	ErrQuery = query.ErrInvalid
+	// ErrForeign is returned by Open for a store that holds another catalog.
+	ErrForeign = errors.New("the directory holds another catalog")
 	// ErrClosed is returned once the catalog is being closed.
 	ErrClosed = errors.New("the catalog is closed")
 )

@@ -70,8 +70,8 @@ type Catalog struct {
 	failed   error      // why nothing is taken in any more
 }
 
-// Open opens the catalog that a store has. It returns ErrInvalid for one of another swarm or of
-// another kind, and ErrCorrupt of the package records for one that is damaged.
+// Open opens the catalog that a store has. It returns ErrForeign for one of another swarm or
+// format, and ErrCorrupt of the package records for one that is damaged.
 func Open(ctx context.Context, o Options) (*Catalog, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

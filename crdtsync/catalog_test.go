@@ -350,7 +350,7 @@ func TestRestart(t *testing.T) {
 	shows(t, b, "notes/a", "two")
 	stop()
 	_, err := crdtsync.Open(t.Context(), crdtsync.Options{Document: swarm(t, "other"), Key: key("a"), Store: disk()})
-	if !errors.Is(err, crdtsync.ErrInvalid) {
+	if !errors.Is(err, crdtsync.ErrForeign) {
 		t.Errorf("the catalog of another swarm: %v", err)
 	}
 }

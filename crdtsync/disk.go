@@ -83,9 +83,9 @@ func (d *disk) check(swarm capability.ID) error {
 	case err != nil:
 		return err
 	case len(got) == 0 || got[0] != format:
-		return fmt.Errorf("%w: a catalog of format %x, this release has %d", ErrInvalid, got[:min(1, len(got))], format)
+		return fmt.Errorf("%w: of format %x, this release has %d", ErrForeign, got[:min(1, len(got))], format)
 	case !bytes.Equal(got, want):
-		return fmt.Errorf("%w: the catalog is of the swarm %x, not of %v", ErrInvalid, got[1:], swarm)
+		return fmt.Errorf("%w: of the swarm %x, not of %v", ErrForeign, got[1:], swarm)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"github.com/decube/decube/api/server"
@@ -30,6 +31,9 @@ const foreignShare = 16
 
 // memTable is how much of what is written the store holds in memory: many nodes write little.
 const memTable = 2 << 20
+
+// dirName is how many digits of a swarm's ID its directory is called by.
+const dirName = 16
 
 // Part is the part.
 type Part struct {
@@ -95,7 +99,9 @@ func (p *Part) open(ctx context.Context, k *kernel.Kernel) (*running, error) {
 		return nil, fmt.Errorf("the swarm %q: %w", p.swarm, err)
 	}
 	log := k.Log.With("room", "catalog")
-	store, err := badgerstore.Open(badgerstore.Options{Dir: k.Dir, MemTable: memTable, Log: log})
+	// Who joins another swarm, and comes back, finds what was written in each.
+	dir := filepath.Join(k.Dir, doc.ID().String()[:dirName])
+	store, err := badgerstore.Open(badgerstore.Options{Dir: dir, MemTable: memTable, Log: log})
 	if err != nil {
 		return nil, err
 	}

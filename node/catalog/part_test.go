@@ -92,6 +92,26 @@ func TestWhatOneWritesReachesAll(t *testing.T) {
 	}
 }
 
+// Who is in another swarm for a while has what was written when it comes back.
+func TestSwarmsAreApart(t *testing.T) {
+	dir := kerneltest.NewRepo(t, nil)
+	for _, swarm := range []string{"one", "two", "one"} {
+		n := start(t, dir, swarm)
+		there := n.shows(t.Context(), "notes/a", swarm)
+		other := n.shows(t.Context(), "notes/a", "two") && swarm != "two"
+		st, err := n.part.running.catalog.Status(t.Context())
+		if err != nil || other || there != (st.Documents == 1) {
+			t.Errorf("%s: %+v, %v", swarm, st, err)
+		}
+		if !there {
+			n.put(t.Context(), t, "notes/a", swarm)
+		}
+		if err := n.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A store that is damaged costs the catalog, not the node.
 func TestDamagedStore(t *testing.T) {
 	dir := kerneltest.NewRepo(t, nil)

@@ -42,7 +42,7 @@ type testnetMade struct {
 // run as opts say. They listen where the genesis document says they do. What is made
 // can be told more by flags of decube-node testnet. A cluster has at most one.
 func (c *Cluster) Testnet(ctx context.Context, validators, followers int, opts NodeOptions, flags ...string) (*Testnet, error) {
-	base, err := freePorts(validators + followers)
+	base, err := FreePorts(validators + followers)
 	if err != nil {
 		return nil, fmt.Errorf("making a testnet: %w", err)
 	}
@@ -86,9 +86,9 @@ func (c *Cluster) Testnet(ctx context.Context, validators, followers int, opts N
 // errNoPorts is returned when loopback has no range of free ports.
 var errNoPorts = errors.New("no range of free ports was found")
 
-// freePorts returns the first of n ports that are free now, for UDP and TCP, below
+// FreePorts returns the first of n ports that are free now, for UDP and TCP, below
 // those that the system hands out by itself.
-func freePorts(n int) (int, error) {
+func FreePorts(n int) (int, error) {
 	const lowest, highest, attempts = 10_000, 30_000, 100
 	for range attempts {
 		base := lowest + rand.IntN(highest-lowest)
