@@ -12,7 +12,7 @@ GOVULNCHECK   := $(TOOLS)/govulncheck@v1.9.0
 
 # Rooms that share memory between goroutines: `make check` runs them a second
 # time, with the race detector and shorter loops.
-CONCURRENT := $(addsuffix /...,$(addprefix ./,api blockstore dht internal/lane internal/streams ledger node protocols snapshot))
+CONCURRENT := $(addsuffix /...,$(addprefix ./,api blockstore crdtsync dht internal/lane internal/streams ledger node protocols snapshot))
 
 FUZZTIME ?= 20s
 SEED     ?= 1
