@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -50,7 +51,10 @@ func TestMain(m *testing.M) {
 //	exits CODE PROGRAM [ARG...]    run a program and expect its exit code
 //	daemon NAME [ARG...]           start decube-node on the repository NAME, wait
 //	                               until it is ready, set NAME_addr and NAME_api
-//	stop NAME                      stop it, and wait
+//	halt NAME [now]                stop it, and wait; with now it is killed
+//	awaits CODE REGEXP PROGRAM [ARG...]
+//	                               run a program again and again, until its exit code is
+//	                               CODE and what it prints matches; a minute is too long
 //	set VAR [REGEXP]               set a variable to what the last program printed, or
 //	                               to the first of it that matches
 //	ledgerd NAME [nothing]         serve the API of a node of a ledger on the repository
@@ -75,7 +79,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": cmdExits, "daemon": cmdDaemon, "stop": cmdStop, "set": cmdSet,
+			"exits": cmdExits, "daemon": cmdDaemon, "halt": cmdHalt, "awaits": cmdAwaits, "set": cmdSet,
 			"ledgerd":  func(ts *testscript.TestScript, _ bool, args []string) { cmdLedgerd(t, ts, args) },
 			"stall":    cmdStall,
 			"receipts": func(ts *testscript.TestScript, _ bool, _ []string) { cmdReceipts(t, ts) },
@@ -86,16 +90,41 @@ func TestScripts(t *testing.T) {
 func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		exit, ok := errors.AsType[*exec.ExitError](err)
-		if !ok {
-			ts.Fatalf("%v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
+	if got := exitCode(ts, args[1:]); got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// exitCode runs a program.
+func exitCode(ts *testscript.TestScript, args []string) int {
+	err := ts.Exec(args[0], args[1:]...)
+	if err == nil {
+		return 0
+	}
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		ts.Fatalf("%v", err)
+	}
+	return exit.ExitCode()
+}
+
+func cmdAwaits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	printed := regexp.MustCompile("(?m)" + args[1])
+	tooLong := time.After(time.Minute)
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		got := exitCode(ts, args[2:])
+		if got == want && printed.MatchString(ts.ReadFile("stdout")+ts.ReadFile("stderr")) {
+			return
+		}
+		select {
+		case <-tooLong:
+			ts.Fatalf("not within a minute: exit code %d, want %d, and what matches %s", got, want, args[1])
+		case <-again.C:
+		}
 	}
 }
 
@@ -159,8 +188,12 @@ func cmdDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("the daemon %s did not get ready: %s", name, errs)
 }
 
-func cmdStop(ts *testscript.TestScript, _ bool, args []string) {
-	running(ts)[args[0]].stop(syscall.SIGTERM)
+func cmdHalt(ts *testscript.TestScript, _ bool, args []string) {
+	signal := syscall.SIGTERM
+	if len(args) > 1 {
+		signal = syscall.SIGKILL
+	}
+	running(ts)[args[0]].stop(signal)
 }
 
 // stop sends a signal and waits for the end. It may be called twice.
