@@ -44,20 +44,28 @@ type snapshotFetchOptions struct {
 	fetchOptions
 
 	root  block.ID
+	name  string // of the snapshot in the swarm, in place of root
 	noPin bool
 }
 
 func newSnapshotFetchCommand(e *env) *cobra.Command {
 	o := new(snapshotFetchOptions)
 	cmd := &cobra.Command{
-		Use:   "fetch CID",
+		Use:   "fetch CID|NAME",
 		Short: "Make the node's copy of a snapshot complete, and keep it",
 		Long: `Fetches what the node lacks of a snapshot from peers, and keeps the snapshot. Peers
 are found by the CID alone. A fetch that was interrupted goes on where it was.
-A snapshot that nobody has ends with exit code 14 and with what was tried.`,
-		Example: "  decubectl snapshot fetch bafyrei...\n  decubectl snapshot fetch bafyrei... --timeout 30s --json",
-		Args:    wants(1, 1, "one CID"),
-		RunE:    runs(e, o.parse, o.run),
+A snapshot that nobody has ends with exit code 14 and with what was tried.
+
+In place of a CID it takes the exact name of a snapshot that a peer says it keeps, and
+says whose and which that is. Anybody can give a snapshot any name: where it matters,
+have its CID told by somebody you trust. A name of several snapshots is refused, with
+their CIDs; one that nobody uses ends with exit code 15.`,
+		Example: `  decubectl snapshot fetch bafyrei...
+  decubectl snapshot fetch bafyrei... --timeout 30s --json
+  decubectl snapshot fetch photos-2026-01`,
+		Args: wants(1, 1, "one CID, or the name of a snapshot"),
+		RunE: runs(e, o.parse, o.run),
 	}
 	o.bind(cmd)
 	cmd.Flags().StringVar(&o.Label, "label", "", "name to keep the snapshot under")
@@ -67,7 +75,7 @@ A snapshot that nobody has ends with exit code 14 and with what was tried.`,
 
 func (o *snapshotFetchOptions) parse(args []string) (err error) {
 	o.Pin = !o.noPin
-	if o.root, err = parseRoot(args[0]); err != nil {
+	if o.root, o.name, err = parseRootOrName(args[0]); err != nil {
 		return err
 	}
 	return o.check()
@@ -78,7 +86,13 @@ func (o *snapshotFetchOptions) run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	res, err := o.fetch(ctx, e, c, o.root)
+	root := o.root
+	if o.name != "" {
+		if root, err = findRoot(ctx, e, c, o.name); err != nil {
+			return err
+		}
+	}
+	res, err := o.fetch(ctx, e, c, root)
 	if err != nil {
 		return err
 	}
@@ -87,6 +101,20 @@ func (o *snapshotFetchOptions) run(ctx context.Context, e *env) error {
 	}
 	noteFetch(e, res)
 	return nil
+}
+
+// findRoot returns the snapshot of the swarm that has a name, and says which it is.
+func findRoot(ctx context.Context, e *env, c *client.Client, name string) (block.ID, error) {
+	all, err := snapshotsOfSwarm(ctx, c)
+	if err != nil {
+		return block.ID{}, err
+	}
+	snap, err := resolveName(all, name)
+	if err != nil {
+		return block.ID{}, err
+	}
+	e.note("%s is %s, kept by %s.", quoted(name), snap.CID, keepers(snap.Peers))
+	return snap.CID, nil
 }
 
 // fetch makes the daemon complete a snapshot, and shows how it goes.

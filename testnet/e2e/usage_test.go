@@ -27,7 +27,9 @@ func TestArguments(t *testing.T) {
 		code int
 		want []string
 	}{
-		{"snapshot fetch nonsense", 2, []string{`not a CID: "nonsense"`, "a CID looks like bafyrei"}},
+		{"snapshot verify nonsense", 2, []string{`not a CID: "nonsense"`, "a CID looks like bafyrei"}},
+		{"snapshot fetch nonsense", 15, []string{`of the name "nonsense"`, "decubectl snapshot find"}},
+		{"snapshot find nonsense", 15, []string{`none matches "nonsense"`, "decubectl snapshot list --swarm"}},
 		{"snapshot fetch " + kept.CID.String()[:40], 2, []string{"not a CID"}},
 		{"snapshot fetch QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG", 2, []string{"CIDv0"}},
 		{"snapshot fetch bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", 2, []string{"codec 0x70"}},
