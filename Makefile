@@ -27,7 +27,7 @@ help: ## list the targets
 build: ## static binaries into ./bin
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/... ./testnet/demo
 
-demo: build ## a swarm of real processes: snapshot, register, fetch by CID, restore, compare, prove
+demo: build ## a swarm of real processes: snapshot, register, find, fetch, restore, compare, prove
 	bin/demo -bin bin
 
 test: ## every test, once

@@ -38,7 +38,7 @@ const line = 64 << 20
 // tell runs the demo.
 func (d *demo) tell(ctx context.Context) error {
 	for _, chapter := range []func(context.Context) error{
-		d.swarm, d.firstSnapshot, d.tellBob, d.proof, d.killLeader, d.secondSnapshot, d.killProvider, d.finish,
+		d.swarm, d.firstSnapshot, d.findByName, d.proof, d.killLeader, d.secondSnapshot, d.killProvider, d.finish,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -105,7 +105,7 @@ func (d *demo) firstSnapshot(ctx context.Context) (err error) {
 	} else {
 		d.title("Alice takes a snapshot of %s", d.source)
 	}
-	if d.first, err = d.create(ctx, d.alice, d.source); err != nil {
+	if d.first, err = d.create(ctx, d.alice, d.source, "--label", firstName); err != nil {
 		return err
 	}
 	d.say("and once more, now that nothing has changed:")
@@ -113,10 +113,23 @@ func (d *demo) firstSnapshot(ctx context.Context) (err error) {
 	return err
 }
 
-// tellBob brings the first snapshot to bob.
-func (d *demo) tellBob(ctx context.Context) error {
-	d.title("Bob is told the CID, and nothing else")
-	if err := d.fetch(ctx, d.bob, d.first.CID); err != nil {
+// firstName is what alice calls the first snapshot.
+const firstName = "toolchain"
+
+// errOther is returned for a snapshot that is not the one that was looked for.
+var errOther = errors.New("the catalog has another snapshot of that name")
+
+// findByName brings the first snapshot to bob.
+func (d *demo) findByName(ctx context.Context) error {
+	d.title("Bob is told nothing: he finds it in his copy of the catalog, and fetches it by its name")
+	f, err := d.find(ctx, d.bob, firstName[:4])
+	if err != nil {
+		return err
+	}
+	if f.CID != d.first.CID || f.Name != firstName {
+		return fmt.Errorf("%w: %+v", errOther, f)
+	}
+	if err := d.fetch(ctx, d.bob, firstName); err != nil {
 		return err
 	}
 	if err := d.verify(ctx, d.bob, d.first.CID); err != nil {

@@ -88,7 +88,7 @@ func TestDemo(t *testing.T) {
 	if err := run(t.Context(), []string{"-bin", bin, "-source", source, "-size", "64MiB"}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	for _, want := range []string{"registered in block 1", "exit code 1", "after the leader's death", "kill -9 bob", "identical, byte for byte", "bob         was killed", "nothing is left on disk"} {
+	for _, want := range []string{"registered in block 1", "toolchain, ", "kept by alice", "snapshot fetch toolchain", "exit code 1: erin/forged.json proves nothing", "after the leader's death", "kill -9 bob", "identical, byte for byte", "bob         was killed", "nothing is left on disk"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the demo does not say %q:\n%s", want, &out)
 		}

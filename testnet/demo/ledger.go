@@ -73,7 +73,11 @@ func (d *demo) proof(ctx context.Context) error {
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		return err
 	}
-	reason, _, _ := strings.Cut(strings.TrimPrefix(string(exit.Stderr), "Error: "), "\n")
+	var problem api.Problem
+	if err := json.Unmarshal(exit.Stderr, &problem); err != nil {
+		return fmt.Errorf("reading why a receipt proves nothing: %w: %s", err, exit.Stderr)
+	}
+	reason, _, _ := strings.Cut(problem.Detail, "\n")
 	d.say("exit code 1: %s", strings.ReplaceAll(reason, forged, d.shown(forged)))
 	return nil
 }

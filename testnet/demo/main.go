@@ -1,9 +1,9 @@
 // Command demo shows what DeCube does, with real data between real processes on
 // this machine: a snapshot is taken on one peer and registered in the ledger of four
-// validators, found and fetched on others by its CID alone, restored and compared,
-// and its receipt is verified offline; all of that while a leader and a provider
-// are killed. It prints what happens, leaves nothing behind, and fails when anything
-// is not as it should be.
+// validators, found on another in its copy of the catalog and fetched by its name, restored
+// and compared, and its receipt is verified offline; all of that while a leader and a
+// provider are killed. It prints what happens, leaves nothing behind, and fails when
+// anything is not as it should be.
 //
 //	demo -bin DIR [-source DIR] [-size BYTES] [-keep]
 package main

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -32,11 +33,11 @@ type created struct {
 	} `json:"registration"`
 }
 
-// create takes a snapshot of path on n.
-func (d *demo) create(ctx context.Context, n *cluster.Node, path string) (created, error) {
-	d.typed(n.Name(), "snapshot create", d.shown(path))
+// create takes a snapshot of path on n, with flags.
+func (d *demo) create(ctx context.Context, n *cluster.Node, path string, flags ...string) (created, error) {
+	d.typed(n.Name(), append([]string{"snapshot create", d.shown(path)}, flags...)...)
 	var c created
-	if err := n.JSON(ctx, &c, "snapshot", "create", path); err != nil {
+	if err := n.JSON(ctx, &c, append([]string{"snapshot", "create", path}, flags...)...); err != nil {
 		return c, err
 	}
 	d.say("%s", c.CID)
@@ -62,11 +63,54 @@ func (d *demo) registered(c *created) error {
 // errNotRegistered is returned for a snapshot that is in no block.
 var errNotRegistered = errors.New("the snapshot is not registered")
 
-// fetch completes n's copy of a snapshot.
-func (d *demo) fetch(ctx context.Context, n *cluster.Node, cid string) error {
-	d.typed(n.Name(), "snapshot fetch", cid)
+// found is what decubectl snapshot find --json prints.
+type found struct {
+	CID   string   `json:"cid"`
+	Name  string   `json:"name"`
+	Files int64    `json:"files"`
+	Bytes int64    `json:"bytes"`
+	Peers []string `json:"peers"`
+}
+
+// find looks for the one snapshot with text in its name in n's copy of the catalog, until
+// that has it.
+func (d *demo) find(ctx context.Context, n *cluster.Node, text string) (found, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	d.typed(n.Name(), "snapshot find", text)
+	var f found
+	for {
+		err := n.JSON(ctx, &f, "snapshot", "find", text)
+		if err == nil {
+			break
+		}
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != notFound {
+			return f, err
+		}
+		select {
+		case <-ctx.Done():
+			return f, fmt.Errorf("%w, within %v", err, patience)
+		case <-again.C:
+		}
+	}
+	var names []string
+	for _, p := range f.Peers {
+		names = append(names, d.name(p))
+	}
+	d.say("%s: %s, %s in %s, kept by %s", f.CID, f.Name, size(f.Bytes), count(f.Files, "file", "files"), strings.Join(names, ", "))
+	return f, nil
+}
+
+// notFound is the exit code of decubectl for what its node does not know.
+const notFound = 15
+
+// fetch completes n's copy of a snapshot, which a CID or a name stands for.
+func (d *demo) fetch(ctx context.Context, n *cluster.Node, snapshot string) error {
+	d.typed(n.Name(), "snapshot fetch", snapshot)
 	var got api.FetchResult
-	if err := n.JSON(ctx, &got, "snapshot", "fetch", cid); err != nil {
+	if err := n.JSON(ctx, &got, "snapshot", "fetch", snapshot); err != nil {
 		return err
 	}
 	d.fetched(got)
