@@ -50,7 +50,8 @@ read again. What cannot be read is listed, and the exit code is 3; with --json t
 first thousand are in the result too, and how many there are.
 
 Snapshots are not encrypted. Whoever has the CID of one can read all of it: names,
-owners, times and contents, from any peer of the swarm that serves it. A node's
+owners, times and contents, from any peer of the swarm that serves it. The catalog
+tells every peer of the swarm its CID, label, tags, size and time. A node's
 repository, with its keys, is never part of one, wherever it lies and whose it may be.
 
 Patterns of what to leave out are in gitignore syntax and mean what they mean to git,
