@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"math/bits"
 	"slices"
@@ -42,10 +43,14 @@ func (l *Live) later(o *Live) int {
 	return cmp.Or(l.Time.Compare(o.Time), l.Dot.Compare(o.Dot))
 }
 
+// few is how much may be live in a document for it to do without an index.
+const few = 32
+
 // Document is what is live in one document. The zero value is empty, which is one that does
-// not exist. It is not safe for concurrent use while it is changed.
+// not exist. It is not safe for concurrent use.
 type Document struct {
-	live []Live // ascending by field, element and dot
+	live  []Live // ascending by field, element and dot
+	index *index // of a document with more than few; what is live is made of it when it is asked for
 }
 
 func compareLive(a, b *Live) int {
@@ -53,42 +58,99 @@ func compareLive(a, b *Live) int {
 }
 
 // Exists reports whether anything is live.
-func (d *Document) Exists() bool { return len(d.live) > 0 }
+func (d *Document) Exists() bool {
+	if d.index != nil {
+		return d.index.alive > 0
+	}
+	return len(d.live) > 0
+}
+
+// sorted returns what is live, in order of field, element and dot.
+func (d *Document) sorted() []Live {
+	if d.index != nil && d.live == nil {
+		d.live = d.index.live()
+		slices.SortFunc(d.live, func(a, b Live) int { return compareLive(&a, &b) })
+	}
+	return d.live
+}
 
 // Live yields what is live, in order of field, element and dot.
-func (d *Document) Live() iter.Seq[Live] { return slices.Values(d.live) }
+func (d *Document) Live() iter.Seq[Live] { return slices.Values(d.sorted()) }
 
 // Equal reports whether the same is live in two documents.
-func (d *Document) Equal(o *Document) bool { return slices.Equal(d.live, o.live) }
+func (d *Document) Equal(o *Document) bool { return slices.Equal(d.sorted(), o.sorted()) }
 
-// add makes an operation live, unless it is or adds nothing.
+// origins returns of which origins something is live, in no order.
+func (d *Document) origins() map[bundle.Origin]bool {
+	out := map[bundle.Origin]bool{}
+	if d.index != nil {
+		for _, o := range slices.Collect(maps.Keys(d.index.all)) {
+			if d.index.first(o) <= bundle.MaxSequence {
+				out[o] = true
+			}
+		}
+		return out
+	}
+	for i := range d.live {
+		out[d.live[i].Dot.Origin] = true
+	}
+	return out
+}
+
+// add makes an operation live, unless it adds nothing. It comes after all of its origin.
 func (d *Document) add(op *bundle.Operation, dot Dot, at crdt.Time) {
 	if op.Kind != bundle.Set && op.Kind != bundle.Add && op.Kind != bundle.Count {
 		return
 	}
 	l := Live{Dot: dot, Time: at, Kind: op.Kind, Field: op.Field, Element: op.Element, Value: op.Value}
-	i, held := slices.BinarySearchFunc(d.live, &l, func(a Live, b *Live) int { return compareLive(&a, b) })
-	if !held {
-		d.live = slices.Insert(d.live, i, l)
+	if d.index != nil {
+		d.index.add(l)
+		d.live = nil
+		return
 	}
-}
-
-// supersede ends what an operation supersedes of what its writer had seen.
-func (d *Document) supersede(op *bundle.Operation, seen func(Dot) bool) {
-	d.live = slices.DeleteFunc(d.live, func(l Live) bool { return aims(op, l.Field, l.Element) && seen(l.Dot) })
+	i, _ := slices.BinarySearchFunc(d.live, &l, func(a Live, b *Live) int { return compareLive(&a, b) })
+	d.live = slices.Insert(d.live, i, l)
+	if len(d.live) > few {
+		d.index, d.live = newIndex(d.live), nil
+	}
 }
 
 // apply has an operation of a bundle take effect on what the same bundle has done before,
 // which its writer has seen, and for those to come.
 func (d *Document) apply(b *bundle.Bundle, index int) {
 	op := &b.Body.Operations[index]
-	d.supersede(op, func(dot Dot) bool { return dot.Origin == b.Origin && dot.Sequence == b.Sequence })
+	if d.index != nil {
+		d.index.own(op, b.Origin, b.Sequence)
+		d.shrink()
+	} else {
+		d.live = slices.DeleteFunc(d.live, func(l Live) bool {
+			return aims(op, l.Field, l.Element) && l.Dot.Origin == b.Origin && l.Dot.Sequence == b.Sequence
+		})
+	}
 	d.add(op, Dot{b.Origin, b.Sequence, index}, b.Time)
 }
 
-// within has an operation take effect on what its writer had seen by a reference.
-func (d *Document) within(op *bundle.Operation, r bundle.Reference) {
-	d.supersede(op, func(dot Dot) bool { return dot.Origin == r.Origin && dot.Sequence <= r.Sequence })
+// seen has a bundle's operations, which aim at something, take effect on what its writer had
+// seen by references, which are in order.
+func (d *Document) seen(a *aim, refs []bundle.Reference) {
+	if d.index != nil {
+		d.index.seen(a, refs)
+		d.shrink()
+		return
+	}
+	d.live = slices.DeleteFunc(d.live, func(l Live) bool { return a.at(element{l.Field, l.Element}) && within(refs, l.Dot) })
+}
+
+// shrink lets go of what has ended, once it is more than what is live.
+func (d *Document) shrink() {
+	d.live = nil
+	if x := d.index; x.alive <= few/2 {
+		d.index = nil
+		d.live = x.live()
+		slices.SortFunc(d.live, func(a, b Live) int { return compareLive(&a, &b) })
+	} else if x.ended > x.alive {
+		d.index = newIndex(x.live())
+	}
 }
 
 // aims reports whether a field or an element of it lies in what an operation supersedes.
@@ -107,9 +169,10 @@ func aims(op *bundle.Operation, field, element string) bool {
 
 // Fields yields the names of the fields in which something is live, in order.
 func (d *Document) Fields() iter.Seq[string] {
+	live := d.sorted()
 	return func(yield func(string) bool) {
-		for i := range d.live {
-			if (i == 0 || d.live[i-1].Field != d.live[i].Field) && !yield(d.live[i].Field) {
+		for i := range live {
+			if (i == 0 || live[i-1].Field != live[i].Field) && !yield(live[i].Field) {
 				return
 			}
 		}
@@ -118,12 +181,13 @@ func (d *Document) Fields() iter.Seq[string] {
 
 // field returns what is live of a field.
 func (d *Document) field(name string) []Live {
-	from, _ := slices.BinarySearchFunc(d.live, name, func(l Live, name string) int { return cmp.Compare(l.Field, name) })
+	live := d.sorted()
+	from, _ := slices.BinarySearchFunc(live, name, func(l Live, name string) int { return cmp.Compare(l.Field, name) })
 	to := from
-	for to < len(d.live) && d.live[to].Field == name {
+	for to < len(live) && live[to].Field == name {
 		to++
 	}
-	return d.live[from:to]
+	return live[from:to]
 }
 
 // Values returns the values that a register holds, the one that is shown first. There are

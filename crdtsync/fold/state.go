@@ -19,10 +19,11 @@ var ErrUnlinked = errors.New("the bundle does not follow what is held of its ori
 type Covers func(c capability.ID, path string) bool
 
 // State is the documents of those of a set of bundles that count, in memory. The zero value
-// is not valid; use [New]. It is not safe for concurrent use while it is changed.
+// is not valid; use [New]. It is not safe for concurrent use.
 type State struct {
 	covers    Covers
 	documents map[string]*Document
+	stale     map[string]bool // documents that are folded anew when they are asked for
 	chains    map[bundle.Origin]*chain
 	naming    map[string][]*bundle.Bundle // those that write a document
 	referring map[place][]*bundle.Bundle  // those with a reference to a place
@@ -50,7 +51,7 @@ type place struct {
 // New returns a state without bundles. With covers nil every operation is covered.
 func New(covers Covers) *State {
 	return &State{
-		covers: covers, documents: map[string]*Document{}, chains: map[bundle.Origin]*chain{},
+		covers: covers, documents: map[string]*Document{}, stale: map[string]bool{}, chains: map[bundle.Origin]*chain{},
 		naming: map[string][]*bundle.Bundle{}, referring: map[place][]*bundle.Bundle{},
 	}
 }
@@ -106,7 +107,7 @@ func (s *State) Count(o bundle.Origin, from, to int64) {
 		c.to = to
 		return
 	}
-	changed := map[string]bool{}
+	// A fault cuts off many origins that write one document, which is folded once for all.
 	for seq := min(oldFrom, newFrom); seq < max(oldTo, newTo); seq++ {
 		before, now := oldFrom <= seq && seq < oldTo, newFrom <= seq && seq < newTo
 		if before == now {
@@ -114,12 +115,9 @@ func (s *State) Count(o bundle.Origin, from, to int64) {
 		}
 		for _, b := range append([]*bundle.Bundle{c.bundles[seq]}, s.referring[place{o, seq}]...) {
 			for path := range s.paths(b) {
-				changed[path] = true
+				s.stale[path] = true
 			}
 		}
-	}
-	for path := range changed {
-		s.fold(path)
 	}
 }
 
@@ -166,14 +164,10 @@ func (s *State) paths(b *bundle.Bundle) map[string]bool {
 
 // enter has a bundle take effect that counts from now on, as the last one of its origin.
 func (s *State) enter(b *bundle.Bundle) {
-	for _, r := range b.Body.References {
-		if s.effective(r) {
-			s.supersede(b, r)
-		}
-	}
+	s.supersede(b, b.Body.References)
 	for i := range b.Body.Operations {
 		op := &b.Body.Operations[i]
-		if !s.covered(b, op) {
+		if s.stale[op.Document] || !s.covered(b, op) {
 			continue
 		}
 		d := s.documents[op.Document]
@@ -186,20 +180,48 @@ func (s *State) enter(b *bundle.Bundle) {
 	}
 	for _, waiting := range s.referring[place{b.Origin, b.Sequence}] {
 		i, _ := slices.BinarySearchFunc(waiting.Body.References, b.Origin, func(r bundle.Reference, o bundle.Origin) int { return r.Compare(o) })
-		if r := waiting.Body.References[i]; s.counts(place{waiting.Origin, waiting.Sequence}) && s.effective(r) {
-			s.supersede(waiting, r)
+		if s.counts(place{waiting.Origin, waiting.Sequence}) {
+			s.supersede(waiting, waiting.Body.References[i:i+1])
 		}
 	}
 }
 
-// supersede has what a bundle does take effect within a reference.
-func (s *State) supersede(b *bundle.Bundle, r bundle.Reference) {
-	for i := range b.Body.Operations {
-		op := &b.Body.Operations[i]
-		if d := s.documents[op.Document]; d != nil && s.covered(b, op) {
-			d.within(op, r)
-			s.drop(op.Document)
+// supersede has what a bundle does take effect within those of references that are effective.
+func (s *State) supersede(b *bundle.Bundle, refs []bundle.Reference) {
+	refs = s.allEffective(refs)
+	if len(refs) == 0 {
+		return
+	}
+	for path, a := range s.aims(b) {
+		if d := s.documents[path]; d != nil && !s.stale[path] {
+			d.seen(a, refs)
+			s.drop(path)
 		}
+	}
+}
+
+func (s *State) allEffective(refs []bundle.Reference) []bundle.Reference {
+	var out []bundle.Reference
+	for _, r := range refs {
+		if s.effective(r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// fresh folds a document anew if that is due.
+func (s *State) fresh(path string) {
+	if s.stale[path] {
+		delete(s.stale, path)
+		s.fold(path)
+	}
+}
+
+// allFresh folds all documents anew of which that is due.
+func (s *State) allFresh() {
+	for path := range s.stale {
+		s.fresh(path)
 	}
 }
 
@@ -220,14 +242,9 @@ func (s *State) fold(path string) {
 		}
 	}
 	for _, b := range all {
-		for _, r := range b.Body.References {
-			if !s.effective(r) {
-				continue
-			}
-			for i := range b.Body.Operations {
-				if op := &b.Body.Operations[i]; op.Document == path && s.covered(b, op) {
-					d.within(op, r)
-				}
+		if refs := s.allEffective(b.Body.References); len(refs) > 0 {
+			if a := s.aims(b)[path]; a != nil {
+				d.seen(a, refs)
 			}
 		}
 	}
@@ -253,14 +270,21 @@ func (s *State) Bundle(o bundle.Origin, sequence int64) *bundle.Bundle {
 }
 
 // Len returns how many documents exist.
-func (s *State) Len() int { return len(s.documents) }
+func (s *State) Len() int {
+	s.allFresh()
+	return len(s.documents)
+}
 
 // Document returns a document, or nil where there is none. It must not be changed, and is
 // valid until the next Add or Count.
-func (s *State) Document(path string) *Document { return s.documents[path] }
+func (s *State) Document(path string) *Document {
+	s.fresh(path)
+	return s.documents[path]
+}
 
 // Paths yields the paths of the documents that exist, in order.
 func (s *State) Paths() iter.Seq[string] {
+	s.allFresh()
 	return slices.Values(slices.Sorted(maps.Keys(s.documents)))
 }
 
@@ -269,10 +293,8 @@ func (s *State) Paths() iter.Seq[string] {
 func (s *State) References(paths ...string) []bundle.Reference {
 	origins := map[bundle.Origin]bool{}
 	for _, path := range paths {
-		if d := s.documents[path]; d != nil {
-			for l := range d.Live() {
-				origins[l.Dot.Origin] = true
-			}
+		if d := s.Document(path); d != nil {
+			maps.Copy(origins, d.origins())
 		}
 	}
 	var refs []bundle.Reference
