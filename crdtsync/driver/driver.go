@@ -122,7 +122,7 @@ func (d *Driver) Effects() Effects {
 
 // Restore takes in what was stored by a driver before: the items of the records, capabilities
 // first, then revocations and faults, then bundles in the order of their keys. It returns an
-// error for items that no driver has stored.
+// error for items that no driver has stored. Those whose capability is not stored are left out.
 func (d *Driver) Restore(now int64, items []Item) error {
 	d.verify.stored = true
 	defer func() { d.verify.stored = false }()
@@ -139,7 +139,7 @@ func (d *Driver) Restore(now int64, items []Item) error {
 			}
 		}
 		if len(later) == len(waiting) {
-			return fmt.Errorf("%w: %d stored items are below capabilities that are not", ErrInvalid, len(later))
+			break
 		}
 		waiting = later
 	}
@@ -233,11 +233,31 @@ func (d *Driver) stated(s *space, i Item, key string) {
 	for _, gone := range s.forgotten() {
 		if id, ok := capabilityOf(gone); ok {
 			delete(d.owners, id)
+			d.unwrite(s, id)
 		}
 		d.effects.Changes = append(d.effects.Changes, Change{Space: s.key, Key: gone})
 	}
 	s.replica.Judge()
 	d.updated(s)
+}
+
+// unwrite takes off the disk what was written under a capability that went, and what was proved
+// of that: nothing of it counts any more, and nobody could read it again without the capability.
+func (d *Driver) unwrite(s *space, c capability.ID) {
+	for _, o := range s.replica.Under(c) {
+		for seq := range s.replica.Next(o) {
+			if b := s.replica.State().Bundle(o, seq); b != nil {
+				d.effects.Changes = append(d.effects.Changes, Change{Space: s.key, Key: recordOf(b)})
+			}
+		}
+	}
+	for cut := range s.replica.Faults().Cuts() {
+		if cut.Capability == c {
+			key := keyOfFault(cut.Writer, cut.Capability)
+			s.tree.Delete(key)
+			d.effects.Changes = append(d.effects.Changes, Change{Space: s.key, Key: key})
+		}
+	}
 }
 
 func (d *Driver) takeFault(f *fault.Fault) (bool, error) {

@@ -36,6 +36,7 @@ type Session struct {
 	asked  Ask
 	places []place // that the question is about
 	asks   int
+	sorted bool // what is lacking is in the order of its kinds
 	differ bool // something differs
 	lags   bool // something is missing that the other holds, and was refused
 }
@@ -73,8 +74,10 @@ func (s *Session) Next() (Ask, bool) {
 	if s.asks++; s.asks > mostAsks {
 		return Ask{}, false
 	}
+	// Half of the questions are for what was found, however much there is still to be looked at: so
+	// each session brings something.
 	switch {
-	case len(s.branch) > 0:
+	case len(s.branch) > 0 && (s.asks <= mostAsks/2 || len(s.lacks) == 0):
 		first := s.branch[0]
 		s.asked = Ask{Space: first.space, All: first.all}
 		s.places = nil
@@ -84,6 +87,10 @@ func (s *Session) Next() (Ask, bool) {
 			s.branch = s.branch[1:]
 		}
 	case len(s.lacks) > 0:
+		if !s.sorted {
+			slices.SortStableFunc(s.lacks, func(a, b lack) int { return int(a.kind()) - int(b.kind()) })
+			s.sorted = true
+		}
 		l := s.lacks[0]
 		s.asked = Ask{Space: l.space, Keys: l.keys}
 		if l.keys == nil {
@@ -108,9 +115,7 @@ func (s *Session) Told(now int64, a Answer) error {
 				return err
 			}
 		}
-		if len(s.branch) == 0 {
-			slices.SortStableFunc(s.lacks, func(a, b lack) int { return int(a.kind()) - int(b.kind()) })
-		}
+		s.sorted = false
 		return nil
 	}
 	l := s.lacks[0]

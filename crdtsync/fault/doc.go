@@ -23,5 +23,5 @@
 // An overdraft holds no more headers than it needs: without any one of them the charges would
 // be within the quota. As an origin charges 5 KiB at least, a writer can make others hold a
 // fifteenth of its quota so, and once, for only one fault is kept. Over more than
-// [MaxHeaders] origins, which is a quota of 320 MiB, nothing is proved.
+// [MaxHeaders] origins, which is a quota of 73 MiB, nothing is proved.
 package fault

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// MaxHeaders is the most headers of a fault.
-	MaxHeaders = 1 << 16
+	// MaxHeaders is the most headers of a fault: so many of the longest that there are fit into
+	// what peers tell each other at a time, and read again from their disks.
+	MaxHeaders = 15_000
 
 	version = 1
 )

@@ -89,6 +89,7 @@ type account struct {
 	origins []bundle.Origin
 	headers []*bundle.Header // of all of them
 	charged int64            // by the last ones of all origins; cut to the most that there is
+	audit   int64            // what is to be charged for the next audit, of more origins than a proof has room for
 }
 
 // New returns a replica without bundles of the swarm that a set of capabilities is of. The
@@ -129,6 +130,18 @@ func (r *Replica) Next(o bundle.Origin) int64 {
 
 // Origins returns how many origins there are something of.
 func (r *Replica) Origins() int { return len(r.origins) }
+
+// Under returns the origins that are written under a capability, in order.
+func (r *Replica) Under(c capability.ID) []bundle.Origin {
+	var out []bundle.Origin
+	for o, held := range r.origins {
+		if held.chain[0].Capability == c {
+			out = append(out, o)
+		}
+	}
+	slices.SortFunc(out, bundle.Origin.Compare)
+	return out
+}
 
 // Changed returns the origins whose head is another one than when it was last called.
 func (r *Replica) Changed() []bundle.Origin {
@@ -314,6 +327,12 @@ func (r *Replica) charge(last, h *bundle.Header) {
 	}
 	if cut, ok := r.faults.From(of.writer, of.capability); ok && cut.Compare(h.Time) <= 0 {
 		return // nor does it change what is before the cut
+	}
+	if len(a.origins) > fault.MaxHeaders { // else each bundle would cost a look at all
+		if a.charged < a.audit {
+			return
+		}
+		a.audit = min(most, a.charged+a.charged/16)
 	}
 	if f := fault.Audit(a.sound(), c); f != nil {
 		r.convict(f)
