@@ -62,6 +62,7 @@ type Catalog struct {
 	log  *slog.Logger
 	disk disk
 	sync syncer
+	took *budgets
 
 	mu       sync.Mutex // of all below
 	driver   *driver.Driver
@@ -79,7 +80,7 @@ func Open(ctx context.Context, o Options) (*Catalog, error) {
 	if o.Foreign == 0 {
 		o.Foreign = DefaultForeign
 	}
-	c := &Catalog{o: o, log: o.Log, batch: newBatch(), disk: disk{store: o.Store}}
+	c := &Catalog{o: o, log: o.Log, batch: newBatch(), disk: disk{store: o.Store}, took: newBudgets()}
 	c.sync = newSyncer(c)
 	now := time.Now().UnixNano()
 	c.driver = driver.New(driver.Options{
@@ -157,6 +158,10 @@ const (
 func (c *Catalog) Receive(from string, data []byte) Verdict {
 	if len(data) > MaxMessage {
 		return Reject
+	}
+	if !c.took.allow(time.Now(), from, len(data)) {
+		c.sync.behind()
+		return Ignore
 	}
 	i, err := driver.DecodeItem(data)
 	if err != nil {

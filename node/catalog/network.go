@@ -140,6 +140,9 @@ func (g *gossip) run(ctx context.Context, c *crdtsync.Catalog) error {
 	}
 	defer sub.Close()
 	leave, err := g.join(ctx, c)
+	if err != nil && ctx.Err() != nil {
+		return nil // that is why
+	}
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,20 @@ func TestWhatOneWritesReachesAll(t *testing.T) {
 	}
 }
 
+// Who is told to stop while it starts stops.
+func TestStoppingWhileItStarts(t *testing.T) {
+	n := start(t, kerneltest.NewRepo(t, nil), "test")
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		g := newNetwork(n.Kernel.Host, n.part.running.log)
+		g.topic = "test"
+		cancel()
+		if err := g.run(ctx, n.part.running.catalog); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Who is in another swarm for a while has what was written when it comes back.
 func TestSwarmsAreApart(t *testing.T) {
 	dir := kerneltest.NewRepo(t, nil)
