@@ -13,6 +13,7 @@ import (
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -163,7 +164,7 @@ func (g *gossip) run(ctx context.Context, c *crdtsync.Catalog) error {
 // join begins to gossip.
 func (g *gossip) join(ctx context.Context, c *crdtsync.Catalog) (leave func(), err error) {
 	// Its goroutines end with ctx, and with the streams of the host.
-	ps, err := pubsub.NewGossipSub(ctx, g.host,
+	ps, err := pubsub.NewGossipSub(ctx, unprotecting{g.host},
 		pubsub.WithGossipSubProtocols([]protocol.ID{gossipID}, features),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), // who has written it has signed it
 		pubsub.WithNoAuthor(),
@@ -200,6 +201,14 @@ func (g *gossip) join(ctx context.Context, c *crdtsync.Catalog) (leave func(), e
 		_ = topic.Close() // it ends with ctx in any case
 	}, nil
 }
+
+// unprotecting is the host without its connection manager. GossipSub protects the peers of its
+// mesh there, which anybody may be: protected peers are those that this node has a reason to
+// trust, and are not bounded as strangers are.
+type unprotecting struct{ *host.Host }
+
+// ConnManager implements libp2p's host.
+func (unprotecting) ConnManager() connmgr.ConnManager { return connmgr.NullConnMgr{} }
 
 // features says what the protocol can do: all that version 1.2 can, but exchanging peers, which
 // the DHT is for.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/internal/admission"
 	"github.com/decube/decube/internal/repo"
 	"github.com/decube/decube/node/kernel"
 	"github.com/decube/decube/node/kerneltest"
@@ -83,6 +84,12 @@ func TestWhatOneWritesReachesAll(t *testing.T) {
 			}
 			return true
 		})
+	}
+	// Who gossips is a stranger all the same.
+	for _, n := range []*node{a, c} {
+		if class := b.Kernel.Host.Class(n.ID()); class != admission.Stranger {
+			t.Errorf("a peer of the mesh is %v", class)
+		}
 	}
 	late := start(t, kerneltest.NewRepo(t, nil), "test")
 	late.connect(ctx, t, c)
