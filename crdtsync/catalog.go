@@ -17,7 +17,7 @@ import (
 	"github.com/decube/decube/internal/sig"
 )
 
-// DefaultForeign is how many bytes are held of spaces of others, if nothing else is said.
+// DefaultForeign is how much memory in bytes spaces of others take, if nothing else is said.
 const DefaultForeign = 256 << 20
 
 // MaxMessage is the most bytes of what is published: a bundle, or something as short.
@@ -50,7 +50,7 @@ type Options struct {
 	Store records.Store
 	// Network may be nil: the peer is alone then.
 	Network Network
-	// Foreign bounds the bytes that are held of spaces of others; 0 means DefaultForeign.
+	// Foreign bounds the memory in bytes that spaces of others take; 0 means DefaultForeign.
 	Foreign int64
 	Log     *slog.Logger // nil: nothing is logged
 }

@@ -14,12 +14,12 @@ import (
 
 	"github.com/decube/decube/crdtsync"
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/crdtsync/driver"
 	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/records"
 	"github.com/decube/decube/internal/records/badgerstore"
 	"github.com/decube/decube/internal/records/memstore"
-	"github.com/decube/decube/internal/sig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -117,21 +117,7 @@ func (h *hub) set(loses, cut bool) {
 	}
 }
 
-func key(name string) sig.PrivateKey {
-	var seed [sig.SeedSize]byte
-	copy(seed[:], name)
-	return sig.FromSeed(seed)
-}
-
-func swarm(tb testing.TB, name string) *capability.Succession {
-	tb.Helper()
-	doc := capability.Unowned(name)
-	s, err := capability.NewSuccession(doc.ID(), doc, sig.NewVerifier(0))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return s
-}
+var key = crdttest.Key
 
 // open opens a peer's catalog and has it work until stop is called, or the test ends.
 func open(tb testing.TB, h *hub, name string, store records.Store) (c *crdtsync.Catalog, stop func()) {
@@ -139,7 +125,7 @@ func open(tb testing.TB, h *hub, name string, store records.Store) (c *crdtsync.
 	h.mu.Lock()
 	h.came[name] = make(chan struct{}, 1)
 	h.mu.Unlock()
-	c, err := crdtsync.Open(tb.Context(), crdtsync.Options{Document: swarm(tb, "s"), Key: key(name), Store: store, Network: link{h, name}})
+	c, err := crdtsync.Open(tb.Context(), crdtsync.Options{Document: crdttest.Unowned(tb, "s"), Key: key(name), Store: store, Network: link{h, name}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -349,7 +335,7 @@ func TestRestart(t *testing.T) {
 	}, func() string { return "it cannot be written any more" })
 	shows(t, b, "notes/a", "two")
 	stop()
-	_, err := crdtsync.Open(t.Context(), crdtsync.Options{Document: swarm(t, "other"), Key: key("a"), Store: disk()})
+	_, err := crdtsync.Open(t.Context(), crdtsync.Options{Document: crdttest.Unowned(t, "other"), Key: key("a"), Store: disk()})
 	if !errors.Is(err, crdtsync.ErrForeign) {
 		t.Errorf("the catalog of another swarm: %v", err)
 	}
@@ -365,7 +351,7 @@ func (d damaged) Scan(records.Range) iter.Seq2[records.Item, error] {
 }
 
 func TestDamageIsNoticed(t *testing.T) {
-	_, err := crdtsync.Open(t.Context(), crdtsync.Options{Document: swarm(t, "s"), Key: key("a"), Store: damaged{memstore.New(small)}})
+	_, err := crdtsync.Open(t.Context(), crdtsync.Options{Document: crdttest.Unowned(t, "s"), Key: key("a"), Store: damaged{memstore.New(small)}})
 	if !errors.Is(err, records.ErrCorrupt) {
 		t.Errorf("a damaged store: %v", err)
 	}

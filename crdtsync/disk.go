@@ -22,7 +22,11 @@ var (
 	items      = byte('i')
 )
 
-const format = 1
+const (
+	format = 1
+	// spaceKey is how many bytes of an item's key say which space it is in.
+	spaceKey = 1 + len(sig.PublicKey{})
+)
 
 // disk is a store with the items of a catalog.
 type disk struct {
@@ -35,8 +39,20 @@ func (d *disk) restore(ctx context.Context, to *driver.Driver, swarm capability.
 	if err := d.check(swarm); err != nil {
 		return err
 	}
-	var space []byte
+	var keys [][]byte // of found
 	var found []driver.Item
+	var useless []driver.Change
+	hand := func() error {
+		left, err := to.Restore(now, found)
+		if err != nil {
+			return fmt.Errorf("space %x: %w: %w", keys[0][:spaceKey], records.ErrCorrupt, err)
+		}
+		for _, i := range left {
+			useless = append(useless, driver.Change{Space: sig.PublicKey(keys[i][1:spaceKey]), Key: string(keys[i][spaceKey:])})
+		}
+		keys, found = nil, nil
+		return nil
+	}
 	for r, err := range d.store.Scan(records.Range{Prefix: []byte{items}}) {
 		if err != nil {
 			return err
@@ -44,27 +60,28 @@ func (d *disk) restore(ctx context.Context, to *driver.Driver, swarm capability.
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if len(r.Key) <= 1+len(sig.PublicKey{}) {
+		if len(r.Key) <= spaceKey {
 			return fmt.Errorf("record %x: %w", r.Key, records.ErrCorrupt)
 		}
 		i, err := driver.DecodeItem(r.Value)
 		if err != nil {
 			return fmt.Errorf("record %x: %w: %w", r.Key, records.ErrCorrupt, err)
 		}
-		if of := r.Key[:1+len(sig.PublicKey{})]; !bytes.Equal(of, space) {
-			if err := to.Restore(now, found); err != nil {
-				return fmt.Errorf("space %x: %w: %w", space, records.ErrCorrupt, err)
+		if len(keys) > 0 && !bytes.Equal(r.Key[:spaceKey], keys[0][:spaceKey]) {
+			if err := hand(); err != nil {
+				return err
 			}
-			space, found = of, nil
 		}
-		found = append(found, i)
+		keys, found = append(keys, r.Key), append(found, i)
 		d.version = max(d.version, r.Version)
 	}
-	if err := to.Restore(now, found); err != nil {
-		return fmt.Errorf("space %x: %w: %w", space, records.ErrCorrupt, err)
+	if len(keys) > 0 {
+		if err := hand(); err != nil {
+			return err
+		}
 	}
 	d.store.Discard(d.version)
-	return nil
+	return d.write(useless)
 }
 
 // check looks whether the store is one of the swarm, and makes an empty one it.

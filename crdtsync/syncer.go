@@ -2,6 +2,7 @@ package crdtsync
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -14,7 +15,8 @@ import (
 const (
 	// syncEvery is how often a peer is asked at least, and at most half as much later.
 	syncEvery = 15 * time.Second
-	// syncSoon is how long after it was asked last a peer is asked again when there is cause.
+	// syncSoon is how long after it was asked last a peer is asked again when there is cause; see
+	// soon.
 	syncSoon = 200 * time.Millisecond
 	// syncFirst is when a peer that has come is asked for the second time; then it takes twice as
 	// long each time. What is published before peers know of each other reaches nobody.
@@ -43,9 +45,11 @@ type standing struct {
 	next    time.Time
 	asked   time.Time
 	running bool
+	hurried bool // it is asked before its time, for there was cause
 	again   bool // there was cause while it was asked
 	fails   int
 	done    int // how often it was asked without failing
+	empty   int // how often that has brought nothing though there was cause, one after the other
 	inStep  bool
 	failed  string
 }
@@ -83,10 +87,12 @@ func (s *syncer) all() {
 	}
 }
 
+// soon has a peer be asked again before its time: after as long as it takes, and twice as long for
+// each time that this has brought nothing, so that nobody gains by giving cause for it.
 func (p *standing) soon() {
 	p.again = p.running
-	if at := p.asked.Add(syncSoon); p.next.After(at) {
-		p.next = at
+	if at := p.asked.Add(min(syncEvery, syncSoon<<min(p.empty, 10))); p.next.After(at) {
+		p.next, p.hurried = at, true
 	}
 }
 
@@ -162,38 +168,50 @@ func (s *syncer) due(now time.Time) (names []string, wait time.Duration) {
 func (s *syncer) session(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(ctx, syncPatience)
 	defer cancel()
-	inStep, err := s.converse(ctx, name)
+	session := s.c.compare()
+	err := s.converse(ctx, name, session)
+	if errors.Is(err, context.DeadlineExceeded) && session.Brought() {
+		err = nil // there is more than there was time for
+	}
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.peers[name]
-	p.running, p.asked, p.inStep, p.failed = false, now, inStep, ""
-	every := min(syncEvery, syncFirst<<min(p.done, 10))
-	p.next = now.Add(every + rand.N(every/2))
-	switch {
-	case err != nil:
-		p.failed = err.Error()
-		p.next = now.Add(min(syncSlowest, syncEvery<<min(p.fails, 10)))
-		p.fails++
+	s.peers[name].wasAsked(now, session, err)
+	if err != nil {
 		s.c.log.Debug("a peer was asked for its catalog", "peer", name, "err", err)
-	case p.again:
-		p.next = now.Add(syncSoon)
-		fallthrough
-	default:
-		p.fails = 0
-		p.done++
 	}
 	s.woken()
 }
 
-// converse asks until the session ends, and reports whether nothing is lacking any more.
-func (s *syncer) converse(ctx context.Context, name string) (inStep bool, err error) {
+// wasAsked notes what came of a session, and says when the next one is.
+func (p *standing) wasAsked(now time.Time, session *driver.Session, err error) {
+	p.running, p.asked, p.inStep, p.failed = false, now, err == nil && session.Whole(), ""
+	if p.empty++; session.Brought() || !p.hurried {
+		p.empty = 0
+	}
+	p.hurried = false
+	every := min(syncEvery, syncFirst<<min(p.done, 10))
+	p.next = now.Add(every + rand.N(every/2))
+	if err != nil {
+		p.failed = err.Error()
+		p.next = now.Add(min(syncSlowest, syncEvery<<min(p.fails, 10)))
+		p.fails++
+		return
+	}
+	p.fails = 0
+	p.done++
+	if p.again {
+		p.soon()
+	}
+}
+
+// converse asks until the session ends.
+func (s *syncer) converse(ctx context.Context, name string, session *driver.Session) error {
 	talk, err := s.c.o.Network.Open(ctx, name)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer talk.Close()
-	session := s.c.compare()
 	for {
 		ask, ok := s.c.next(session)
 		if !ok {
@@ -201,17 +219,16 @@ func (s *syncer) converse(ctx context.Context, name string) (inStep bool, err er
 		}
 		answer, err := talk.Ask(ctx, ask)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if err := s.c.told(session, answer); err != nil {
-			return false, err
+			return err
 		}
 	}
-	if !session.Whole() {
-		return false, nil
+	if session.Whole() && session.Own() {
+		s.c.complete()
 	}
-	s.c.complete()
-	return true, nil
+	return nil
 }
 
 // states returns how peers and this one stand, in order of their names.

@@ -14,15 +14,12 @@ import (
 
 	"github.com/decube/decube/crdtsync/bundle"
 	"github.com/decube/decube/crdtsync/crdt"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/sig"
 )
 
-func key(name string) sig.PrivateKey {
-	var seed [sig.SeedSize]byte
-	copy(seed[:], name)
-	return sig.FromSeed(seed)
-}
+var key = crdttest.Key
 
 func origin(name string, incarnation uint64) bundle.Origin {
 	return bundle.Origin{Writer: key(name).Public(), Incarnation: incarnation}

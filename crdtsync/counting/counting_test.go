@@ -11,16 +11,13 @@ import (
 	"github.com/decube/decube/crdtsync/bundle"
 	"github.com/decube/decube/crdtsync/counting"
 	"github.com/decube/decube/crdtsync/crdt"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/crdtsync/fault"
 	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/sig"
 )
 
-func key(name string) sig.PrivateKey {
-	var seed [sig.SeedSize]byte
-	copy(seed[:], name)
-	return sig.FromSeed(seed)
-}
+var key = crdttest.Key
 
 // chain is headers in memory.
 type chain []*bundle.Header

@@ -10,8 +10,8 @@ const (
 	Fan = 16
 	// MaxDepth is the most levels of a path.
 	MaxDepth = 2 * sha256.Size
-	// few is how many entries of a branch are told in place of hashes: then they take less.
-	few = 16
+	// Few is how many entries of a branch are told in place of hashes at most: they take less.
+	Few = 16
 )
 
 // Hash is the digest of a part of a tree. That of nothing is zero.
@@ -142,6 +142,16 @@ func (n *node) sum() Hash {
 // Prefix is the beginning of a path: a nibble a byte, below Fan each, at most MaxDepth.
 type Prefix string
 
+// PathOf returns the whole path of a key.
+func PathOf(key string) Prefix {
+	path := sha256.Sum256([]byte(key))
+	whole := make([]byte, MaxDepth)
+	for depth := range whole {
+		whole[depth] = nibble(&path, depth)
+	}
+	return Prefix(whole)
+}
+
 // Valid reports whether it is one.
 func (p Prefix) Valid() bool {
 	return len(p) <= MaxDepth && !slices.ContainsFunc([]byte(p), func(b byte) bool { return b >= Fan })
@@ -157,7 +167,7 @@ type Branch struct {
 // Branch returns what the tree has at a valid prefix.
 func (t *Tree) Branch(p Prefix) Branch {
 	n := t.find(p)
-	if n.len() <= few {
+	if n.len() <= Few {
 		return Branch{Entries: n.all(nil)}
 	}
 	b := Branch{Hashes: make([]Hash, Fan)}

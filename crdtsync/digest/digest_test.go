@@ -103,11 +103,7 @@ func TestWhatIsNoPrefix(t *testing.T) {
 	}
 	var tree Tree
 	tree.Put(Entry{"a", "b"})
-	path := sha256.Sum256([]byte("a"))
-	deep := make([]byte, MaxDepth)
-	for i := range deep {
-		deep[i] = nibble(&path, i)
-	}
+	deep := []byte(PathOf("a"))
 	if b := tree.Branch(Prefix(deep)); len(b.Entries) != 1 || !Prefix(deep).Valid() {
 		t.Errorf("at the end of the path there is %v", b)
 	}

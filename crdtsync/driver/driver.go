@@ -23,8 +23,11 @@ const (
 	// and aheadTaken how far for it to take in what they wrote.
 	aheadFollowed = time.Minute
 	aheadTaken    = 10 * time.Minute
-	// spaceCost is what a space counts besides its items: what it takes in memory.
-	spaceCost = 4 << 10
+	// What is held of others is counted by what it takes in memory: a space and an item by
+	// themselves, and each operation, beside its bytes.
+	spaceCost     = 4 << 10
+	itemCost      = 1 << 10
+	operationCost = 512
 	// mostEvicted is how many spaces are remembered that were given up.
 	mostEvicted = 1 << 16
 )
@@ -46,7 +49,7 @@ type Options struct {
 	// them; that they are never the same twice is what matters.
 	Random func() uint64
 	Verify capability.Verifier
-	// Foreign bounds the bytes that are held of spaces of others, together.
+	// Foreign bounds the memory in bytes, about, that spaces of others take together.
 	Foreign int64
 }
 
@@ -54,6 +57,7 @@ type Options struct {
 type Driver struct {
 	o       Options
 	self    sig.PublicKey
+	place   digest.Prefix // of the own space among all
 	verify  *trusting
 	clock   *crdt.Clock
 	spaces  map[sig.PublicKey]*space
@@ -65,7 +69,7 @@ type Driver struct {
 	pending pending
 	// complete says that it knows what it has written in earlier lives.
 	complete bool
-	foreign  int64 // bytes, with spaceCost
+	foreign  int64 // memory in bytes
 	dropped  int64
 	effects  Effects
 }
@@ -104,6 +108,7 @@ func New(o Options) *Driver {
 		spaces: map[sig.PublicKey]*space{}, owners: map[capability.ID]*space{}, evicted: map[sig.PublicKey]bool{},
 		writers: map[capability.ID]*writer.Writer{}, fresh: map[capability.ID]bool{},
 	}
+	d.place = digest.PathOf(string(d.self[:]))
 	if !d.public() {
 		set := capability.NewSet(o.Document, capability.DefaultLimits, d.verify)
 		d.spaces[sig.PublicKey{}] = newSpace(sig.PublicKey{}, set, d.verify)
@@ -120,31 +125,33 @@ func (d *Driver) Effects() Effects {
 	return e
 }
 
-// Restore takes in what was stored by a driver before: the items of the records, capabilities
-// first, then revocations and faults, then bundles in the order of their keys. It returns an
-// error for items that no driver has stored. Those whose capability is not stored are left out.
-func (d *Driver) Restore(now int64, items []Item) error {
+// Restore takes in what was stored by a driver before: the items of the records of a space,
+// capabilities first, then revocations and faults, then bundles in the order of their keys. It
+// returns the indices of those that are of no use, since their capability is not stored: their
+// records can go. An error is for items that no driver has stored.
+func (d *Driver) Restore(now int64, items []Item) (useless []int, err error) {
 	d.verify.stored = true
 	defer func() { d.verify.stored = false }()
+	for i := range items {
+		useless = append(useless, i)
+	}
 	// A capability is stored after the one above it, but found by its ID.
-	for waiting := items; len(waiting) > 0; {
-		var later []Item
-		for _, i := range waiting {
-			_, err := d.take(now, i)
+	for before := -1; len(useless) != before; {
+		before = len(useless)
+		var later []int
+		for _, i := range useless {
+			_, err := d.take(now, items[i])
 			switch {
 			case errors.Is(err, capability.ErrUnknown):
 				later = append(later, i)
 			case err != nil && !isRefusal(err):
-				return err
+				return nil, err
 			}
 		}
-		if len(later) == len(waiting) {
-			break
-		}
-		waiting = later
+		useless = later
 	}
 	d.effects = Effects{}
-	return nil
+	return useless, nil
 }
 
 // Take takes in an item of another peer at a time in nanoseconds since 1970, and reports
@@ -199,16 +206,15 @@ func (d *Driver) takeCapability(i Item) (bool, error) {
 	}
 	if d.spaces[key] == nil {
 		d.spaces[key] = s
-		d.count(s, spaceCost)
+		d.count(s, 0, spaceCost)
 	}
 	d.owners[id] = s
 	d.stated(s, i, keyOfStatement(KindCapability, id))
-	for cut, f := range s.replica.Faults().Cuts() {
-		if cut.Capability == id { // it was one of two, and is told of from now on
-			d.convicted(s, cut, f)
-			d.updated(s)
-		}
+	// A fault of two capabilities may have been known before the second of them.
+	for cut, f := range s.replica.Faults().Under(id) {
+		d.convicted(s, cut, f)
 	}
+	d.updated(s)
 	return true, nil
 }
 
@@ -230,14 +236,30 @@ func (d *Driver) space(key sig.PublicKey) (*space, error) {
 // stated stores a statement that was taken in, and has judged anew what it decides on.
 func (d *Driver) stated(s *space, i Item, key string) {
 	d.store(s, key, i)
+	went := map[capability.ID]bool{}
 	for _, gone := range s.forgotten() {
 		if id, ok := capabilityOf(gone); ok {
+			went[id] = true
 			delete(d.owners, id)
+			d.pending.under(id)
 			d.unwrite(s, id)
 		}
 		d.effects.Changes = append(d.effects.Changes, Change{Space: s.key, Key: gone})
 	}
-	s.replica.Judge()
+	switch {
+	case i.Revocation != nil:
+		below := map[capability.ID]bool{} // many origins are written under one
+		s.replica.Judge(func(id capability.ID) bool {
+			is, known := below[id]
+			if !known {
+				is = went[id] || s.set.Below(id, i.Revocation.Capability)
+				below[id] = is
+			}
+			return is
+		})
+	case len(went) > 0:
+		s.replica.Judge(func(id capability.ID) bool { return went[id] })
+	}
 	d.updated(s)
 }
 
@@ -251,12 +273,10 @@ func (d *Driver) unwrite(s *space, c capability.ID) {
 			}
 		}
 	}
-	for cut := range s.replica.Faults().Cuts() {
-		if cut.Capability == c {
-			key := keyOfFault(cut.Writer, cut.Capability)
-			s.tree.Delete(key)
-			d.effects.Changes = append(d.effects.Changes, Change{Space: s.key, Key: key})
-		}
+	for cut := range s.replica.Faults().Under(c) {
+		key := keyOfFault(cut.Writer, cut.Capability)
+		s.tree.Delete(key)
+		d.effects.Changes = append(d.effects.Changes, Change{Space: s.key, Key: key})
 	}
 }
 
@@ -358,17 +378,22 @@ func (d *Driver) convicted(s *space, cut fault.Cut, f *fault.Fault) {
 // store has an item of a space be on the disk.
 func (d *Driver) store(s *space, key string, i Item) {
 	value := i.Encode()
-	d.count(s, int64(len(value)))
+	cost := int64(itemCost)
+	if i.Bundle != nil {
+		cost += operationCost * int64(i.Bundle.Count)
+	}
+	d.count(s, int64(len(value)), cost)
 	if !d.verify.stored {
 		d.effects.Changes = append(d.effects.Changes, Change{Space: s.key, Key: key, Value: value})
 	}
 }
 
-// count counts bytes of a space.
-func (d *Driver) count(s *space, n int64) {
-	s.bytes += n
+// count counts bytes of a space, and what it takes in memory beside them.
+func (d *Driver) count(s *space, bytes, more int64) {
+	s.bytes += bytes
+	s.cost += bytes + more
 	if d.isForeign(s) {
-		d.foreign += n
+		d.foreign += bytes + more
 	}
 }
 
@@ -395,18 +420,11 @@ func (d *Driver) evict() {
 func (d *Driver) give(s *space) {
 	delete(d.spaces, s.key)
 	d.all.Delete(string(s.key[:]))
-	d.foreign -= s.bytes
+	d.foreign -= s.cost
 	for _, i := range s.statements {
 		if i.Capability != nil {
 			delete(d.owners, i.Capability.ID())
-		}
-	}
-	for o, of := range d.pending.of {
-		for _, b := range of {
-			if d.owners[b.Capability] == nil {
-				d.pending.drop(o)
-			}
-			break // an origin has one capability
+			d.pending.under(i.Capability.ID())
 		}
 	}
 	if len(d.evicted) >= mostEvicted {
@@ -435,9 +453,7 @@ func (d *Driver) Stats() Stats {
 		st.Origins += s.replica.Origins()
 		st.Bundles += s.bundles
 		st.Bytes += s.bytes
-		for range s.replica.Faults().Cuts() {
-			st.Faults++
-		}
+		st.Faults += s.replica.Faults().Len()
 	}
 	return st
 }

@@ -12,20 +12,16 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/crdtsync/writer"
 	"github.com/decube/decube/internal/capability"
-	"github.com/decube/decube/internal/sig"
 )
 
 const start = int64(1_000_000 * time.Hour)
 
-func key(name string) sig.PrivateKey {
-	var seed [sig.SeedSize]byte
-	copy(seed[:], name)
-	return sig.FromSeed(seed)
-}
+var key = crdttest.Key
 
-var verifier = sig.NewVerifier(0)
+var verifier = crdttest.Verifier
 
 // peer is a driver with its disk, and what it has published.
 type peer struct {
@@ -38,12 +34,7 @@ type peer struct {
 
 func options(tb testing.TB, name string, seed uint64) Options {
 	tb.Helper()
-	doc := capability.Unowned("s")
-	s, err := capability.NewSuccession(doc.ID(), doc, verifier)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return Options{Document: s, Key: key(name), Began: start, Random: rand.New(rand.NewPCG(seed, 1)).Uint64, Verify: verifier, Foreign: 1 << 30}
+	return Options{Document: crdttest.Unowned(tb, "s"), Key: key(name), Began: start, Random: rand.New(rand.NewPCG(seed, 1)).Uint64, Verify: verifier, Foreign: 1 << 30}
 }
 
 func newPeer(tb testing.TB, name string, seed uint64) *peer {
@@ -80,8 +71,8 @@ func (p *peer) restart(name string, seed uint64, now int64) *peer {
 		}
 		items = append(items, i)
 	}
-	if err := q.Restore(now, items); err != nil {
-		p.tb.Fatal(err)
+	if useless, err := q.Restore(now, items); err != nil || len(useless) > 0 {
+		p.tb.Fatalf("%d items are of no use, %v", len(useless), err)
 	}
 	q.disk = maps.Clone(p.disk)
 	return q
@@ -208,7 +199,7 @@ func TestWhatIsNotTakenIn(t *testing.T) {
 // What strangers write has room up to a bound; then the largest of their spaces goes as a whole.
 func TestSpacesOfOthersAreGivenUp(t *testing.T) {
 	o := options(t, "me", 1)
-	o.Foreign = 200 << 10
+	o.Foreign = 220 << 10
 	me := &peer{Driver: New(o), tb: t, disk: map[string][]byte{}}
 	small, large := newPeer(t, "small", 2), newPeer(t, "large", 3)
 	if err := errors.Join(me.put(start, "notes/a", "mine"), small.put(start, "notes/a", "x")); err != nil {

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/decube/decube/crdtsync/bundle"
 	"github.com/decube/decube/crdtsync/crdt"
+	"github.com/decube/decube/crdtsync/digest"
 	"github.com/decube/decube/crdtsync/fault"
 	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/sig"
@@ -89,12 +91,30 @@ func TestCapabilitiesThatWentTakeWhatWasWrittenWithThem(t *testing.T) {
 		t.Fatalf("%v, %+v", early.texts(), early.Stats())
 	}
 	early.gives(start, Item{Bundle: h.begins(all[0], 2, time.Second, set(h.path("notes/b"), "x"))})
+	// One that counts, under a capability that went too, and one that waits.
+	second := h.grants(ownQuota)
+	for id := last.ID(); ; second = h.grants(ownQuota) { // the highest of all
+		if x := second.ID(); slices.Compare(x[:], id[:]) > 0 {
+			break
+		}
+	}
+	early.gives(start, Item{Capability: second}, Item{Bundle: h.begins(second, 3, time.Second, set(h.path("notes/c"), "x"))})
+	waits := *h.begins(second, 4, time.Second, set(h.path("notes/c"), "x"))
+	waits.Sequence, waits.Previous, waits.Charge = 1, bundle.ID{1}, 2*waits.Charge
+	waits.Sign(h.key)
+	early.gives(start, Item{Bundle: &waits})
+	if len(early.texts()) != 1 || early.Stats().Waiting != 1 {
+		t.Fatalf("%v, %+v", early.texts(), early.Stats())
+	}
 	for _, c := range all {
 		early.gives(start, Item{Capability: c})
 		late.gives(start, Item{Capability: c})
 	}
 	if early.Root() != late.Root() {
 		t.Error("peers that were given the same capabilities are not in step")
+	}
+	if st := early.Stats(); len(early.texts()) != len(late.texts()) || st.Origins != 0 || st.Waiting != 0 {
+		t.Errorf("one shows %v, the other %v: %+v", early.texts(), late.texts(), st)
 	}
 	again := early.restart("early", 3, start)
 	if again.Root() != early.Root() || !maps.Equal(again.texts(), early.texts()) {
@@ -141,5 +161,165 @@ func TestManySpacesComeOneAfterTheOther(t *testing.T) {
 		if b.Stats().Spaces == before {
 			t.Fatalf("session %d brought nothing, after %d spaces of %d", n, before, spaces)
 		}
+	}
+}
+
+// A peer whose trees never end, and differ everywhere, has a session remember little, and end.
+func TestTreesWithoutEnd(t *testing.T) {
+	b := newPeer(t, "b", 2)
+	s := b.Compare()
+	most, made := 0, byte(0)
+	for asked := 0; ; asked++ {
+		a, ok := s.Next()
+		if !ok {
+			break
+		}
+		var answer Answer
+		for _, p := range a.Prefixes {
+			branch := digest.Branch{Hashes: make([]digest.Hash, digest.Fan)}
+			for i := range branch.Hashes {
+				made++
+				branch.Hashes[i] = digest.Hash{made, 1}
+			}
+			if len(p) == digest.MaxDepth {
+				branch = digest.Branch{}
+			}
+			answer.Branches = append(answer.Branches, branch)
+		}
+		if err := s.Told(start, answer); err != nil {
+			t.Fatal(err)
+		}
+		if most = max(most, len(s.branch)); asked > mostAsks {
+			t.Fatal("it does not end")
+		}
+	}
+	if most > digest.MaxDepth*MostPrefixes*digest.Fan || s.Whole() || s.Brought() {
+		t.Errorf("%d places are remembered", most)
+	}
+}
+
+// A peer that has ever more heads, and gives what is held already, or what has a gap, is asked for
+// a while, and what it says is not remembered without bound.
+func TestHeadsThatBringNothing(t *testing.T) {
+	a, b := newPeer(t, "a", 1), newPeer(t, "b", 2)
+	if err := a.put(start, "notes/a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.asks(a, start); err != nil {
+		t.Fatal(err)
+	}
+	s := b.Compare()
+	made := uint64(0)
+	for {
+		ask, ok := s.Next()
+		if !ok {
+			t.Fatal("it ends as if nothing were wrong")
+		}
+		var answer Answer
+		for range ask.Prefixes {
+			var branch digest.Branch
+			if ask.All {
+				own := a.Own()
+				branch.Entries = []digest.Entry{{Key: string(own[:]), Value: "other"}}
+			} else {
+				for range digest.Few {
+					made++
+					o := bundle.Origin{Writer: a.Own(), Incarnation: made}
+					value := valueOfHead(&bundle.Header{Sequence: bundle.MaxSequence})
+					branch.Entries = append(branch.Entries, digest.Entry{Key: keyOfOrigin(o), Value: value})
+				}
+			}
+			answer.Branches = append(answer.Branches, branch)
+		}
+		if r := ask.Bundles; r != nil {
+			far := *a.published[1].Bundle
+			far.Origin, far.Sequence = r.Origin, r.From
+			answer.Items = []Item{{Bundle: &far}}
+		}
+		if err := s.Told(start, answer); err != nil {
+			if !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrPromise) {
+				t.Error(err)
+			}
+			return
+		}
+	}
+}
+
+// A clock that is wrong at the first write is of no consequence once it is right.
+func TestClocksThatWereWrong(t *testing.T) {
+	const year = int64(365 * 24 * time.Hour)
+	for name, first := range map[string]int64{"behind": int64(time.Hour), "ahead": start + year} {
+		a, b := newPeer(t, "a", 1), newPeer(t, "b", 2)
+		if err := a.put(first, "notes/a", "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.put(start, "notes/b", "y"); err != nil {
+			t.Errorf("%s, and put right: %v", name, err)
+		}
+		if _, err := b.asks(a, start); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.texts()[capability.Space(a.Own())+"notes/b"]; got != "[y]" {
+			t.Errorf("%s, and put right: another peer has %v", name, b.texts())
+		}
+	}
+}
+
+// Who has asked a peer that holds nothing of its own space has not been told what it has written.
+func TestWhoTellsWhatWasWrittenBefore(t *testing.T) {
+	a, b, c := newPeer(t, "a", 1), newPeer(t, "b", 2), newPeer(t, "c", 3)
+	if err := a.put(start, "notes/a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 { // b knows many others
+		if err := newPeer(t, fmt.Sprint("x", i), 9).tells(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err := a.asks(c, start); err != nil || s.Own() {
+		t.Errorf("who holds nothing has told it, %v", err)
+	}
+	if s, err := a.asks(b, start); err != nil || s.Own() {
+		t.Errorf("who holds nothing of it has told it, %v", err)
+	}
+	if _, err := b.asks(a, start); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // what differs, and the same
+		if s, err := a.asks(b, start); err != nil || !s.Own() {
+			t.Errorf("who holds it has not told it, %v", err)
+		}
+	}
+}
+
+// tells writes something, and has another peer ask for it.
+func (p *peer) tells(o *peer) error {
+	if err := p.put(start, "notes/a", "x"); err != nil {
+		return err
+	}
+	_, err := o.asks(p, start)
+	return err
+}
+
+// BenchmarkStatement takes in capabilities in a space with many origins under one that is revoked
+// with many heads.
+func BenchmarkStatement(b *testing.B) {
+	h := newHostile(b, "hostile")
+	p := newPeer(b, "p", 1)
+	c := h.grants(ownQuota)
+	p.gives(start, Item{Capability: c})
+	var heads []capability.Head
+	for i := range 10_000 {
+		first := h.begins(c, uint64(i), time.Second, set(h.path("notes/a"), "x"))
+		p.gives(start, Item{Bundle: first})
+		if i < capability.MaxHeads {
+			heads = append(heads, capability.Head{Writer: first.Writer, Incarnation: first.Incarnation, Bundle: capability.ID(first.ID())})
+		}
+	}
+	r := &capability.Revocation{Swarm: h.swarm, Capability: c.ID(), Heads: heads}
+	r.Sign(h.key)
+	p.gives(start, Item{Revocation: r})
+	for b.Loop() {
+		p.gives(start, Item{Capability: h.grants(ownQuota)})
 	}
 }

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/sig"
 )
 
@@ -22,12 +23,19 @@ type pending struct {
 	count   int
 }
 
+// decoded is what an operation that waits takes in memory beside its bytes.
+const decoded = 128
+
+// sizeOf returns how many bytes a bundle is, about.
 func sizeOf(b *bundle.Bundle) int64 { return bundle.MaxHeader + b.Length }
+
+// costOf returns how many bytes of memory one takes that waits.
+func costOf(b *bundle.Bundle) int64 { return sizeOf(b) + decoded*int64(b.Count) }
 
 // keep keeps a bundle of which the next in its origin is missing, and reports whether there was
 // room.
 func (p *pending) keep(b *bundle.Bundle, next int64) bool {
-	of, size := p.of[b.Origin], sizeOf(b)
+	of, size := p.of[b.Origin], costOf(b)
 	switch {
 	case of[b.Sequence] != nil:
 		return true
@@ -74,8 +82,20 @@ func (p *pending) drop(o bundle.Origin) {
 	delete(p.of, o)
 }
 
+// under drops all that waits in origins of which something is written under a capability.
+func (p *pending) under(c capability.ID) {
+	for o, of := range p.of {
+		for _, b := range of {
+			if b.Capability == c {
+				p.drop(o)
+				break
+			}
+		}
+	}
+}
+
 func (p *pending) gone(b *bundle.Bundle) {
-	size := sizeOf(b)
+	size := costOf(b)
 	if p.writers[b.Writer] -= size; p.writers[b.Writer] == 0 {
 		delete(p.writers, b.Writer)
 	}

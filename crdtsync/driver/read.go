@@ -48,8 +48,11 @@ func (d *Driver) Range(prefix, after string) iter.Seq[Found] {
 			if !s.key.IsZero() && !strings.HasPrefix(prefix, "~") {
 				begins = capability.Space(s.key) + prefix
 			}
-			for path := range s.replica.State().Paths() {
-				if path > after && strings.HasPrefix(path, begins) && !yield(Found{path, s.key, s.document(path)}) {
+			for path := range s.replica.State().From(max(begins, after)) {
+				if !strings.HasPrefix(path, begins) {
+					break
+				}
+				if path > after && !yield(Found{path, s.key, s.document(path)}) {
 					return
 				}
 			}

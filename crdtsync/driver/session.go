@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/decube/decube/crdtsync/bundle"
@@ -17,6 +18,10 @@ import (
 const (
 	// mostAsks is how many questions a session has. What it did not come to is for the next one.
 	mostAsks = 4096
+	// mostLacks is how much is known to be lacking before it is asked for, and no more looked for.
+	mostLacks = 8192
+	// mostIdle is how many questions for what is lacking may bring nothing, one after the other.
+	mostIdle = 256
 	// back is how many bundles before the head are asked for where that is another one than this
 	// peer's, and how many before these if they are others too.
 	back = 64
@@ -31,12 +36,16 @@ var ErrPromise = errors.New("a peer does not give what it says that it holds")
 // lasts the driver may be given other things.
 type Session struct {
 	d      *Driver
-	branch []place // to be looked at
+	branch []place // to be looked at, the next one last: however wide a tree is, few wait at a time
 	lacks  []lack
+	found  int  // keys and origins that lacks has had since it was empty
+	asking bool // for what is lacking, until nothing is
 	asked  Ask
 	places []place // that the question is about
 	asks   int
-	sorted bool // what is lacking is in the order of its kinds
+	idle   int  // questions that brought nothing, one after the other
+	news   bool // something has come
+	own    bool // the other one has said what it holds of this peer's own space
 	differ bool // something differs
 	lags   bool // something is missing that the other holds, and was refused
 }
@@ -66,8 +75,15 @@ func (d *Driver) Compare() *Session {
 // InStep reports whether nothing was lacking, once the session has ended.
 func (s *Session) InStep() bool { return !s.differ }
 
+// Own reports whether the other one has told what it holds of what this peer has written, once the
+// session has ended.
+func (s *Session) Own() bool { return s.own || !s.d.public() }
+
 // Whole reports whether this peer has got all that it lacked, once the session has ended.
 func (s *Session) Whole() bool { return !s.lags && s.asks < mostAsks }
+
+// Brought reports whether something has come.
+func (s *Session) Brought() bool { return s.news }
 
 // Next returns the next question, and false at the end of the session. Its answer is for Told.
 func (s *Session) Next() (Ask, bool) {
@@ -77,24 +93,26 @@ func (s *Session) Next() (Ask, bool) {
 	// Half of the questions are for what was found, however much there is still to be looked at: so
 	// each session brings something.
 	switch {
-	case len(s.branch) > 0 && (s.asks <= mostAsks/2 || len(s.lacks) == 0):
-		first := s.branch[0]
-		s.asked = Ask{Space: first.space, All: first.all}
-		s.places = nil
-		for len(s.branch) > 0 && len(s.places) < MostPrefixes && s.branch[0].space == first.space && s.branch[0].all == first.all {
-			s.places = append(s.places, s.branch[0])
-			s.asked.Prefixes = append(s.asked.Prefixes, s.branch[0].prefix)
-			s.branch = s.branch[1:]
-		}
-	case len(s.lacks) > 0:
-		if !s.sorted {
-			slices.SortStableFunc(s.lacks, func(a, b lack) int { return int(a.kind()) - int(b.kind()) })
-			s.sorted = true
-		}
+	case len(s.lacks) == 0:
+		s.asking, s.found = false, 0
+	case !s.asking && (len(s.branch) == 0 || s.found >= mostLacks || s.asks > mostAsks/2):
+		s.asking = true
+		slices.SortStableFunc(s.lacks, func(a, b lack) int { return int(a.kind()) - int(b.kind()) })
+	}
+	switch {
+	case s.asking:
 		l := s.lacks[0]
-		s.asked = Ask{Space: l.space, Keys: l.keys}
+		s.asked, s.places = Ask{Space: l.space, Keys: l.keys}, nil
 		if l.keys == nil {
 			s.asked.Bundles = &Range{Origin: l.from, From: l.next}
+		}
+	case len(s.branch) > 0:
+		next := s.branch[len(s.branch)-1]
+		s.asked, s.places = Ask{Space: next.space, All: next.all}, nil
+		for n := len(s.branch); n > 0 && len(s.places) < MostPrefixes && s.branch[n-1].space == next.space && s.branch[n-1].all == next.all; n-- {
+			s.places = append(s.places, s.branch[n-1])
+			s.asked.Prefixes = append(s.asked.Prefixes, s.branch[n-1].prefix)
+			s.branch = s.branch[:n-1]
 		}
 	default:
 		return Ask{}, false
@@ -115,15 +133,21 @@ func (s *Session) Told(now int64, a Answer) error {
 				return err
 			}
 		}
-		s.sorted = false
 		return nil
 	}
 	l := s.lacks[0]
 	s.lacks = s.lacks[1:]
+	s.idle++
+	var err error
 	if l.keys != nil {
-		return s.stated(now, l, a.Items)
+		err = s.stated(now, l, a.Items)
+	} else {
+		err = s.linked(now, l, a.Items)
 	}
-	return s.linked(now, l, a.Items)
+	if err == nil && s.idle > mostIdle {
+		err = fmt.Errorf("%w: %d answers have brought nothing", ErrPromise, s.idle)
+	}
+	return err
 }
 
 func (l *lack) kind() Kind {
@@ -147,13 +171,21 @@ func (s *Session) looked(at place, b digest.Branch) error {
 		}
 		for i, h := range b.Hashes {
 			p := at.prefix + digest.Prefix([]byte{byte(i)})
-			if h != (digest.Hash{}) && h != tree.At(p) {
+			switch {
+			case h == (digest.Hash{}):
+			case h != tree.At(p):
 				s.branch = append(s.branch, place{at.space, at.all, p})
+			case at.all && strings.HasPrefix(string(s.d.place), string(p)):
+				s.own = true // of all that is there it holds the same
 			}
 		}
 		return nil
 	}
+	if len(b.Entries) > digest.Few {
+		return fmt.Errorf("%w: a branch of %d entries", ErrInvalid, len(b.Entries))
+	}
 	for _, e := range b.Entries {
+		s.own = s.own || at.all && e.Key == string(s.d.self[:])
 		if mine, ok := tree.Get(e.Key); ok && mine == e.Value {
 			continue
 		}
@@ -195,6 +227,7 @@ func (s *Session) differs(at place, e digest.Entry) error {
 			next = max(0, sequence-back)
 		}
 		s.differ = true
+		s.found++
 		s.lacks = append(s.lacks, lack{space: at.space, from: o, next: next, head: sequence, id: id})
 		return nil
 	}
@@ -202,9 +235,10 @@ func (s *Session) differs(at place, e digest.Entry) error {
 		return nil
 	}
 	s.differ = true
+	s.found++
 	kind := Kind(e.Key[0])
-	for i := range s.lacks {
-		if l := &s.lacks[i]; l.space == at.space && l.keys != nil && l.kind() == kind && len(l.keys) < MostKeys {
+	for i := len(s.lacks) - 1; i >= 0 && s.lacks[i].space == at.space; i-- {
+		if l := &s.lacks[i]; l.keys != nil && l.kind() == kind && len(l.keys) < MostKeys {
 			l.keys = append(l.keys, e.Key)
 			return nil
 		}
@@ -316,8 +350,9 @@ func (s *Session) pass(now int64, i Item) {
 	case KindBundle:
 		at = i.Bundle.Time.Wall
 	case KindRevocation, KindFault: // faults are told of in any case
-		return
+		at = now - int64(passedOn)
 	}
+	s.news, s.idle = true, 0
 	if now-at < int64(passedOn) {
 		s.d.effects.Publish = append(s.d.effects.Publish, i)
 	}

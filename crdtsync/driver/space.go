@@ -24,7 +24,8 @@ type space struct {
 
 	statements map[string]Item // capabilities and revocations, by their keys
 	bundles    int64
-	bytes      int64 // of all items
+	bytes      int64 // of all items, as they are encoded
+	cost       int64 // in memory, about
 }
 
 func newSpace(key sig.PublicKey, set *capability.Set, v capability.Verifier) *space {
@@ -119,7 +120,7 @@ func isRefusal(err error) bool {
 		errors.Is(err, ErrAhead) || errors.Is(err, ErrFull) || errors.Is(err, capability.ErrFull)
 }
 
-// larger orders spaces by how much is held of them, then by their keys.
+// larger orders spaces by how much memory they take, then by their keys.
 func larger(a, b *space) int {
-	return cmp.Or(cmp.Compare(b.bytes, a.bytes), slices.Compare(a.key[:], b.key[:]))
+	return cmp.Or(cmp.Compare(b.cost, a.cost), slices.Compare(a.key[:], b.key[:]))
 }

@@ -70,7 +70,7 @@ func (d *Driver) writer(now int64, ops []bundle.Operation) (*writer.Writer, *spa
 	if err != nil {
 		return nil, nil, err
 	}
-	if key == d.self && d.ownCapability() == nil {
+	if key == d.self && d.ownCapability(now) == nil {
 		if err := d.makeOwn(now); err != nil {
 			return nil, nil, err
 		}
@@ -108,7 +108,7 @@ func (d *Driver) granted(now int64, s *space, ops []bundle.Operation) *capabilit
 		if c == nil || c.Audience != d.self || slices.ContainsFunc(ops, func(op bundle.Operation) bool { return !c.Allows(capability.Write, op.Document) }) {
 			continue
 		}
-		if _, revoked, err := s.set.Standing(c.ID(), d.self); err != nil || revoked != nil || crdt.Milli(c.Expires).Wall <= now {
+		if _, revoked, err := s.set.Standing(c.ID(), d.self); err != nil || revoked != nil || !inTime(c, now) {
 			continue
 		}
 		if _, cut := s.replica.Faults().From(d.self, c.ID()); cut {
@@ -126,14 +126,21 @@ func lower(a, b *capability.Capability) bool {
 	return slices.Compare(x[:], y[:]) < 0
 }
 
-// ownCapability returns what this peer has granted itself in its own space, or nil.
-func (d *Driver) ownCapability() *capability.Capability {
+// inTime reports whether a capability can be written under now: one that begins later would date
+// what is written so far ahead that others do not take it in.
+func inTime(c *capability.Capability, now int64) bool {
+	return crdt.Milli(c.NotBefore).Wall <= now+int64(aheadFollowed) && now < crdt.Milli(c.Expires).Wall
+}
+
+// ownCapability returns what this peer has granted itself in its own space and is in time, or
+// nil: one that was made when the clock was wrong is of no use.
+func (d *Driver) ownCapability(now int64) *capability.Capability {
 	s := d.spaces[d.self]
 	if s == nil {
 		return nil
 	}
 	for _, i := range s.statements {
-		if c := i.Capability; c != nil && c.Issuer == d.self && c.Audience == d.self {
+		if c := i.Capability; c != nil && c.Issuer == d.self && c.Audience == d.self && inTime(c, now) {
 			return c
 		}
 	}

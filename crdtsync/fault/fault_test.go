@@ -8,16 +8,13 @@ import (
 
 	"github.com/decube/decube/crdtsync/bundle"
 	"github.com/decube/decube/crdtsync/crdt"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/crdtsync/fault"
 	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/sig"
 )
 
-func key(name string) sig.PrivateKey {
-	var seed [sig.SeedSize]byte
-	copy(seed[:], name)
-	return sig.FromSeed(seed)
-}
+var key = crdttest.Key
 
 // start is when capabilities begin, in nanoseconds.
 const start = int64(1_000 * time.Hour)

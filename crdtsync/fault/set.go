@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"iter"
-	"maps"
 	"slices"
 
 	"github.com/decube/decube/crdtsync/crdt"
@@ -57,10 +56,27 @@ func (s *Set) From(writer sig.PublicKey, c capability.ID) (crdt.Time, bool) {
 // Of returns the fault of a writer and a capability, or nil.
 func (s *Set) Of(writer sig.PublicKey, c capability.ID) *Fault { return s.faults[subject{writer, c}] }
 
+// Under yields what holds under a capability, by writer, as Cuts does.
+func (s *Set) Under(c capability.ID) iter.Seq2[Cut, *Fault] {
+	return s.among(func(of subject) bool { return of.capability == c })
+}
+
+// Len returns of how many writers and capabilities there is a fault.
+func (s *Set) Len() int { return len(s.faults) }
+
 // Cuts yields what holds, by writer and capability, with the fault that proves it.
-func (s *Set) Cuts() iter.Seq2[Cut, *Fault] {
+func (s *Set) Cuts() iter.Seq2[Cut, *Fault] { return s.among(func(subject) bool { return true }) }
+
+func (s *Set) among(wanted func(subject) bool) iter.Seq2[Cut, *Fault] {
 	return func(yield func(Cut, *Fault) bool) {
-		for _, of := range slices.SortedFunc(maps.Keys(s.faults), subject.compare) {
+		var some []subject
+		for of := range s.faults {
+			if wanted(of) {
+				some = append(some, of)
+			}
+		}
+		slices.SortFunc(some, subject.compare)
+		for _, of := range some {
 			f := s.faults[of]
 			if !yield(Cut{of.writer, of.capability, f.Cuts()[0].From}, f) {
 				return

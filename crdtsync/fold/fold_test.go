@@ -9,6 +9,7 @@ import (
 
 	"github.com/decube/decube/crdtsync/bundle"
 	"github.com/decube/decube/crdtsync/crdt"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/crdtsync/fold"
 	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/sig"
@@ -25,9 +26,7 @@ type writer struct {
 
 func newWriter(tb testing.TB, name string) *writer {
 	tb.Helper()
-	var seed [sig.SeedSize]byte
-	copy(seed[:], name)
-	key := sig.FromSeed(seed)
+	key := crdttest.Key(name)
 	return &writer{tb: tb, key: key, state: fold.New(nil), next: bundle.Header{
 		Swarm: capability.ID{1}, Origin: bundle.Origin{Writer: key.Public(), Incarnation: 1}, Capability: capability.ID{2},
 	}}
@@ -280,4 +279,35 @@ func dumb(bundles []*bundle.Bundle, covers fold.Covers) map[string][]string {
 		slices.Sort(l)
 	}
 	return live
+}
+
+// Paths are in order whatever came and went since they were asked for last.
+func TestPathsAreInOrder(t *testing.T) {
+	w := newWriter(t, "a")
+	put := func(kind bundle.Kind, path string) {
+		op := bundle.Operation{Kind: kind, Document: path}
+		if kind == bundle.Set {
+			op.Field, op.Value = "f", bundle.BoolValue(true)
+		}
+		w.does(1, op)
+	}
+	for _, path := range []string{"n/c", "n/a", "m/z"} {
+		put(bundle.Set, path)
+	}
+	for _, want := range [][]string{{"m/z", "n/a", "n/c"}, {"m/z", "n/c"}, {"m/z", "n/b", "n/c"}} {
+		if got := slices.Collect(w.state.Paths()); !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		if got := slices.Collect(w.state.From("n/")); !slices.Equal(got, want[1:]) {
+			t.Errorf("from n/ on there is %v", got)
+		}
+		if len(want) == 3 {
+			put(bundle.Delete, "n/a")
+		} else {
+			put(bundle.Set, "n/b")
+		}
+	}
+	if got := slices.Collect(w.state.From("o")); len(got) != 0 {
+		t.Errorf("beyond the last there is %v", got)
+	}
 }

@@ -23,6 +23,7 @@ type Covers func(c capability.ID, path string) bool
 type State struct {
 	covers    Covers
 	documents map[string]*Document
+	order     []string        // the paths of documents, nil when they are to be put in order anew
 	stale     map[string]bool // documents that are folded anew when they are asked for
 	chains    map[bundle.Origin]*chain
 	naming    map[string][]*bundle.Bundle // those that write a document
@@ -174,6 +175,7 @@ func (s *State) enter(b *bundle.Bundle) {
 		if d == nil {
 			d = new(Document)
 			s.documents[op.Document] = d
+			s.order = nil
 		}
 		d.apply(b, i)
 		s.drop(op.Document)
@@ -248,6 +250,9 @@ func (s *State) fold(path string) {
 			}
 		}
 	}
+	if s.documents[path] == nil {
+		s.order = nil
+	}
 	s.documents[path] = d
 	s.drop(path)
 }
@@ -256,6 +261,7 @@ func (s *State) fold(path string) {
 func (s *State) drop(path string) {
 	if d := s.documents[path]; d != nil && !d.Exists() {
 		delete(s.documents, path)
+		s.order = nil
 	}
 }
 
@@ -283,9 +289,17 @@ func (s *State) Document(path string) *Document {
 }
 
 // Paths yields the paths of the documents that exist, in order.
-func (s *State) Paths() iter.Seq[string] {
+func (s *State) Paths() iter.Seq[string] { return s.From("") }
+
+// From yields the paths of the documents that exist, in order, from one on. They are put in order
+// when they are asked for after documents have come or gone.
+func (s *State) From(path string) iter.Seq[string] {
 	s.allFresh()
-	return slices.Values(slices.Sorted(maps.Keys(s.documents)))
+	if s.order == nil {
+		s.order = slices.Sorted(maps.Keys(s.documents))
+	}
+	at, _ := slices.BinarySearch(s.order, path)
+	return slices.Values(s.order[at:])
 }
 
 // References returns what a bundle has to refer to that supersedes all of some documents that

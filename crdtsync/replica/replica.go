@@ -28,12 +28,15 @@ var (
 type Replica struct {
 	capabilities *capability.Set
 	verify       capability.Verifier
-	faults       fault.Set
-	state        *fold.State
-	origins      map[bundle.Origin]*origin
-	accounts     map[holder]*account
-	changed      map[bundle.Origin]bool // heads since Changed was called
-	convicted    []*fault.Fault         // since Convicted was called
+	// known are the capabilities that something is linked under, whether the set holds them still:
+	// what a bundle writes is to be undone when it does not.
+	known     map[capability.ID]*capability.Capability
+	faults    fault.Set
+	state     *fold.State
+	origins   map[bundle.Origin]*origin
+	accounts  map[holder]*account
+	changed   map[bundle.Origin]bool // heads since Changed was called
+	convicted []*fault.Fault         // since Convicted was called
 }
 
 // origin is what is linked of an origin.
@@ -95,10 +98,10 @@ type account struct {
 // New returns a replica without bundles of the swarm that a set of capabilities is of. The
 // set is the caller's, who calls Judge after it has changed.
 func New(c *capability.Set, v capability.Verifier) *Replica {
-	r := &Replica{capabilities: c, verify: v, origins: map[bundle.Origin]*origin{}, accounts: map[holder]*account{}, changed: map[bundle.Origin]bool{}}
+	r := &Replica{capabilities: c, verify: v, origins: map[bundle.Origin]*origin{}, accounts: map[holder]*account{}, changed: map[bundle.Origin]bool{}, known: map[capability.ID]*capability.Capability{}}
 	r.state = fold.New(func(id capability.ID, path string) bool {
-		held := c.Get(id)
-		return held != nil && held.Allows(capability.Write, path)
+		of := r.known[id]
+		return of != nil && of.Allows(capability.Write, path)
 	})
 	return r
 }
@@ -128,8 +131,15 @@ func (r *Replica) Next(o bundle.Origin) int64 {
 	return 0
 }
 
-// Origins returns how many origins there are something of.
-func (r *Replica) Origins() int { return len(r.origins) }
+// Origins returns of how many origins something counts.
+func (r *Replica) Origins() (n int) {
+	for _, held := range r.origins {
+		if held.head() != nil {
+			n++
+		}
+	}
+	return n
+}
 
 // Under returns the origins that are written under a capability, in order.
 func (r *Replica) Under(c capability.ID) []bundle.Origin {
@@ -205,6 +215,7 @@ func (r *Replica) Add(b *bundle.Bundle) (bool, error) {
 			return false, err
 		}
 	}
+	r.known[b.Capability] = r.capabilities.Get(b.Capability)
 	if _, err := r.state.Add(b); err != nil {
 		return false, fmt.Errorf("%w: %w", ErrGap, err)
 	}
@@ -264,27 +275,34 @@ func (r *Replica) convict(f *fault.Fault) bool {
 	}
 	for _, cut := range news {
 		if a := r.accounts[holder{cut.Writer, cut.Capability}]; a != nil {
+			rules := r.rules()
 			for _, o := range a.origins {
-				r.count(o)
+				r.countBy(rules, o)
 			}
 		}
 	}
 	return len(news) > 0
 }
 
-// Judge has everything judged anew, after capabilities or revocations have come, or another
-// version of the swarm's document.
-func (r *Replica) Judge() {
-	for o := range r.origins {
-		r.count(o)
+// Judge has what is written under some capabilities judged anew, or all for nil: after they were
+// revoked or went, or another version of the swarm's document has come. One that comes changes
+// nothing: nothing is linked under it yet, since one that went does not come back.
+func (r *Replica) Judge(affected func(capability.ID) bool) {
+	rules := r.rules()
+	for o, held := range r.origins {
+		if affected == nil || affected(held.chain[0].Capability) {
+			r.countBy(rules, o)
+		}
 	}
 }
 
 // count has the documents follow from what counts of an origin.
-func (r *Replica) count(o bundle.Origin) {
+func (r *Replica) count(o bundle.Origin) { r.countBy(r.rules(), o) }
+
+func (r *Replica) countBy(rules *counting.Rules, o bundle.Origin) {
 	held := r.origins[o]
 	before := held.head()
-	span, err := r.rules().Span(held.chain)
+	span, err := rules.Span(held.chain)
 	if err != nil {
 		span = counting.Span{}
 	}
@@ -321,7 +339,7 @@ func (r *Replica) charge(last, h *bundle.Header) {
 	a.headers = append(a.headers, h)
 	const most = int64(1) << 62
 	a.charged = min(most, a.charged+h.Charge-before)
-	c := r.capabilities.Get(of.capability)
+	c := r.known[of.capability]
 	if a.charged <= fault.Granted(c, h.Time) {
 		return // then also later, when no less is granted; and before nothing has changed
 	}

@@ -14,18 +14,15 @@ import (
 	"github.com/decube/decube/crdtsync/bundle"
 	"github.com/decube/decube/crdtsync/counting"
 	"github.com/decube/decube/crdtsync/crdt"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/crdtsync/fault"
 	"github.com/decube/decube/internal/capability"
 	"github.com/decube/decube/internal/sig"
 )
 
-func key(name string) sig.PrivateKey {
-	var seed [sig.SeedSize]byte
-	copy(seed[:], name)
-	return sig.FromSeed(seed)
-}
+var key = crdttest.Key
 
-var verifier = sig.NewVerifier(0)
+var verifier = crdttest.Verifier
 
 // start is when capabilities begin.
 const start = int64(1_000 * time.Hour)
@@ -232,7 +229,7 @@ func TestRevocation(t *testing.T) {
 	if _, err := r.capabilities.Revoke(revoked); err != nil {
 		t.Fatal(err)
 	}
-	r.Judge()
+	r.Judge(nil)
 	if r.State().Document("notes/a") == nil || r.State().Document("notes/b") != nil {
 		t.Errorf("%s is live", live(r))
 	}
@@ -248,7 +245,7 @@ func TestRevocation(t *testing.T) {
 		}
 	}
 	if n := r.Origins(); n != 1 {
-		t.Errorf("something of %d origins is held", n)
+		t.Errorf("something of %d origins counts", n)
 	}
 }
 

@@ -11,22 +11,18 @@ import (
 
 	"github.com/decube/decube/crdtsync/bundle"
 	"github.com/decube/decube/crdtsync/crdt"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/crdtsync/fault"
 	"github.com/decube/decube/crdtsync/replica"
 	"github.com/decube/decube/internal/capability"
-	"github.com/decube/decube/internal/sig"
 )
 
-var verifier = sig.NewVerifier(0)
+var verifier = crdttest.Verifier
 
 // start is when capabilities begin.
 const start = int64(1_000 * time.Hour)
 
-func key(name string) sig.PrivateKey {
-	var seed [sig.SeedSize]byte
-	copy(seed[:], name)
-	return sig.FromSeed(seed)
-}
+var key = crdttest.Key
 
 // peer is a writer with what it holds.
 type peer struct {
@@ -44,12 +40,7 @@ type world struct {
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
-	doc := capability.Unowned("w")
-	s, err := capability.NewSuccession(doc.ID(), doc, verifier)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return &world{tb: tb, doc: s}
+	return &world{tb: tb, doc: crdttest.Unowned(tb, "w")}
 }
 
 // lets returns a capability for a key in the space of "owner".

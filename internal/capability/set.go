@@ -229,6 +229,16 @@ func entitled(chain []*Capability, key sig.PublicKey) bool {
 // Get returns a capability that is held, or nil. It must not be changed.
 func (s *Set) Get(id ID) *Capability { return s.held[id] }
 
+// Below reports whether a capability that is held is another one, or below it.
+func (s *Set) Below(id, above ID) bool {
+	for c := s.held[id]; c != nil; c = s.held[c.Parent] {
+		if c.ID() == above {
+			return true
+		}
+	}
+	return false
+}
+
 // Revocations returns those of a capability that are held, in order of their IDs. They must not
 // be changed.
 func (s *Set) Revocations(of ID) []*Revocation { return s.revoked[of] }

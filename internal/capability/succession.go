@@ -33,6 +33,12 @@ func NewSuccession(swarm ID, trusted *Document, verify Verifier) (*Succession, e
 	return &Succession{verify: verify, swarm: swarm, versions: []*Version{{Document: *trusted}}}, nil
 }
 
+// NewUnowned returns the succession of the public swarm of a name that nobody owns; see [Unowned].
+func NewUnowned(name string, verify Verifier) (*Succession, error) {
+	doc := Unowned(name)
+	return NewSuccession(doc.ID(), doc, verify)
+}
+
 // Swarm returns the ID of the swarm.
 func (s *Succession) Swarm() ID { return s.swarm }
 

@@ -15,10 +15,9 @@ import (
 	"github.com/decube/decube/block"
 	"github.com/decube/decube/crdtsync"
 	"github.com/decube/decube/crdtsync/bundle"
-	"github.com/decube/decube/internal/capability"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/internal/records"
 	"github.com/decube/decube/internal/records/memstore"
-	"github.com/decube/decube/internal/sig"
 	"github.com/decube/decube/node/kerneltest"
 )
 
@@ -62,13 +61,8 @@ func snap(name string, tags ...string) api.Snapshot {
 // newKeeper returns a keeper with what it keeps, working until the test ends.
 func newKeeper(t *testing.T, named bool) (*keeper, *shelf) {
 	t.Helper()
-	doc := capability.Unowned("s")
-	swarm, err := capability.NewSuccession(doc.ID(), doc, sig.NewVerifier(0))
-	if err != nil {
-		t.Fatal(err)
-	}
 	c, err := crdtsync.Open(t.Context(), crdtsync.Options{
-		Document: swarm, Key: sig.FromSeed([sig.SeedSize]byte{1}), Store: memstore.New(records.Limits{Changes: 1000, Bytes: 1 << 20}),
+		Document: crdttest.Unowned(t, "s"), Key: crdttest.Key("a"), Store: memstore.New(records.Limits{Changes: 1000, Bytes: 1 << 20}),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -25,9 +25,9 @@ import (
 	"github.com/decube/decube/protocols/catalogsync"
 )
 
-// foreignShare is which part of the budget's memory what strangers have written may take on the
-// disk: in memory it is several times as much.
-const foreignShare = 16
+// foreignShare is which part of as much memory as all protocols have together what strangers have
+// written may take beside it.
+const foreignShare = 4
 
 // memTable is how much of what is written the store holds in memory: many nodes write little.
 const memTable = 2 << 20
@@ -93,14 +93,13 @@ func (p *Part) open(ctx context.Context, k *kernel.Kernel) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc := capability.Unowned(p.swarm)
-	swarm, err := capability.NewSuccession(doc.ID(), doc, sig.NewVerifier(0))
+	swarm, err := capability.NewUnowned(p.swarm, sig.NewVerifier(0))
 	if err != nil {
 		return nil, fmt.Errorf("the swarm %q: %w", p.swarm, err)
 	}
 	log := k.Log.With("room", "catalog")
 	// Who joins another swarm, and comes back, finds what was written in each.
-	dir := filepath.Join(k.Dir, doc.ID().String()[:dirName])
+	dir := filepath.Join(k.Dir, swarm.Swarm().String()[:dirName])
 	store, err := badgerstore.Open(badgerstore.Options{Dir: dir, MemTable: memTable, Log: log})
 	if err != nil {
 		return nil, err
@@ -114,15 +113,15 @@ func (p *Part) open(ctx context.Context, k *kernel.Kernel) (*running, error) {
 		return nil, err
 	}
 	r.sync = catalogsync.New(k.Host, catalogsync.Options{
-		Swarm: doc.ID(), Answer: r.catalog.Answer, Row: p.row, Peers: k.Host, Log: log,
+		Swarm: swarm.Swarm(), Answer: r.catalog.Answer, Row: p.row, Peers: k.Host, Log: log,
 	})
 	r.keeper = &keeper{
-		catalog: r.catalog, list: k.Local.List, partial: partial(k.Store), named: !doc.Public, log: log,
+		catalog: r.catalog, list: k.Local.List, partial: partial(k.Store), named: !swarm.Current().Public, log: log,
 		changed: make(chan struct{}, 1), interval: keepEvery,
 	}
 	k.Events.OnKept(r.keeper.kept)
 	r.net.sync = r.sync
-	r.net.topic = "decube/catalog/" + doc.ID().String()
+	r.net.topic = "decube/catalog/" + swarm.Swarm().String()
 	return r, nil
 }
 

@@ -39,9 +39,9 @@ const (
 	// and to send it a fault of the largest size.
 	LeastMemory = (perStream + driver.MaxItem) / 5 * 9
 
-	// dialTimeout bounds connecting to a peer, askTimeout the time until a question has come, and
+	// openTimeout bounds opening a stream, askTimeout the time until a question has come, and
 	// stallTimeout for how long a stream may stand still.
-	dialTimeout  = 15 * time.Second
+	openTimeout  = 15 * time.Second
 	askTimeout   = 10 * time.Second
 	stallTimeout = 30 * time.Second
 )
@@ -186,7 +186,8 @@ type Conversation struct {
 	done   func() // it is not asked any more
 }
 
-// Open opens a stream to a peer, which ends with ctx.
+// Open opens a stream to a peer that is connected, which ends with ctx. Others are not dialled:
+// that two peers were parted, by people too, is nothing to be undone by asking.
 func (s *Sync) Open(ctx context.Context, p peer.ID) (*Conversation, error) {
 	done := streams.Asking(s.o.Peers, p)
 	c, err := s.open(ctx, p)
@@ -199,9 +200,9 @@ func (s *Sync) Open(ctx context.Context, p peer.ID) (*Conversation, error) {
 }
 
 func (s *Sync) open(ctx context.Context, p peer.ID) (*Conversation, error) {
-	dial, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, ServiceName), dialTimeout)
+	opening, cancel := context.WithTimeout(network.WithAllowLimitedConn(ctx, ServiceName), openTimeout)
 	defer cancel()
-	stream, err := s.host.NewStream(dial, p, ID)
+	stream, err := s.host.NewStream(network.WithNoDial(opening, ServiceName), p, ID)
 	if err != nil {
 		return nil, err
 	}

@@ -17,9 +17,11 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"go.uber.org/goleak"
 
 	"github.com/decube/decube/crdtsync/bundle"
+	"github.com/decube/decube/crdtsync/crdttest"
 	"github.com/decube/decube/crdtsync/digest"
 	"github.com/decube/decube/crdtsync/driver"
 	"github.com/decube/decube/internal/capability"
@@ -35,18 +37,11 @@ const (
 	now      = int64(1_000_000 * time.Hour)
 )
 
-var verifier = sig.NewVerifier(0)
-
 func newDriver(tb testing.TB, name, swarm string) *driver.Driver {
 	tb.Helper()
-	doc := capability.Unowned(swarm)
-	s, err := capability.NewSuccession(doc.ID(), doc, verifier)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var seed [sig.SeedSize]byte
-	copy(seed[:], name)
-	return driver.New(driver.Options{Document: s, Key: sig.FromSeed(seed), Began: now, Random: rand.New(rand.NewPCG(1, 2)).Uint64, Verify: verifier, Foreign: 1 << 30})
+	return driver.New(driver.Options{
+		Document: crdttest.Unowned(tb, swarm), Key: crdttest.Key(name), Began: now, Random: rand.New(rand.NewPCG(1, 2)).Uint64, Verify: crdttest.Verifier, Foreign: 1 << 30,
+	})
 }
 
 // write writes many documents.
@@ -137,6 +132,19 @@ func TestAllThatIsLackingComes(t *testing.T) {
 	}
 	if has.Root() != wants.Root() || !s.Whole() || s.InStep() || wants.Stats().Documents != 600 {
 		t.Errorf("%+v of %+v", wants.Stats(), has.Stats())
+	}
+}
+
+// Who was parted from a peer does not come back to it to ask.
+func TestNobodyIsDialled(t *testing.T) {
+	swarm := capability.Unowned("s").ID()
+	other, h := newHost(t), newHost(t)
+	h.Peerstore().AddAddrs(other.ID(), other.Addrs(), peerstore.PermanentAddrTTL)
+	if _, err := New(h, Options{Swarm: swarm}).Open(t.Context(), other.ID()); err == nil {
+		t.Error("a peer that is not connected is asked")
+	}
+	if n := len(h.Network().ConnsToPeer(other.ID())); n != 0 {
+		t.Errorf("there are %d connections", n)
 	}
 }
 

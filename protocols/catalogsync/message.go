@@ -20,7 +20,7 @@ const (
 	// maxKey and maxValue are the longest of an entry's.
 	maxKey, maxValue = 80, 80
 	// mostEntries is how many there are in a branch.
-	mostEntries = 16
+	mostEntries = digest.Few
 )
 
 var (
